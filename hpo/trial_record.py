@@ -1,0 +1,60 @@
+"""One trial as people read it: Optuna's frozen trial, unpacked once, for the winner, the report and the tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+EPOCHS = "epochs"
+"""User attribute: one mapping an epoch, with key `epoch` (from 1) and the metrics that MLflow gets."""
+FACTS = "facts"
+"""User attribute: derived facts (num_weights, num_layers, receptive_field_samples, ...) and figures at the best epoch."""
+FAILURE = "failure"
+"""User attribute: why the configuration failed, in one line."""
+
+STATE_NAMES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """What one trial was, did and came to."""
+
+    number: int
+    state: str
+    """One of STATE_NAMES' values."""
+    val_f1: float | None
+    """The objective; None unless the trial is complete."""
+    parameters: Mapping[str, Any]
+    epochs: Sequence[Mapping[str, float]]
+    facts: Mapping[str, Any]
+    """best_epoch, val_auc, test_f1, test_auc, num_weights, num_layers, ... ; empty where no epoch ended."""
+    failure: str | None
+    seconds: float | None
+    """Wall-clock seconds from first start to end; None while it is not ended."""
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> "TrialRecord":
+        attrs = trial.user_attrs
+        return cls(
+            number=trial.number,
+            state=STATE_NAMES[trial.state],
+            val_f1=trial.value if trial.state is TrialState.COMPLETE else None,
+            parameters=trial.params,
+            epochs=attrs.get(EPOCHS, ()),
+            facts=attrs.get(FACTS, {}),
+            failure=attrs.get(FAILURE),
+            seconds=trial.duration.total_seconds() if trial.duration else None,
+        )
+
+
+def trial_records(study: optuna.Study) -> list[TrialRecord]:
+    """All trials of a study, by number."""
+    return [TrialRecord.of(trial) for trial in study.get_trials(deepcopy=False)]
