@@ -1,0 +1,110 @@
+"""How good decisions about clips are: F1, AUC, pAUC, the figures to hold beside them, and intervals.
+
+N clips; scores (N,) in sigmas, where -inf means that no event survives at any threshold; is_anomalous (N,) bool.
+Anomalous is the positive class. A metric that is not defined (AUC with one class alone) is NaN, and stays NaN.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+MAX_FALSE_POSITIVE_RATE = 0.1
+"""pAUC is the area up to this rate, standardised (McClish 1989), as in DCASE's task 2."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipMetrics:
+    """What a detector is worth on a set of clips, beside what no detector at all is worth."""
+
+    f1: float
+    """At the trial's own threshold."""
+    precision: float
+    recall: float
+    auc: float
+    pauc: float
+    prevalence: float
+    """Share of the clips that is anomalous."""
+    f1_flag_everything: float
+    """F1 of calling every clip anomalous."""
+    num_clips: int
+
+
+def f1_score(flagged: BoolArray, is_anomalous: BoolArray) -> float:
+    """2 TP / (2 TP + FP + FN); 0 where nothing is flagged and nothing anomalous."""
+    true_positives = int(np.sum(flagged & is_anomalous))
+    total = int(flagged.sum() + is_anomalous.sum())
+    return 2 * true_positives / total if total else 0.0
+
+
+def auc(scores: FloatArray, is_anomalous: BoolArray, *, max_false_positive_rate: float | None = None) -> float:
+    """Area under the ROC curve, ties counting half; NaN where one class is missing."""
+    if is_anomalous.all() or not is_anomalous.any():
+        return float("nan")
+    ranks = np.unique(scores, return_inverse=True)[1]  # the same order, and finite
+    return float(roc_auc_score(is_anomalous, ranks, max_fpr=max_false_positive_rate))
+
+
+def clip_metrics(scores: FloatArray, is_anomalous: BoolArray, threshold: float) -> ClipMetrics:
+    """All figures at once; a clip is flagged where its score is at least the threshold."""
+    flagged = scores >= threshold
+    hits = float(np.sum(flagged & is_anomalous))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a NaN must be meant
+        return ClipMetrics(
+            f1=f1_score(flagged, is_anomalous),
+            precision=hits / flagged.sum() if flagged.any() else 0.0,
+            recall=hits / is_anomalous.sum() if is_anomalous.any() else 0.0,
+            auc=auc(scores, is_anomalous),
+            pauc=auc(scores, is_anomalous, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE),
+            prevalence=float(is_anomalous.mean()) if len(is_anomalous) else float("nan"),
+            f1_flag_everything=f1_score(np.ones_like(is_anomalous), is_anomalous),
+            num_clips=len(scores),
+        )
+
+
+def best_f1(scores: FloatArray, is_anomalous: BoolArray) -> float:
+    """The highest F1 that any threshold reaches on these clips. Optimistic: it has seen the labels."""
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(is_anomalous[order])
+    is_last_of_its_score = np.append(scores[order][1:] != scores[order][:-1], True)  # equal scores are flagged together
+    f1 = 2 * hits / (np.arange(1, len(scores) + 1) + is_anomalous.sum())
+    return float(f1[is_last_of_its_score & np.isfinite(scores[order])].max(initial=0.0))
+
+
+def bootstrap_interval(
+    metric: Callable[[FloatArray, BoolArray], float],
+    scores: FloatArray,
+    is_anomalous: BoolArray,
+    recording_ids: Sequence[str],
+    *,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile interval of a metric, resampling recordings with replacement within each class.
+
+    Clips of one take are not independent, so takes are drawn, not clips; within each class, so that every resample
+    holds both. With one recording of a class its own variation cannot be seen and the interval is too narrow.
+    """
+    random = np.random.default_rng(seed)
+    takes = _clips_by_take(recording_ids)
+    groups = [[t for t in takes if is_anomalous[t[0]] == label] for label in (False, True)]
+    values = []
+    for _ in range(num_resamples):
+        drawn = [group[i] for group in groups if group for i in random.integers(len(group), size=len(group))]
+        clips = np.concatenate(drawn)
+        values.append(metric(scores[clips], is_anomalous[clips]))
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _clips_by_take(recording_ids: Sequence[str]) -> list[npt.NDArray[np.intp]]:
+    _, take_of_clip = np.unique(np.asarray(recording_ids), return_inverse=True)
+    return [np.flatnonzero(take_of_clip == take) for take in range(take_of_clip.max() + 1)]

@@ -1,0 +1,125 @@
+"""Frame scores to decisions: smoothing window, sigmas, and the three steps of Hayashi and others (EUSIPCO 2018).
+
+The paper thresholds at mu + beta * sigma, then filters the decisions with a median, fills short gaps, and drops short
+events. All three are monotone: a lower threshold never removes an event. So they can be applied to the scores
+themselves, for every threshold at once: the median as a median, filling gaps as a grey closing, dropping short events
+as a grey opening. What comes out is, for each frame, the highest threshold at which it still belongs to an event; its
+maximum over the clip is the clip's score. F = frames, N = clips; arrays are (..., F).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from core.errors import UserError
+
+Frames = npt.NDArray[np.float64]
+
+MIN_SIGMA_BITS = 1e-4
+"""Floor of sigma: below it a spread is rounding, not knowledge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostprocessingConfig:
+    """From frame scores to events. Lengths are rounded to whole frames."""
+
+    window_ms: float = 500.0
+    """Length of the moving average; from a clip's length on it is the clip's mean."""
+    threshold_sigmas: float = 3.0
+    """beta: frames at mu + beta * sigma and above are anomalous."""
+    median_ms: float = 75.0
+    """Span of the median filter over decisions; one frame or less turns it off."""
+    gap_ms: float = 100.0
+    """Gaps between events that are shorter than this are filled."""
+    min_event_ms: float = 50.0
+    """Events that are shorter than this are dropped."""
+    two_sided: bool = False
+    """Whether a frame that is too predictable is as strange as one that is not predictable enough."""
+
+    def __post_init__(self) -> None:
+        if not self.window_ms > 0:
+            raise UserError(f"postprocessing.window_ms must be above 0, but got {self.window_ms}.")
+        if not np.isfinite(self.threshold_sigmas):
+            raise UserError(f"postprocessing.threshold_sigmas must be finite, but got {self.threshold_sigmas}.")
+        for name in ("median_ms", "gap_ms", "min_event_ms"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"postprocessing.{name} must be 0 or more, but got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Mean and standard deviation of smoothed scores on normal audio that the network was not trained on."""
+
+    mu: float
+    """Bits per sample."""
+    sigma: float
+    """Bits per sample, never below MIN_SIGMA_BITS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A stretch of a clip that is flagged, in frames: first included, end excluded."""
+
+    first_frame: int
+    end_frame: int
+
+
+def smooth(scores: npt.NDArray[np.floating], window_frames: int) -> Frames:
+    """Moving average of (..., F) over full windows; near the edges the nearest full window stands in.
+
+    A window of F frames or more gives every frame the clip's mean. NaN spreads over the clip.
+    """
+    num_frames = scores.shape[-1]
+    window = min(max(1, window_frames), num_frames)
+    sums = np.cumsum(scores, axis=-1, dtype=np.float64)
+    sums = np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)
+    means = (sums[..., window:] - sums[..., : num_frames - window + 1]) / window
+    nearest = np.clip(np.arange(num_frames) - (window - 1) // 2, 0, num_frames - window)
+    smoothed: Frames = means[..., nearest]
+    return smoothed
+
+
+def calibrate(smoothed: Frames) -> Calibration:
+    """mu and sigma over all clips and frames of the calibration audio."""
+    return Calibration(mu=float(smoothed.mean()), sigma=max(float(smoothed.std()), MIN_SIGMA_BITS))
+
+
+def standardise(smoothed: Frames, calibration: Calibration, *, two_sided: bool) -> Frames:
+    """Smoothed scores in sigmas above mu, or away from mu on either side."""
+    sigmas = (smoothed - calibration.mu) / calibration.sigma
+    return np.abs(sigmas) if two_sided else sigmas
+
+
+def event_thresholds(sigmas: Frames, config: PostprocessingConfig, *, frame_ms: float) -> Frames:
+    """(..., F) scores to, for each frame, the highest threshold at which it lies in an event that survives.
+
+    -inf where no threshold does: a clip shorter than the shortest event. Nothing outside the clip counts as anomalous.
+    """
+    median = 2 * (round(config.median_ms / frame_ms) // 2) + 1  # odd, so that the median is one of the values
+    gap, shortest = (max(1, round(ms / frame_ms)) for ms in (config.gap_ms, config.min_event_ms))
+    margin = gap + shortest
+    levels = ndimage.median_filter(sigmas, size=_last_axis(sigmas, median), mode="nearest")
+    levels = np.pad(levels, [(0, 0)] * (sigmas.ndim - 1) + [(margin, margin)], constant_values=-np.inf)
+    levels = ndimage.grey_closing(levels, size=_last_axis(sigmas, gap))
+    levels = ndimage.grey_opening(levels, size=_last_axis(sigmas, shortest))
+    survivors: Frames = levels[..., margin:-margin]
+    return survivors
+
+
+def _last_axis(array: Frames, size: int) -> tuple[int, ...]:
+    return (1,) * (array.ndim - 1) + (size,)
+
+
+def clip_scores(thresholds: Frames) -> Frames:
+    """(..., F) event thresholds to (...): the highest threshold at which an event still survives in the clip."""
+    scores: Frames = thresholds.max(axis=-1, initial=-np.inf)
+    return scores
+
+
+def events(thresholds: Frames, threshold_sigmas: float) -> tuple[Event, ...]:
+    """Events of one clip, (F,) event thresholds, in order. Empty where none survives."""
+    active = np.concatenate([[False], thresholds >= threshold_sigmas, [False]])
+    edges = np.flatnonzero(active[1:] != active[:-1])
+    return tuple(Event(first_frame=int(a), end_frame=int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))

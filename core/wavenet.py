@@ -1,0 +1,181 @@
+"""WaveNet as a predictor: a causal stack of gated, dilated convolutions on mu-law codes (van den Oord and others, 2016).
+
+B clips, C channels (microphones), T samples, Q mu-law levels, R residual and S skip channels. One network hears all
+channels: their embeddings are summed, and each has a softmax head of its own, p(x_t^c | all channels before t).
+
+    codes (B, C, T) -> embeddings, front convolution (B, T', R) -> blocks -> skip sum (B, T'', S) -> heads (B, T'', C * Q)
+
+Convolutions are "valid": every output has its full context, nothing is padded, and n samples of context plus m targets
+give m outputs. Tensors are (B, T, features), because then a convolution of kernel 2 is one matrix product.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.errors import UserError
+from core.likelihood import mean_bits, surprise_and_entropy
+
+KERNEL = 2
+FRONT_KERNEL = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveNetConfig:
+    """The shape of the network."""
+
+    num_channels: int
+    """Microphones, C."""
+    mu_law_levels: int = 256
+    """Levels a sample can take, Q."""
+    dilation_depth: int = 6
+    """Layers in a full stack, with dilations 1, 2, 4 .. 2 ** (depth - 1)."""
+    receptive_field_samples: int = 128
+    """How many past samples the prediction of the next one sees; met exactly."""
+    residual_channels: int = 16
+    """Width of the residual path, R."""
+    skip_channels: int = 32
+    """Width of the skip path and of the hidden layer before the heads, S."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_channels", "dilation_depth", "residual_channels", "skip_channels"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, but got {getattr(self, name)}.")
+        if self.dilation_depth > 16:
+            raise UserError(f"dilation_depth must be at most 16, but got {self.dilation_depth}.")
+        if self.receptive_field_samples < FRONT_KERNEL + 1:
+            raise UserError(
+                f"receptive_field_samples must be at least {FRONT_KERNEL + 1}, but got {self.receptive_field_samples}. "
+                "Raise receptive_field_ms or the sample rate."
+            )
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        return dilations_for(self.dilation_depth, self.receptive_field_samples)
+
+
+def dilations_for(depth: int, receptive_field_samples: int) -> tuple[int, ...]:
+    """Dilations double up to the depth and start again until the receptive field is met.
+
+    The last layer's dilation is shortened so that the sum is exact: 10 layers asked for 3071 samples are three full
+    stacks, and 100 samples are 1, 2, 4, 8, 16, 32 and 35.
+    """
+    missing = receptive_field_samples - FRONT_KERNEL
+    dilations: list[int] = []
+    while missing > 0:
+        dilation = min(2 ** (len(dilations) % depth), missing)
+        dilations.append(dilation)
+        missing -= dilation * (KERNEL - 1)
+    return tuple(dilations)
+
+
+def receptive_field_of(dilations: tuple[int, ...]) -> int:
+    """Past samples that reach one output: the front kernel, plus (kernel - 1) * dilation a layer."""
+    return FRONT_KERNEL + (KERNEL - 1) * sum(dilations)
+
+
+class ResidualBlock(nn.Module):
+    """tanh * sigmoid gate over a dilated convolution, then 1x1 to the residual and skip paths.
+
+    The last block of a network has no residual output, since nothing would read it.
+    """
+
+    def __init__(self, *, residual_channels: int, skip_channels: int, dilation: int, is_last: bool) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.residual_channels = 0 if is_last else residual_channels
+        self.gate = nn.Linear(KERNEL * residual_channels, 2 * residual_channels)
+        self.out = nn.Linear(residual_channels, self.residual_channels + skip_channels)
+
+    def forward(self, x: Tensor, num_outputs: int) -> tuple[Tensor, Tensor]:
+        """(B, T, R) to the residual path (B, T - dilation, R) and the skip path's last num_outputs (B, num_outputs, S)."""
+        taps = torch.cat([x[:, : -self.dilation], x[:, self.dilation :]], dim=-1)
+        filtered, gate = self.gate(taps).chunk(2, dim=-1)
+        out = self.out(torch.tanh(filtered) * torch.sigmoid(gate))
+        residual = x[:, self.dilation :] + out[..., : self.residual_channels] if self.residual_channels else x
+        return residual, out[:, -num_outputs:, self.residual_channels :]
+
+
+class WaveNet(nn.Module):
+    """The network. Its outputs line up with targets codes[..., receptive_field_samples:]."""
+
+    def __init__(self, config: WaveNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        dilations = config.dilations
+        width, skip = config.residual_channels, config.skip_channels
+        num_codes = config.num_channels * config.mu_law_levels
+        self.embedding = nn.Embedding(num_codes, FRONT_KERNEL * width)
+        nn.init.normal_(self.embedding.weight, std=(FRONT_KERNEL * config.num_channels) ** -0.5)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(residual_channels=width, skip_channels=skip, dilation=d, is_last=i == len(dilations) - 1)
+            for i, d in enumerate(dilations)
+        )
+        self.hidden = nn.Linear(skip, skip)
+        self.heads = nn.Linear(skip, num_codes)
+        offsets = torch.arange(config.num_channels)[:, None] * config.mu_law_levels
+        self.register_buffer("code_offsets", offsets, persistent=False)
+
+    @property
+    def num_weights(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def features(self, codes: Tensor) -> Tensor:
+        """(B, C, T) codes to (B, T - receptive_field + 1, S): features that predict the sample after each context."""
+        num_outputs = codes.shape[-1] - self.config.receptive_field_samples + 1
+        assert num_outputs > 0, "fewer samples than the receptive field"
+        assert isinstance(self.code_offsets, Tensor)
+        taps = self.embedding(codes.long() + self.code_offsets).sum(dim=1)  # one matrix a tap, side by side
+        width = self.config.residual_channels
+        x = taps[:, :-1, :width] + taps[:, 1:, width:]
+        skips = None
+        for block in self.blocks:
+            x, skip = block(x, num_outputs)
+            skips = skip if skips is None else skips + skip
+        assert skips is not None
+        return functional.relu(self.hidden(functional.relu(skips)))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """(B, C, T) codes to logits (B, T - receptive_field + 1, C, Q). For looking; training never holds them whole."""
+        logits: Tensor = self.heads(self.features(codes))
+        return logits.unflatten(-1, (self.config.num_channels, self.config.mu_law_levels))
+
+    def _hidden_and_targets(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Both with one row a predicted sample: (B * M, S) and (B * M, C), M = T - receptive_field."""
+        hidden = self.features(codes[..., :-1])
+        targets = codes[..., self.config.receptive_field_samples :].transpose(1, 2).long()
+        return hidden.flatten(0, 1), targets.flatten(0, 1)
+
+    def loss_bits(self, codes: Tensor) -> Tensor:
+        """Mean surprise in bits per sample over every target with full context."""
+        hidden, targets = self._hidden_and_targets(codes)
+        return mean_bits(hidden, self.heads.weight, self.heads.bias, targets)
+
+    @torch.inference_mode()
+    def surprise_and_entropy(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, T) codes to two (B, C, T - receptive_field) tensors in bits."""
+        hidden, targets = self._hidden_and_targets(codes)
+        pair = surprise_and_entropy(hidden, self.heads.weight, self.heads.bias, targets)
+        surprise, entropy = (x.unflatten(0, (len(codes), -1)).transpose(1, 2) for x in pair)
+        return surprise, entropy
+
+
+def describe(config: WaveNetConfig) -> dict[str, int]:
+    """Derived facts of a shape, without building it."""
+    dilations = config.dilations
+    num_stacks = 1 + sum(later <= earlier and later == 1 for earlier, later in pairwise(dilations))
+    return {
+        "receptive_field_samples": receptive_field_of(dilations),
+        "num_layers": len(dilations),
+        "num_stacks": num_stacks,
+        "num_weights": count_weights(config),
+    }
+
+
+def count_weights(config: WaveNetConfig) -> int:
+    """Weights and biases of the network that the configuration describes."""
+    with torch.device("meta"):
+        return WaveNet(config).num_weights
