@@ -67,9 +67,9 @@ def mu_law_decode(codes: Codes, levels: int = 256) -> Waveform:
 def emphasise(waveform: Waveform, pre_emphasis: float) -> Waveform:
     """Removes the mean of each channel, then filters; the first sample has no past and is filtered as if it were 0."""
     centred = waveform - waveform.mean(axis=-1, keepdims=True)
-    out = centred.copy()
-    out[..., 1:] -= pre_emphasis * centred[..., :-1]
-    return out
+    emphasised: Waveform = centred.copy()
+    emphasised[..., 1:] -= pre_emphasis * centred[..., :-1]
+    return emphasised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class FrontEnd:
             rms = np.sqrt(np.mean(np.square(emphasised), axis=-1, keepdims=True))
             gains = self.config.rms / np.where(rms > 0, rms, self.config.rms)
         else:
-            gains = np.array(self.channel_gains, dtype=np.float32)[:, None]
-        return mu_law_encode(emphasised * gains, self.config.mu_law_levels)
+            gains = np.array(self.channel_gains)[:, None]
+        return mu_law_encode(emphasised * gains.astype(np.float32), self.config.mu_law_levels)
 
 
 def fit_front_end(config: FrontEndConfig, training_clips: Sequence[Waveform] | Waveform) -> FrontEnd:

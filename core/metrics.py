@@ -4,7 +4,6 @@ N clips; scores (N,) in sigmas, where -inf means that no event survives at any t
 Anomalous is the positive class. A metric that is not defined (AUC with one class alone) is NaN, and stays NaN.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -55,18 +54,16 @@ def clip_metrics(scores: FloatArray, is_anomalous: BoolArray, threshold: float) 
     """All figures at once; a clip is flagged where its score is at least the threshold."""
     flagged = scores >= threshold
     hits = float(np.sum(flagged & is_anomalous))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a NaN must be meant
-        return ClipMetrics(
-            f1=f1_score(flagged, is_anomalous),
-            precision=hits / flagged.sum() if flagged.any() else 0.0,
-            recall=hits / is_anomalous.sum() if is_anomalous.any() else 0.0,
-            auc=auc(scores, is_anomalous),
-            pauc=auc(scores, is_anomalous, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE),
-            prevalence=float(is_anomalous.mean()) if len(is_anomalous) else float("nan"),
-            f1_flag_everything=f1_score(np.ones_like(is_anomalous), is_anomalous),
-            num_clips=len(scores),
-        )
+    return ClipMetrics(
+        f1=f1_score(flagged, is_anomalous),
+        precision=hits / float(flagged.sum()) if flagged.any() else 0.0,
+        recall=hits / float(is_anomalous.sum()) if is_anomalous.any() else 0.0,
+        auc=auc(scores, is_anomalous),
+        pauc=auc(scores, is_anomalous, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE),
+        prevalence=float(is_anomalous.mean()) if len(is_anomalous) else float("nan"),
+        f1_flag_everything=f1_score(np.ones_like(is_anomalous), is_anomalous),
+        num_clips=len(scores),
+    )
 
 
 def best_f1(scores: FloatArray, is_anomalous: BoolArray) -> float:

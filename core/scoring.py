@@ -77,7 +77,7 @@ def score_clips(model: WaveNet, clips: Codes, *, context_samples: int, frame_sam
             end = context_samples + last * frame_samples
             part = torch.from_numpy(clips[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
             for kind, bits in enumerate(model.surprise_and_entropy(part)):
-                means = bits.unflatten(-1, (last - first, frame_samples)).mean(dim=-1)
+                means = bits.reshape(*bits.shape[:2], last - first, frame_samples).mean(dim=-1)
                 scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = means.cpu().numpy()
     return FrameScores(surprise=scores[0], entropy=scores[1])
 

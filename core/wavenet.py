@@ -1,16 +1,16 @@
-"""WaveNet as a predictor: a causal stack of gated, dilated convolutions on mu-law codes (van den Oord and others, 2016).
+"""WaveNet as a predictor: a causal stack of gated, dilated convolutions on mu-law codes (van den Oord et al., 2016).
 
 B clips, C channels (microphones), T samples, Q mu-law levels, R residual and S skip channels. One network hears all
 channels: their embeddings are summed, and each has a softmax head of its own, p(x_t^c | all channels before t).
 
-    codes (B, C, T) -> embeddings, front convolution (B, T', R) -> blocks -> skip sum (B, T'', S) -> heads (B, T'', C * Q)
+    codes (B, C, T) -> embeddings, front convolution (B, T', R) -> blocks -> skips (B, T'', S) -> heads (B, T'', C * Q)
 
 Convolutions are "valid": every output has its full context, nothing is padded, and n samples of context plus m targets
 give m outputs. Tensors are (B, T, features), because then a convolution of kernel 2 is one matrix product.
 """
 
+import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,7 @@ class ResidualBlock(nn.Module):
         self.out = nn.Linear(residual_channels, self.residual_channels + skip_channels)
 
     def forward(self, x: Tensor, num_outputs: int) -> tuple[Tensor, Tensor]:
-        """(B, T, R) to the residual path (B, T - dilation, R) and the skip path's last num_outputs (B, num_outputs, S)."""
+        """(B, T, R) to residual path (B, T - dilation, R) and the last outputs of the skip path (B, num_outputs, S)."""
         taps = torch.cat([x[:, : -self.dilation], x[:, self.dilation :]], dim=-1)
         filtered, gate = self.gate(taps).chunk(2, dim=-1)
         out = self.out(torch.tanh(filtered) * torch.sigmoid(gate))
@@ -139,9 +139,9 @@ class WaveNet(nn.Module):
         return functional.relu(self.hidden(functional.relu(skips)))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """(B, C, T) codes to logits (B, T - receptive_field + 1, C, Q). For looking; training never holds them whole."""
+        """(B, C, T) codes to logits (B, T - receptive_field + 1, C, Q). Training never holds them."""
         logits: Tensor = self.heads(self.features(codes))
-        return logits.unflatten(-1, (self.config.num_channels, self.config.mu_law_levels))
+        return logits.view(*logits.shape[:2], self.config.num_channels, self.config.mu_law_levels)
 
     def _hidden_and_targets(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Both with one row a predicted sample: (B * M, S) and (B * M, C), M = T - receptive_field."""
@@ -159,18 +159,17 @@ class WaveNet(nn.Module):
         """(B, C, T) codes to two (B, C, T - receptive_field) tensors in bits."""
         hidden, targets = self._hidden_and_targets(codes)
         pair = surprise_and_entropy(hidden, self.heads.weight, self.heads.bias, targets)
-        surprise, entropy = (x.unflatten(0, (len(codes), -1)).transpose(1, 2) for x in pair)
+        surprise, entropy = (x.view(len(codes), -1, self.config.num_channels).transpose(1, 2) for x in pair)
         return surprise, entropy
 
 
 def describe(config: WaveNetConfig) -> dict[str, int]:
     """Derived facts of a shape, without building it."""
     dilations = config.dilations
-    num_stacks = 1 + sum(later <= earlier and later == 1 for earlier, later in pairwise(dilations))
     return {
         "receptive_field_samples": receptive_field_of(dilations),
         "num_layers": len(dilations),
-        "num_stacks": num_stacks,
+        "num_stacks": math.ceil(len(dilations) / config.dilation_depth),
         "num_weights": count_weights(config),
     }
 

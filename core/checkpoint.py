@@ -1,0 +1,128 @@
+"""Files of tensors with a JSON header (safetensors): a trained detector, and the state a trial continues from.
+
+Nothing is ever unpickled. Files are written under another name and renamed, so a reader sees a whole file or none.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.errors import UserError
+from core.frontend import FrontEnd, FrontEndConfig
+from core.postprocess import Calibration, PostprocessingConfig
+from core.scoring import ScoringConfig
+from core.statistic import Statistic
+from core.wavenet import WaveNet, WaveNetConfig
+
+FORMAT = "wavenet-detector-1"
+HEADER = "header"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """Everything that is needed to judge a new clip."""
+
+    model: WaveNet
+    front_end: FrontEnd
+    scoring: ScoringConfig
+    statistic: Statistic
+    context_samples: int
+    """Samples of a clip that are heard but not scored."""
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Writes tensors and a JSON header, whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
+    os.replace(scratch, path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors on the CPU, and the header. UserError for a file that is missing, torn, or not ours."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} must be a checkpoint, but there is no such file.") from error
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} must be a checkpoint, but it cannot be read: {error}.") from error
+    if header is None:
+        raise UserError(f"{path} must be a checkpoint of this project, but its header is missing.")
+    return tensors, json.loads(header)
+
+
+def save_detector(path: Path, detector: Detector) -> None:
+    """Weights, configurations, gains and calibration in one file."""
+    header = {
+        "format": FORMAT,
+        "network": asdict(detector.model.config),
+        "front_end": asdict(detector.front_end.config),
+        "channel_gains": detector.front_end.channel_gains,
+        "scoring": asdict(detector.scoring),
+        "postprocessing": asdict(detector.statistic.config),
+        "frame_ms": detector.statistic.frame_ms,
+        "calibrations": {
+            machine: [asdict(calibration) for calibration in columns]
+            for machine, columns in detector.statistic.calibrations.items()
+        },
+        "context_samples": detector.context_samples,
+    }
+    write_tensors(path, detector.model.state_dict(), header)
+
+
+def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
+    """The detector as it was saved. UserError for a file of another kind or version."""
+    tensors, header = read_tensors(path)
+    if header.get("format") != FORMAT:
+        raise UserError(f"{path} must be a detector of format {FORMAT}, but is {header.get('format')!r}.")
+    model = WaveNet(WaveNetConfig(**header["network"]))
+    model.load_state_dict(tensors)
+    return Detector(
+        model=model.to(device).eval(),
+        front_end=FrontEnd(config=FrontEndConfig(**header["front_end"]), channel_gains=tuple(header["channel_gains"])),
+        scoring=ScoringConfig(**header["scoring"]),
+        statistic=Statistic(
+            config=PostprocessingConfig(**header["postprocessing"]),
+            frame_ms=header["frame_ms"],
+            calibrations={
+                machine: tuple(Calibration(**column) for column in columns)
+                for machine, columns in header["calibrations"].items()
+            },
+        ),
+        context_samples=header["context_samples"],
+    )
+
+
+def save_training_state(
+    path: Path, model: WaveNet, optimizer: torch.optim.Optimizer, header: Mapping[str, Any]
+) -> None:
+    """Weights, the optimizer's moments, and what the caller wants to remember."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+    write_tensors(path, tensors, header)
+
+
+def load_training_state(path: Path, model: WaveNet, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Puts weights and moments back where they were, and returns the header."""
+    tensors, header = read_tensors(path)
+    model.load_state_dict(
+        {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    )
+    state = optimizer.state_dict()
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, moment = name.split(".")
+            state["state"].setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict(state)
+    return header

@@ -1,0 +1,168 @@
+"""studies/*.toml to a checked StudySpec. Whatever is wrong with a file is said in one line, before trial 0.
+
+A study file states its goal, its data, what is fixed and what is searched. Each table is a dataclass beside the code
+that owns it; an unknown key is an error that lists the known ones.
+"""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from core.dataset import ClipConfig
+from core.errors import UserError
+from core.experiment import ExperimentConfig, NetworkConfig
+from core.frontend import FrontEndConfig
+from core.postprocess import PostprocessingConfig
+from core.scoring import ScoringConfig
+from core.splits import SplitConfig
+from core.training import TrainingConfig
+from hpo.search_space import SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """The largest network that the study may meet; every point of the space is checked against it before trial 0."""
+
+    max_layers: int = 48
+    max_weights: int = 500_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """Who proposes configurations."""
+
+    kind: Literal["tpe", "gp", "random"] = "tpe"
+    startup_trials: int = 10
+    """Random trials before the model of the space is trusted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunerConfig:
+    """Who ends hopeless trials early, by validation AUC."""
+
+    kind: Literal["median", "hyperband", "none"] = "median"
+    startup_trials: int = 8
+    """Trials that run to their end before any is pruned (median)."""
+    warmup_epochs: int = 2
+    """Epochs in which no trial is pruned; Hyperband's smallest budget."""
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs < 1 or self.startup_trials < 1:
+            raise UserError(
+                "pruner.warmup_epochs and pruner.startup_trials must be at least 1. A pruner without is rash."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """A study file, checked."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    goal: str
+    """What the study is to find out, in a sentence; shown wherever the study is."""
+    trials: int = 50
+    """How many trials make the study, unless the command line says otherwise."""
+    seed: int = 1
+    """Every trial's seeds come from this one and its number."""
+    data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
+    """`source` as `--data` takes it, and the source's own options."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    postprocessing: PostprocessingConfig = field(default_factory=PostprocessingConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    pruner: PrunerConfig = field(default_factory=PrunerConfig)
+    space: dict[str, dict[str, Any]]
+    """What is searched: a range for each parameter."""
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise UserError(f"trials must be at least 1, but got {self.trials}.")
+        if self.seed < 0:
+            raise UserError(f"seed must be 0 or more, but got {self.seed}.")
+
+    @property
+    def default_experiment(self) -> ExperimentConfig:
+        """The configuration that the tables spell out: trial 0."""
+        return ExperimentConfig(
+            front_end=self.front_end,
+            network=self.network,
+            training=self.training,
+            scoring=self.scoring,
+            postprocessing=self.postprocessing,
+        )
+
+    @property
+    def search_space(self) -> SearchSpace:
+        return SearchSpace.parse(self.space, self.default_experiment)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two studies the same search: everything but the words, the count of trials, the source's name."""
+        rows = asdict(self)
+        for key in ("goal", "trials", "data"):
+            del rows[key]
+        rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
+        return rows
+
+
+def load_study_file(path: Path) -> StudySpec:
+    """Reads and checks a study file. UserError names the file, the key, the rule and the value."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"The study file must exist, but {path} does not. Look into studies/ for those there are."
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} must be a TOML file, but cannot be read: {error}.") from error
+    try:
+        # Through JSON, because strict types take a table for a dataclass only there.
+        spec = TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
+        spec.search_space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=1)
+        _check_lengths(spec)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_problem(error.errors()[0])}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return spec
+
+
+def _check_lengths(spec: StudySpec) -> None:
+    """A clip must hold the largest receptive field, the shortest event, and something to judge."""
+    clip_ms = spec.clips.clip_seconds * 1000
+    context_ms = 1000 * spec.search_space.max_receptive_field_samples / spec.front_end.sample_rate_hz
+    needed = context_ms + max(2 * spec.scoring.frame_ms, spec.postprocessing.min_event_ms)
+    if clip_ms < needed:
+        raise UserError(
+            f"clips.clip_seconds must hold the largest receptive field and the shortest event ({needed / 1000:g} s), "
+            f"but got {spec.clips.clip_seconds:g}. Make clips longer or the receptive field shorter."
+        )
+
+
+def _first_problem(problem: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if "error" in problem.get("ctx", {}):
+        return str(problem["ctx"]["error"])
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"{where} must be a known key, but is not. Known here: {', '.join(_known_keys(problem['loc']))}."
+    if problem["type"] in ("missing", "missing_keyword_only_argument"):
+        return f"{where} must be given, but is missing."
+    rule = problem["msg"].removeprefix("Input should ")
+    return f"{where} must {rule}, but got {problem['input']!r}."
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    kind: Any = StudySpec
+    for part in location[:-1]:
+        kind = {f.name: f.type for f in fields(kind)}[str(part)]
+    return [f.name for f in fields(kind)]
