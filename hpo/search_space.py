@@ -160,8 +160,9 @@ def _distribution(name: str, given: Mapping[str, Any], default: ExperimentConfig
             raise ValueError(f"low, high and step must be whole numbers, as {name} is one")
         distribution: BaseDistribution = kind(**numbers, log=given.get("log", False))
     except (TypeError, ValueError) as error:
+        reason = str(error).rstrip(".")
         raise UserError(
-            f"space.{name} must be a range {{ low, high }} or {{ choices }}, but got {dict(given)}: {str(error).rstrip(".")}."
+            f"space.{name} must be a range {{ low, high }} or {{ choices }}, but got {dict(given)}: {reason}."
         ) from error
     for end in _ends(distribution):  # a value that its own dataclass refuses is refused here, before trial 0
         replace(default, **{section: replace(getattr(default, section), **{key: end})})

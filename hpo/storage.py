@@ -1,0 +1,164 @@
+"""Where Optuna keeps the study: a journal file on one machine, a database beyond it; and who is alive in it.
+
+Everything of Optuna's that is internal is used here and nowhere else: giving a trial back under its own number
+(`set_trial_state_values` to WAITING), and the heartbeats of its relational storage outside `Study.optimize`.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from core.errors import UserError
+
+HOST = "host"
+"""User attribute: the machine that works on the trial, or did last."""
+HEARTBEAT_SECONDS = 20
+GRACE_SECONDS = 90
+"""On a server, a trial whose heart has not been heard for so long is dead. A machine may stall for less."""
+CONNECT_SECONDS = 10
+LOCK_FILE = "lock"
+
+
+class StudyStorage:
+    """An open storage with the lock under which trials are handed out."""
+
+    def __init__(self, url: str, *, lock_directory: Path) -> None:
+        """Opens a path (journal file), or an sqlite or postgresql URL. UserError where that cannot be done."""
+        self.is_server = url.startswith("postgres")
+        self.lock_directory = lock_directory
+        self._url = _database_url(url) if "://" in url else None
+        self.name = self._url.render_as_string(hide_password=True) if self._url else str(Path(url).resolve())
+        """For people and for comparison; without the password."""
+        try:
+            with self.lock():  # several processes that open an empty database at once would all create its tables
+                self.backend = self._open(url)
+        except (SQLAlchemyError, OSError, optuna.exceptions.StorageInternalError) as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise UserError(
+                f"The storage must be one that can be opened, but {self.name} cannot: {reason}. "
+                "Start the database, or name another with --storage."
+            ) from error
+
+    def _open(self, url: str) -> BaseStorage:
+        if self._url is None:
+            Path(url).parent.mkdir(parents=True, exist_ok=True)
+            return JournalStorage(JournalFileBackend(url))
+        if not self.is_server:
+            return RDBStorage(self._url.render_as_string(hide_password=False))
+        return RDBStorage(
+            self._url.render_as_string(hide_password=False),
+            engine_kwargs={"pool_pre_ping": True, "connect_args": {"connect_timeout": CONNECT_SECONDS}},
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+        )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by one process at a time: of all machines on a server, of this one otherwise. Freed when it dies."""
+        if not self.is_server:
+            self.lock_directory.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.lock_directory / "storage.lock"):
+                yield
+            return
+        assert self._url is not None
+        engine = create_engine(self._url, connect_args={"connect_timeout": CONNECT_SECONDS})
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(hashtext('wavenet-study'))"))
+                yield
+        finally:
+            engine.dispose()
+
+
+def _database_url(given: str) -> URL:
+    try:
+        url = make_url(given)
+    except ArgumentError as error:
+        raise UserError(
+            f"The storage must be a path to a journal file, or a sqlite:/// or postgresql:// URL, but got {given!r}."
+        ) from error
+    kind = url.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        raise UserError(f"The storage's URL must begin with sqlite:/// or postgresql://, but got {kind}://.")
+    if kind == "postgresql":  # the driver that the lock file has, whatever SQLAlchemy's default is this year
+        return url.set(drivername="postgresql+psycopg2")
+    if not url.database:
+        raise UserError(f"The storage must be a file that lasts, but got {given!r}. Write sqlite:///path/to/file.db.")
+    return url
+
+
+class Life:
+    """A trial that is worked on: its lock is held, and on a server its heart beats."""
+
+    def __init__(self, storage: StudyStorage, trial: optuna.Trial, directory: Path) -> None:
+        """Raises filelock.Timeout where another process holds the lock."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(directory / LOCK_FILE, blocking=False)
+        self._lock.acquire()
+        self._ended = threading.Event()
+        trial.set_user_attr(HOST, socket.gethostname())
+        if storage.is_server:
+            backend: Any = storage.backend
+            backend.record_heartbeat(trial._trial_id)
+            threading.Thread(target=self._beat, args=(backend, trial._trial_id), daemon=True).start()
+
+    def _beat(self, backend: Any, trial_id: int) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            try:
+                backend.record_heartbeat(trial_id)
+            except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+                continue  # the server is away; the training thread says so at its next report, or it comes back
+
+    def end(self) -> None:
+        self._ended.set()
+        self._lock.release()
+
+
+def give_back(storage: StudyStorage, trial_id: int) -> None:
+    """A running trial waits again, under its own number, with its parameters and reports."""
+    storage.backend.set_trial_state_values(trial_id, TrialState.WAITING)
+
+
+def give_back_the_dead(storage: StudyStorage, study: optuna.Study, trials_directory: Path) -> list[int]:
+    """Gives back every running trial that nobody works on any more, and returns their numbers.
+
+    On one machine the operating system says who is alive: the lock of a dead process can be taken. On a server that
+    holds for this machine's trials; another machine's are dead when their hearts have stopped.
+    """
+    backend: Any = storage.backend
+    stale = set(backend._get_stale_trial_ids(study._study_id)) if storage.is_server else set()
+    dead = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if trial._trial_id in stale or (_is_ours(storage, trial) and _lock_is_free(trials_directory, trial.number))
+    ]
+    for trial in dead:
+        give_back(storage, trial._trial_id)
+    return [trial.number for trial in dead]
+
+
+def _is_ours(storage: StudyStorage, trial: FrozenTrial) -> bool:
+    return not storage.is_server or trial.user_attrs.get(HOST) == socket.gethostname()
+
+
+def _lock_is_free(trials_directory: Path, number: int) -> bool:
+    path = trials_directory / f"{number:04d}" / LOCK_FILE
+    if not path.exists():
+        return True
+    try:
+        with FileLock(path, blocking=False):
+            return True
+    except Timeout:
+        return False

@@ -1,0 +1,198 @@
+"""A study over its whole life: made once, joined by any number of processes, resumed until its trials are done.
+
+`--trials N` is the study's total. Trials are handed out one at a time under the storage's lock, so N is never passed
+and nothing is handed out twice; a trial whose process died is handed out again, under its own number.
+Every trial's randomness comes from (study seed, trial number): with one worker, a study that was interrupted and
+resumed proposes what an uninterrupted one does.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from core.errors import UserError
+from hpo.search_space import SearchSpace
+from hpo.storage import Life, StudyStorage, give_back, give_back_the_dead
+from hpo.study_file import PrunerConfig, SamplerConfig, StudySpec
+
+IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
+"""User attributes of the study: what it searches on what data, its unique key, its MLflow experiment."""
+STUDY_FILE = "study.json"
+"""In the study's folder: which storage holds it."""
+MAX_FAILURES_IN_A_ROW = 5
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """The one seed of everything random in a trial: proposal, initial weights, batches."""
+    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])
+
+
+def make_sampler(config: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler for one trial: it reads the history from the storage, so a new one a trial loses nothing."""
+    if config.kind == "gp":
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=config.startup_trials)
+    if config.kind == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=config.startup_trials)
+
+
+def make_pruner(config: PrunerConfig, epochs: int) -> optuna.pruners.BasePruner:
+    if config.kind == "none":
+        return optuna.pruners.NopPruner()
+    if config.kind == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=config.warmup_epochs, max_resource=epochs)
+    return optuna.pruners.MedianPruner(n_startup_trials=config.startup_trials, n_warmup_steps=config.warmup_epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenStudy:
+    """A study, its storage and its folder: what handing out trials needs."""
+
+    spec: StudySpec
+    space: SearchSpace
+    study: optuna.Study
+    storage: StudyStorage
+    directory: Path
+
+    @property
+    def uid(self) -> str:
+        return str(self.study.user_attrs[UID])
+
+    @property
+    def experiment(self) -> str:
+        return str(self.study.user_attrs[EXPERIMENT])
+
+    @property
+    def trials_directory(self) -> Path:
+        return self.directory / "trials"
+
+    def trial_directory(self, number: int) -> Path:
+        return self.trials_directory / f"{number:04d}"
+
+    def seed_of(self, number: int) -> int:
+        return trial_seed(self.spec.seed, number)
+
+    def num_ended(self) -> int:
+        return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
+
+    def num_running(self) -> int:
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def failures_in_a_row(self) -> int:
+        """How many of the last ended trials failed, one after the other."""
+        ended = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        failed = [trial.state is TrialState.FAIL for trial in reversed(ended)]
+        return failed.index(False) if False in failed else len(failed)
+
+    def claim_trial(self, total: int) -> tuple[optuna.Trial, Life] | None:
+        """The next trial to work on, with its lock held; None while there is none to give."""
+        with self.storage.lock():
+            give_back_the_dead(self.storage, self.study, self.trials_directory)
+            if self.num_ended() + self.num_running() >= total:
+                return None
+            trials = self.study.get_trials(deepcopy=False)
+            waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+            number = min(waiting, default=len(trials))
+            self.study.sampler = make_sampler(self.spec.sampler, self.seed_of(number))
+            trial = self.study.ask()
+            assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
+            return trial, Life(self.storage, trial, self.trial_directory(number))
+
+    def give_back(self, trial: optuna.Trial) -> None:
+        give_back(self.storage, trial._trial_id)
+
+
+def open_study(
+    name: str, spec: StudySpec, *, data_fingerprint: str, storage: StudyStorage, directory: Path
+) -> OpenStudy:
+    """Makes the study or joins it. UserError where its storage, its space or its data are not what they were."""
+    _check_storage(directory, storage)
+    with storage.lock():
+        study = optuna.create_study(study_name=name, storage=storage.backend, direction="maximize", load_if_exists=True)
+        identity = json.loads(json.dumps(spec.identity() | {"data_fingerprint": data_fingerprint}))
+        if IDENTITY in study.user_attrs:
+            _check_identity(name, study.user_attrs[IDENTITY], identity)
+        else:
+            uid = uuid.uuid4().hex[:12]
+            study.set_user_attr(UID, uid)
+            study.set_user_attr(EXPERIMENT, _experiment_name(name, uid, storage))
+            if not study.get_trials(deepcopy=False):
+                study.enqueue_trial(spec.search_space.default_parameters)
+            study.set_user_attr(IDENTITY, identity)  # last: a study without it is made again
+    study.pruner = make_pruner(spec.pruner, spec.training.epochs)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / STUDY_FILE).write_text(json.dumps({"storage": storage.name}, indent=2) + "\n")
+    return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive: Path) -> str | None:
+    """Puts a study and its folder aside under another name, which is returned; None where there is none of the name.
+
+    Nothing is deleted, and its MLflow experiment stays as it is. UserError while somebody works on it.
+    """
+    with storage.lock():
+        known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
+        archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        if name in known:
+            study = optuna.load_study(study_name=name, storage=storage.backend)
+            give_back_the_dead(storage, study, directory / "trials")
+            alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            if alive:
+                raise UserError(
+                    f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
+                    "End its process first."
+                )
+            backend = storage.backend
+            optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=archived)
+            optuna.delete_study(study_name=name, storage=backend)
+        if directory.exists():
+            archive.mkdir(parents=True, exist_ok=True)
+            directory.rename(archive / archived)
+        elif name not in known:
+            return None
+    return archived
+
+
+def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
+    """The study's name, unless an archived study of this storage has its runs under it."""
+    summaries = optuna.get_all_study_summaries(storage.backend)
+    taken = {summary.user_attrs.get(EXPERIMENT) for summary in summaries}
+    return f"{name}-{uid[:6]}" if name in taken else name
+
+
+def _check_storage(directory: Path, storage: StudyStorage) -> None:
+    path = directory / STUDY_FILE
+    if not path.exists():
+        return
+    known = json.loads(path.read_text())["storage"]
+    if known != storage.name:
+        raise UserError(
+            f"The storage of study {directory.name!r} must be the one it was made with ({known}), but got "
+            f"{storage.name}. Name that one with --storage, or make another study with --name."
+        )
+
+
+def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    before, after = _flat(was), _flat(now)
+    changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    if changed:
+        key = next((key for key in changed if key != "data_fingerprint"), changed[0])
+        raise UserError(
+            f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
+            f"and is {after.get(key)!r}. Give the new search another --name, or archive the old one with --fresh."
+        )
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for key, value in table.items():
+        rows |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows
