@@ -1,0 +1,195 @@
+"""Train, calibration, validation and test, by recording: all channels and all clips of a take stay together.
+
+Train and calibration hold normal takes alone; validation and test hold both labels. Who goes where depends on the
+recordings' ids and the seed, by a hash, and not on the order in which they are listed.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from core.errors import UserError
+from core.recordings import Recording
+
+_Members = dict[str, list[Recording]]
+"""The recordings of each part, while they are being dealt."""
+
+MIN_NORMAL_TAKES = 4
+"""Of each machine: one to train on, one to calibrate on, one for validation and one for test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """Shares of each machine's normal takes. Anomalous takes are halved between validation and test."""
+
+    validation_fraction: float = 0.25
+    """Of the normal takes."""
+    test_fraction: float = 0.25
+    """Of the normal takes."""
+    calibration_fraction: float = 0.25
+    """Of the normal takes that are left for training: on these mu and sigma are measured, and no gradient."""
+    seed: int = 0
+    """Which takes go where."""
+
+    def __post_init__(self) -> None:
+        for name in ("validation_fraction", "test_fraction", "calibration_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise UserError(f"split.{name} must be above 0 and below 1, but got {getattr(self, name)}.")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise UserError(
+                "split.validation_fraction and split.test_fraction must sum to less than 1, "
+                f"but got {self.validation_fraction} and {self.test_fraction}. Leave some takes to train on."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Who is where. Each part is in the order of the recordings' ids; takes with label "unknown" are in none."""
+
+    train: tuple[Recording, ...]
+    calibration: tuple[Recording, ...]
+    validation: tuple[Recording, ...]
+    test: tuple[Recording, ...]
+
+
+def split_recordings(recordings: Iterable[Recording], config: SplitConfig) -> Split:
+    """The split that the recordings ask for where they do (a manifest's column), else one by the seed.
+
+    By the seed, every machine has at least one normal take in each part, and its anomalous takes are dealt in turn to
+    validation and test, condition by condition. Raises UserError where the recordings cannot carry that.
+    """
+    everything = list(recordings)
+    labelled = [recording for recording in everything if recording.label != "unknown"]
+    _check_both_labels(everything)
+    if any(recording.split for recording in labelled):
+        members = _split_as_asked(labelled, config)
+    else:
+        members = _split_by_seed(labelled, config)
+    ordered = {part: tuple(sorted(takes, key=lambda take: take.recording_id)) for part, takes in members.items()}
+    return Split(**ordered)
+
+
+def _split_by_seed(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
+    members = _no_members()
+    for machine, takes in sorted(_by_machine(recordings).items()):
+        normal = [take for take in takes if take.label == "normal"]
+        if len(normal) < MIN_NORMAL_TAKES:
+            raise UserError(
+                f"Machine {machine!r} must have at least {MIN_NORMAL_TAKES} normal takes (train, calibration, "
+                f"validation, test), but got {len(normal)}. Record more of it, or leave it out."
+            )
+        _deal_normal(normal, config, members)
+    _deal_anomalous([take for take in recordings if take.label == "anomalous"], config.seed, members)
+    return members
+
+
+def _deal_normal(takes: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
+    """The fractions, rounded, but at least one take to each part."""
+    shuffled = _shuffled(takes, config.seed)
+    num_validation = _share(len(takes), config.validation_fraction, keep=3)
+    num_test = _share(len(takes), config.test_fraction, keep=num_validation + 2)
+    members["validation"] += shuffled[:num_validation]
+    members["test"] += shuffled[num_validation : num_validation + num_test]
+    _deal_training(shuffled[num_validation + num_test :], config, members)
+
+
+def _deal_training(shuffled: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
+    num_calibration = _share(len(shuffled), config.calibration_fraction, keep=1)
+    members["calibration"] += shuffled[:num_calibration]
+    members["train"] += shuffled[num_calibration:]
+
+
+def _share(count: int, fraction: float, *, keep: int) -> int:
+    """A share of `count`, at least one, that leaves `keep`."""
+    return min(max(1, round(count * fraction)), count - keep)
+
+
+def _deal_anomalous(takes: Sequence[Recording], seed: int, members: _Members) -> None:
+    """In turn to validation and test. The turn goes on from one condition and one machine to the next.
+
+    So the totals differ by at most one, of each machine and over all, and of a condition with two takes or more each
+    part has one. A machine's only anomalous take goes where its turn is, validation if it is the first.
+    """
+    if len(takes) < 2:
+        raise UserError(
+            f"Anomalous recordings must be at least 2, one for validation and one for test, but got {len(takes)}. "
+            "Add a take of a faulty machine."
+        )
+    in_turn: list[Recording] = []
+    for _, of_machine in sorted(_by_machine(takes).items()):
+        conditions = {take.condition for take in of_machine}
+        for condition in sorted(conditions, key=lambda name: _hash(seed, of_machine[0].machine, name)):
+            in_turn += _shuffled([take for take in of_machine if take.condition == condition], seed)
+    members["validation"] += in_turn[0::2]
+    members["test"] += in_turn[1::2]
+
+
+def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
+    _check_all_ask(recordings)
+    members = _no_members()
+    members["validation"] = [take for take in recordings if take.split == "validation"]
+    members["test"] = [take for take in recordings if take.split == "test"]
+    for part in ("validation", "test"):
+        _check_part_has_both_labels(members[part], part)
+    for machine, takes in sorted(_by_machine(recordings).items()):
+        in_train = [take for take in takes if take.split == "train"]
+        if len(in_train) < 2:
+            raise UserError(
+                f"Machine {machine!r} must have at least 2 normal takes in the split train (one to calibrate on), but "
+                f"got {len(in_train)}. Move takes of it there, or leave the machine out."
+            )
+        _deal_training(_shuffled(in_train, config.seed), config, members)
+    return members
+
+
+def _check_both_labels(recordings: Sequence[Recording]) -> None:
+    for label in ("normal", "anomalous"):
+        if not any(recording.label == label for recording in recordings):
+            raise UserError(
+                f"The data must hold {label} recordings, but got none among {len(recordings)} recordings. "
+                "Normal ones are learned from, and anomalous ones tell whether it worked: label some of each."
+            )
+
+
+def _check_all_ask(recordings: Sequence[Recording]) -> None:
+    silent = [recording.recording_id for recording in recordings if recording.split is None]
+    if silent:
+        raise UserError(
+            f"The column split must be filled for every recording or for none, but got nothing for {len(silent)} of "
+            f"{len(recordings)}, {silent[0]!r} among them. Fill it, or empty it and let the seed decide."
+        )
+    for recording in recordings:
+        if recording.split == "train" and recording.label == "anomalous":
+            raise UserError(
+                f"The split train must hold normal recordings alone, but got {recording.recording_id!r}, which is "
+                "anomalous. Move it to validation or test."
+            )
+
+
+def _check_part_has_both_labels(takes: Sequence[Recording], part: str) -> None:
+    counts = [sum(take.label == label for take in takes) for label in ("normal", "anomalous")]
+    if 0 in counts:
+        raise UserError(
+            f"The split {part} must hold normal and anomalous recordings, but got {counts[0]} normal and {counts[1]} "
+            "anomalous ones. Move some there, or empty the column and let the seed decide."
+        )
+
+
+def _no_members() -> _Members:
+    return {"train": [], "calibration": [], "validation": [], "test": []}
+
+
+def _by_machine(recordings: Iterable[Recording]) -> dict[str, list[Recording]]:
+    machines: dict[str, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        machines[recording.machine].append(recording)
+    return machines
+
+
+def _shuffled(recordings: Iterable[Recording], seed: int) -> list[Recording]:
+    return sorted(recordings, key=lambda recording: _hash(seed, recording.recording_id))
+
+
+def _hash(seed: int, *names: str) -> str:
+    return hashlib.sha256("\t".join([str(seed), *names]).encode()).hexdigest()
