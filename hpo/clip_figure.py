@@ -1,0 +1,190 @@
+"""One clip as a detector heard it: spectrogram above, score below, events shaded over both.
+
+T = samples, F = frames, B = frequency bins, K = columns of the spectrogram.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from hpo.plot_style import BLUE, INK, ORANGE, styled
+from hpo.web_page import number_text
+
+SPECTRUM_MS = 64.0
+"""About the length of one spectrum; rounded to a power of two of samples."""
+MAX_SPECTRUM_SAMPLES = 1024
+MAX_COLUMNS = 800
+"""More would weigh more than a screen can show: neighbouring columns are averaged."""
+RANGE_DB = 70.0
+FLOOR_DB = -120.0
+"""What silence shows as."""
+LOUDNESS_COLOURS = [[0.0, "#ffffff"], [0.35, "#d3dfe9"], [0.7, "#5b87ad"], [1.0, "#0b2a4a"]]
+MAX_EVENTS_IN_WORDS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipView:
+    """One clip, with what the detector made of it."""
+
+    title: str
+    machine: str
+    label: str
+    condition: str
+    """Which fault, "normal", or "" where it is not known."""
+    waveform: npt.NDArray[np.float32]
+    """(T,), full scale 1.0."""
+    sample_rate_hz: int
+    frame_ms: float
+    scores: npt.NDArray[np.float64]
+    """(F,) in sigmas; frames that are not finite leave a gap and are counted on the page."""
+    threshold_sigmas: float
+    events: tuple[tuple[float, float, int | None], ...]
+    """Start and end in seconds from the start of the clip, and the channel that gave the alarm where it is known."""
+    first_frame_s: float
+    """When the first frame begins: after the receptive field."""
+
+    def __post_init__(self) -> None:
+        assert self.waveform.ndim == 1, self.waveform.shape
+        assert len(self.waveform) > 0, "an empty waveform"
+        assert self.scores.ndim == 1, self.scores.shape
+        assert self.frame_ms > 0, self.frame_ms
+        assert self.sample_rate_hz > 0, self.sample_rate_hz
+
+    @property
+    def seconds(self) -> float:
+        return len(self.waveform) / self.sample_rate_hz
+
+    @property
+    def frame_centres_s(self) -> npt.NDArray[np.float64]:
+        """(F,)"""
+        return self.first_frame_s + (np.arange(len(self.scores)) + 0.5) * self.frame_ms / 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrogram:
+    """Level by time and frequency, 0 dB being a sine at full scale."""
+
+    levels_db: npt.NDArray[np.float64]
+    """(B, K), not below FLOOR_DB."""
+    times_s: npt.NDArray[np.float64]
+    """(K,) centres of the columns."""
+    frequencies_hz: npt.NDArray[np.float64]
+    """(B,)"""
+
+
+def spectrogram(waveform: npt.NDArray[np.float32], sample_rate_hz: int) -> Spectrogram:
+    """Short-time spectra with a Hann window; a waveform shorter than one is padded with silence."""
+    length = 2 ** round(np.log2(SPECTRUM_MS / 1000 * sample_rate_hz))
+    length = int(min(max(length, 32), MAX_SPECTRUM_SAMPLES))
+    hop = max(length // 4, len(waveform) // (4 * MAX_COLUMNS))
+    padded = np.pad(waveform, (0, max(0, length - len(waveform))))
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, length)[::hop]  # (K, length)
+    window = np.hanning(length + 1)[:-1]
+    power = np.abs(np.fft.rfft(pieces * window) * 2 / window.sum()).T ** 2  # (B, K)
+    times_s = (np.arange(power.shape[1]) * hop + length / 2) / sample_rate_hz
+    power, times_s = _averaged(power), _averaged(times_s[None])[0]
+    return Spectrogram(
+        levels_db=10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10))),
+        times_s=times_s,
+        frequencies_hz=np.arange(length // 2 + 1) * sample_rate_hz / length,
+    )
+
+
+def _averaged(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Means of neighbouring columns of (B, K), at most MAX_COLUMNS of them; an incomplete last group goes."""
+    group = -(-columns.shape[1] // MAX_COLUMNS)
+    whole = columns.shape[1] // group * group
+    means: npt.NDArray[np.float64] = columns[:, :whole].reshape(len(columns), -1, group).mean(axis=2)
+    return means
+
+
+def clip_figures(clips: Sequence[ClipView]) -> list[Any]:
+    """One figure a clip, all with the same colours for the same level, so that they can be held against each other."""
+    spectrograms = [spectrogram(clip.waveform, clip.sample_rate_hz) for clip in clips]
+    loudest_db = max((float(s.levels_db.max()) for s in spectrograms), default=0.0)
+    return [_clip_figure(clip, s, loudest_db) for clip, s in zip(clips, spectrograms, strict=True)]
+
+
+def _clip_figure(clip: ClipView, image: Spectrogram, loudest_db: float) -> Any:
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.58, 0.42], vertical_spacing=0.04)
+    figure.add_trace(_heatmap(image, loudest_db), row=1, col=1)
+    for trace in _score_traces(clip):
+        figure.add_trace(trace, row=2, col=1)
+    # All at once: plotly's add_shape copies what is there already each time.
+    figure.update_layout(shapes=[_event_shape(start_s, end_s) for start_s, end_s, _ in clip.events])
+    figure.update_xaxes(range=[0, clip.seconds])
+    figure.update_xaxes(title_text="seconds", row=2, col=1)
+    figure.update_yaxes(title_text="Hz", row=1, col=1)
+    figure.update_yaxes(title_text="score, sigmas", row=2, col=1)
+    return styled(figure, title=clip.title, height=460)
+
+
+def _heatmap(image: Spectrogram, loudest_db: float) -> Any:
+    return go.Heatmap(
+        z=np.round(image.levels_db).astype(np.int8),  # an eighth of the weight, and nobody sees tenths
+        x=np.round(image.times_s, 4),
+        y=image.frequencies_hz,
+        zmin=loudest_db - RANGE_DB,
+        zmax=loudest_db,
+        colorscale=LOUDNESS_COLOURS,
+        colorbar={"title": {"text": "dB", "side": "right"}, "thickness": 12, "len": 0.55, "y": 1, "yanchor": "top"},
+        hovertemplate="%{x:.2f} s, %{y:.0f} Hz: %{z} dB<extra></extra>",
+    )
+
+
+def _score_traces(clip: ClipView) -> list[Any]:
+    threshold = {"color": INK, "width": 1.5, "dash": "dash"}
+    block = {"color": ORANGE, "size": 12, "symbol": "square", "opacity": 0.5}
+    traces = [
+        go.Scatter(
+            x=clip.frame_centres_s,
+            y=[score if np.isfinite(score) else None for score in clip.scores],
+            mode="lines",
+            line={"color": BLUE, "width": 1.5},
+            name="score",
+            hovertemplate="%{x:.2f} s: %{y:.2f} sigmas<extra></extra>",
+        ),
+        go.Scatter(
+            x=[0, clip.seconds], y=[clip.threshold_sigmas] * 2, mode="lines", line=threshold, hoverinfo="skip",
+            name=f"threshold ({number_text(clip.threshold_sigmas)})",
+        ),
+    ]  # fmt: skip
+    if clip.events:
+        traces.append(go.Scatter(x=[None], y=[None], mode="markers", marker=block, name="event"))
+    return traces
+
+
+def _event_shape(start_s: float, end_s: float) -> dict[str, Any]:
+    """A stretch of the time axis over the whole height of both panels."""
+    line = {"color": ORANGE, "width": 1.2}
+    return {
+        "type": "rect", "xref": "x", "x0": start_s, "x1": end_s, "yref": "paper", "y0": 0, "y1": 1,
+        "fillcolor": "rgba(230,159,0,0.22)", "line": line,
+    }  # fmt: skip
+
+
+def clip_sentence(clip: ClipView) -> str:
+    """What is to be seen, in words: whose clip, which events, and what has no finite score."""
+    truth = f"{clip.label} ({clip.condition})" if clip.condition not in ("", clip.label) else clip.label
+    sentence = f"Machine {clip.machine}, labelled {truth}: {_events_in_words(clip)}."
+    num_gaps = int((~np.isfinite(clip.scores)).sum())
+    if not len(clip.scores):
+        return f"{sentence} The clip is too short for a score."
+    return f"{sentence} {num_gaps} of {len(clip.scores)} frames have no finite score." if num_gaps else sentence
+
+
+def _events_in_words(clip: ClipView) -> str:
+    if not clip.events:
+        return "no event"
+    spans = [
+        f"{start_s:.2f} to {end_s:.2f} s" + (f" (channel {channel})" if channel is not None else "")
+        for start_s, end_s, channel in clip.events[:MAX_EVENTS_IN_WORDS]
+    ]
+    more = len(clip.events) - len(spans)
+    count = f"{len(clip.events)} event{'s' if len(clip.events) > 1 else ''}"
+    return f"{count}, " + ", ".join(spans) + (f" and {more} more" if more else "")

@@ -1,0 +1,218 @@
+"""The plots that ask which parameters mattered, and where in their ranges the good trials lie."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+import plotly.colors
+import plotly.graph_objects as go
+from optuna.trial import TrialState
+from plotly.subplots import make_subplots
+
+from hpo.parameter_axis import ParameterAxis
+from hpo.plot_style import BLUE, INK, WINNER_COLOUR, message_figure, plot_text, styled
+from hpo.trial_record import TrialRecord
+from hpo.web_page import number_text
+from hpo.winner import has_score
+
+MIN_TRIALS_FOR_IMPORTANCE = 30
+"""With fewer complete trials the importances change visibly from one study to the next."""
+F1_COLOURS = [[0.0, "#d5e3ee"], [0.5, "#5a9bc9"], [1.0, "#063970"]]
+SLICE_COLUMNS = 3
+
+
+def finite_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that importance is computed from: complete, with a finite value."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [t for t in trials if t.value is not None and math.isfinite(t.value)]
+
+
+def importance_obstacle(study: optuna.Study) -> str | None:
+    """Why importances cannot be computed; None when they can. Optuna itself would print equal shares in each case."""
+    trials = finite_trials(study)
+    if len(trials) < 2:
+        return f"Importance needs at least 2 complete trials, and there {_are(len(trials))}."
+    if len({t.value for t in trials}) == 1:
+        return f"All {len(trials)} complete trials have the same validation F1, so no parameter can be said to matter."
+    if not any(len({str(t.params.get(name)) for t in trials}) > 1 for name in trials[0].params):
+        return "No parameter varied between the complete trials."
+    return None
+
+
+def importance_warning(study: optuna.Study) -> str | None:
+    """What to keep in mind when there are few complete trials; None from MIN_TRIALS_FOR_IMPORTANCE on."""
+    num_trials = len(finite_trials(study))
+    if num_trials >= MIN_TRIALS_FOR_IMPORTANCE:
+        return None
+    return (
+        f"Only {num_trials} complete trials: with fewer than {MIN_TRIALS_FOR_IMPORTANCE} the order of the "
+        "parameters is a guess, and another seed may turn it round."
+    )
+
+
+def importance_title(study: optuna.Study) -> str:
+    num_trials = len(finite_trials(study))
+    return f"Parameter importance ({num_trials} complete trial{'s' if num_trials != 1 else ''})"
+
+
+def _are(count: int) -> str:
+    return {0: "are none", 1: "is 1"}.get(count, f"are {count}")
+
+
+def importance_figure(study: optuna.Study) -> Any:
+    """Optuna's default importance (PED-ANOVA) as bars; a figure that says why where there is none."""
+    title = importance_title(study)
+    if obstacle := importance_obstacle(study):
+        return message_figure(obstacle, title=title)
+    # Optuna drops trials with an infinite value by itself.
+    shares = sorted(optuna.importance.get_param_importances(study).items(), key=lambda item: item[1])
+    bars = go.Bar(
+        x=[share for _, share in shares],
+        y=[plot_text(name) for name, _ in shares],
+        orientation="h",
+        marker_color=BLUE,
+        text=[f"{share:.2f}" for _, share in shares],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+        showlegend=False,
+    )
+    figure = go.Figure(bars)
+    figure.update_xaxes(title_text="share of the importance (PED-ANOVA)", rangemode="tozero")
+    figure.update_yaxes(ticks="", showgrid=False)
+    styled(figure, title=title, height=130 + 34 * len(shares))
+    return figure.update_layout(title_subtitle_text=importance_warning(study), margin_t=76)
+
+
+def parallel_coordinates_figure(
+    records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None
+) -> Any:
+    """One line a complete trial through its F1 and its parameters, each over its whole range."""
+    title = "Parallel coordinates"
+    shown = sorted(_comparable(records, axes), key=lambda r: (r.number == winner, r.val_f1))
+    if not shown:
+        return message_figure("No trial is complete yet.", title=title)
+    f1_axis = _f1_axis([r.val_f1 for r in shown if r.val_f1 is not None])
+    figure = go.Figure()
+    for record in shown:
+        figure.add_trace(_trial_line(record, f1_axis, axes, is_winner=record.number == winner))
+    figure.add_trace(_colour_bar(f1_axis))
+    for index, axis in enumerate([f1_axis, *axes.values()]):
+        _draw_axis(figure, index, axis)
+    names = [f1_axis.name, *(plot_text(name) for name in axes)]
+    figure.update_xaxes(
+        tickvals=list(range(len(names))), ticktext=names, range=[-0.35, len(names) - 0.8], showgrid=False, ticks="",
+        showline=False,
+    )  # fmt: skip
+    figure.update_yaxes(visible=False, range=[-0.04, 1.04])
+    return styled(figure, title=title, height=400).update_layout(margin_b=36)
+
+
+def _comparable(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis]) -> list[TrialRecord]:
+    """Complete trials with a finite F1 that drew every parameter."""
+    return [r for r in records if has_score(r) and axes.keys() <= r.parameters.keys()]
+
+
+def _f1_axis(values: Sequence[float]) -> ParameterAxis:
+    return ParameterAxis(name="validation F1", low=min(values), high=max(values))
+
+
+def _trial_line(
+    record: TrialRecord, f1_axis: ParameterAxis, axes: Mapping[str, ParameterAxis], *, is_winner: bool
+) -> Any:
+    height = f1_axis.position(record.val_f1)
+    colour = WINNER_COLOUR if is_winner else plotly.colors.sample_colorscale(F1_COLOURS, [height])[0]
+    facts = [f"trial {record.number}", f"validation F1 {number_text(record.val_f1, decimals=3)}"]
+    facts += [plot_text(f"{name} = {number_text(record.parameters[name])}") for name in axes]
+    return go.Scatter(
+        x=list(range(len(axes) + 1)),
+        y=[height, *(axis.position(record.parameters[name]) for name, axis in axes.items())],
+        mode="lines",
+        line={"color": colour, "width": 3.5 if is_winner else 1.4},
+        opacity=1 if is_winner else 0.75,
+        name=f"winner (trial {record.number})",
+        showlegend=is_winner,
+        text="<br>".join(facts),
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _colour_bar(axis: ParameterAxis) -> Any:
+    """An invisible point that carries the colour scale."""
+    marker = {"color": [axis.low], "cmin": axis.low, "cmax": axis.high, "colorscale": F1_COLOURS, "showscale": True}
+    title = {"text": "validation F1", "side": "right", "font": {"size": 13}}
+    bar = {"title": title, "thickness": 12, "outlinewidth": 0}
+    return go.Scatter(
+        x=[None], y=[None], mode="markers", marker=marker | {"colorbar": bar}, showlegend=False, hoverinfo="skip"
+    )
+
+
+def _draw_axis(figure: Any, index: int, axis: ParameterAxis) -> None:
+    figure.add_shape(type="line", x0=index, x1=index, y0=0, y1=1, line={"color": INK, "width": 1})
+    for value, text in axis.ticks():
+        figure.add_annotation(
+            x=index, y=axis.position(value), text=plot_text(text), showarrow=False, xanchor="right", xshift=-4,
+            font={"size": 11}, bgcolor="rgba(255,255,255,0.85)", borderpad=1,
+        )  # fmt: skip
+
+
+def slices_figure(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None) -> Any:
+    """Validation F1 of the complete trials against each parameter in turn, the winner and the default marked."""
+    title = "Slices: validation F1 against each parameter"
+    shown = [r for r in records if has_score(r)]
+    if not shown or not axes:
+        return message_figure("No trial is complete yet.", title=title)
+    num_rows = math.ceil(len(axes) / SLICE_COLUMNS)
+    figure = make_subplots(
+        rows=num_rows, cols=min(SLICE_COLUMNS, len(axes)), shared_yaxes=True, horizontal_spacing=0.03,
+        vertical_spacing=0.32 / num_rows,
+    )  # fmt: skip
+    for index, axis in enumerate(axes.values()):
+        place = {"row": index // SLICE_COLUMNS + 1, "col": index % SLICE_COLUMNS + 1}
+        for trace in _slice(shown, axis.name, winner, has_legend=index == 0):
+            figure.add_trace(trace, **place)
+        _set_slice_axis(figure, axis, place)
+    figure.update_yaxes(title_text="validation F1", col=1)
+    return styled(figure, title=title, height=110 + 250 * num_rows)
+
+
+def _slice(records: Sequence[TrialRecord], name: str, winner: int | None, *, has_legend: bool) -> list[Any]:
+    star = {"symbol": "star", "color": WINNER_COLOUR, "size": 15, "line": {"color": "white", "width": 1}}
+    diamond = {"symbol": "diamond-open", "color": INK, "size": 11, "line": {"width": 2}}
+    dot = {"color": BLUE, "size": 6, "opacity": 0.6}
+    groups = {
+        "complete trial": ([r for r in records if r.number not in (0, winner)], dot),
+        "default (trial 0)": ([r for r in records if r.number == 0 != winner], diamond),
+        f"winner (trial {winner})": ([r for r in records if r.number == winner], star),
+    }
+    return [
+        go.Scatter(
+            x=[r.parameters.get(name) for r in group],
+            y=[r.val_f1 for r in group],
+            mode="markers",
+            marker=marker,
+            name=label,
+            legendgroup=label,
+            showlegend=has_legend,
+            text=[f"trial {r.number}" for r in group],
+            hovertemplate="%{text}<br>" + plot_text(name) + " = %{x}<br>validation F1 %{y:.3f}<extra></extra>",
+        )
+        for label, (group, marker) in groups.items()
+        if group
+    ]
+
+
+def _set_slice_axis(figure: Any, axis: ParameterAxis, place: Mapping[str, int]) -> None:
+    figure.update_xaxes(title_text=plot_text(axis.name), **place)
+    if axis.choices:
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(axis.choices), **place)
+        return
+    # The whole range searched, so that a crowd at an edge is seen as one; a log axis counts in powers of ten.
+    low, high = (math.log10(edge) if axis.is_log else edge for edge in (axis.low, axis.high))
+    margin = 0.05 * (high - low) or 0.5
+    ticks = axis.ticks()
+    figure.update_xaxes(
+        type="log" if axis.is_log else "linear", range=[low - margin, high + margin], tickangle=0,
+        tickvals=[value for value, _ in ticks], ticktext=[text for _, text in ticks], **place,
+    )  # fmt: skip
