@@ -81,8 +81,8 @@ def importance_figure(study: optuna.Study) -> Any:
     figure = go.Figure(bars)
     figure.update_xaxes(title_text="share of the importance (PED-ANOVA)", rangemode="tozero")
     figure.update_yaxes(ticks="", showgrid=False)
-    styled(figure, title=title, height=130 + 34 * len(shares))
-    return figure.update_layout(title_subtitle_text=importance_warning(study), margin_t=76)
+    styled(figure, title=title, height=140 + 34 * len(shares))
+    return figure.update_layout(title_subtitle_text=importance_warning(study))
 
 
 def parallel_coordinates_figure(

@@ -20,7 +20,7 @@ LABEL_COLOURS = {"normal": BLUE, "anomalous": VERMILLION}
 
 _AXIS = {
     "gridcolor": GRID, "linecolor": "#c3cad0", "zeroline": False, "automargin": True, "ticks": "outside",
-    "tickcolor": "#c3cad0", "ticklen": 4, "title": {"font": {"size": 13}},
+    "tickcolor": "#c3cad0", "ticklen": 4, "title": {"font": {"size": 13}, "standoff": 10},
 }  # fmt: skip
 TEMPLATE = go.layout.Template(
     layout={
@@ -29,8 +29,16 @@ TEMPLATE = go.layout.Template(
         "plot_bgcolor": "white",
         "xaxis": _AXIS,
         "yaxis": _AXIS,
-        "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
-        "margin": {"l": 64, "r": 24, "t": 56, "b": 52},
+        "title": {
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 12},
+            "font": {"size": 16},
+        },
+        "margin": {"l": 64, "r": 24, "t": 84, "b": 52},
         "hoverlabel": {"align": "left", "bgcolor": "white", "font": {"size": 12}},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
     }

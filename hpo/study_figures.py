@@ -166,7 +166,7 @@ def _state_strip(records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
 
 def curves_figure(records: Sequence[TrialRecord], winner: int | None) -> Any:
     """One line a trial over its epochs, test loss at first, with buttons for the other metrics."""
-    title = "Every trial's curves: test loss against epochs"
+    title = "Every trial's curves against epochs"
     shown = [r for r in records if r.epochs]
     if not shown:
         return message_figure("No trial has ended an epoch yet.", title=title)
@@ -181,7 +181,7 @@ def curves_figure(records: Sequence[TrialRecord], winner: int | None) -> Any:
     figure.update_xaxes(title_text="epoch", tickformat="d", dtick=1 if longest <= 20 else None)
     figure.update_yaxes(title_text=CURVES["test_loss"])
     styled(figure, title=title, height=560)
-    return figure.update_layout(legend_traceorder="reversed", legend_groupclick="togglegroup", margin_t=110)
+    return figure.update_layout(legend_traceorder="reversed", legend_groupclick="togglegroup", margin_t=140)
 
 
 def _style_of(record: TrialRecord, winner: int | None) -> str:

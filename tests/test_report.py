@@ -266,6 +266,11 @@ def test_history_shows_the_best_so_far_and_every_trial_somewhere() -> None:
     assert sorted([*traces["complete (6)"].x, PRUNED, FAILED]) == list(range(8))
 
 
+def test_reasons_are_shown_in_plots_as_they_are() -> None:
+    figure = study_figures(toy_study(failure="loss <b>NaN</b>"))["optimisation_history"]
+    assert "loss &lt;b&gt;NaN&lt;/b&gt;" in traces_by_name(figure)["failed (1)"].text[0]
+
+
 def test_every_trial_has_its_curve_and_the_winner_the_strongest() -> None:
     study = toy_study()
     winner = choose_winner(trial_records(study)).number
