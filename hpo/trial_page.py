@@ -1,7 +1,6 @@
 """One trial's page: curves, score histograms, ROC, and clips with what was heard in them. Self-contained HTML."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hpo.clip_figure import ClipView, clip_figures, clip_sentence
 from hpo.plot_style import figure_html
@@ -14,7 +13,9 @@ from hpo.trial_figures import (
     roc_figure,
 )
 from hpo.web_page import (
+    TEST_MARK,
     TEST_NOTE,
+    Cell,
     Column,
     Row,
     document,
@@ -27,7 +28,7 @@ from hpo.web_page import (
     text_cell,
 )
 
-__all__ = ["ClipView", "SplitScores", "trial_page"]
+__all__ = ["ClipView", "SplitScores", "facts_table", "trial_page"]
 
 
 def trial_page(
@@ -78,13 +79,15 @@ def _clip_sections(clips: Sequence[ClipView]) -> list[str]:
 
 
 def facts_table(facts: Mapping[str, object]) -> str:
-    """Name and value, one fact a line; a mapping's facts follow under its name."""
+    """Name and value, one fact a line; a mapping's facts follow under its name. Names with test in front are marked."""
     columns = [Column(title="", is_number=False), Column(title="")]
     return table(columns, [row for name, value in facts.items() for row in _fact_rows(name, value)])
 
 
-def _fact_rows(name: str, value: object) -> list[Row]:
+def _fact_rows(name: str, value: object, *, is_test: bool = False) -> list[Row]:
+    is_test = is_test or name.startswith("test")
+    label = Cell(html=f"{TEST_MARK} {escaped(name)}") if is_test else text_cell(name)
     if not isinstance(value, Mapping):
-        return [Row(cells=[text_cell(name), number_cell(value)])]
-    heading: list[Any] = [text_cell(name), text_cell("")]
-    return [Row(cells=heading, css="group"), *(row for key, inner in value.items() for row in _fact_rows(key, inner))]
+        return [Row(cells=[label, number_cell(value)], css="test" if is_test else "")]
+    group = Row(cells=[label, text_cell("")], css="group")
+    return [group, *(row for key, inner in value.items() for row in _fact_rows(key, inner, is_test=is_test))]

@@ -10,10 +10,9 @@ import pytest
 from optuna.trial import Trial
 from plotly.offline import get_plotlyjs
 
-from hpo.parameter_axis import ParameterAxis, boundary_sentences
 from hpo.report import study_figures, study_page
-from hpo.trial_record import EPOCHS, FACTS, FAILURE, TrialRecord, trial_records
-from hpo.web_page import DASH, duration_text, number_cell, number_text
+from hpo.trial_record import EPOCHS, FACTS, FAILURE, trial_records
+from hpo.web_page import DASH
 from hpo.winner import choose_winner
 
 PRUNED, FAILED, INFINITE_LOSS = 3, 4, 5
@@ -209,48 +208,6 @@ def test_what_does_not_exist_is_a_dash() -> None:
     assert cells == ["", "test", "0.123", DASH, DASH, "0.500", "0.667"]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, DASH), (math.nan, DASH), (math.inf, "∞"), (-math.inf, "−∞"), (34560, "34,560"), (0.0012345, "0.001234"),
-     (2977.3, "2,977"), (True, "True"), ("gelu", "gelu")],
-)  # fmt: skip
-def test_number_text(value: object, text: str) -> None:
-    assert number_text(value) == text
-
-
-def test_infinity_sorts_as_a_number_and_nan_as_missing() -> None:
-    assert [number_cell(x).sort for x in (-math.inf, 2.5, math.nan, None)] == ["-Infinity", "2.5", "", ""]
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(None, DASH), (3.14, "3.1 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")])
-def test_duration_text(seconds: float | None, text: str) -> None:
-    assert duration_text(seconds) == text
-
-
-def record(number: int, val_f1: float | None, **facts: Any) -> TrialRecord:
-    state = "pruned" if val_f1 is None else "complete"
-    return TrialRecord(
-        number=number, state=state, val_f1=val_f1, parameters={}, epochs=(), facts=facts, failure=None, seconds=1.0
-    )
-
-
-@pytest.mark.parametrize(
-    ("records", "winner"),
-    [
-        ([record(0, 0.5), record(1, 0.7), record(2, 0.6)], 1),
-        ([record(0, 0.7, val_auc=0.8), record(1, 0.7, val_auc=0.9), record(2, 0.7, val_auc=math.nan)], 1),
-        ([record(0, 0.7, val_auc=0.8, num_weights=20), record(1, 0.7, val_auc=0.8, num_weights=10)], 1),
-        ([record(0, 0.7, val_auc=0.8), record(1, 0.7, val_auc=0.8)], 0),
-        ([record(0, math.inf), record(1, None), record(2, 0.1)], 2),
-        ([record(0, 0.7, test_f1=0.1), record(1, 0.6, test_f1=0.9)], 0),
-        ([record(0, None)], None),
-    ],
-)
-def test_winner(records: list[TrialRecord], winner: int | None) -> None:
-    chosen = choose_winner(records)
-    assert (chosen and chosen.number) == winner
-
-
 def traces_by_name(figure: Any) -> dict[str, Any]:
     return {trace.name: trace for trace in figure.data}
 
@@ -316,38 +273,3 @@ def test_parallel_coordinates_have_a_line_for_each_complete_trial() -> None:
     assert all(0 <= height <= 1 for line in lines for height in line.y)
     assert lines[-1].showlegend  # the winner, on top
     assert lines[-1].y[0] == 1
-
-
-AXES = {
-    "window_ms": ParameterAxis(name="window_ms", low=100, high=3000, is_log=True),
-    "threshold_sigmas": ParameterAxis(name="threshold_sigmas", low=0.5, high=6),
-    "dilation_depth": ParameterAxis(name="dilation_depth", low=5, high=8, step=1),
-    "fixed": ParameterAxis(name="fixed", low=3, high=3),
-    "score": ParameterAxis(name="score", low=0, high=1, choices=("surprise", "entropy")),
-}
-
-
-@pytest.mark.parametrize(
-    ("parameters", "edges"),
-    [
-        ({"window_ms": 2990.0}, ["upper edge of 100 to 3,000"]),
-        ({"window_ms": 105.0}, ["lower edge"]),
-        # 150 ms is 1.7 % of the range away from its lower edge, but 12 % in the scale that is searched.
-        ({"window_ms": 150.0}, []),
-        ({"threshold_sigmas": 0.6, "dilation_depth": 8}, ["lower edge", "upper edge"]),
-        ({"threshold_sigmas": 0.62}, []),
-        ({"fixed": 3, "score": "entropy", "dilation_depth": 6}, []),
-    ],
-)
-def test_winner_at_the_edge_of_the_space(parameters: dict[str, Any], edges: list[str]) -> None:
-    sentences = boundary_sentences(AXES, parameters)
-    assert len(sentences) == len(edges)
-    assert all(edge in sentence for edge, sentence in zip(edges, sentences, strict=True))
-
-
-@pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
-def test_ticks_begin_and_end_at_the_edges_and_rise(axis: ParameterAxis) -> None:
-    positions = [axis.position(value) for value, _ in axis.ticks()]
-    assert positions == sorted(set(positions))
-    if axis.low < axis.high:
-        assert (positions[0], positions[-1]) == (0, 1)

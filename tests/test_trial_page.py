@@ -1,6 +1,7 @@
 """One trial's page: what it shows of scores and clips agrees with what it was given."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from hpo.trial_figures import (
     losses_figure,
     roc_figure,
 )
-from hpo.trial_page import ClipView, SplitScores, trial_page
+from hpo.trial_page import ClipView, SplitScores, facts_table, trial_page
 
 RATE_HZ = 4000
 THRESHOLD = 2.5
@@ -72,6 +73,12 @@ def test_text_from_outside_cannot_become_markup() -> None:
     page = page_of(title=evil, clips=[clip], facts={evil: evil, "group": {evil: evil}})
     assert evil not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 8
+
+
+def test_facts_about_the_test_split_are_marked() -> None:
+    table = facts_table({"test_f1": 0.9, "val_f1": 0.8, "test": {"auc": 0.7}})
+    marked = re.findall(r"testmark[^>]*>test</span> (\w+)", table)
+    assert marked == ["test_f1", "test", "auc"]
 
 
 def test_losses_are_drawn_by_epoch_with_the_parts_of_test_thinner() -> None:
