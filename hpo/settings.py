@@ -1,0 +1,41 @@
+"""Where a setting comes from: the command line, else the environment, else the project's .env file, else a default."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from core.errors import UserError
+
+ENV_FILE_NAME = ".env"
+
+
+class Setting(NamedTuple):
+    value: str
+    source: str
+    """For people: "the command line", "MLFLOW_TRACKING_URI in .env", ..."""
+
+
+def resolve_setting(option: str | None, *, variable: str, project_root: Path, default: str) -> Setting:
+    """The first that is set. An empty variable counts as not set, because `VARIABLE=${VARIABLE:-}` in a compose file
+    leaves one behind; an empty option is the user's word and is returned as it is.
+
+    .env is read, never loaded into the environment: what else is in it (passwords) does not reach other programs.
+    """
+    if option is not None:
+        return Setting(option, "the command line")
+    if value := os.environ.get(variable, "").strip():
+        return Setting(value, f"{variable} in the environment")
+    if value := _value_in_env_file(project_root / ENV_FILE_NAME, variable):
+        return Setting(value, f"{variable} in {ENV_FILE_NAME}")
+    return Setting(default, "default")
+
+
+def _value_in_env_file(path: Path, variable: str) -> str:
+    if not path.is_file():
+        return ""
+    from dotenv import dotenv_values
+
+    try:
+        return (dotenv_values(path).get(variable) or "").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} must be readable UTF-8 text, but got {error}. Repair or remove it.") from error

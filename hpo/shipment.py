@@ -1,0 +1,155 @@
+"""One event file on its way to one tracking server, and the bookmark beside the file that says how far it came.
+
+The bookmark file has an entry for each server, so that another server gets everything from the start. Losing it does no
+harm: all is sent again, and the server adds nothing twice.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hpo.run_log import Attached, Event, Measured, Started, StoredEvent, read_events, read_events_after
+from hpo.tracking import MlflowExperiment
+from hpo.tracking_errors import RunDeleted, TryLater
+
+_MOST_EVENTS_A_CALL = 50
+_FAILURES_BEFORE_SKIPPING = 10
+"""With the shipper's pauses, two to three minutes in which the server took other writes, but never this one."""
+
+
+class Stuck(TryLater):
+    """The server takes other writes, but not this event, and has not said that it never will."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bookmark:
+    """How far one event file has come on one server."""
+
+    experiment: str = ""
+    """Identity of the experiment; another one gets everything from the start."""
+    run_id: str = ""
+    offset_bytes: int = 0
+    """Everything before it is on the server, or refused by it."""
+    is_given_up: bool = False
+    """Somebody deleted the run: nothing is sent for it any more."""
+
+
+class Shipment:
+    """Ships one event file. Several processes may hold a shipment of one file: whoever gets its lock ships."""
+
+    def __init__(self, path: Path, server: str, warn: Callable[[str], None]) -> None:
+        """`server` is the bookmark's name: what tells this server and experiment from others, without passwords."""
+        self._path = path
+        self._server = server
+        self._warn = warn
+        self._complete_bytes = -1
+        """Size of the file when all of it was seen to be shipped."""
+        self._num_failures = 0
+        """How often in a row the server choked on the event that is next."""
+
+    def ship(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
+        """Sends what the server does not have, while `keep_going` says so. Returns how much it refused for good. Raises
+        TryLater (Stuck if only this file is concerned) or ExperimentDeleted."""
+        if self._path.stat().st_size == self._complete_bytes:
+            return 0
+        try:
+            with FileLock(f"{self._path}.lock", blocking=False):
+                return self._ship_locked(experiment, keep_going)
+        except Timeout:
+            return 0
+
+    def count_left(self) -> int:
+        """Whole events that the server does not have, as far as the bookmark knows."""
+        bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
+        return 0 if bookmark.is_given_up else sum(1 for _ in read_events_after(self._path, bookmark.offset_bytes))
+
+    def _ship_locked(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
+        num_refused = 0
+        size_bytes = self._path.stat().st_size
+        bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
+        if bookmark.experiment != experiment.identity:
+            bookmark = Bookmark(experiment=experiment.identity)
+        # One by one after a failure, so that the event at fault is found and takes no other with it.
+        most_events = 1 if self._num_failures else _MOST_EVENTS_A_CALL
+        for group in _groups(read_events_after(self._path, bookmark.offset_bytes), most_events):
+            if bookmark.is_given_up or not keep_going():
+                break
+            bookmark, refused = self._send(experiment, bookmark, group)
+            self._num_failures = 0
+            _write_bookmark(self._path, self._server, bookmark)
+            num_refused += len(refused)
+            for line in refused:
+                self._warn(f"{self._name()}: not taken by MLflow, and left out: {line}")
+        if bookmark.is_given_up or bookmark.offset_bytes >= size_bytes:
+            self._complete_bytes = size_bytes
+        return num_refused
+
+    def _send(
+        self, experiment: MlflowExperiment, bookmark: Bookmark, group: Sequence[StoredEvent]
+    ) -> tuple[Bookmark, list[str]]:
+        """Where to go on from, and what was refused, a line each."""
+        first = group[0].event
+        try:
+            if isinstance(first, Started) and not bookmark.run_id:
+                bookmark = replace(bookmark, run_id=experiment.find_or_create_run(first))
+            assert bookmark.run_id, f"{self._path} has an event before its run was started: {first}"
+            refused = experiment.send(bookmark.run_id, [stored.event for stored in group], self._path.parent)
+        except RunDeleted:
+            self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
+            return replace(bookmark, is_given_up=True), []
+        except TryLater as trouble:
+            if not experiment.takes_writes():
+                raise
+            self._num_failures += 1
+            if self._num_failures < _FAILURES_BEFORE_SKIPPING or not bookmark.run_id:
+                raise Stuck(f"{self._name()}, {_describe(first)}: {trouble}") from trouble
+            refused = [f"{_describe(first)}: {trouble} (tried {self._num_failures} times)"]
+        return replace(bookmark, offset_bytes=group[-1].end_bytes), refused
+
+    def _name(self) -> str:
+        """For people."""
+        names = [event.name for event in read_events(self._path) if isinstance(event, Started)]
+        return f"Run {names[-1]!r}" if names else str(self._path)
+
+
+def _describe(event: Event) -> str:
+    if isinstance(event, Attached):
+        return f"artifact {event.path}"
+    return f"metrics of step {event.step}" if isinstance(event, Measured) else type(event).__name__.lower()
+
+
+def _groups(events: Iterable[StoredEvent], most_events: int) -> Iterator[list[StoredEvent]]:
+    """Metrics that follow each other go together; every other event goes alone."""
+    group: list[StoredEvent] = []
+    for stored in events:
+        fits = group and isinstance(group[0].event, Measured) and isinstance(stored.event, Measured)
+        if group and not (fits and len(group) < most_events):
+            yield group
+            group = []
+        group.append(stored)
+    if group:
+        yield group
+
+
+def _read_bookmarks(log_path: Path) -> Mapping[str, Bookmark]:
+    try:
+        content = json.loads(_bookmark_path(log_path).read_text())
+    except (FileNotFoundError, ValueError):  # a power cut can leave an empty file
+        return {}
+    return {server: Bookmark(**entry) for server, entry in content.items()}
+
+
+def _write_bookmark(log_path: Path, server: str, bookmark: Bookmark) -> None:
+    entries: dict[str, Any] = {name: asdict(entry) for name, entry in _read_bookmarks(log_path).items()}
+    path = _bookmark_path(log_path)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(json.dumps({**entries, server: asdict(bookmark)}, indent=1))
+    unfinished.replace(path)
+
+
+def _bookmark_path(log_path: Path) -> Path:
+    return log_path.with_name(f"{log_path.name}.shipped")
