@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,12 +43,21 @@ def f1_score(flagged: BoolArray, is_anomalous: BoolArray) -> float:
     return 2 * true_positives / total if total else 0.0
 
 
-def auc(scores: FloatArray, is_anomalous: BoolArray, *, max_false_positive_rate: float | None = None) -> float:
-    """Area under the ROC curve, ties counting half; NaN where one class is missing."""
+def auc(scores: FloatArray, is_anomalous: BoolArray) -> float:
+    """Area under the ROC curve, ties counting half (Mann and Whitney's U); NaN where one class is missing."""
+    num_anomalous, num_normal = int(is_anomalous.sum()), int((~is_anomalous).sum())
+    if not num_anomalous or not num_normal:
+        return float("nan")
+    rank_sum = float(rankdata(scores)[is_anomalous].sum())
+    return (rank_sum - num_anomalous * (num_anomalous + 1) / 2) / (num_anomalous * num_normal)
+
+
+def partial_auc(scores: FloatArray, is_anomalous: BoolArray) -> float:
+    """AUC up to MAX_FALSE_POSITIVE_RATE, standardised so that chance is 0.5; NaN where one class is missing."""
     if is_anomalous.all() or not is_anomalous.any():
         return float("nan")
-    ranks = np.unique(scores, return_inverse=True)[1]  # the same order, and finite
-    return float(roc_auc_score(is_anomalous, ranks, max_fpr=max_false_positive_rate))
+    ranks = rankdata(scores)  # the same order, and finite
+    return float(roc_auc_score(is_anomalous, ranks, max_fpr=MAX_FALSE_POSITIVE_RATE))
 
 
 def clip_metrics(scores: FloatArray, is_anomalous: BoolArray, threshold: float) -> ClipMetrics:
@@ -59,7 +69,7 @@ def clip_metrics(scores: FloatArray, is_anomalous: BoolArray, threshold: float) 
         precision=hits / float(flagged.sum()) if flagged.any() else 0.0,
         recall=hits / float(is_anomalous.sum()) if is_anomalous.any() else 0.0,
         auc=auc(scores, is_anomalous),
-        pauc=auc(scores, is_anomalous, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE),
+        pauc=partial_auc(scores, is_anomalous),
         prevalence=float(is_anomalous.mean()) if len(is_anomalous) else float("nan"),
         f1_flag_everything=f1_score(np.ones_like(is_anomalous), is_anomalous),
         num_clips=len(scores),

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 EPOCHS = "epochs"
 """User attribute: one mapping an epoch, with key `epoch` (from 1) and the metrics that MLflow gets."""
 FACTS = "facts"
-"""User attribute: derived facts (num_weights, num_layers, receptive_field_samples, ...) and figures at the best epoch."""
+"""User attribute: derived facts (num_weights, num_layers, ...) and figures at the best epoch."""
 FAILURE = "failure"
 """User attribute: why the configuration failed, in one line."""
 

@@ -1,0 +1,75 @@
+"""What a person sees while a study runs: two progress bars in a terminal, one plain line a trial without."""
+
+import sys
+import threading
+from types import TracebackType
+from typing import Self
+
+from optuna.trial import TrialState
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from core.experiment import EpochResult
+from hpo.objective import TrialEnd
+
+
+class Console:
+    """Progress over trials and epochs. `say` may be called from any thread."""
+
+    def __init__(self, *, total: int, ended: int, epochs: int) -> None:
+        self._rich = RichConsole(highlight=False, soft_wrap=True)
+        self._lock = threading.Lock()
+        self._best: tuple[float, int] | None = None
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._rich,
+            disable=not sys.stdout.isatty(),
+        )
+        self._trials = self._bars.add_task("trials", total=total, completed=ended, note="")
+        self._epochs = self._bars.add_task("epochs", total=epochs, note="")
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def say(self, line: str) -> None:
+        with self._lock:
+            self._rich.print(line, markup=False)
+            self._rich.file.flush()
+
+    def epoch(self, number: int, result: EpochResult) -> None:
+        note = f"val AUC {result.metrics['val_auc']:.3f}"
+        self._bars.update(self._epochs, description=f"trial {number:02d}", completed=result.epoch, note=note)
+
+    def best(self, val_f1: float, number: int) -> None:
+        """The best trial so far, to be shown beside the bar."""
+        self._best = (val_f1, number)
+        self._bars.update(self._trials, note=f"best F1 {val_f1:.3f} (trial {number})")
+
+    def trial_ended(self, end: TrialEnd, ended: int) -> None:
+        self._bars.update(self._trials, completed=ended)
+        self._bars.reset(self._epochs)
+        if self._bars.disable:
+            best = f"  best {self._best[0]:.3f} (trial {self._best[1]})" if self._best else ""
+            self.say(f"{_line(end)}{best}")
+
+
+def _line(end: TrialEnd) -> str:
+    head = f"trial {end.number:02d}  {end.state.name.lower():8}"
+    if end.state is TrialState.FAIL:
+        return f"{head}  {end.failure}"
+    facts = end.facts
+    return (
+        f"{head}  val F1 {facts['val_f1']:.3f}  val AUC {facts['val_auc']:.3f}  test F1 {facts['test_f1']:.3f}"
+        f"  {facts['num_layers']:2d} layers  {facts['num_weights']:6d} weights"
+    )

@@ -1,0 +1,74 @@
+"""How long a study will take, measured: one training step and one scoring pass of throw-away networks."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from core.dataset import ClipSet, Dataset
+from core.scoring import score_clips
+from core.training import TrainingConfig, train_epochs
+from core.wavenet import WaveNet, WaveNetConfig
+from hpo.search_space import SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Seconds of one trial that is not pruned."""
+
+    smallest: float
+    default: float
+    largest: float
+
+
+def estimate_trial_seconds(space: SearchSpace, dataset: Dataset, device: torch.device) -> Estimate:
+    """Times the smallest, the default and the largest network of the space on this machine, as it is now."""
+    smallest, largest = space.extreme_networks(dataset.num_channels)
+    default = space.default.wavenet(dataset.num_channels)
+    seconds = [_trial_seconds(network, space, dataset, device) for network in (smallest, default, largest)]
+    return Estimate(smallest=seconds[0], default=seconds[1], largest=seconds[2])
+
+
+def _trial_seconds(network: WaveNetConfig, space: SearchSpace, dataset: Dataset, device: torch.device) -> float:
+    """Epochs times (steps times a step, and the seconds of audio that are judged times the cost of one)."""
+    training, rate = space.default.training, dataset.sample_rate_hz
+    model = WaveNet(network).to(device)
+    optimizer = torch.optim.Adam(model.parameters())
+    random = np.random.default_rng(0)
+    length = network.receptive_field_samples + training.window_targets
+    noise = random.integers(network.mu_law_levels, size=(4, network.num_channels, length), dtype=np.uint8)
+    one_step = TrainingConfig(
+        epochs=1,
+        seconds_per_epoch=training.batch_windows * training.window_targets / rate,
+        batch_windows=training.batch_windows,
+        window_targets=training.window_targets,
+    )
+
+    def step() -> None:
+        for _ in train_epochs(model, optimizer, noise, config=one_step, sample_rate_hz=rate, seed=0):
+            pass
+
+    def score() -> None:
+        score_clips(
+            model, noise, context_samples=network.receptive_field_samples, frame_samples=training.window_targets
+        )
+
+    judged = sum(len(clips) * int(clips.waveforms.shape[2]) for clips in _judged(dataset))
+    per_sample = _best_of(score) / (4 * training.window_targets)
+    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step) + judged * per_sample)
+
+
+def _judged(dataset: Dataset) -> tuple[ClipSet, ...]:
+    return dataset.calibration, dataset.validation, dataset.test
+
+
+def _best_of(work: Callable[[], None], repeats: int = 3) -> float:
+    """The shortest of a few runs, the first of which warms up."""
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])

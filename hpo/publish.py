@@ -1,0 +1,143 @@
+"""Pages and results: made from what trials left, written to the study's folder, and put on record in MLflow."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.dataset import ClipSet, Dataset
+from core.experiment import DETECTOR_FILE
+from core.postprocess import events
+from core.statistic import Judgement
+from hpo.clip_figure import ClipView
+from hpo.plot_style import CONFIG
+from hpo.report import study_page
+from hpo.result import WINNER_DIRECTORY, JudgedTrial, judge_trial, study_result, write_result, write_text
+from hpo.run_log import EVENTS_FILE_NAME, RunLog
+from hpo.search_space import describe_range
+from hpo.study import OpenStudy
+from hpo.study_figures import study_figures
+from hpo.trial_figures import SplitScores
+from hpo.trial_page import trial_page
+from hpo.trial_record import TrialRecord, trial_records
+from hpo.winner import choose_winner
+
+PAGE_FILE = "page.html"
+REPORT_FILE = "report.html"
+NUM_PAGES = 3
+"""Trials that get a page without being asked for: the best by validation."""
+
+
+def study_description(search: OpenStudy, data: str) -> str:
+    """What was searched and why, as Markdown: above the runs in MLflow, and on the report."""
+    default = search.space.default_parameters
+    rows = [
+        f"| `{name}` | {describe_range(distribution)} | {default[name]} |"
+        for name, distribution in search.space.distributions.items()
+    ]
+    return "\n".join(
+        [
+            f"**{search.spec.goal}**",
+            "",
+            f"Data: {data}",
+            "",
+            "Objective: validation F1 of clips at the trial's own window and threshold, at the epoch with the best "
+            "validation AUC. Pruning watches validation AUC. Test figures are logged and choose nothing. "
+            "Losses are bits per sample.",
+            "",
+            "| searched | range | default (trial 0) |",
+            "| --- | --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Mapping[str, Any]) -> dict[str, Any]:
+    """result.json, the winner's folder, pages of the best trials, plots and report; returns the result."""
+    result = study_result(search, about=about)
+    log.artifact(write_result(search, result))
+    for record in best_records(search, NUM_PAGES):
+        publish_trial_page(search, dataset, record.number)
+    for name, figure in study_figures(search.study, result=result).items():
+        path = search.directory / "plots" / f"{name}.html"
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, figure.to_html(include_plotlyjs=True, config=CONFIG))
+        log.artifact(path, "plots")
+    report = search.directory / REPORT_FILE
+    write_text(report, study_page(search.study, result=result, description=search.spec.goal))
+    log.artifact(report)
+    if result["winner"]:
+        log.artifact(search.directory / WINNER_DIRECTORY / DETECTOR_FILE, WINNER_DIRECTORY)
+        log.tags({"winner": f"trial {result['winner']['trial']}", "detector_found": str(result["detector_found"])})
+    return result
+
+
+def best_records(search: OpenStudy, count: int) -> list[TrialRecord]:
+    """Complete trials, best first, by the rule that chooses the winner."""
+    records = trial_records(search.study)
+    best: list[TrialRecord] = []
+    while len(best) < count and (winner := choose_winner(records)):
+        best.append(winner)
+        records.remove(winner)
+    return best
+
+
+def publish_trial_page(search: OpenStudy, dataset: Dataset, number: int) -> Path:
+    """Writes one trial's page beside its other files and attaches it to its run."""
+    record = trial_records(search.study)[number]
+    directory = search.trial_directory(number)
+    trial = judge_trial(directory)
+    path = directory / PAGE_FILE
+    page = trial_page(
+        title=f"{search.study.study_name}, trial {number}",
+        epochs=record.epochs,
+        validation=_split_scores(trial, "validation"),
+        test=_split_scores(trial, "test"),
+        threshold_sigmas=trial.threshold,
+        clips=_typical_clips(trial, dataset.validation, dataset.sample_rate_hz),
+        facts={"parameters": dict(record.parameters), **record.facts},
+    )
+    write_text(path, page)
+    RunLog(directory / EVENTS_FILE_NAME).artifact(path)
+    return path
+
+
+def _split_scores(trial: JudgedTrial, split: str) -> SplitScores:
+    return SplitScores(clip_scores=trial.judged[split].clip_scores, is_anomalous=trial.scored[split].is_anomalous)
+
+
+def _typical_clips(trial: JudgedTrial, clips: ClipSet, sample_rate_hz: int) -> list[ClipView]:
+    """The normal and the anomalous validation clip whose score is the median of their kind."""
+    judged = trial.judged["validation"]
+    views = []
+    for label, rows in (("normal", ~clips.is_anomalous), ("anomalous", clips.is_anomalous)):
+        indices = np.flatnonzero(rows)
+        median = indices[np.argsort(judged.clip_scores[indices], kind="stable")[len(indices) // 2]]
+        views.append(_clip_view(trial, judged, clips, int(median), label, sample_rate_hz))
+    return views
+
+
+def _clip_view(
+    trial: JudgedTrial, judged: Judgement, clips: ClipSet, index: int, label: str, sample_rate_hz: int
+) -> ClipView:
+    frame_s = trial.detector.scoring.frame_samples(sample_rate_hz) / sample_rate_hz
+    first_frame_s = trial.detector.context_samples / sample_rate_hz
+    found = [(event, judged.channel_of(index, event)) for event in events(judged.thresholds[index], trial.threshold)]
+    channel = found[0][1] if found else 0
+    return ClipView(
+        title=f"A typical {label} clip: {clips.recording_ids[index]} from {clips.starts_s[index]:.1f} s",
+        machine=clips.machines[index],
+        label=label,
+        condition=clips.conditions[index],
+        waveform=clips.waveforms[index, channel],
+        sample_rate_hz=sample_rate_hz,
+        frame_ms=1000 * frame_s,
+        scores=judged.sigmas[index],
+        threshold_sigmas=trial.threshold,
+        events=tuple(
+            (first_frame_s + event.first_frame * frame_s, first_frame_s + event.end_frame * frame_s, loudest)
+            for event, loudest in found
+        ),
+        first_frame_s=first_frame_s,
+    )

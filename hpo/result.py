@@ -1,0 +1,161 @@
+"""What a study came to: the winner's and the default's figures, overall and per machine, as result.json.
+
+Everything is computed again from the frame scores and the detector that the trials left, so the figures are those of
+the file that is handed over. Test figures are computed last and choose nothing.
+"""
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.checkpoint import Detector, load_detector
+from core.errors import UserError
+from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.metrics import auc, bootstrap_interval, clip_metrics, f1_score
+from core.score_file import ScoredClips, load_scores
+from core.statistic import Judgement
+from hpo.study import OpenStudy
+from hpo.trial_record import TrialRecord, trial_records
+from hpo.winner import choose_winner
+
+RESULT_FILE = "result.json"
+WINNER_DIRECTORY = "winner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedTrial:
+    """A trial's detector, its kept scores by split, and what its statistic says of them."""
+
+    detector: Detector
+    scored: Mapping[str, ScoredClips]
+    judged: Mapping[str, Judgement]
+
+    @property
+    def threshold(self) -> float:
+        return self.detector.statistic.config.threshold_sigmas
+
+
+def judge_trial(directory: Path) -> JudgedTrial:
+    """Reads what a trial left and judges it again. UserError where its files are not on this machine."""
+    for name in (DETECTOR_FILE, SCORES_FILE):
+        if not (directory / name).exists():
+            raise UserError(
+                f"{directory} must hold {name}, but does not: another machine ran this trial. "
+                "Run the command there, or run the trial again with --rerun."
+            )
+    detector = load_detector(directory / DETECTOR_FILE)
+    scored = load_scores(directory / SCORES_FILE)
+    judged = {
+        name: detector.statistic.judge(clips.scores.of(detector.scoring.score), clips.machines)
+        for name, clips in scored.items()
+    }
+    return JudgedTrial(detector=detector, scored=scored, judged=judged)
+
+
+def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) -> dict[str, Any]:
+    """Metrics of one split, of one machine or all, with 95 % intervals by resampling takes."""
+    clips = trial.scored[split]
+    rows = np.array([machine in (None, name) for name in clips.machines])
+    scores, anomalous = trial.judged[split].clip_scores[rows], clips.is_anomalous[rows]
+    takes = [take for take, chosen in zip(clips.recording_ids, rows, strict=True) if chosen]
+    if not takes:
+        return {}
+    metrics = clip_metrics(scores, anomalous, trial.threshold)
+
+    def f1(resampled: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> float:
+        return f1_score(resampled >= trial.threshold, labels)
+
+    interval = partial(bootstrap_interval, scores=scores, is_anomalous=anomalous, recording_ids=takes)
+    return {
+        "f1": metrics.f1,
+        "f1_interval": interval(f1),
+        "precision": metrics.precision,
+        "recall": metrics.recall,
+        "auc": metrics.auc,
+        "auc_interval": interval(auc),
+        "pauc": metrics.pauc,
+        "prevalence": metrics.prevalence,
+        "f1_flag_everything": metrics.f1_flag_everything,
+        "num_clips": metrics.num_clips,
+        "num_recordings": len(set(takes)),
+    }
+
+
+def trial_figures(record: TrialRecord, search: OpenStudy) -> dict[str, Any]:
+    """One trial in result.json: what it was, and its figures on validation and test."""
+    trial = judge_trial(search.trial_directory(record.number))
+    splits = ("validation", "test")
+    machines = sorted(trial.detector.statistic.calibrations)
+    return {
+        "trial": record.number,
+        "parameters": dict(record.parameters),
+        "epoch": record.facts["best_epoch"],
+        **{name: record.facts[name] for name in ("num_weights", "num_layers", "receptive_field_samples")},
+        **{split: split_figures(trial, split) for split in splits},
+        "per_machine": {
+            machine: {split: split_figures(trial, split, machine) for split in splits} for machine in machines
+        },
+    }
+
+
+def study_result(search: OpenStudy, *, about: Mapping[str, Any]) -> dict[str, Any]:
+    """result.json as a mapping. `about` is what the caller knows of data, device and commit."""
+    records = trial_records(search.study)
+    winner, default = choose_winner(records), records[0]
+    figures = trial_figures(winner, search) if winner else None
+    return {
+        "study": search.study.study_name,
+        "goal": search.spec.goal,
+        **about,
+        "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
+        "detector_found": beats_flagging_everything(figures),
+        "winner": figures,
+        "default": trial_figures(default, search) if default.state == "complete" else None,
+        "seconds": sum(record.seconds or 0.0 for record in records),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def beats_flagging_everything(winner: Mapping[str, Any] | None) -> bool:
+    """A winner that calling every clip anomalous equals is no detector. Decided on validation."""
+    return winner is not None and winner["validation"]["f1"] > winner["validation"]["f1_flag_everything"]
+
+
+def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
+    """Writes result.json, and the winner's detector into a folder of its own."""
+    path = search.directory / RESULT_FILE
+    write_text(path, json.dumps(_without_nan(result), indent=2) + "\n")
+    if result["winner"] is not None:
+        folder = search.directory / WINNER_DIRECTORY
+        folder.mkdir(exist_ok=True)
+        source = search.trial_directory(result["winner"]["trial"])
+        shutil.copyfile(source / DETECTOR_FILE, folder / f".{DETECTOR_FILE}")
+        os.replace(folder / f".{DETECTOR_FILE}", folder / DETECTOR_FILE)
+        write_text(folder / "winner.json", json.dumps(_without_nan(result["winner"]), indent=2) + "\n")
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes under another name and renames: a reader sees the old file or the new one."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: a figure that is not defined becomes null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,88 @@
+"""The command line: python hpo/run_study.py --trials 50
+
+Runs, resumes or joins a study. Exit codes: 0 done, 2 a user's mistake (one line says which), 130 interrupted.
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # instead of hpo/, which Python puts there: our files must not hide a library's
+
+from core.errors import UserError  # noqa: E402 (the path comes first)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"The command line must be right, but {message}. See --help.")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = Parser(description="Search for a WaveNet that hears when a machine goes wrong.", allow_abbrev=False)
+    what = parser.add_argument_group("what is searched")
+    what.add_argument("--study", type=Path, default=ROOT / "studies/quickstart.toml", help="study file")
+    what.add_argument("--data", metavar="SOURCE", help="simulated, or folder:PATH (default: the study file's)")
+    what.add_argument("--skip-bad-files", action="store_true", help="go on without recordings that cannot be used")
+    what.add_argument("--trials", type=positive, metavar="N", help="the study's total (default: the study file's)")
+    what.add_argument("--name", help="the study's name (default: from its file and its data)")
+    what.add_argument("--fresh", action="store_true", help="archive the study of this name and begin anew")
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    how.add_argument("--threads", type=positive, metavar="N", help="CPU threads of PyTorch (default: all cores)")
+    how.add_argument("--worker", action="store_true", help="join the study and leave its report to another process")
+    how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/)")
+    how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
+    instead = parser.add_argument_group("instead of a search").add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="show space, split and estimate; train nothing")
+    instead.add_argument("--once", action="store_true", help="run the default configuration, changed by --set, alone")
+    instead.add_argument(
+        "--rerun", type=natural, metavar="TRIAL", help="run an old trial again, configuration and seed"
+    )
+    instead.add_argument("--page", type=natural, metavar="TRIAL", help="make the page of plots of a trial")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, with --once")
+    options = parser.parse_args(arguments)
+    if options.set and not options.once:
+        raise UserError("--set must come with --once, but came alone. A search takes its ranges from the study file.")
+    return options
+
+
+def positive(text: str) -> int:
+    value = int(text) if text.lstrip("-").isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but got {text!r}")
+    return value
+
+
+def natural(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a trial's number, but got {text!r}")
+    return int(text)
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        options = parse(arguments)
+        signal.signal(signal.SIGTERM, _interrupt)
+        from hpo.commands import run  # here, because --help and a typing mistake should not wait for PyTorch
+
+        return run(options, ROOT)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    """A polite request to end is treated as Ctrl-C: the trial is given back and everything is put on record."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

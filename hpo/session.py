@@ -1,0 +1,258 @@
+"""One run of the command: from its options to an open study at work, and its end.
+
+options -> study file, data, split -> (dry run ends here) -> storage, study, tracker -> trials -> result and report
+"""
+
+import shutil
+import subprocess
+import time
+from argparse import Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.dataset import Dataset, prepare_dataset
+from core.errors import UserError
+from core.recordings import Corpus
+from core.sources import open_source
+from core.wavenet import describe
+from hpo.console import Console
+from hpo.estimate import estimate_trial_seconds
+from hpo.objective import Bench, run_trial
+from hpo.publish import study_description
+from hpo.run_log import EVENTS_FILE_NAME, RunLog
+from hpo.search_space import SearchSpace, describe_range
+from hpo.settings import resolve_setting
+from hpo.shipper import Shipper
+from hpo.storage import StudyStorage
+from hpo.study import MAX_FAILURES_IN_A_ROW, OpenStudy, archive_study, open_study
+from hpo.study_file import StudySpec, load_study_file
+from hpo.tracking_target import TrackingTarget, resolve_tracking_uri, tracking_target
+from hpo.trial_record import trial_records
+from hpo.winner import choose_winner
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How often a process with nothing to do looks whether another one's trial has ended or died."""
+SECONDS_TO_SHIP = 120.0
+SECONDS_TO_SHIP_INTERRUPTED = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a study works on, checked: nothing of it is written anywhere yet."""
+
+    spec: StudySpec
+    space: SearchSpace
+    corpus: Corpus
+    dataset: Dataset
+    device: torch.device
+    name: str
+    total: int
+
+
+def gather(options: Namespace) -> Material:
+    """Reads and checks the study file and the data. UserError for whatever is wrong with either."""
+    spec = _with_source(load_study_file(options.study), options.data)
+    total = spec.trials if options.trials is None else options.trials
+    source_options = {key: value for key, value in spec.data.items() if key != "source"}
+    corpus = open_source(spec.data["source"], options=source_options, skip_bad_files=options.skip_bad_files)
+    dataset = prepare_dataset(
+        corpus,
+        sample_rate_hz=spec.front_end.sample_rate_hz,
+        clips=spec.clips,
+        split=spec.split,
+        skip_bad_files=options.skip_bad_files,
+    )
+    space = spec.search_space
+    space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=dataset.num_channels)
+    name = options.name or f"{options.study.stem}-{corpus.name}"
+    if Path(name).name != name:
+        raise UserError(f"--name must be fit for a folder's name, but got {name!r}.")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return Material(
+        spec=spec,
+        space=space,
+        corpus=corpus,
+        dataset=dataset,
+        device=_device(options.device),
+        name=name,
+        total=total,
+    )
+
+
+def _with_source(spec: StudySpec, source: str | None) -> StudySpec:
+    """--data takes the place of the file's source, and drops its options where they are of another kind."""
+    given = str(spec.data.get("source", "simulated"))
+    if source is None:
+        return replace(spec, data={**spec.data, "source": given})
+    same_kind = source.partition(":")[0] == given.partition(":")[0]
+    return replace(spec, data={**(spec.data if same_kind else {}), "source": source})
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda must have a GPU that PyTorch can use, but finds none. Take --device cpu.")
+    return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def overview(material: Material) -> list[str]:
+    """What is searched and on what, in a few lines."""
+    spec, space, dataset = material.spec, material.space, material.dataset
+    searched = [f"{name} {describe_range(distribution)}" for name, distribution in space.distributions.items()]
+    splits = ", ".join(f"{count} {name}" for name, count in dataset.takes_by_split.items())
+    networks = [describe(network) for network in space.extreme_networks(dataset.num_channels)]
+    sizes = [f"{facts['num_layers']} layers with {facts['num_weights']:,} weights" for facts in networks]
+    return [
+        f"Study {material.name}: {spec.goal}",
+        f"  data      {material.corpus.description} (fingerprint {material.corpus.fingerprint})",
+        f"  takes     {splits}; clips of {dataset.clip_seconds:g} s, {dataset.num_channels} channel(s) "
+        f"at {dataset.sample_rate_hz} Hz, machines {', '.join(dataset.machines)}",
+        *(f"            {note}" for note in dataset.notes),
+        *(f"            left out: {skipped.name}: {skipped.reason}" for skipped in dataset.skipped),
+        f"  searched  {'; '.join(searched)}",
+        f"  networks  from {sizes[0]} to {sizes[1]}",
+    ]
+
+
+def estimate_line(material: Material, num_trials: int) -> str:
+    seconds = estimate_trial_seconds(material.space, material.dataset, material.device)
+    minutes = [num_trials * each / 60 for each in (seconds.default, seconds.smallest, seconds.largest)]
+    return (
+        f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
+        f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
+        f"{material.device}, {torch.get_num_threads()} thread(s)"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """An open study with its tracker."""
+
+    material: Material
+    search: OpenStudy
+    target: TrackingTarget
+    tracking_source: str
+    log: RunLog
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Where the figures come from: on every run as tags, and in result.json."""
+        return {
+            "data": self.material.corpus.description,
+            "data_is_simulated": self.material.spec.data["source"] == "simulated",
+            "data_fingerprint": self.material.corpus.fingerprint,
+            "git_commit": git_commit(),
+            "device": str(self.material.device),
+            "threads": torch.get_num_threads(),
+        }
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {key: str(value) for key, value in self.about.items() if key not in ("data", "data_is_simulated")}
+
+
+def open_session(material: Material, options: Namespace, root: Path) -> Session:
+    """Opens storage and study and names the tracker. UserError where the study is another one than it was."""
+    runs = root / "runs"
+    directory = runs / material.name
+    tracking = resolve_tracking_uri(options.tracking_uri, project_root=root)
+    chosen = resolve_setting(
+        options.storage, variable="OPTUNA_STORAGE", project_root=root, default=str(runs / "optuna.journal")
+    )
+    runs.mkdir(exist_ok=True)
+    storage = StudyStorage(chosen.value, lock_directory=runs)
+    if options.fresh:
+        archive_study(material.name, storage=storage, directory=directory, archive=runs / "archive")
+    search = open_study(
+        material.name,
+        material.spec,
+        data_fingerprint=material.corpus.fingerprint,
+        storage=storage,
+        directory=directory,
+    )
+    target = tracking_target(
+        tracking.value,
+        experiment=search.experiment,
+        runs_directory=runs,
+        description=study_description(search, material.corpus.description),
+    )
+    return Session(
+        material=material,
+        search=search,
+        target=target,
+        tracking_source=tracking.source,
+        log=RunLog(directory / EVENTS_FILE_NAME),
+    )
+
+
+def where_to_look(session: Session) -> list[str]:
+    storage, target = session.search.storage, session.target
+    server = target.uri.startswith("http")
+    look = target.safe_uri if server else f"mlflow ui --backend-store-uri {target.safe_uri}"
+    return [
+        f"  tracking  {target.safe_uri} ({session.tracking_source}), experiment {target.experiment}: {look}",
+        f"  storage   {storage.name}: optuna-dashboard {storage.name}",
+    ]
+
+
+def run_trials(session: Session, bench: Bench, console: Console, shipper: Shipper, *, is_worker: bool) -> None:
+    """Works until the study has its trials. UserError when five configurations in a row have failed."""
+    search, total = session.search, session.material.total
+    while True:
+        claim = search.claim_trial(total)
+        if claim is None:
+            if is_worker or search.num_ended() >= total or not search.num_running():
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            continue
+        trial, life = claim
+        try:
+            end = run_trial(trial, search, bench)
+        finally:
+            life.end()
+        _record_best(session, console, end.number)
+        console.trial_ended(end, search.num_ended())
+        shipper.poke()
+        if search.failures_in_a_row() >= MAX_FAILURES_IN_A_ROW:
+            raise UserError(
+                f"Configurations must be trainable, but {MAX_FAILURES_IN_A_ROW} in a row failed, the last one because "
+                f"{end.failure}. Look at the space's ranges; the same command goes on."
+            )
+
+
+def _record_best(session: Session, console: Console, number: int) -> None:
+    """The best F1 so far, as a curve of the study's own run."""
+    winner = choose_winner(trial_records(session.search.study))
+    if winner is not None and winner.val_f1 is not None:
+        console.best(winner.val_f1, winner.number)
+        session.log.metrics(number, {"best_val_f1": winner.val_f1})
+
+
+def start_study_run(session: Session) -> None:
+    """The one run that holds what belongs to all trials."""
+    spec = session.material.spec
+    session.log.start(
+        run_key=f"{session.search.uid}/study",
+        name="study",
+        tags={"optuna.study": session.search.study.study_name, "optuna.state": "RUNNING", **session.tags},
+        params={
+            "seed": spec.seed,
+            "sampler": spec.sampler.kind,
+            "pruner": spec.pruner.kind,
+            "epochs": spec.training.epochs,
+            **{f"space.{name}": describe_range(d) for name, d in session.search.space.distributions.items()},
+        },
+    )
+
+
+def git_commit() -> str:
+    """The commit that the code is at, with a mark when it differs; "unknown" outside a checkout."""
+    if shutil.which("git") is None:
+        return "unknown"
+    root = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
