@@ -1,0 +1,251 @@
+"""One trial, one search: what is reported, what chooses, what failure and interruption leave behind. In one process."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from optuna.trial import TrialState
+
+import core.experiment
+from core.dataset import Dataset, prepare_dataset
+from core.experiment import EpochResult
+from core.sources import open_source
+from core.training import ConfigurationFailed
+from hpo.objective import Bench, TrialEnd, run_trial
+from hpo.run_log import EVENTS_FILE_NAME, Ended, Started, metrics_by_step, read_events
+from hpo.storage import StudyStorage
+from hpo.study import OpenStudy, open_study
+from hpo.study_file import StudySpec, load_study_file
+from hpo.trial_record import trial_records
+from hpo.winner import choose_winner
+
+ROOT = Path(__file__).resolve().parent.parent
+METRICS = {
+    "train_loss", "val_loss", "test_loss", "test_loss_normal", "test_loss_anomalous", "val_f1", "test_f1", "val_auc",
+    "test_auc", "lr", "audio_seconds_per_second",
+}  # fmt: skip
+
+
+@dataclass
+class Listener:
+    """Hears every epoch; may do something at one."""
+
+    results: list[tuple[int, EpochResult]] = field(default_factory=list)
+    at: tuple[int, int] | None = None
+    error: type[BaseException] = KeyboardInterrupt
+
+    def epoch(self, number: int, result: EpochResult) -> None:
+        self.results.append((number, result))
+        if (number, result.epoch) == self.at:
+            self.at = None
+            raise self.error
+
+
+@pytest.fixture(scope="module")
+def spec() -> StudySpec:
+    return load_study_file(ROOT / "tests/data/tiny.toml")
+
+
+@pytest.fixture(scope="module")
+def dataset(spec: StudySpec) -> Dataset:
+    options = {key: value for key, value in spec.data.items() if key != "source"}
+    corpus = open_source("simulated", options=options)
+    return prepare_dataset(corpus, sample_rate_hz=4000, clips=spec.clips, split=spec.split)
+
+
+def opened(spec: StudySpec, folder: Path) -> OpenStudy:
+    storage = StudyStorage(str(folder / "optuna.journal"), lock_directory=folder)
+    return open_study("tiny", spec, data_fingerprint="f00", storage=storage, directory=folder / "tiny")
+
+
+def bench(dataset: Dataset, listener: Listener | None = None) -> Bench:
+    return Bench(dataset=dataset, device=torch.device("cpu"), tags={}, progress=listener or Listener())
+
+
+def run_all(search: OpenStudy, bench: Bench, total: int) -> list[TrialEnd]:
+    ends = []
+    while claim := search.claim_trial(total):
+        trial, life = claim
+        try:
+            ends.append(run_trial(trial, search, bench))
+        finally:
+            life.end()
+    return ends
+
+
+def outline(search: OpenStudy) -> list[object]:
+    """All that a search decided, without its times."""
+    trials = search.study.get_trials(deepcopy=False)
+    return [(t.number, t.state, t.params, t.values, t.intermediate_values) for t in trials]
+
+
+def test_every_epoch_is_logged_under_the_names_that_are_promised(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path
+) -> None:
+    search = opened(spec, tmp_path)
+    (end,) = run_all(search, bench(dataset), 1)
+    rows = metrics_by_step(search.trial_directory(0) / EVENTS_FILE_NAME)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(set(row) >= METRICS for row in rows)
+    assert end.state is TrialState.COMPLETE
+    trial = search.study.trials[0]
+    assert trial.params == search.space.default_parameters, "trial 0 is the default configuration"
+    assert trial.intermediate_values == {int(row["epoch"]): row["val_auc"] for row in rows}
+
+
+def test_the_objective_is_validation_f1_at_the_epoch_with_the_best_validation_auc(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path
+) -> None:
+    search = opened(spec, tmp_path)
+    run_all(search, bench(dataset), 4)
+    for record in trial_records(search.study):
+        if record.state != "complete":
+            continue
+        best = max(record.epochs, key=lambda row: (row["val_auc"], row["epoch"]))
+        assert record.val_f1 == best["val_f1"]
+        assert record.facts["best_epoch"] == best["epoch"]
+        assert record.facts["val_f1_best_postprocessing"] >= record.val_f1 - 1e-12
+
+
+def test_shuffled_test_labels_change_no_choice(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
+    """Objective, epoch, pruning, winner: none of them has seen the test split."""
+    labels = np.random.default_rng(3).permutation(dataset.test.is_anomalous)
+    assert not np.array_equal(labels, dataset.test.is_anomalous)
+    shuffled = replace(dataset, test=replace(dataset.test, is_anomalous=labels))
+    studies = []
+    for name, data in (("honest", dataset), ("shuffled", shuffled)):
+        search = opened(spec, tmp_path / name)
+        run_all(search, bench(data), 6)
+        studies.append(search)
+    honest, other = studies
+    assert outline(honest) == outline(other)
+    records, others = (trial_records(search.study) for search in studies)
+    assert [r.facts.get("best_epoch") for r in records] == [r.facts.get("best_epoch") for r in others]
+    assert [r.facts.get("test_f1") for r in records] != [r.facts.get("test_f1") for r in others], "the labels matter"
+    assert choose_winner(records).number == choose_winner(others).number  # type: ignore[union-attr]
+
+
+def test_the_same_seed_and_threads_give_the_same_bits(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
+    checkpoints = []
+    for name in ("one", "two"):
+        search = opened(spec, tmp_path / name)
+        run_all(search, bench(dataset), 1)
+        checkpoints.append((search.trial_directory(0) / "checkpoint.safetensors").read_bytes())
+    assert checkpoints[0] == checkpoints[1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupted_trial_is_continued_under_its_number_and_the_search_goes_on_as_if_nothing_had_been(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path, error: type[BaseException]
+) -> None:
+    whole = opened(spec, tmp_path / "whole")
+    run_all(whole, bench(dataset), 5)
+    broken = opened(spec, tmp_path / "broken")
+    listener = Listener(at=(1, 1), error=error)
+    with pytest.raises(error):
+        run_all(broken, bench(dataset, listener), 5)
+    assert broken.study.trials[1].state is TrialState.WAITING
+    ended = read_events(broken.trial_directory(1) / EVENTS_FILE_NAME)[-1]
+    assert isinstance(ended, Ended)
+    assert ended.status == ("KILLED" if error is KeyboardInterrupt else "FAILED")
+    run_all(broken, bench(dataset, listener), 5)
+    assert outline(broken) == outline(whole)
+    for number in range(5):
+        name = "checkpoint.safetensors"
+        assert (broken.trial_directory(number) / name).read_bytes() == (
+            whole.trial_directory(number) / name
+        ).read_bytes()
+    log = broken.trial_directory(1) / EVENTS_FILE_NAME
+    starts = [event.run_key for event in read_events(log) if isinstance(event, Started)]
+    assert len(starts) == 2
+    assert len(set(starts)) == 1, "the same run goes on"
+
+
+def test_a_continued_trial_logs_no_epoch_twice(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
+    search = opened(spec, tmp_path)
+    listener = Listener(at=(0, 1))
+    with pytest.raises(KeyboardInterrupt):
+        run_all(search, bench(dataset, listener), 1)
+    run_all(search, bench(dataset, listener), 1)
+    log = (search.trial_directory(0) / EVENTS_FILE_NAME).read_text()
+    assert log.count('"train_loss"') == spec.training.epochs
+
+
+def test_a_failed_configuration_counts_and_says_why(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_args: object, **_options: object) -> None:
+        raise ConfigurationFailed("the loss was not finite in epoch 1")
+
+    search = opened(spec, tmp_path)
+    monkeypatch.setattr(core.experiment, "train_epochs", diverge)
+    ends = run_all(search, bench(dataset), 3)
+    assert [end.state for end in ends] == [TrialState.FAIL] * 3
+    assert search.failures_in_a_row() == 3
+    (record, *_) = trial_records(search.study)
+    assert record.failure == "the loss was not finite in epoch 1"
+    ended = read_events(search.trial_directory(0) / EVENTS_FILE_NAME)[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.status, ended.name, ended.tags["failure"]) == ("FAILED", "trial 00 failed", record.failure)
+    assert choose_winner(trial_records(search.study)) is None
+
+
+def test_a_pruned_trial_is_killed_in_mlflow_and_counts(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
+    search = opened(spec, tmp_path)
+    search.study.pruner = SimpleNamespace(prune=lambda _study, _trial: True)  # type: ignore[assignment]
+    (end,) = run_all(search, bench(dataset), 1)
+    assert end.state is TrialState.PRUNED
+    assert search.study.trials[0].state is TrialState.PRUNED
+    ended = read_events(search.trial_directory(0) / EVENTS_FILE_NAME)[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.status, ended.name) == ("KILLED", "trial 00 pruned")
+    assert ended.tags["optuna.state"] == "PRUNED"
+    assert search.claim_trial(1) is None
+
+
+def test_a_trial_in_another_living_process_is_left_alone_and_a_dead_one_is_taken_over(
+    spec: StudySpec, tmp_path: Path
+) -> None:
+    search = opened(spec, tmp_path)
+    claim = search.claim_trial(2)
+    assert claim is not None
+    trial, life = claim
+    other = search.claim_trial(2)
+    assert other is not None
+    assert other[0].number == trial.number + 1
+    assert search.claim_trial(2) is None, "N is never passed"
+    life.end()  # as the operating system does for a process that dies
+    again = search.claim_trial(2)
+    assert again is not None
+    assert again[0].number == trial.number
+
+
+def test_a_study_of_another_space_or_data_is_refused(spec: StudySpec, tmp_path: Path) -> None:
+    from core.errors import UserError
+
+    search = opened(spec, tmp_path)
+    changed = replace(spec, training=replace(spec.training, epochs=3))
+    with pytest.raises(UserError, match=r"training\.epochs was 2 and is 3.*--name.*--fresh"):
+        opened(changed, tmp_path)
+    with pytest.raises(UserError, match="data_fingerprint"):
+        open_study("tiny", spec, data_fingerprint="other", storage=search.storage, directory=search.directory)
+    elsewhere = StudyStorage(str(tmp_path / "elsewhere.journal"), lock_directory=tmp_path)
+    with pytest.raises(UserError, match=r"storage of study 'tiny' must be the one"):
+        open_study("tiny", spec, data_fingerprint="f00", storage=elsewhere, directory=search.directory)
+
+
+def test_sqlite_gives_trials_back_as_the_journal_does(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = StudyStorage(f"sqlite:///{tmp_path}/optuna.db", lock_directory=tmp_path)
+    search = open_study("tiny", spec, data_fingerprint="f00", storage=storage, directory=tmp_path / "tiny")
+    listener = Listener(at=(1, 1))
+    with pytest.raises(KeyboardInterrupt):
+        run_all(search, bench(dataset, listener), 3)
+    run_all(search, bench(dataset, listener), 3)
+    whole = opened(spec, tmp_path / "journal")
+    run_all(whole, bench(dataset), 3)
+    assert outline(search) == outline(whole)
