@@ -23,6 +23,7 @@ from core.postprocess import PostprocessingConfig
 from core.score_file import JUDGED, save_scores
 from core.scoring import FrameScores, ScoringConfig, score_clips
 from core.statistic import fit_statistic
+from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
 from core.wavenet import WaveNet, WaveNetConfig
 
@@ -96,6 +97,7 @@ def run_experiment(
     seed: int,
     context_samples: int,
     device: torch.device,
+    pool: ThreadPool,
 ) -> Iterator[EpochResult]:
     """Trains, scores and judges, epoch by epoch, continuing from what an earlier life left in the directory.
 
@@ -121,9 +123,10 @@ def run_experiment(
             config=config.training,
             sample_rate_hz=dataset.sample_rate_hz,
             seed=seed,
+            pool=pool,
             first_epoch=len(history) + 1,
         ):
-            scores = _score(model, codes, config, context_samples)
+            scores = _score(model, codes, config, context_samples, pool)
             detector, metrics = _judge(model, front_end, scores, dataset, config, context_samples)
             history.append(_row(report, scores, metrics, dataset))
             if not math.isfinite(history[-1]["val_loss"]):
@@ -142,11 +145,11 @@ def _result(history: list[Mapping[str, float]]) -> EpochResult:
 
 
 def _score(
-    model: WaveNet, codes: Mapping[str, Codes], config: ExperimentConfig, context_samples: int
+    model: WaveNet, codes: Mapping[str, Codes], config: ExperimentConfig, context_samples: int, pool: ThreadPool
 ) -> dict[str, FrameScores]:
     frame_samples = config.scoring.frame_samples(config.front_end.sample_rate_hz)
     return {
-        name: score_clips(model, codes[name], context_samples=context_samples, frame_samples=frame_samples)
+        name: score_clips(model, codes[name], context_samples=context_samples, frame_samples=frame_samples, pool=pool)
         for name in JUDGED
     }
 

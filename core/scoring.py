@@ -6,6 +6,7 @@ the same samples and their losses compare.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from core.errors import UserError
 from core.frontend import Codes
+from core.thread_pool import ThreadPool
 from core.wavenet import WaveNet
 
 Scores = npt.NDArray[np.float32]
@@ -55,8 +57,10 @@ class FrameScores:
         return scores
 
 
-def score_clips(model: WaveNet, clips: Codes, *, context_samples: int, frame_samples: int) -> FrameScores:
-    """Scores clips of one length, in slices of bounded size.
+def score_clips(
+    model: WaveNet, clips: Codes, *, context_samples: int, frame_samples: int, pool: ThreadPool
+) -> FrameScores:
+    """Scores clips of one length, in slices of bounded size, shared out over the pool's threads.
 
     A clip without one whole frame after its context gives no frames (F = 0); an incomplete last frame is dropped.
     """
@@ -69,16 +73,18 @@ def score_clips(model: WaveNet, clips: Codes, *, context_samples: int, frame_sam
     frames_a_slice = max(1, min(num_frames, slice_targets // frame_samples))
     clips_a_slice = max(1, slice_targets // (frames_a_slice * frame_samples))
     scores = np.empty((2, num_clips, num_channels, num_frames), dtype=np.float32)
-    model.eval()
-    for first_clip in range(0, num_clips, clips_a_slice):
-        for first in range(0, num_frames, frames_a_slice):
-            last = min(first + frames_a_slice, num_frames)
-            begin = context_samples + first * frame_samples - receptive_field
-            end = context_samples + last * frame_samples
-            part = torch.from_numpy(clips[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
-            for kind, bits in enumerate(model.surprise_and_entropy(part)):
-                means = bits.reshape(*bits.shape[:2], last - first, frame_samples).mean(dim=-1)
-                scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = means.cpu().numpy()
+
+    def score(place: tuple[int, int]) -> None:
+        first_clip, first = place
+        last = min(first + frames_a_slice, num_frames)
+        begin = context_samples + first * frame_samples - receptive_field
+        end = context_samples + last * frame_samples
+        part = torch.from_numpy(clips[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
+        for kind, bits in enumerate(model.surprise_and_entropy(part)):
+            means = bits.reshape(*bits.shape[:2], last - first, frame_samples).mean(dim=-1)
+            scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = means.cpu().numpy()
+
+    pool.map(score, product(range(0, num_clips, clips_a_slice), range(0, num_frames, frames_a_slice)))
     return FrameScores(surprise=scores[0], entropy=scores[1])
 
 

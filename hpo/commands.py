@@ -57,7 +57,9 @@ def _search(session: Session, *, is_worker: bool) -> int:
     if not is_worker:
         start_study_run(session)
     shipper.start()
-    bench = Bench(dataset=material.dataset, device=material.device, tags=session.tags, progress=console)
+    bench = Bench(
+        dataset=material.dataset, device=material.device, pool=material.pool, tags=session.tags, progress=console
+    )
     try:
         with console:
             run_trials(session, bench, console, shipper, is_worker=is_worker)
@@ -162,7 +164,13 @@ def _once(session: Session, options: Namespace) -> int:
     context = search.space.max_receptive_field_samples
     try:
         for result in run_experiment(
-            config, material.dataset, directory, seed=seed, context_samples=context, device=material.device
+            config,
+            material.dataset,
+            directory,
+            seed=seed,
+            context_samples=context,
+            device=material.device,
+            pool=material.pool,
         ):
             log.metrics(result.epoch, {key: value for key, value in result.metrics.items() if key != "epoch"})
             _print(", ".join(f"{key} {_short(value)}" for key, value in result.metrics.items()))

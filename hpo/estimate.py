@@ -9,9 +9,13 @@ import torch
 
 from core.dataset import ClipSet, Dataset
 from core.scoring import score_clips
+from core.thread_pool import ThreadPool
 from core.training import TrainingConfig, train_epochs
 from core.wavenet import WaveNet, WaveNetConfig
 from hpo.search_space import SearchSpace
+
+NUM_CLIPS, NUM_FRAMES = 8, 40
+"""Audio that is scored to see what scoring costs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +27,25 @@ class Estimate:
     largest: float
 
 
-def estimate_trial_seconds(space: SearchSpace, dataset: Dataset, device: torch.device) -> Estimate:
+def estimate_trial_seconds(space: SearchSpace, dataset: Dataset, device: torch.device, pool: ThreadPool) -> Estimate:
     """Times the smallest, the default and the largest network of the space on this machine, as it is now."""
     smallest, largest = space.extreme_networks(dataset.num_channels)
     default = space.default.wavenet(dataset.num_channels)
-    seconds = [_trial_seconds(network, space, dataset, device) for network in (smallest, default, largest)]
+    seconds = [_trial_seconds(network, space, dataset, device, pool) for network in (smallest, default, largest)]
     return Estimate(smallest=seconds[0], default=seconds[1], largest=seconds[2])
 
 
-def _trial_seconds(network: WaveNetConfig, space: SearchSpace, dataset: Dataset, device: torch.device) -> float:
+def _trial_seconds(
+    network: WaveNetConfig, space: SearchSpace, dataset: Dataset, device: torch.device, pool: ThreadPool
+) -> float:
     """Epochs times (steps times a step, and the seconds of audio that are judged times the cost of one)."""
     training, rate = space.default.training, dataset.sample_rate_hz
     model = WaveNet(network).to(device)
     optimizer = torch.optim.Adam(model.parameters())
-    random = np.random.default_rng(0)
-    length = network.receptive_field_samples + training.window_targets
-    noise = random.integers(network.mu_law_levels, size=(4, network.num_channels, length), dtype=np.uint8)
+    context, frame = network.receptive_field_samples, space.default.scoring.frame_samples(rate)
+    samples = NUM_FRAMES * frame
+    shape = (NUM_CLIPS, network.num_channels, context + max(samples, training.window_targets))
+    noise = np.random.default_rng(0).integers(network.mu_law_levels, size=shape, dtype=np.uint8)
     one_step = TrainingConfig(
         epochs=1,
         seconds_per_epoch=training.batch_windows * training.window_targets / rate,
@@ -47,16 +54,14 @@ def _trial_seconds(network: WaveNetConfig, space: SearchSpace, dataset: Dataset,
     )
 
     def step() -> None:
-        for _ in train_epochs(model, optimizer, noise, config=one_step, sample_rate_hz=rate, seed=0):
+        for _ in train_epochs(model, optimizer, noise, config=one_step, sample_rate_hz=rate, seed=0, pool=pool):
             pass
 
     def score() -> None:
-        score_clips(
-            model, noise, context_samples=network.receptive_field_samples, frame_samples=training.window_targets
-        )
+        score_clips(model, noise[..., : context + samples], context_samples=context, frame_samples=frame, pool=pool)
 
     judged = sum(len(clips) * int(clips.waveforms.shape[2]) for clips in _judged(dataset))
-    per_sample = _best_of(score) / (4 * training.window_targets)
+    per_sample = _best_of(score) / (NUM_CLIPS * samples)
     return training.epochs * (training.steps_per_epoch(rate) * _best_of(step) + judged * per_sample)
 
 

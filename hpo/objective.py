@@ -20,6 +20,7 @@ from core.dataset import Dataset
 from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.post_search import best_f1_over_windows
 from core.score_file import load_scores
+from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed
 from core.wavenet import describe
 from hpo.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
@@ -43,6 +44,7 @@ class Bench:
 
     dataset: Dataset
     device: torch.device
+    pool: ThreadPool
     tags: Mapping[str, str]
     """On every run: git commit, data fingerprint, device, threads."""
     progress: Progress
@@ -112,6 +114,7 @@ class TrialRun:
             seed=self.search.seed_of(self.trial.number),
             context_samples=self.search.space.max_receptive_field_samples,
             device=self.bench.device,
+            pool=self.bench.pool,
         ):
             if result.epoch not in logged:
                 self.log.metrics(result.epoch, _without_epoch(result.metrics))

@@ -3,6 +3,7 @@
 options -> study file, data, split -> (dry run ends here) -> storage, study, tracker -> trials -> result and report
 """
 
+import os
 import shutil
 import subprocess
 import time
@@ -17,6 +18,7 @@ from core.dataset import Dataset, prepare_dataset
 from core.errors import UserError
 from core.recordings import Corpus
 from core.sources import open_source
+from core.thread_pool import ThreadPool
 from core.wavenet import describe
 from hpo.console import Console
 from hpo.estimate import estimate_trial_seconds
@@ -33,6 +35,8 @@ from hpo.tracking_target import TrackingTarget, resolve_tracking_uri, tracking_t
 from hpo.trial_record import trial_records
 from hpo.winner import choose_winner
 
+MAX_THREADS = 4
+"""More than this share a batch of the usual size badly; more cores are for more workers."""
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often a process with nothing to do looks whether another one's trial has ended or died."""
 SECONDS_TO_SHIP = 120.0
@@ -48,6 +52,7 @@ class Material:
     corpus: Corpus
     dataset: Dataset
     device: torch.device
+    pool: ThreadPool
     name: str
     total: int
 
@@ -70,14 +75,13 @@ def gather(options: Namespace) -> Material:
     name = options.name or f"{options.study.stem}-{corpus.name}"
     if Path(name).name != name:
         raise UserError(f"--name must be fit for a folder's name, but got {name!r}.")
-    if options.threads:
-        torch.set_num_threads(options.threads)
     return Material(
         spec=spec,
         space=space,
         corpus=corpus,
         dataset=dataset,
         device=_device(options.device),
+        pool=ThreadPool(options.threads or default_threads()),
         name=name,
         total=total,
     )
@@ -90,6 +94,11 @@ def _with_source(spec: StudySpec, source: str | None) -> StudySpec:
         return replace(spec, data={**spec.data, "source": given})
     same_kind = source.partition(":")[0] == given.partition(":")[0]
     return replace(spec, data={**(spec.data if same_kind else {}), "source": source})
+
+
+def default_threads() -> int:
+    """The cores that this process may use, but no more than a batch has windows to share out."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MAX_THREADS)
 
 
 def _device(asked: str) -> torch.device:
@@ -118,12 +127,12 @@ def overview(material: Material) -> list[str]:
 
 
 def estimate_line(material: Material, num_trials: int) -> str:
-    seconds = estimate_trial_seconds(material.space, material.dataset, material.device)
+    seconds = estimate_trial_seconds(material.space, material.dataset, material.device, material.pool)
     minutes = [num_trials * each / 60 for each in (seconds.default, seconds.smallest, seconds.largest)]
     return (
         f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
         f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
-        f"{material.device}, {torch.get_num_threads()} thread(s)"
+        f"{material.device}, {material.pool.num_threads} thread(s)"
     )
 
 
@@ -146,7 +155,7 @@ class Session:
             "data_fingerprint": self.material.corpus.fingerprint,
             "git_commit": git_commit(),
             "device": str(self.material.device),
-            "threads": torch.get_num_threads(),
+            "threads": self.material.pool.num_threads,
         }
 
     @property

@@ -14,6 +14,7 @@ import core.experiment
 from core.dataset import Dataset, prepare_dataset
 from core.experiment import EpochResult
 from core.sources import open_source
+from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed
 from hpo.objective import Bench, TrialEnd, run_trial
 from hpo.run_log import EVENTS_FILE_NAME, Ended, Started, metrics_by_step, read_events
@@ -63,7 +64,9 @@ def opened(spec: StudySpec, folder: Path) -> OpenStudy:
 
 
 def bench(dataset: Dataset, listener: Listener | None = None) -> Bench:
-    return Bench(dataset=dataset, device=torch.device("cpu"), tags={}, progress=listener or Listener())
+    return Bench(
+        dataset=dataset, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=listener or Listener()
+    )
 
 
 def run_all(search: OpenStudy, bench: Bench, total: int) -> list[TrialEnd]:
