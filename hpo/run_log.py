@@ -93,9 +93,7 @@ class RunLog:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def start(
-        self, run_key: str, name: str, tags: Mapping[str, str], params: Mapping[str, str | int | float]
-    ) -> None:
+    def start(self, run_key: str, name: str, tags: Mapping[str, str], params: Mapping[str, str | int | float]) -> None:
         """Written again when an interrupted run is continued: it is then RUNNING again, under the same key."""
         assert run_key, "run_key must not be empty"
         assert not set(run_key) & set("'\"`\\"), f"run_key goes into a search filter, but is {run_key!r}"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 import hpo.shipment
 from hpo.run_log import RunLog
@@ -278,6 +279,8 @@ def test_a_run_that_somebody_deleted_is_final(sqlite_uri: str, tmp_path: Path) -
     ship(sqlite_uri, tmp_path)
     (run,) = runs_of(sqlite_uri, tmp_path)
     client_of(sqlite_uri).delete_run(run.info.run_id)
+    (log.path.parent / "late.bin").write_bytes(b"late")
+    log.artifact(log.path.parent / "late.bin", "model")
     log_whole_trial(tmp_path)
     other = log_whole_trial(tmp_path, number=8)
     said: list[str] = []
@@ -287,7 +290,7 @@ def test_a_run_that_somebody_deleted_is_final(sqlite_uri: str, tmp_path: Path) -
     assert said == ["Run 'trial 07' was deleted in MLflow: nothing more is sent for it."]
     deleted, kept = runs_of(sqlite_uri, tmp_path)
     assert (deleted.info.lifecycle_stage, deleted.data.metrics) == ("deleted", {})
-    assert not list(Path(tmp_path / "runs" / "mlartifacts").rglob(f"{deleted.info.run_id}/artifacts/model/*"))
+    assert not list((tmp_path / "runs" / "mlartifacts").rglob("late.bin"))
     assert (kept.info.lifecycle_stage, kept.info.status) == ("active", "KILLED")
 
 
@@ -409,12 +412,24 @@ def test_one_stuck_file_holds_up_no_other_and_is_left_out_in_the_end(
     assert stuck.path.parent.joinpath("weights.safetensors").exists()
 
 
-def test_a_store_that_was_wiped_gets_everything_again(sqlite_uri: str, laid_out_store: Path, tmp_path: Path) -> None:
+def test_a_store_that_was_wiped_gets_everything_again(sqlite_uri: str, tmp_path: Path) -> None:
     log = log_whole_trial(tmp_path)
     ship(sqlite_uri, tmp_path)
-    wiped = tmp_path / "wiped.db"
-    shutil.copy(laid_out_store, wiped)
-    wiped.replace(tmp_path / "mlflow.db")
+    with sqlite3.connect(sqlite_uri.removeprefix("sqlite:///")) as connection:
+        for table in ("metrics", "latest_metrics", "params", "tags", "runs", "experiment_tags", "experiments"):
+            connection.execute(f"delete from {table}")
+    connection.close()
+    assert ship(sqlite_uri, tmp_path) == NOTHING_LEFT
+    assert_landed_whole_and_once(sqlite_uri, tmp_path, log)
+
+
+def test_a_file_that_another_process_ships_is_left_to_it(sqlite_uri: str, tmp_path: Path) -> None:
+    log = log_whole_trial(tmp_path)
+    with FileLock(f"{log.path}.lock"):
+        shipper = Shipper(study_of(tmp_path), target_of(sqlite_uri, tmp_path), warn=[].append)
+        shipper.start()
+        assert shipper.close(0.3).num_events_left == 7
+        assert runs_of(sqlite_uri, tmp_path) == []
     assert ship(sqlite_uri, tmp_path) == NOTHING_LEFT
     assert_landed_whole_and_once(sqlite_uri, tmp_path, log)
 
@@ -482,7 +497,10 @@ def test_a_reply_that_is_lost_costs_nothing_and_doubles_nothing(relay: Relay, tm
     assert_landed_whole_and_once(relay.uri, tmp_path, log)
 
 
-def test_a_server_that_dies_in_mid_way_gets_the_rest_from_the_next_shipper(relay: Relay, tmp_path: Path) -> None:
+def test_a_server_that_dies_in_mid_way_gets_the_rest_from_the_next_shipper(
+    relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hpo.shipment, "_FAILURES_BEFORE_SKIPPING", 2)  # an outage is not the event's fault
     log = trial_log(tmp_path)
     start(log, tmp_path)
     said: list[str] = []
@@ -491,8 +509,8 @@ def test_a_server_that_dies_in_mid_way_gets_the_rest_from_the_next_shipper(relay
     wait_for(lambda: Path(f"{log.path}.shipped").exists())
     relay.cut()
     log_whole_trial(tmp_path)
-    report = shipper.close(1)
-    assert report.num_events_left == 7
+    report = shipper.close(1.5)
+    assert (report.num_events_left, report.num_refused) == (7, 0)
     assert "no connection" in report.reason
     relay.restore()
     assert ship(relay.uri, tmp_path) == NOTHING_LEFT
