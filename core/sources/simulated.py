@@ -74,20 +74,21 @@ def open_simulated(options: Mapping[str, object]) -> Corpus:
                 f"data.{name} must be an option of the simulated source, but those are {', '.join(known)}. Remove it."
             )
     config = SimulatedConfig(**options)  # type: ignore[arg-type]
-    cars = "car" if config.machines == 1 else "cars"
-    return Corpus(
-        name="simulated",
-        description=(
-            f"SIMULATED data, not recordings: {config.machines} toy {cars}, {config.num_microphones} microphones, "
-            f"{config.num_normal * config.machines} normal and {config.num_anomalous * config.machines} anomalous takes "
-            f"of {config.seconds:g} s at {config.sample_rate_hz} Hz"
-        ),
-        recordings=tuple(
-            _recording(config, machine, label, index)
-            for machine in range(config.machines)
-            for label, count in (("normal", config.num_normal), ("anomalous", config.num_anomalous))
-            for index in range(count)
-        ),
+    counts: Mapping[Label, int] = {"normal": config.num_normal, "anomalous": config.num_anomalous}
+    recordings = (
+        _recording(config, machine, label, index)
+        for machine in range(config.machines)
+        for label, count in counts.items()
+        for index in range(count)
+    )
+    return Corpus(name="simulated", description=_describe(config), recordings=tuple(recordings))
+
+
+def _describe(config: SimulatedConfig) -> str:
+    cars = "a toy car" if config.machines == 1 else f"{config.machines} toy cars, each"
+    return (
+        f"SIMULATED data, not recordings: {cars} with {config.num_microphones} microphones, {config.num_normal} normal "
+        f"and {config.num_anomalous} anomalous takes of {config.seconds:g} s at {config.sample_rate_hz} Hz"
     )
 
 
@@ -115,12 +116,8 @@ def _synthesise_take(
     config: SimulatedConfig, machine: int, label: Label, index: int, faults: tuple[Fault, ...]
 ) -> Waveform:
     body = build_body(config.num_microphones, np.random.default_rng([config.seed, machine]))
-    is_anomalous = int(label == "anomalous")
     # Steps of the golden ratio spread levels evenly for any number of takes: neither label is the louder one by chance.
-    setting = TakeSetting(
-        faults=faults,
-        level=2 * ((index * GOLDEN_RATIO + 0.5 * is_anomalous) % 1) - 1,
-        seed=(config.seed, machine, is_anomalous, index),
-    )
+    level = 2 * (index * GOLDEN_RATIO % 1) - 1
+    setting = TakeSetting(faults=faults, level=level, seed=(config.seed, machine, int(label == "anomalous"), index))
     num_samples = round(config.seconds * config.sample_rate_hz)
     return synthesise(body, setting, sample_rate_hz=config.sample_rate_hz, num_samples=num_samples)
