@@ -6,6 +6,7 @@ microphone has its own file. Other columns are ignored. Every mistake names its 
 
 import os
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,13 +72,15 @@ def read_manifest(path: Path) -> tuple[TakeFiles, ...]:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False, encoding="utf-8-sig"
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas drops cells beyond the header and warns
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False, encoding="utf-8-sig"
+            )
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{path.name} must have a header, but got an empty file. {_header_repair()}") from error
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        problem = " ".join(str(error).split())
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, OSError) as error:
+        problem = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{path.name} must be a comma-separated table in UTF-8, but got: {problem}.") from error
     table = table.fillna("").map(str.strip)
     table.columns = [str(column).strip().lower() for column in table.columns]
