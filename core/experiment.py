@@ -109,7 +109,9 @@ def run_experiment(
     front_end = fit_front_end(config.front_end, dataset.training.waveforms)
     codes = {name: front_end.encode(getattr(dataset, name).waveforms) for name in ("training", *JUDGED)}
     torch.manual_seed(seed)
-    model = WaveNet(config.wavenet(dataset.num_channels)).to(device)
+    model = WaveNet(config.wavenet(dataset.num_channels))
+    model.start_from_marginals(codes["training"])
+    model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
     history: list[Mapping[str, float]] = []
     if (directory / STATE_FILE).exists():

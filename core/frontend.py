@@ -66,7 +66,8 @@ def mu_law_decode(codes: Codes, levels: int = 256) -> Waveform:
 
 def emphasise(waveform: Waveform, pre_emphasis: float) -> Waveform:
     """Removes the mean of each channel, then filters; the first sample has no past and is filtered as if it were 0."""
-    centred = waveform - waveform.mean(axis=-1, keepdims=True)
+    # The mean in double precision is exact where a channel stands still, so that an offset does not leave a sound.
+    centred = waveform - waveform.mean(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
     emphasised: Waveform = centred.copy()
     emphasised[..., 1:] -= pre_emphasis * centred[..., :-1]
     return emphasised

@@ -1,7 +1,8 @@
 """How good decisions about clips are: F1, AUC, pAUC, the figures to hold beside them, and intervals.
 
 N clips; scores (N,) in sigmas, where -inf means that no event survives at any threshold; is_anomalous (N,) bool.
-Anomalous is the positive class. A metric that is not defined (AUC with one class alone) is NaN, and stays NaN.
+Anomalous is the positive class. A metric that is not defined (an area with one class alone, or with a score that is
+NaN) is NaN, and stays NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ def auc(scores: FloatArray, is_anomalous: BoolArray) -> float:
 
 def partial_auc(scores: FloatArray, is_anomalous: BoolArray) -> float:
     """AUC up to MAX_FALSE_POSITIVE_RATE, standardised so that chance is 0.5; NaN where one class is missing."""
-    if is_anomalous.all() or not is_anomalous.any():
+    if is_anomalous.all() or not is_anomalous.any() or np.isnan(scores).any():
         return float("nan")
     ranks = rankdata(scores)  # the same order, and finite
     return float(roc_auc_score(is_anomalous, ranks, max_fpr=MAX_FALSE_POSITIVE_RATE))

@@ -69,7 +69,7 @@ class Event:
 def smooth(scores: npt.NDArray[np.floating], window_frames: int) -> Frames:
     """Moving average of (..., F) over full windows; near the edges the nearest full window stands in.
 
-    A window of F frames or more gives every frame the clip's mean. NaN spreads over the clip.
+    A window of F frames or more gives every frame the clip's mean. NaN spreads over the rest of the clip.
     """
     num_frames = scores.shape[-1]
     window = min(max(1, window_frames), num_frames)

@@ -38,13 +38,13 @@ class TrainingConfig:
     """Epochs, each followed by an evaluation."""
     seconds_per_epoch: float = 30.0
     """Audio that the loss is computed on in one epoch, drawn with replacement."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 1e-2
     """Adam's peak rate: reached after the warm-up, then a cosine down to a twentieth."""
     warmup_share: float = 0.1
     """Share of all steps in which the rate rises from zero."""
     batch_windows: int = 4
     """Windows a step."""
-    window_targets: int = 1024
+    window_targets: int = 512
     """Predicted samples a window, per channel; the receptive field comes on top."""
     gradient_norm: float = 1.0
     """Gradients are scaled down to this norm where they exceed it."""

@@ -12,6 +12,8 @@ give m outputs. Tensors are (B, T, features), because then a convolution of kern
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +23,7 @@ from core.likelihood import mean_bits, surprise_and_entropy
 
 KERNEL = 2
 FRONT_KERNEL = 2
+NUM_EMBEDDING_COSINES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +112,7 @@ class WaveNet(nn.Module):
         width, skip = config.residual_channels, config.skip_channels
         num_codes = config.num_channels * config.mu_law_levels
         self.embedding = nn.Embedding(num_codes, FRONT_KERNEL * width)
-        nn.init.normal_(self.embedding.weight, std=(FRONT_KERNEL * config.num_channels) ** -0.5)
+        self.embedding.weight.data = _smooth_embedding(config)
         self.blocks = nn.ModuleList(
             ResidualBlock(residual_channels=width, skip_channels=skip, dilation=d, is_last=i == len(dilations) - 1)
             for i, d in enumerate(dilations)
@@ -118,6 +121,17 @@ class WaveNet(nn.Module):
         self.heads = nn.Linear(skip, num_codes)
         offsets = torch.arange(config.num_channels)[:, None] * config.mu_law_levels
         self.register_buffer("code_offsets", offsets, persistent=False)
+
+    @torch.no_grad()
+    def start_from_marginals(self, codes: npt.NDArray[np.uint8]) -> None:
+        """Sets the heads' biases to the log frequencies of the levels in training codes (N, C, T), channel by channel.
+
+        An untrained network is then about as good as the best predictor without memory, instead of uniform.
+        """
+        levels = self.config.mu_law_levels
+        counts = np.stack([np.bincount(codes[:, c].ravel(), minlength=levels) + 1.0 for c in range(codes.shape[1])])
+        frequencies = torch.from_numpy(counts / counts.sum(axis=1, keepdims=True))
+        self.heads.bias.copy_(frequencies.log().flatten())
 
     @property
     def num_weights(self) -> int:
@@ -161,6 +175,21 @@ class WaveNet(nn.Module):
         pair = surprise_and_entropy(hidden, self.heads.weight, self.heads.bias, targets)
         surprise, entropy = (x.view(len(codes), -1, self.config.num_channels).transpose(1, 2) for x in pair)
         return surprise, entropy
+
+
+def _smooth_embedding(config: WaveNetConfig) -> Tensor:
+    """(C * Q, front kernel * R): random mixtures of a few cosines over the levels, lower ones stronger.
+
+    Neighbouring levels start with neighbouring embeddings. Independent ones would leave the network to find out first
+    that level 100 lies between 99 and 101, which takes longer than a short trial lasts.
+    """
+    levels = (torch.arange(config.mu_law_levels) + 0.5) / config.mu_law_levels
+    orders = torch.arange(1, NUM_EMBEDDING_COSINES + 1)
+    cosines = torch.cos(math.pi * orders * levels[:, None]) / orders
+    mixtures = torch.randn(config.num_channels, NUM_EMBEDDING_COSINES, FRONT_KERNEL * config.residual_channels)
+    scale = (FRONT_KERNEL * config.num_channels) ** -0.5
+    embedding: Tensor = (cosines @ mixtures * scale).flatten(0, 1)
+    return embedding
 
 
 def describe(config: WaveNetConfig) -> dict[str, int]:

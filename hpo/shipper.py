@@ -23,6 +23,8 @@ _SECONDS_IDLE = 5.0
 """After which files are looked at without a poke: a worker that died may have left some."""
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """The pause after the first failure in a row, the second, ...; the last from then on."""
+CLOSING_PATIENCE_SECONDS = 10.0
+"""How long a server that is away is waited for at the end."""
 _CLOSING_PAUSE_SECONDS = 0.3
 _FAILURES_BEFORE_WARNING = 2
 """One failure is a hiccup, not news."""
@@ -54,6 +56,7 @@ class Shipper:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
+        self._patience_ends = float("inf")
         self._num_refused = 0
         self._num_failures = 0
         """In a row."""
@@ -67,9 +70,10 @@ class Shipper:
         """Says that there are new events. Returns at once."""
         self._wake.set()
 
-    def close(self, timeout_seconds: float) -> ShippingReport:
-        """Sends what is there, for so long at most; keeps trying for as long if the server is away."""
+    def close(self, timeout_seconds: float, *, patience_seconds: float = CLOSING_PATIENCE_SECONDS) -> ShippingReport:
+        """Sends what is there, for so long at most; a server that is away is waited for no longer than the patience."""
         self._deadline = time.monotonic() + timeout_seconds
+        self._patience_ends = time.monotonic() + patience_seconds
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_seconds)
@@ -88,6 +92,8 @@ class Shipper:
                 self._ship_all()
             except TryLater as trouble:
                 self._note_trouble(trouble)
+                if time.monotonic() > self._patience_ends:
+                    return
                 self._pause(_BACKOFF_SECONDS[min(self._num_failures, len(_BACKOFF_SECONDS)) - 1])
                 continue
             except ExperimentDeleted:
