@@ -67,6 +67,16 @@ def test_no_two_takes_are_alike():
     assert overlap.max() < 0.9
 
 
+def test_cars_differ_more_from_one_another_than_takes_of_one_car():
+    rms = {"car1": [], "car2": []}
+    for take in simulated(machines=2, num_anomalous=0).recordings:
+        channels = np.sqrt(np.square(take.read()).mean(axis=-1))
+        rms[take.machine].append(channels / channels.sum())
+    one, two = np.array(rms["car1"]), np.array(rms["car2"])
+    spread = np.maximum(one.std(axis=0), two.std(axis=0))
+    assert (np.abs(one.mean(axis=0) - two.mean(axis=0)) / spread).max() > 3
+
+
 def test_every_condition_occurs_equally_often():
     conditions = [take.condition for take in simulated(num_anomalous=24).recordings if take.label == "anomalous"]
     assert sorted(conditions) == sorted(2 * [", ".join(faults) for faults in CONDITIONS])
