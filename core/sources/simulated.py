@@ -43,6 +43,8 @@ class SimulatedConfig:
     """Anomalous takes of each machine."""
     num_microphones: int = 4
     """Channels of every take."""
+    severity: float = 1.0
+    """How far the faults have gone: 1 is plain to a good detector, at 0.3 few find any."""
     machines: int = 1
     """Number of cars; no two sound quite alike."""
     seed: int = 0
@@ -55,13 +57,14 @@ class SimulatedConfig:
             ("num_normal", 0, 100_000),
             ("num_anomalous", 0, 100_000),
             ("num_microphones", 1, 64),
+            ("severity", 0.05, 3),
             ("machines", 1, 1000),
             ("seed", 0, 2**63 - 1),
         ):
             value = getattr(self, name)
-            kinds = (int, float) if name == "seconds" else (int,)
+            kinds = (int, float) if name in ("seconds", "severity") else (int,)
             if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-                whole = "" if name == "seconds" else "a whole number "
+                whole = "" if float in kinds else "a whole number "
                 raise UserError(f"data.{name} must be {whole}from {low} to {high}, but got {value!r}.")
 
 
@@ -97,7 +100,7 @@ def _recording(config: SimulatedConfig, machine: int, label: Label, index: int) 
     name = f"car{machine + 1}"
     what_it_is_made_of = (
         f"{SYNTHESIS_VERSION} {config.sample_rate_hz} {config.seconds} {config.num_microphones} {config.seed} "
-        f"{machine} {label} {index} {faults}"
+        f"{config.severity} {machine} {label} {index} {faults}"
     )
     return Recording(
         recording_id=f"{name}/{label}/{index:05d}",
@@ -118,6 +121,7 @@ def _synthesise_take(
     body = build_body(config.num_microphones, np.random.default_rng([config.seed, machine]))
     # Steps of the golden ratio spread levels evenly for any number of takes: neither label is the louder one by chance.
     level = 2 * (index * GOLDEN_RATIO % 1) - 1
-    setting = TakeSetting(faults=faults, level=level, seed=(config.seed, machine, int(label == "anomalous"), index))
+    seed = (config.seed, machine, int(label == "anomalous"), index)
+    setting = TakeSetting(faults=faults, severity=config.severity, level=level, seed=seed)
     num_samples = round(config.seconds * config.sample_rate_hz)
     return synthesise(body, setting, sample_rate_hz=config.sample_rate_hz, num_samples=num_samples)

@@ -69,6 +69,8 @@ class TakeSetting:
 
     faults: tuple[Fault, ...]
     """Empty for a normal take."""
+    severity: float = 1.0
+    """Scales what every fault does."""
     level: float
     """-1 (quietest) to 1 (loudest)."""
     seed: tuple[int, ...]
@@ -92,7 +94,7 @@ def synthesise(body: Body, setting: TakeSetting, *, sample_rate_hz: int, num_sam
     num_padded = scipy.fft.next_fast_len(num_samples + round(WARM_UP_SECONDS * sample_rate_hz), real=True)
     random = np.random.default_rng(setting.seed)
     make = SignalMaker(sample_rate_hz=sample_rate_hz, num_samples=num_padded, random=random)
-    severities = _severities(setting.faults, random)
+    severities = _severities(setting, random)
     shaft = _shaft_angle(body, severities, make)
     axle = shaft * PINION_TEETH / CROWN_TEETH
     load = random.uniform(0.85, 1.2)
@@ -104,9 +106,9 @@ def synthesise(body: Body, setting: TakeSetting, *, sample_rate_hz: int, num_sam
     return _at_level(heard[:, -num_samples:], setting.level)
 
 
-def _severities(faults: tuple[Fault, ...], random: np.random.Generator) -> Severities:
-    each = random.uniform(0.75, 1.25) * (1.0 if len(faults) < 2 else 0.7)
-    return {fault: each if fault in faults else 0.0 for fault in get_args(Fault)}
+def _severities(setting: TakeSetting, random: np.random.Generator) -> Severities:
+    each = setting.severity * random.uniform(0.75, 1.25) * (1.0 if len(setting.faults) < 2 else 0.7)
+    return {fault: each if fault in setting.faults else 0.0 for fault in get_args(Fault)}
 
 
 def _shaft_angle(body: Body, severities: Severities, make: SignalMaker) -> Array:
