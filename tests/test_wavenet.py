@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -164,6 +165,28 @@ def test_a_uniform_network_scores_eight_bits() -> None:
     assert surprise.unique().tolist() == [8.0]
     assert entropy.unique().tolist() == [8.0]
     assert model.loss_bits(codes).item() == pytest.approx(8.0, abs=1e-6)
+
+
+def test_a_network_that_starts_from_marginals_predicts_each_channel_by_its_own() -> None:
+    model = build(num_channels=2, mu_law_levels=4)
+    codes = np.zeros((3, 2, 40), dtype=np.uint8)
+    codes[:, 0, ::2], codes[:, 1, ::4] = 1, 3  # channel 0: halves of 0 and 1; channel 1: three quarters of 0
+    model.start_from_marginals(codes)
+    torch.nn.init.zeros_(model.heads.weight)
+    surprise, _ = model.surprise_and_entropy(torch.from_numpy(codes))
+    shares = [(61 / 124, 61 / 124), (91 / 124, 31 / 124)]  # of 120 samples, one added to each of four levels
+    for channel, (of_zero, of_other) in enumerate(shares):
+        expected = {round(-math.log2(of_zero), 6), round(-math.log2(of_other), 6)}
+        assert {round(bits, 6) for bits in surprise[:, channel].flatten().tolist()} == expected
+
+
+def test_a_fresh_network_hears_neighbouring_levels_as_alike() -> None:
+    model = build(mu_law_levels=256, num_channels=2, residual_channels=16)
+    table = model.embedding.weight.detach().view(2, 256, -1)
+    near = (table[:, 1:] - table[:, :-1]).norm(dim=-1)
+    far = (table[:, 128:] - table[:, :128]).norm(dim=-1)
+    assert near.max() < 0.2 * far.mean()
+    assert (table[0] - table[1]).norm() > near.max()
 
 
 @pytest.mark.parametrize("num_channels", [1, 4])
