@@ -1,6 +1,7 @@
 """What the command line can do: search, look without training, run one configuration, draw a trial's page."""
 
 import time
+import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ from hpo.trial_record import trial_records
 def run(options: Namespace, root: Path) -> int:
     """Does what the options say and returns the exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/storage.py beats it itself
     material = gather(options)
     if options.dry_run:
         _print(*overview(material), estimate_line(material, material.total))

@@ -25,6 +25,7 @@ from hpo.winner import choose_winner
 
 PAGE_FILE = "page.html"
 REPORT_FILE = "report.html"
+TABLE_FILE = "trials.csv"
 NUM_PAGES = 3
 """Trials that get a page without being asked for: the best by validation."""
 
@@ -67,6 +68,11 @@ def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Ma
     report = search.directory / REPORT_FILE
     write_text(report, study_page(search.study, result=result, description=search.spec.goal))
     log.artifact(report)
+    table = search.directory / TABLE_FILE
+    write_text(
+        table, search.study.trials_dataframe(("number", "state", "value", "params", "duration")).to_csv(index=False)
+    )
+    log.artifact(table)
     if result["winner"]:
         log.artifact(search.directory / WINNER_DIRECTORY / DETECTOR_FILE, WINNER_DIRECTORY)
         log.tags({"winner": f"trial {result['winner']['trial']}", "detector_found": str(result["detector_found"])})

@@ -1,0 +1,87 @@
+"""One configuration from clips to figures: what it can learn, and that it cannot learn what is not there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.baselines import loudness_scores
+from core.dataset import ClipSet, Dataset, prepare_dataset
+from core.experiment import EpochResult, run_experiment
+from core.metrics import auc
+from core.sources import open_source
+from core.thread_pool import ThreadPool
+from hpo.study_file import load_study_file
+
+ROOT = Path(__file__).resolve().parent.parent
+SPEC = load_study_file(ROOT / "tests/data/tiny.toml")
+CONTEXT = SPEC.search_space.max_receptive_field_samples
+
+
+def last_result(dataset: Dataset, folder: Path, **options: object) -> EpochResult:
+    config = replace(SPEC.default_experiment, **options)  # type: ignore[arg-type]
+    results = run_experiment(
+        config, dataset, folder, seed=5, context_samples=CONTEXT, device=torch.device("cpu"), pool=ThreadPool(1)
+    )
+    return list(results)[-1]
+
+
+def noise_clips(num_normal: int, num_anomalous: int, seed: int) -> ClipSet:
+    """Clips that differ in nothing but their labels."""
+    count = num_normal + num_anomalous
+    return ClipSet(
+        waveforms=np.random.default_rng(seed).normal(0, 0.1, (count, 1, 2000)).astype(np.float32),
+        recording_ids=tuple(f"{seed}/{i}" for i in range(count)),
+        machines=("noise",) * count,
+        conditions=("",) * count,
+        starts_s=(0.0,) * count,
+        is_anomalous=np.arange(count) >= num_normal,
+    )
+
+
+def test_training_on_noise_ends_near_chance(tmp_path: Path) -> None:
+    dataset = Dataset(
+        sample_rate_hz=4000,
+        clip_seconds=0.5,
+        training=noise_clips(20, 0, 1),
+        calibration=noise_clips(10, 0, 2),
+        validation=noise_clips(60, 60, 3),
+        test=noise_clips(60, 60, 4),
+        takes_by_split={},
+        skipped=(),
+        notes=(),
+    )
+    for row in last_result(dataset, tmp_path).history:
+        # The standard deviation of AUC at chance is 0.053 here; four of them.
+        assert abs(row["val_auc"] - 0.5) < 0.21
+        assert abs(row["test_auc"] - 0.5) < 0.21
+
+
+@pytest.fixture(scope="module")
+def car() -> Dataset:
+    options = {"seconds": 1.0, "num_normal": 24, "num_anomalous": 24, "num_microphones": 2, "severity": 1.5}
+    corpus = open_source("simulated", options=options)
+    clips = replace(SPEC.clips, evaluation_seconds=20)
+    return prepare_dataset(corpus, sample_rate_hz=4000, clips=clips, split=SPEC.split)
+
+
+def test_the_simulated_car_s_faults_are_found_where_they_are_learned_and_not_by_loudness(
+    car: Dataset, tmp_path: Path
+) -> None:
+    network = replace(SPEC.network, residual_channels=8, receptive_field_ms=12)
+    training = replace(SPEC.training, epochs=3, seconds_per_epoch=15, learning_rate=2e-2)
+    good = last_result(car, tmp_path / "good", network=network, training=training)
+    assert good.best["val_auc"] > 0.85
+    assert good.metrics["train_loss"] < good.history[0]["train_loss"] - 0.3
+    loudness = auc(loudness_scores(car.validation.waveforms), car.validation.is_anomalous)
+    assert 0.3 < loudness < 0.7
+
+
+def test_a_finished_experiment_yields_its_last_epoch_again_and_trains_no_more(car: Dataset, tmp_path: Path) -> None:
+    first = last_result(car, tmp_path)
+    state = (tmp_path / "state.safetensors").read_bytes()
+    again = last_result(car, tmp_path)
+    assert again == first
+    assert (tmp_path / "state.safetensors").read_bytes() == state

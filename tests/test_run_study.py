@@ -1,0 +1,217 @@
+"""The command as people run it: whole studies in real processes, read back through MLflow and through Optuna."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from hpo.run_log import EVENTS_FILE_NAME, metrics_by_step
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = "tiny-simulated"
+SECONDS = 120
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A clone, so that runs/ is its own and nothing of this machine's settings reaches it."""
+    for name in ("core", "hpo", "studies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests/data/tiny.toml", tmp_path / "studies/tiny.toml")
+    return tmp_path
+
+
+def start(project: Path, *arguments: str) -> "subprocess.Popen[str]":
+    environment = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE")}
+    return subprocess.Popen(
+        [sys.executable, "hpo/run_study.py", "--study", "studies/tiny.toml", "--threads", "1", *arguments],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(project: Path, *arguments: str, expect: int = 0) -> str:
+    process = start(project, *arguments)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == expect, f"{out}\n{err}"
+    return out if expect == 0 else out + err
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} in {SECONDS} s"
+        time.sleep(0.02)
+
+
+def load(project: Path) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(project / "runs/optuna.journal")))
+    return optuna.load_study(study_name=STUDY, storage=storage)
+
+
+def outline(project: Path) -> list[object]:
+    trials = load(project).get_trials(deepcopy=False)
+    return [(t.number, t.state, t.params, t.values, t.intermediate_values) for t in trials]
+
+
+def tracked_runs(project: Path, uri: str | None = None) -> dict[str, Run]:
+    client = MlflowClient(uri or f"sqlite:///{project}/runs/mlflow.db")
+    experiment = client.get_experiment_by_name(STUDY)
+    assert experiment is not None
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "dilation_depth" in experiment.tags["mlflow.note.content"]
+    found = client.search_runs([experiment.experiment_id], max_results=1000)
+    by_name = {run.info.run_name: run for run in found}
+    assert len(by_name) == len(found), "no run twice"
+    return by_name
+
+
+def assert_lands_whole(project: Path, runs: dict[str, Run], client: MlflowClient, num_trials: int) -> None:
+    """Every trial of Optuna's is one run with the metrics of its local log, and its state."""
+    trials = load(project).get_trials(deepcopy=False)
+    assert len(trials) == num_trials
+    assert len(runs) == num_trials + 1, sorted(runs)
+    assert runs["study"].info.status == "FINISHED"
+    for trial in trials:
+        pruned = trial.state is TrialState.PRUNED
+        run = runs[f"trial {trial.number:02d}{' pruned' if pruned else ''}"]
+        assert run.info.status == ("KILLED" if pruned else "FINISHED")
+        assert run.data.tags["optuna.state"] == trial.state.name
+        assert run.data.tags["optuna.trial"] == str(trial.number)
+        for name, value in trial.params.items():
+            assert float(run.data.params[name]) == pytest.approx(value)
+        rows = metrics_by_step(project / f"runs/{STUDY}/trials/{trial.number:04d}" / EVENTS_FILE_NAME)
+        for name in ("train_loss", "test_loss", "val_f1", "test_f1", "val_auc", "lr"):
+            history = client.get_metric_history(run.info.run_id, name)
+            assert [(point.step, point.value) for point in history] == [(row["epoch"], row[name]) for row in rows]
+
+
+def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path) -> None:
+    out = run(project, "--trials", "2")
+    assert "simulated" in out
+    assert "trial 00" in out
+    runs = tracked_runs(project)
+    client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
+    assert_lands_whole(project, runs, client, 2)
+    first = runs["trial 00"]
+    assert {file.path for file in client.list_artifacts(first.info.run_id)} >= {
+        "checkpoint.safetensors",
+        "frame_scores.npz",
+    }
+    study_files = {file.path for file in client.list_artifacts(runs["study"].info.run_id)}
+    assert {"report.html", "result.json", "plots", "winner"} <= study_files
+    result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
+    winner = load(project).trials[result["winner"]["trial"]]
+    assert winner.value == pytest.approx(result["winner"]["validation"]["f1"])
+    assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
+    before = outline(project)
+    run(project, "--trials", "2")
+    assert outline(project) == before
+    assert_lands_whole(project, tracked_runs(project), client, 2)
+
+
+def test_a_killed_study_goes_on_as_if_nothing_had_been(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """SIGKILL in the middle of a trial, then SIGINT in the middle of another, then the rest."""
+    whole = tmp_path_factory.mktemp("whole") / "project"
+    shutil.copytree(project, whole)
+    uninterrupted = start(whole, "--trials", "6")
+    for number, ending, code in ((1, signal.SIGKILL, -9), (3, signal.SIGINT, 130), (4, signal.SIGTERM, 130)):
+        process = start(project, "--trials", "6")
+        log = project / f"runs/{STUDY}/trials/{number:04d}" / EVENTS_FILE_NAME
+        wait_for(lambda log=log: bool(metrics_by_step(log)), f"epoch of trial {number}")  # type: ignore[misc]
+        process.send_signal(ending)
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == code, out + err
+        assert "Traceback" not in err
+        if code == 130:
+            assert "The same command goes on" in out
+    run(project, "--trials", "6")
+    uninterrupted.communicate(timeout=SECONDS)
+    assert outline(project) == outline(whole)
+    client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
+    assert_lands_whole(project, tracked_runs(project), client, 6)
+
+
+def test_two_processes_share_a_study_and_never_pass_its_total(project: Path) -> None:
+    processes = [start(project, "--trials", "7"), start(project, "--trials", "7", "--worker")]
+    for process in processes:
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, out + err
+    trials = load(project).get_trials(deepcopy=False)
+    assert [trial.number for trial in trials] == list(range(7))
+    assert all(trial.state.is_finished() for trial in trials)
+    client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
+    assert_lands_whole(project, tracked_runs(project), client, 7)
+
+
+def test_a_server_that_is_down_costs_delay_alone(project: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free_port = probe.getsockname()[1]
+    uri = f"http://127.0.0.1:{free_port}"
+    out = run(project, "--trials", "2", "--tracking-uri", uri)
+    assert "warning" in out
+    assert (project / f"runs/{STUDY}/report.html").exists()
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(free_port)),
+            *("--backend-store-uri", f"sqlite:///{project}/server.db"),
+            *("--artifacts-destination", str(project / "artifacts"), "--workers", "1"),
+        ],
+        cwd=project,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(6)
+        run(project, "--trials", "2", "--tracking-uri", uri)
+        assert_lands_whole(project, tracked_runs(project, uri), MlflowClient(uri), 2)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def test_fresh_archives_and_deletes_nothing(project: Path) -> None:
+    run(project, "--trials", "1")
+    before = outline(project)
+    run(project, "--trials", "1", "--fresh")
+    assert outline(project) == before, "the same seed finds the same again"
+    (archived,) = (project / "runs/archive").iterdir()
+    assert (archived / "trials/0000/checkpoint.safetensors").exists()
+    storage = JournalStorage(JournalFileBackend(str(project / "runs/optuna.journal")))
+    old = optuna.load_study(study_name=archived.name, storage=storage)
+    assert [t.params for t in old.trials] == [t.params for t in load(project).trials]
+
+
+def test_one_configuration_alone_and_an_old_trial_again(project: Path) -> None:
+    run(project, "--trials", "2")
+    before = outline(project)
+    out = run(project, "--once", "--set", "residual_channels=8")
+    assert "Best epoch" in out
+    again = run(project, "--rerun", "1")
+    trial = load(project).trials[1]
+    assert f"validation F1 {trial.user_attrs['facts']['val_f1']:.3f}" in again
+    page = run(project, "--page", "1")
+    assert (project / f"runs/{STUDY}/trials/0001/page.html").exists()
+    assert "page.html" in page
+    assert outline(project) == before, "the search has not heard of any of it"
