@@ -30,6 +30,7 @@ from hpo.session import (
 from hpo.shipper import Shipper
 from hpo.study import trial_seed
 from hpo.trial_record import trial_records
+from hpo.workers import Workers
 
 
 def run(options: Namespace, root: Path) -> int:
@@ -46,15 +47,16 @@ def run(options: Namespace, root: Path) -> int:
         return _page(session, options.page)
     if options.once or options.rerun is not None:
         return _once(session, options)
-    return _search(session, is_worker=options.worker)
+    return _search(session, options)
 
 
-def _search(session: Session, *, is_worker: bool) -> int:
-    material, search = session.material, session.search
+def _search(session: Session, options: Namespace) -> int:
+    material, search, is_worker = session.material, session.search, options.worker
     ended = search.num_ended()
-    _print(*overview(material), *where_to_look(session))
-    if ended < material.total:
-        _print(estimate_line(material, material.total - ended))
+    if not is_worker:
+        _print(*overview(material), *where_to_look(session))
+        if ended < material.total:
+            _print(estimate_line(material, material.total - ended))
     console = Console(total=material.total, ended=ended, epochs=material.spec.training.epochs)
     shipper = Shipper(search.directory, session.target, warn=console.say)
     if not is_worker:
@@ -63,8 +65,10 @@ def _search(session: Session, *, is_worker: bool) -> int:
     bench = Bench(
         dataset=material.dataset, device=material.device, pool=material.pool, tags=session.tags, progress=console
     )
+    others = 0 if is_worker or ended >= material.total else material.num_workers - 1
+    workers = Workers(others, options, threads=material.pool.num_threads, say=console.say)
     try:
-        with console:
+        with console, workers:
             run_trials(session, bench, console, shipper, is_worker=is_worker)
         result = None
         if not is_worker:
@@ -74,6 +78,8 @@ def _search(session: Session, *, is_worker: bool) -> int:
         if not is_worker:
             session.log.end("KILLED", tags={"optuna.state": "INTERRUPTED"})
         _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
+        if is_worker:
+            raise
         _print(f"Interrupted after {search.num_ended()} of {material.total} trials. The same command goes on.")
         raise
     except BaseException:

@@ -34,6 +34,7 @@ from hpo.study_file import StudySpec, load_study_file
 from hpo.tracking_target import TrackingTarget, resolve_tracking_uri, tracking_target
 from hpo.trial_record import trial_records
 from hpo.winner import choose_winner
+from hpo.workers import parent_is_gone
 
 MAX_THREADS = 4
 """More than this share a batch of the usual size badly; more cores are for more workers."""
@@ -53,6 +54,8 @@ class Material:
     dataset: Dataset
     device: torch.device
     pool: ThreadPool
+    num_workers: int
+    """Processes that work on the study at once, this one included."""
     name: str
     total: int
 
@@ -75,13 +78,15 @@ def gather(options: Namespace) -> Material:
     name = options.name or f"{options.study.stem}-{corpus.name}"
     if Path(name).name != name:
         raise UserError(f"--name must be fit for a folder's name, but got {name!r}.")
+    num_workers = options.workers or min(spec.workers, num_cores())
     return Material(
         spec=spec,
         space=space,
         corpus=corpus,
         dataset=dataset,
         device=_device(options.device),
-        pool=ThreadPool(options.threads or default_threads()),
+        pool=ThreadPool(options.threads or min(max(1, num_cores() // num_workers), MAX_THREADS)),
+        num_workers=num_workers,
         name=name,
         total=total,
     )
@@ -96,9 +101,9 @@ def _with_source(spec: StudySpec, source: str | None) -> StudySpec:
     return replace(spec, data={**(spec.data if same_kind else {}), "source": source})
 
 
-def default_threads() -> int:
-    """The cores that this process may use, but no more than a batch has windows to share out."""
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MAX_THREADS)
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(asked: str) -> torch.device:
@@ -128,11 +133,13 @@ def overview(material: Material) -> list[str]:
 
 def estimate_line(material: Material, num_trials: int) -> str:
     seconds = estimate_trial_seconds(material.space, material.dataset, material.device, material.pool)
-    minutes = [num_trials * each / 60 for each in (seconds.default, seconds.smallest, seconds.largest)]
+    minutes = [
+        num_trials * each / 60 / material.num_workers for each in (seconds.default, seconds.smallest, seconds.largest)
+    ]
     return (
         f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
         f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
-        f"{material.device}, {material.pool.num_threads} thread(s)"
+        f"{material.device}, {material.num_workers} process(es) of {material.pool.num_threads} thread(s)"
     )
 
 
@@ -156,6 +163,7 @@ class Session:
             "git_commit": git_commit(),
             "device": str(self.material.device),
             "threads": self.material.pool.num_threads,
+            "workers": self.material.num_workers,
         }
 
     @property
@@ -211,6 +219,8 @@ def run_trials(session: Session, bench: Bench, console: Console, shipper: Shippe
     """Works until the study has its trials. UserError when five configurations in a row have failed."""
     search, total = session.search, session.material.total
     while True:
+        if parent_is_gone():
+            return
         claim = search.claim_trial(total)
         if claim is None:
             if is_worker or search.num_ended() >= total or not search.num_running():

@@ -68,6 +68,8 @@ class StudySpec:
     """What the study is to find out, in a sentence; shown wherever the study is."""
     trials: int = 50
     """How many trials make the study, unless the command line says otherwise."""
+    workers: int = 1
+    """Processes that work on it at once, where the machine has so many cores. One repeats a search exactly."""
     seed: int = 1
     """Every trial's seeds come from this one and its number."""
     data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
@@ -88,6 +90,8 @@ class StudySpec:
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise UserError(f"trials must be at least 1, but got {self.trials}.")
+        if self.workers < 1:
+            raise UserError(f"workers must be at least 1, but got {self.workers}.")
         if self.seed < 0:
             raise UserError(f"seed must be 0 or more, but got {self.seed}.")
 
@@ -109,7 +113,7 @@ class StudySpec:
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same search: everything but the words, the count of trials, the source's name."""
         rows = asdict(self)
-        for key in ("goal", "trials", "data"):
+        for key in ("goal", "trials", "workers", "data"):
             del rows[key]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         return rows
