@@ -12,20 +12,18 @@ import optuna
 from core.errors import UserError
 from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
 from hpo.console import Console
+from hpo.messages import estimate_line, overview, short, summary, where_to_look
 from hpo.objective import Bench, run_params
-from hpo.publish import REPORT_FILE, publish_study, publish_trial_page
+from hpo.publish import publish_study, publish_trial_page
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.session import (
     SECONDS_TO_SHIP,
     SECONDS_TO_SHIP_INTERRUPTED,
     Session,
-    estimate_line,
     gather,
     open_session,
-    overview,
     run_trials,
     start_study_run,
-    where_to_look,
 )
 from hpo.shipper import Shipper
 from hpo.study import trial_seed
@@ -102,45 +100,6 @@ def _ship(shipper: Shipper, session: Session, seconds: float) -> None:
         )
 
 
-def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
-    """The end of a study, in words and figures."""
-    counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
-    report = f"Report: {directory / REPORT_FILE}"
-    winner = result["winner"]
-    if winner is None:
-        return [f"No trial completed ({counts}).", report]
-    verdict = "Winner" if result["detector_found"] else "No detector found: flagging everything is as good. Best was"
-    parameters = ", ".join(f"{name} {_short(value)}" for name, value in winner["parameters"].items())
-    lines = [
-        "",
-        f"{verdict}: trial {winner['trial']} ({counts})",
-        f"  {parameters}",
-        f"  validation  F1 {_figures(winner['validation'])}",
-        f"  test        F1 {_figures(winner['test'])}",
-    ]
-    if len(winner["per_machine"]) > 1:
-        for machine, splits in winner["per_machine"].items():
-            lines.append(f"    {machine:10} test F1 {_figures(splits['test'])}")
-    if result["default"]:
-        default = result["default"]
-        lines.append(f"Default configuration (trial 0): validation F1 {_figures(default['validation'])}")
-        lines.append(f"                                 test F1 {_figures(default['test'])}")
-    return [*lines, report]
-
-
-def _figures(figures: Mapping[str, Any]) -> str:
-    low, high = figures["f1_interval"]
-    return (
-        f"{figures['f1']:.3f} (95 % interval {low:.3f} to {high:.3f} over {figures['num_recordings']} takes), "
-        f"AUC {figures['auc']:.3f}; prevalence {figures['prevalence']:.2f}, "
-        f"flagging everything F1 {figures['f1_flag_everything']:.3f}"
-    )
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _page(session: Session, number: int) -> int:
     _check_trial(session, number)
     path = publish_trial_page(session.search, session.material.dataset, number)
@@ -182,7 +141,7 @@ def _once(session: Session, options: Namespace) -> int:
             pool=material.pool,
         ):
             log.metrics(result.epoch, {key: value for key, value in result.metrics.items() if key != "epoch"})
-            _print(", ".join(f"{key} {_short(value)}" for key, value in result.metrics.items()))
+            _print(", ".join(f"{key} {short(value)}" for key, value in result.metrics.items()))
     except BaseException:
         log.end("KILLED", name=f"{name} ended early")
         _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
@@ -209,7 +168,7 @@ def _chosen(session: Session, options: Namespace) -> tuple[ExperimentConfig, int
         config = search.space.configuration(records[options.rerun].parameters)
         return config, search.seed_of(options.rerun), f"trial {options.rerun} again"
     changes = dict(_assignment(text, search.space.default_parameters) for text in options.set)
-    words = ", ".join(f"{name} {_short(value)}" for name, value in changes.items())
+    words = ", ".join(f"{name} {short(value)}" for name, value in changes.items())
     return search.space.configuration(changes), trial_seed(search.spec.seed, 0), words or "default configuration"
 
 

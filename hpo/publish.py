@@ -26,6 +26,10 @@ from hpo.winner import choose_winner
 PAGE_FILE = "page.html"
 REPORT_FILE = "report.html"
 TABLE_FILE = "trials.csv"
+OBJECTIVE = (
+    "Objective: validation F1 of clips at the trial's own window and threshold, at the epoch with the best validation "
+    "AUC. Pruning watches validation AUC. Test figures are logged and choose nothing."
+)
 NUM_PAGES = 3
 """Trials that get a page without being asked for: the best by validation."""
 
@@ -43,9 +47,7 @@ def study_description(search: OpenStudy, data: str) -> str:
             "",
             f"Data: {data}",
             "",
-            "Objective: validation F1 of clips at the trial's own window and threshold, at the epoch with the best "
-            "validation AUC. Pruning watches validation AUC. Test figures are logged and choose nothing. "
-            "Losses are bits per sample.",
+            f"{OBJECTIVE} Losses are bits per sample.",
             "",
             "| searched | range | default (trial 0) |",
             "| --- | --- | --- |",
@@ -66,7 +68,7 @@ def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Ma
         write_text(path, figure.to_html(include_plotlyjs=True, config=CONFIG))
         log.artifact(path, "plots")
     report = search.directory / REPORT_FILE
-    write_text(report, study_page(search.study, result=result, description=search.spec.goal))
+    write_text(report, study_page(search.study, result=result, description=OBJECTIVE))
     log.artifact(report)
     table = search.directory / TABLE_FILE
     write_text(

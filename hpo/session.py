@@ -19,9 +19,7 @@ from core.errors import UserError
 from core.recordings import Corpus
 from core.sources import open_source
 from core.thread_pool import ThreadPool
-from core.wavenet import describe
 from hpo.console import Console
-from hpo.estimate import estimate_trial_seconds
 from hpo.objective import Bench, run_trial
 from hpo.publish import study_description
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
@@ -112,37 +110,6 @@ def _device(asked: str) -> torch.device:
     return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def overview(material: Material) -> list[str]:
-    """What is searched and on what, in a few lines."""
-    spec, space, dataset = material.spec, material.space, material.dataset
-    searched = [f"{name} {describe_range(distribution)}" for name, distribution in space.distributions.items()]
-    splits = ", ".join(f"{count} {name}" for name, count in dataset.takes_by_split.items())
-    networks = [describe(network) for network in space.extreme_networks(dataset.num_channels)]
-    sizes = [f"{facts['num_layers']} layers with {facts['num_weights']:,} weights" for facts in networks]
-    return [
-        f"Study {material.name}: {spec.goal}",
-        f"  data      {material.corpus.description} (fingerprint {material.corpus.fingerprint})",
-        f"  takes     {splits}; clips of {dataset.clip_seconds:g} s, {dataset.num_channels} channel(s) "
-        f"at {dataset.sample_rate_hz} Hz, machines {', '.join(dataset.machines)}",
-        *(f"            {note}" for note in dataset.notes),
-        *(f"            left out: {skipped.name}: {skipped.reason}" for skipped in dataset.skipped),
-        f"  searched  {'; '.join(searched)}",
-        f"  networks  from {sizes[0]} to {sizes[1]}",
-    ]
-
-
-def estimate_line(material: Material, num_trials: int) -> str:
-    seconds = estimate_trial_seconds(material.space, material.dataset, material.device, material.pool)
-    minutes = [
-        num_trials * each / 60 / material.num_workers for each in (seconds.default, seconds.smallest, seconds.largest)
-    ]
-    return (
-        f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
-        f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
-        f"{material.device}, {material.num_workers} process(es) of {material.pool.num_threads} thread(s)"
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """An open study with its tracker."""
@@ -203,16 +170,6 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
         tracking_source=tracking.source,
         log=RunLog(directory / EVENTS_FILE_NAME),
     )
-
-
-def where_to_look(session: Session) -> list[str]:
-    storage, target = session.search.storage, session.target
-    server = target.uri.startswith("http")
-    look = target.safe_uri if server else f"mlflow ui --backend-store-uri {target.safe_uri}"
-    return [
-        f"  tracking  {target.safe_uri} ({session.tracking_source}), experiment {target.experiment}: {look}",
-        f"  storage   {storage.name}: optuna-dashboard {storage.name}",
-    ]
 
 
 def run_trials(session: Session, bench: Bench, console: Console, shipper: Shipper, *, is_worker: bool) -> None:

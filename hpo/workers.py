@@ -65,6 +65,7 @@ def _arguments(options: Namespace) -> list[str]:
         "--data": options.data,
         "--trials": options.trials,
         "--name": options.name,
+        "--workers": options.workers,
         "--device": options.device,
         "--storage": options.storage,
         "--tracking-uri": options.tracking_uri,

@@ -1,0 +1,91 @@
+"""What the command says before and after a search: a few lines for people, figures beside what they must beat."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.wavenet import describe
+from hpo.estimate import estimate_trial_seconds
+from hpo.publish import REPORT_FILE
+from hpo.search_space import describe_range
+from hpo.session import Material, Session
+
+
+def overview(material: Material) -> list[str]:
+    """What is searched and on what, in a few lines."""
+    spec, space, dataset = material.spec, material.space, material.dataset
+    searched = [f"{name} {describe_range(distribution)}" for name, distribution in space.distributions.items()]
+    splits = ", ".join(f"{count} {name}" for name, count in dataset.takes_by_split.items())
+    networks = [describe(network) for network in space.extreme_networks(dataset.num_channels)]
+    sizes = [f"{facts['num_layers']} layers with {facts['num_weights']:,} weights" for facts in networks]
+    return [
+        f"Study {material.name}: {spec.goal}",
+        f"  data      {material.corpus.description} (fingerprint {material.corpus.fingerprint})",
+        f"  takes     {splits}; clips of {dataset.clip_seconds:g} s, {dataset.num_channels} channel(s) "
+        f"at {dataset.sample_rate_hz} Hz, machines {', '.join(dataset.machines)}",
+        *(f"            {note}" for note in dataset.notes),
+        *(f"            left out: {skipped.name}: {skipped.reason}" for skipped in dataset.skipped),
+        f"  searched  {'; '.join(searched)}",
+        f"  networks  from {sizes[0]} to {sizes[1]}",
+    ]
+
+
+def estimate_line(material: Material, num_trials: int) -> str:
+    seconds = estimate_trial_seconds(material.space, material.dataset, material.device, material.pool)
+    minutes = [
+        num_trials * each / 60 / material.num_workers for each in (seconds.default, seconds.smallest, seconds.largest)
+    ]
+    return (
+        f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
+        f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
+        f"{material.device}, {material.num_workers} process(es) of {material.pool.num_threads} thread(s)"
+    )
+
+
+def where_to_look(session: Session) -> list[str]:
+    storage, target = session.search.storage, session.target
+    server = target.uri.startswith("http")
+    look = target.safe_uri if server else f"mlflow ui --backend-store-uri {target.safe_uri}"
+    return [
+        f"  tracking  {target.safe_uri} ({session.tracking_source}), experiment {target.experiment}: {look}",
+        f"  storage   {storage.name}: optuna-dashboard {storage.name}",
+    ]
+
+
+def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
+    """The end of a study, in words and figures."""
+    counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
+    report = f"Report: {directory / REPORT_FILE}"
+    winner = result["winner"]
+    if winner is None:
+        return [f"No trial completed ({counts}).", report]
+    verdict = "Winner" if result["detector_found"] else "No detector found: flagging everything is as good. Best was"
+    parameters = ", ".join(f"{name} {short(value)}" for name, value in winner["parameters"].items())
+    lines = [
+        "",
+        f"{verdict}: trial {winner['trial']} ({counts})",
+        f"  {parameters}",
+        f"  validation  F1 {_figures(winner['validation'])}",
+        f"  test        F1 {_figures(winner['test'])}",
+    ]
+    if len(winner["per_machine"]) > 1:
+        for machine, splits in winner["per_machine"].items():
+            lines.append(f"    {machine:10} test F1 {_figures(splits['test'])}")
+    if result["default"]:
+        default = result["default"]
+        lines.append(f"Default configuration (trial 0): validation F1 {_figures(default['validation'])}")
+        lines.append(f"                                 test F1 {_figures(default['test'])}")
+    return [*lines, report]
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    low, high = figures["f1_interval"]
+    return (
+        f"{figures['f1']:.3f} (95 % interval {low:.3f} to {high:.3f} over {figures['num_recordings']} takes), "
+        f"AUC {figures['auc']:.3f}; prevalence {figures['prevalence']:.2f}, "
+        f"flagging everything F1 {figures['f1_flag_everything']:.3f}"
+    )
+
+
+def short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
