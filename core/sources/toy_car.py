@@ -25,7 +25,7 @@ Fault = Literal[
 Severities = Mapping[Fault, float]
 """0 for a fault that the take does not have, about 1 for one that it has alone, less in company."""
 
-SYNTHESIS_VERSION = 1
+SYNTHESIS_VERSION = 2
 """Part of every recording's digest: raise it with each change of the sound."""
 
 SHAFT_HZ = 62.0
@@ -126,8 +126,8 @@ def _motor(body: Body, severities: Severities, shaft: Array, make: SignalMaker) 
     commutator = COMMUTATIONS_PER_TURN * shaft
     rotation = make.partials(shaft, (0.5, 0.25, 0.12, 0.08), body.phases)
     commutation = make.partials(commutator, (0.6, 0.35, 0.3, 0.2), body.phases[4:])
-    commutation *= 1 + 0.35 * (under + over) * make.held_noise(commutator)
-    brushes = 0.1 * (1 + 0.3 * under + 2.4 * over) * (0.3 + once_a_turn(commutator, 4))
+    commutation *= 1 + 0.3 * (under + over) * make.held_noise(commutator)
+    brushes = 0.1 * (1 + 0.25 * under + 2.0 * over) * (0.3 + once_a_turn(commutator, 4))
     return rotation + commutation + brushes * make.white_noise()
 
 
@@ -135,12 +135,12 @@ def _gears(body: Body, severities: Severities, shaft: Array, axle: Array, make: 
     """Melted teeth mesh unevenly and rub; a deformed one knocks once a turn; a bent shaft sways and rubs."""
     melted, deformed, bent = (severities[f] for f in ("melted gears", "deformed gears", "bent shaft"))
     mesh = PINION_TEETH * shaft
-    mesh = mesh + 0.7 * melted * make.held_noise(mesh)
+    mesh = mesh + 0.6 * melted * make.held_noise(mesh)
     teeth = make.partials(mesh, (0.7, 0.4, 0.2), body.phases[8:])
-    eccentricity = make.random.uniform(0.1, 0.4) + 0.25 * bent
+    eccentricity = make.random.uniform(0.1, 0.4) + 0.2 * bent
     sidebands = 1 + eccentricity * np.cos(axle + body.phases[11]) + 0.1 * np.cos(shaft + body.phases[12])
-    friction: Array = (0.05 + 0.04 * melted) * (0.4 + once_a_turn(mesh, 2))
-    friction += 0.85 * bent * once_a_turn(axle, 6) + 1.9 * deformed * once_a_turn(axle, 60)
+    friction: Array = (0.05 + 0.035 * melted) * (0.4 + once_a_turn(mesh, 2))
+    friction += 0.7 * bent * once_a_turn(axle, 6) + 1.6 * deformed * once_a_turn(axle, 60)
     sound: Array = teeth * sidebands + friction * make.white_noise()
     return sound
 
@@ -154,7 +154,7 @@ def _wheels(body: Body, severities: Severities, axle: Array, make: SignalMaker) 
     slaps = once_a_turn(axle, 20) * make.during(0.5, 1.2, after_s=WARM_UP_SECONDS)
     clicks = once_a_turn(2 * axle, 80) * make.during(0.4, 1.0, after_s=WARM_UP_SECONDS)
     rolling = 0.08 * (1 + 0.3 * np.cos(axle)) + 0.4 * make.clicks(1.0, 0.012)
-    rolling += 1.25 * severities["plastic ribbon"] * slaps + 1.5 * severities["steel ribbon"] * clicks
+    rolling += 1.05 * severities["plastic ribbon"] * slaps + 1.3 * severities["steel ribbon"] * clicks
     return rumble + rolling * make.white_noise()
 
 
