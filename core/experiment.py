@@ -27,6 +27,8 @@ from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
 from core.wavenet import WaveNet, WaveNetConfig
 
+DIVERGED_SHARE = 3
+"""Of the bits of a uniform guess: a validation loss beyond it is not a bad detector but a broken one."""
 STATE_FILE = "state.safetensors"
 DETECTOR_FILE = "checkpoint.safetensors"
 SCORES_FILE = "frame_scores.npz"
@@ -131,14 +133,20 @@ def run_experiment(
             scores = _score(model, codes, config, context_samples, pool)
             detector, metrics = _judge(model, front_end, scores, dataset, config, context_samples)
             history.append(_row(report, scores, metrics, dataset))
-            if not math.isfinite(history[-1]["val_loss"]):
-                raise ConfigurationFailed(f"the validation loss was not finite after epoch {report.epoch}")
+            _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
             if result.best_epoch == result.epoch:
                 save_detector(directory / DETECTOR_FILE, detector)
                 save_scores(directory / SCORES_FILE, scores, dataset)
             save_training_state(directory / STATE_FILE, model, optimizer, {"history": history})
             yield result
+
+
+def _check_sane(row: Mapping[str, float], levels: int) -> None:
+    """ConfigurationFailed for a network far worse than one that knows nothing, whose loss is log2(levels) bits."""
+    loss = row["val_loss"]
+    if not loss < DIVERGED_SHARE * math.log2(levels) or math.isnan(row["val_auc"]):
+        raise ConfigurationFailed(f"it diverged: the validation loss was {loss:.3g} bits after epoch {row['epoch']}")
 
 
 def _result(history: list[Mapping[str, float]]) -> EpochResult:

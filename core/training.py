@@ -56,6 +56,8 @@ class TrainingConfig:
         for name in ("seconds_per_epoch", "learning_rate", "gradient_norm"):
             if not getattr(self, name) > 0:
                 raise UserError(f"training.{name} must be above 0, but got {getattr(self, name)}.")
+        if self.learning_rate > 1:
+            raise UserError(f"training.learning_rate must be at most 1, but got {self.learning_rate}.")
         if not 0 <= self.warmup_share < 1:
             raise UserError(f"training.warmup_share must be at least 0 and below 1, but got {self.warmup_share}.")
 

@@ -13,6 +13,7 @@ from core.experiment import EpochResult, run_experiment
 from core.metrics import auc
 from core.sources import open_source
 from core.thread_pool import ThreadPool
+from core.training import ConfigurationFailed, TrainingConfig
 from hpo.study_file import load_study_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +78,15 @@ def test_the_simulated_car_s_faults_are_found_where_they_are_learned_and_not_by_
     assert good.metrics["train_loss"] < good.history[0]["train_loss"] - 0.3
     loudness = auc(loudness_scores(car.validation.waveforms), car.validation.is_anomalous)
     assert 0.3 < loudness < 0.7
+
+
+def test_a_network_that_is_broken_but_finite_is_a_failed_configuration(
+    car: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingConfig, "learning_rate_at", lambda _config, _progress: 1e10)
+    with pytest.raises(ConfigurationFailed, match="it diverged: the validation loss was .* bits after epoch 1"):
+        last_result(car, tmp_path)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
 def test_a_finished_experiment_yields_its_last_epoch_again_and_trains_no_more(car: Dataset, tmp_path: Path) -> None:
