@@ -84,7 +84,7 @@ def test_a_network_that_is_broken_but_finite_is_a_failed_configuration(
     car: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TrainingConfig, "learning_rate_at", lambda _config, _progress: 1e10)
-    with pytest.raises(ConfigurationFailed, match="it diverged: the validation loss was .* bits after epoch 1"):
+    with pytest.raises(ConfigurationFailed, match=r"it diverged: the validation loss was .* bits after epoch 1"):
         last_result(car, tmp_path)
     assert not (tmp_path / "checkpoint.safetensors").exists()
 
