@@ -10,16 +10,16 @@ from core.dataset import ClipSet, Dataset
 from core.experiment import DETECTOR_FILE
 from core.postprocess import events
 from core.statistic import Judgement
-from hpo.clip_figure import ClipView
-from hpo.plot_style import CONFIG
-from hpo.report import study_page
+from hpo.pages.clip_figure import ClipView
+from hpo.pages.plot_style import CONFIG
+from hpo.pages.report import study_page
+from hpo.pages.study_figures import study_figures
+from hpo.pages.trial_figures import SplitScores
+from hpo.pages.trial_page import trial_page
 from hpo.result import WINNER_DIRECTORY, JudgedTrial, judge_trial, study_result, write_result, write_text
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.search_space import describe_range
 from hpo.study import OpenStudy
-from hpo.study_figures import study_figures
-from hpo.trial_figures import SplitScores
-from hpo.trial_page import trial_page
 from hpo.trial_record import TrialRecord, trial_records
 from hpo.winner import choose_winner
 

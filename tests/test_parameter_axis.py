@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hpo.parameter_axis import ParameterAxis, boundary_sentences
+from hpo.pages.parameter_axis import ParameterAxis, boundary_sentences
 
 AXES = {
     "window_ms": ParameterAxis(name="window_ms", low=100, high=3000, is_log=True),

@@ -78,9 +78,7 @@ def test_takes_come_in_the_order_of_the_corpus_and_mixed_rates_are_said_once():
     reading = read(*takes, rate_hz=4000)
     assert [take.recording.recording_id for take in reading.takes] == ["r0", "r1", "r2", "r3", "r4"]
     assert {take.waveform.shape for take in reading.takes} == {(1, 4000)}
-    assert reading.notes == (
-        "1 recording at 44100 Hz and 2 at 16000 Hz and 1 at 8000 Hz were resampled to 4000 Hz",
-    )
+    assert reading.notes == ("1 recording at 44100 Hz and 2 at 16000 Hz and 1 at 8000 Hz were resampled to 4000 Hz",)
 
 
 def test_nothing_is_said_where_nothing_was_resampled():

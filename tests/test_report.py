@@ -10,9 +10,9 @@ import pytest
 from optuna.trial import Trial
 from plotly.offline import get_plotlyjs
 
-from hpo.report import study_figures, study_page
+from hpo.pages.report import study_figures, study_page
+from hpo.pages.web_page import DASH
 from hpo.trial_record import EPOCHS, FACTS, FAILURE, trial_records
-from hpo.web_page import DASH
 from hpo.winner import choose_winner
 
 PRUNED, FAILED, INFINITE_LOSS = 3, 4, 5

@@ -9,8 +9,8 @@ import pytest
 from plotly.offline import get_plotlyjs
 from sklearn.metrics import roc_curve
 
-from hpo.clip_figure import FLOOR_DB, MAX_COLUMNS, clip_figures, clip_sentence, spectrogram
-from hpo.trial_figures import (
+from hpo.pages.clip_figure import FLOOR_DB, MAX_COLUMNS, clip_figures, clip_sentence, spectrogram
+from hpo.pages.trial_figures import (
     LOSSES,
     histograms_figure,
     infinite_scores_sentences,
@@ -18,7 +18,7 @@ from hpo.trial_figures import (
     losses_figure,
     roc_figure,
 )
-from hpo.trial_page import ClipView, SplitScores, facts_table, trial_page
+from hpo.pages.trial_page import ClipView, SplitScores, facts_table, trial_page
 
 RATE_HZ = 4000
 THRESHOLD = 2.5

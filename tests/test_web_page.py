@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hpo.web_page import DASH, duration_text, number_cell, number_text
+from hpo.pages.web_page import DASH, duration_text, number_cell, number_text
 
 
 @pytest.mark.parametrize(

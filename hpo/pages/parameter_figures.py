@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 from optuna.trial import TrialState
 from plotly.subplots import make_subplots
 
-from hpo.parameter_axis import ParameterAxis
-from hpo.plot_style import BLUE, INK, WINNER_COLOUR, message_figure, plot_text, styled
+from hpo.pages.parameter_axis import ParameterAxis
+from hpo.pages.plot_style import BLUE, INK, WINNER_COLOUR, message_figure, plot_text, styled
+from hpo.pages.web_page import number_text
 from hpo.trial_record import TrialRecord
-from hpo.web_page import number_text
 from hpo.winner import has_score
 
 MIN_TRIALS_FOR_IMPORTANCE = 30

@@ -9,11 +9,11 @@ import optuna
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hpo.parameter_axis import parameter_axes
-from hpo.parameter_figures import importance_figure, parallel_coordinates_figure, slices_figure
-from hpo.plot_style import BLUE, GREY, INK, WINNER_COLOUR, message_figure, plot_text, styled
+from hpo.pages.parameter_axis import parameter_axes
+from hpo.pages.parameter_figures import importance_figure, parallel_coordinates_figure, slices_figure
+from hpo.pages.plot_style import BLUE, GREY, INK, WINNER_COLOUR, message_figure, plot_text, styled
+from hpo.pages.web_page import is_missing, number_text
 from hpo.trial_record import TrialRecord, trial_records
-from hpo.web_page import is_missing, number_text
 from hpo.winner import choose_winner, has_score
 
 CURVES = {

@@ -8,13 +8,12 @@ from typing import Any
 
 import optuna
 
-from hpo.parameter_axis import boundary_sentences, parameter_axes
-from hpo.parameter_figures import importance_obstacle, importance_title, importance_warning
-from hpo.plot_style import figure_html
-from hpo.report_tables import comparison_tables, failures_table, interval_text, machines_table, trials_table
-from hpo.study_figures import study_figures
-from hpo.trial_record import trial_records
-from hpo.web_page import (
+from hpo.pages.parameter_axis import boundary_sentences, parameter_axes
+from hpo.pages.parameter_figures import importance_obstacle, importance_title, importance_warning
+from hpo.pages.plot_style import figure_html
+from hpo.pages.report_tables import comparison_tables, failures_table, interval_text, machines_table, trials_table
+from hpo.pages.study_figures import study_figures
+from hpo.pages.web_page import (
     TEST_MARK,
     TEST_NOTE,
     Column,
@@ -30,6 +29,7 @@ from hpo.web_page import (
     table,
     text_cell,
 )
+from hpo.trial_record import trial_records
 
 SIMULATED = "Simulated data: no real machine was recorded. The figures say that the tool works, not how well it hears."
 NO_DEFAULT = "The default configuration (trial 0) is not complete, so there is nothing to compare with."

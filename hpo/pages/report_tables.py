@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.trial_record import TrialRecord
-from hpo.web_page import (
+from hpo.pages.web_page import (
     DASH,
     TEST_MARK,
     Cell,
@@ -19,6 +18,7 @@ from hpo.web_page import (
     table,
     text_cell,
 )
+from hpo.trial_record import TrialRecord
 
 FIGURES = {
     "f1": "F1",

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from hpo.clip_figure import ClipView, clip_figures, clip_sentence
-from hpo.plot_style import figure_html
-from hpo.trial_figures import (
+from hpo.pages.clip_figure import ClipView, clip_figures, clip_sentence
+from hpo.pages.plot_style import figure_html
+from hpo.pages.trial_figures import (
     SplitScores,
     histograms_figure,
     infinite_scores_sentences,
@@ -12,7 +12,7 @@ from hpo.trial_figures import (
     losses_figure,
     roc_figure,
 )
-from hpo.web_page import (
+from hpo.pages.web_page import (
     TEST_MARK,
     TEST_NOTE,
     Cell,

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hpo.plot_style import BLUE, INK, ORANGE, styled
-from hpo.web_page import number_text
+from hpo.pages.plot_style import BLUE, INK, ORANGE, styled
+from hpo.pages.web_page import number_text
 
 SPECTRUM_MS = 64.0
 """About the length of one spectrum; rounded to a power of two of samples."""
