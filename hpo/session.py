@@ -189,7 +189,7 @@ def run_trials(session: Session, bench: Bench, console: Console, shipper: Shippe
             end = run_trial(trial, search, bench)
         finally:
             life.end()
-        _record_best(session, console, end.number)
+        _record_best(session, console)
         console.trial_ended(end, search.num_ended())
         shipper.poke()
         if search.failures_in_a_row() >= MAX_FAILURES_IN_A_ROW:
@@ -199,12 +199,12 @@ def run_trials(session: Session, bench: Bench, console: Console, shipper: Shippe
             )
 
 
-def _record_best(session: Session, console: Console, number: int) -> None:
-    """The best F1 so far, as a curve of the study's own run."""
+def _record_best(session: Session, console: Console) -> None:
+    """The best F1 after so many trials, as a curve of the study's own run."""
     winner = choose_winner(trial_records(session.search.study))
     if winner is not None and winner.val_f1 is not None:
         console.best(winner.val_f1, winner.number)
-        session.log.metrics(number, {"best_val_f1": winner.val_f1})
+        session.log.metrics(session.search.num_ended(), {"best_val_f1": winner.val_f1})
 
 
 def start_study_run(session: Session) -> None:

@@ -1,8 +1,8 @@
 """Any folder of audio files: with a manifest, or sorted by hand into `normal/` and `anomalous/`.
 
-    folder/manifest.csv                 see core/sources/manifest.py; preferred where there is one
-    folder/normal/**.wav                one machine, named like the folder
-    folder/fan/normal/**.wav            one machine for each folder above a `normal`
+folder/manifest.csv                 see core/sources/manifest.py; preferred where there is one
+folder/normal/**.wav                one machine, named like the folder
+folder/fan/normal/**.wav            one machine for each folder above a `normal`
 """
 
 import os
