@@ -144,7 +144,7 @@ def _clip_view(
         scores=judged.sigmas[index],
         threshold_sigmas=trial.threshold,
         events=tuple(
-            (first_frame_s + event.first_frame * frame_s, first_frame_s + event.end_frame * frame_s, loudest)
+            (first_frame_s + event.first_frame * frame_s, first_frame_s + event.end_frame * frame_s, loudest + 1)
             for event, loudest in found
         ),
         first_frame_s=first_frame_s,

@@ -44,7 +44,7 @@ class ClipView:
     """(F,) in sigmas; frames that are not finite leave a gap and are counted on the page."""
     threshold_sigmas: float
     events: tuple[tuple[float, float, int | None], ...]
-    """Start and end in seconds from the start of the clip, and the channel that gave the alarm where it is known."""
+    """Start and end in seconds from the start of the clip, and the channel (from 1) that gave the alarm, if known."""
     first_frame_s: float
     """When the first frame begins: after the receptive field."""
 

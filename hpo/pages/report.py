@@ -116,7 +116,7 @@ def _study_facts(result: Mapping[str, Any]) -> str:
         "data fingerprint": result["data_fingerprint"],
         "trials": ", ".join(f"{trials[state]} {state}" for state in ("complete", "pruned", "failed")),
         "ran on": f"{result['device']}, {result['threads']} threads",
-        "took": duration_text(result["seconds"]),
+        "trials took together": duration_text(result["seconds"]),
         "git commit": result["git_commit"],
         "written": result["created"],
     }
