@@ -16,6 +16,7 @@ from hpo.messages import estimate_line, overview, short, summary, where_to_look
 from hpo.objective import Bench, run_params
 from hpo.publish import publish_study, publish_trial_page
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
+from hpo.search_space import SearchSpace, describe_range
 from hpo.session import (
     SECONDS_TO_SHIP,
     SECONDS_TO_SHIP_INTERRUPTED,
@@ -40,11 +41,12 @@ def run(options: Namespace, root: Path) -> int:
     if options.dry_run:
         _print(*overview(material), estimate_line(material, material.total))
         return 0
+    changes = dict(_assignment(text, material.space) for text in options.set)
     session = open_session(material, options, root)
     if options.page is not None:
         return _page(session, options.page)
     if options.once or options.rerun is not None:
-        return _once(session, options)
+        return _once(session, options, changes)
     return _search(session, options)
 
 
@@ -116,10 +118,10 @@ def _check_trial(session: Session, number: int) -> None:
         raise UserError(f"The trial must be one of the study's that has ended an epoch, but got {number}.")
 
 
-def _once(session: Session, options: Namespace) -> int:
+def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> int:
     """One configuration, with a run and a folder of its own; the search does not hear of it."""
     material, search = session.material, session.search
-    config, seed, source = _chosen(session, options)
+    config, seed, source = _chosen(session, options, changes)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     directory = search.directory / "single" / stamp
     log = RunLog(directory / EVENTS_FILE_NAME)
@@ -158,7 +160,7 @@ def _once(session: Session, options: Namespace) -> int:
     return 0
 
 
-def _chosen(session: Session, options: Namespace) -> tuple[ExperimentConfig, int, str]:
+def _chosen(session: Session, options: Namespace, changes: Mapping[str, Any]) -> tuple[ExperimentConfig, int, str]:
     """Configuration, seed, and where both come from, in words."""
     search = session.search
     if options.rerun is not None:
@@ -167,20 +169,25 @@ def _chosen(session: Session, options: Namespace) -> tuple[ExperimentConfig, int
             raise UserError(f"--rerun must be a trial of the study, but got {options.rerun}.")
         config = search.space.configuration(records[options.rerun].parameters)
         return config, search.seed_of(options.rerun), f"trial {options.rerun} again"
-    changes = dict(_assignment(text, search.space.default_parameters) for text in options.set)
     words = ", ".join(f"{name} {short(value)}" for name, value in changes.items())
     return search.space.configuration(changes), trial_seed(search.spec.seed, 0), words or "default configuration"
 
 
-def _assignment(text: str, defaults: Mapping[str, Any]) -> tuple[str, Any]:
-    name, separator, value = text.partition("=")
-    if not separator or name not in defaults:
-        raise UserError(f"--set must be NAME=VALUE with a name out of {', '.join(defaults)}, but got {text!r}.")
-    kind = type(defaults[name])
+def _assignment(text: str, space: SearchSpace) -> tuple[str, Any]:
+    """NAME=VALUE of the command line, checked against the space."""
+    name, separator, word = text.partition("=")
+    if not separator or name not in space.distributions:
+        raise UserError(
+            f"--set must be NAME=VALUE with a name out of {', '.join(space.distributions)}, but got {text!r}."
+        )
+    kind = type(space.default_parameters[name])
     try:
-        return name, value == "true" if kind is bool else kind(value)
+        value = word == "true" if kind is bool else kind(word)
     except ValueError as error:
-        raise UserError(f"--set {name} must be of type {kind.__name__}, but got {value!r}.") from error
+        raise UserError(f"--set {name} must be of type {kind.__name__}, but got {word!r}.") from error
+    if not space.holds(name, value):
+        raise UserError(f"--set {name} must lie in {describe_range(space.distributions[name])}, but got {word}.")
+    return name, value
 
 
 def _print(*lines: str) -> None:

@@ -51,14 +51,18 @@ class SearchSpace:
             raise UserError("space must hold at least one parameter, but is empty.")
         distributions = {name: _distribution(name, given, default) for name, given in ranges.items()}
         space = cls(distributions=distributions, default=default)
-        for name, distribution in distributions.items():
-            value = space.default_parameters[name]
-            if not distribution._contains(distribution.to_internal_repr(value)):
+        for name, value in space.default_parameters.items():
+            if not space.holds(name, value):
                 raise UserError(
-                    f"The default of {name} must lie in its range ({describe_range(distribution)}), but is {value!r} "
-                    f"in [{PARAMETERS[name][0]}]. Widen the range or move the default."
+                    f"The default of {name} must lie in its range ({describe_range(distributions[name])}), but is "
+                    f"{value!r} in [{PARAMETERS[name][0]}]. Widen the range or move the default."
                 )
         return space
+
+    def holds(self, name: str, value: Any) -> bool:
+        """Whether a value lies in the range of a parameter that is searched."""
+        distribution = self.distributions[name]
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
 
     @property
     def default_parameters(self) -> dict[str, Any]:

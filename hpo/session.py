@@ -27,7 +27,7 @@ from hpo.search_space import SearchSpace, describe_range
 from hpo.settings import resolve_setting
 from hpo.shipper import Shipper
 from hpo.storage import StudyStorage
-from hpo.study import MAX_FAILURES_IN_A_ROW, OpenStudy, archive_study, open_study
+from hpo.study import MAX_FAILURES_IN_A_ROW, OpenStudy, archive_study, check_study_exists, open_study
 from hpo.study_file import StudySpec, load_study_file
 from hpo.tracking_target import TrackingTarget, resolve_tracking_uri, tracking_target
 from hpo.trial_record import trial_records
@@ -148,6 +148,8 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
     )
     runs.mkdir(exist_ok=True)
     storage = StudyStorage(chosen.value, lock_directory=runs)
+    if options.rerun is not None or options.page is not None:
+        check_study_exists(material.name, storage)
     if options.fresh:
         archive_study(material.name, storage=storage, directory=directory, archive=runs / "archive")
     search = open_study(

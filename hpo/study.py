@@ -133,6 +133,16 @@ def open_study(
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
 
 
+def check_study_exists(name: str, storage: StudyStorage) -> None:
+    """UserError where there is nothing to look at yet."""
+    known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
+    if name not in known:
+        raise UserError(
+            f"A study must have been run before its trials can be looked at, but there is no study of that name: {name}. "
+            f"Known here: {', '.join(sorted(known)) or 'none'}."
+        )
+
+
 def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive: Path) -> str | None:
     """Puts a study and its folder aside under another name, which is returned; None where there is none of the name.
 

@@ -19,13 +19,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+import hpo.run_study
 from hpo.run_log import EVENTS_FILE_NAME, metrics_by_step
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = "tiny-simulated"
 SECONDS = 120
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Command = Callable[..., str]
 
 
 @pytest.fixture
@@ -49,11 +50,21 @@ def start(project: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def run(project: Path, *arguments: str, expect: int = 0) -> str:
-    process = start(project, *arguments)
-    out, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == expect, f"{out}\n{err}"
-    return out if expect == 0 else out + err
+@pytest.fixture
+def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command in this process, which spares the imports; what needs a process of its own calls `start`."""
+    monkeypatch.setattr(hpo.run_study, "ROOT", project)
+    monkeypatch.chdir(project)
+    for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str) -> str:
+        code = hpo.run_study.main(["--study", "studies/tiny.toml", "--threads", "1", *arguments])
+        said = capsys.readouterr()
+        assert code == 0, said
+        return said.out
+
+    return call
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -105,8 +116,8 @@ def assert_lands_whole(project: Path, runs: dict[str, Run], client: MlflowClient
             assert [(point.step, point.value) for point in history] == [(row["epoch"], row[name]) for row in rows]
 
 
-def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path) -> None:
-    out = run(project, "--trials", "2")
+def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run: Command) -> None:
+    out = run("--trials", "2")
     assert "simulated" in out
     assert "trial 00" in out
     runs = tracked_runs(project)
@@ -124,7 +135,7 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path) -> 
     assert winner.value == pytest.approx(result["winner"]["validation"]["f1"])
     assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
     before = outline(project)
-    run(project, "--trials", "2")
+    run("--trials", "2")
     assert outline(project) == before
     assert_lands_whole(project, tracked_runs(project), client, 2)
 
@@ -144,7 +155,8 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(project: Path, tmp_path_f
         assert "Traceback" not in err
         if code == 130:
             assert "The same command goes on" in out
-    run(project, "--trials", "6")
+    _, err = start(project, "--trials", "6").communicate(timeout=SECONDS)
+    assert not err
     uninterrupted.communicate(timeout=SECONDS)
     assert outline(project) == outline(whole)
     client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
@@ -163,12 +175,12 @@ def test_two_processes_share_a_study_and_never_pass_its_total(project: Path) -> 
     assert_lands_whole(project, tracked_runs(project), client, 7)
 
 
-def test_a_server_that_is_down_costs_delay_alone(project: Path) -> None:
+def test_a_server_that_is_down_costs_delay_alone(project: Path, run: Command) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free_port = probe.getsockname()[1]
     uri = f"http://127.0.0.1:{free_port}"
-    out = run(project, "--trials", "2", "--tracking-uri", uri)
+    out = run("--trials", "2", "--tracking-uri", uri)
     assert "warning" in out
     assert (project / f"runs/{STUDY}/report.html").exists()
     server = subprocess.Popen(
@@ -184,17 +196,17 @@ def test_a_server_that_is_down_costs_delay_alone(project: Path) -> None:
     )
     try:
         time.sleep(6)
-        run(project, "--trials", "2", "--tracking-uri", uri)
+        run("--trials", "2", "--tracking-uri", uri)
         assert_lands_whole(project, tracked_runs(project, uri), MlflowClient(uri), 2)
     finally:
         server.terminate()
         server.wait(timeout=30)
 
 
-def test_fresh_archives_and_deletes_nothing(project: Path) -> None:
-    run(project, "--trials", "1")
+def test_fresh_archives_and_deletes_nothing(project: Path, run: Command) -> None:
+    run("--trials", "1")
     before = outline(project)
-    run(project, "--trials", "1", "--fresh")
+    run("--trials", "1", "--fresh")
     assert outline(project) == before, "the same seed finds the same again"
     (archived,) = (project / "runs/archive").iterdir()
     assert (archived / "trials/0000/checkpoint.safetensors").exists()
@@ -203,15 +215,15 @@ def test_fresh_archives_and_deletes_nothing(project: Path) -> None:
     assert [t.params for t in old.trials] == [t.params for t in load(project).trials]
 
 
-def test_one_configuration_alone_and_an_old_trial_again(project: Path) -> None:
-    run(project, "--trials", "2")
+def test_one_configuration_alone_and_an_old_trial_again(project: Path, run: Command) -> None:
+    run("--trials", "2")
     before = outline(project)
-    out = run(project, "--once", "--set", "residual_channels=8")
+    out = run("--once", "--set", "residual_channels=8")
     assert "Best epoch" in out
-    again = run(project, "--rerun", "1")
+    again = run("--rerun", "1")
     trial = load(project).trials[1]
     assert f"validation F1 {trial.user_attrs['facts']['val_f1']:.3f}" in again
-    page = run(project, "--page", "1")
+    page = run("--page", "1")
     assert (project / f"runs/{STUDY}/trials/0001/page.html").exists()
     assert "page.html" in page
     assert outline(project) == before, "the search has not heard of any of it"
