@@ -138,8 +138,8 @@ def check_study_exists(name: str, storage: StudyStorage) -> None:
     known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
     if name not in known:
         raise UserError(
-            f"A study must have been run before its trials can be looked at, but there is no study of that name: {name}. "
-            f"Known here: {', '.join(sorted(known)) or 'none'}."
+            f"The study must have been run before its trials are seen, but there is no study of that name ({name})."
+            f" Known: {', '.join(sorted(known)) or 'none'}."
         )
 
 
