@@ -43,6 +43,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
+    with scratch.open("rb") as file:
+        os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
     os.replace(scratch, path)
 
 

@@ -5,7 +5,7 @@ of splitting. Training clips cover their takes end to end; evaluation takes a bo
 evaluation costs as much as training if nobody watches it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -16,6 +16,8 @@ import numpy.typing as npt
 from core.errors import UserError
 from core.recordings import Corpus, Skipped, Take, Waveform, read_all
 from core.splits import SplitConfig, split_recordings
+
+MIN_CALIBRATION_CLIPS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,7 @@ def prepare_dataset(
         if len(chosen) < len(by_split[name]):
             notes.append(f"{name}: {len(chosen)} of {len(by_split[name])} takes are judged, as the budget allows")
         sets[name] = cut_clips(chosen, clip_samples, sample_rate_hz, clips_per_take=max_clips // len(chosen))
+    _check_calibration(sets["calibration"])
     return Dataset(
         sample_rate_hz=sample_rate_hz,
         clip_seconds=clips.clip_seconds,
@@ -117,6 +120,16 @@ def prepare_dataset(
         notes=tuple(notes),
         **sets,
     )
+
+
+def _check_calibration(clips: ClipSet) -> None:
+    """A spread cannot be measured on one clip where the window is as long as the clip."""
+    machine, count = min(Counter(clips.machines).items(), key=lambda item: item[1])
+    if count < MIN_CALIBRATION_CLIPS:
+        raise UserError(
+            f"Calibration must have {MIN_CALIBRATION_CLIPS} clips or more of each machine, but {machine} has {count}. "
+            "Raise clips.calibration_seconds or split.calibration_fraction, or shorten clips.clip_seconds."
+        )
 
 
 def cut_clips(

@@ -1,6 +1,7 @@
 """What the command line can do: search, look without training, run one configuration, draw a trial's page."""
 
 import time
+import uuid
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import optuna
 
 from core.errors import UserError
 from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
+from core.training import ConfigurationFailed
 from hpo.console import Console
 from hpo.messages import estimate_line, overview, short, summary, where_to_look
 from hpo.objective import Bench, run_params
@@ -37,7 +39,7 @@ def run(options: Namespace, root: Path) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/storage.py beats it itself
-    material = gather(options)
+    material = gather(options, root)
     if options.dry_run:
         _print(*overview(material), estimate_line(material, material.total))
         return 0
@@ -47,50 +49,62 @@ def run(options: Namespace, root: Path) -> int:
         return _page(session, options.page)
     if options.once or options.rerun is not None:
         return _once(session, options, changes)
-    return _search(session, options)
+    return _work(session) if options.worker else _search(session, options)
 
 
 def _search(session: Session, options: Namespace) -> int:
-    material, search, is_worker = session.material, session.search, options.worker
-    ended = search.num_ended()
-    if not is_worker:
-        _print(*overview(material), *where_to_look(session))
-        if ended < material.total:
-            _print(estimate_line(material, material.total - ended))
-    console = Console(total=material.total, ended=ended, epochs=material.spec.training.epochs)
-    shipper = Shipper(search.directory, session.target, warn=console.say)
-    if not is_worker:
-        start_study_run(session)
-    shipper.start()
-    bench = Bench(
-        dataset=material.dataset, device=material.device, pool=material.pool, tags=session.tags, progress=console
+    """The whole study: its own run, trials here and in workers, result and report."""
+    material, search = session.material, session.search
+    missing = material.total - search.num_ended()
+    _print(*overview(material), *where_to_look(session))
+    if missing > 0:
+        _print(estimate_line(material, missing))
+    console = Console(total=material.total, ended=search.num_ended(), epochs=material.spec.training.epochs)
+    workers = Workers(
+        min(material.num_workers, missing) - 1, options, threads=material.pool.num_threads, say=console.say
     )
-    others = 0 if is_worker or ended >= material.total else material.num_workers - 1
-    workers = Workers(others, options, threads=material.pool.num_threads, say=console.say)
+    shipper = Shipper(search.directory, session.target, warn=console.say)
+    shipper.start()
+    seconds_to_ship = SECONDS_TO_SHIP_INTERRUPTED
     try:
+        start_study_run(session)
         with console, workers:
-            run_trials(session, bench, console, shipper, is_worker=is_worker)
-        result = None
-        if not is_worker:
-            result = publish_study(search, material.dataset, session.log, about=session.about)
-            session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
+            run_trials(session, _bench(session, console), console, shipper, is_worker=False)
+        result = publish_study(search, material.dataset, session.log, about=session.about)
+        session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
+        _print(*summary(result, search.directory))
+        seconds_to_ship = SECONDS_TO_SHIP
     except KeyboardInterrupt:
-        if not is_worker:
-            session.log.end("KILLED", tags={"optuna.state": "INTERRUPTED"})
-        _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
-        if is_worker:
-            raise
+        session.log.end("KILLED", tags={"optuna.state": "INTERRUPTED"})
         _print(f"Interrupted after {search.num_ended()} of {material.total} trials. The same command goes on.")
         raise
     except BaseException:
-        if not is_worker:
-            session.log.end("FAILED", tags={"optuna.state": "FAILED"})
-        _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
+        session.log.end("FAILED", tags={"optuna.state": "FAILED"})
         raise
-    _ship(shipper, session, SECONDS_TO_SHIP)
-    if result is not None:
-        _print(*summary(result, search.directory))
+    finally:
+        _ship(shipper, session, seconds_to_ship)
     return 0
+
+
+def _work(session: Session) -> int:
+    """A worker: trials, and nothing that belongs to the whole study."""
+    material, search = session.material, session.search
+    console = Console(total=material.total, ended=search.num_ended(), epochs=material.spec.training.epochs)
+    shipper = Shipper(search.directory, session.target, warn=console.say)
+    shipper.start()
+    try:
+        with console:
+            run_trials(session, _bench(session, console), console, shipper, is_worker=True)
+    finally:
+        _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
+    return 0
+
+
+def _bench(session: Session, console: Console) -> Bench:
+    material = session.material
+    return Bench(
+        dataset=material.dataset, device=material.device, pool=material.pool, tags=session.tags, progress=console
+    )
 
 
 def _ship(shipper: Shipper, session: Session, seconds: float) -> None:
@@ -122,7 +136,7 @@ def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> i
     """One configuration, with a run and a folder of its own; the search does not hear of it."""
     material, search = session.material, session.search
     config, seed, source = _chosen(session, options, changes)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     directory = search.directory / "single" / stamp
     log = RunLog(directory / EVENTS_FILE_NAME)
     name = f"single {stamp}: {source}"
@@ -144,6 +158,10 @@ def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> i
         ):
             log.metrics(result.epoch, {key: value for key, value in result.metrics.items() if key != "epoch"})
             _print(", ".join(f"{key} {short(value)}" for key, value in result.metrics.items()))
+    except ConfigurationFailed as error:
+        log.end("FAILED", name=f"{name} failed", tags={"failure": str(error)})
+        _ship(shipper, session, SECONDS_TO_SHIP)
+        raise UserError(f"The configuration must be trainable, but {error}. Change it with --set.") from error
     except BaseException:
         log.end("KILLED", name=f"{name} ended early")
         _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
@@ -182,7 +200,7 @@ def _assignment(text: str, space: SearchSpace) -> tuple[str, Any]:
         )
     kind = type(space.default_parameters[name])
     try:
-        value = word == "true" if kind is bool else kind(word)
+        value = {"true": True, "false": False}.get(word, word) if kind is bool else kind(word)
     except ValueError as error:
         raise UserError(f"--set {name} must be of type {kind.__name__}, but got {word!r}.") from error
     if not space.holds(name, value):

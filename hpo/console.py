@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core.experiment import EpochResult
 from hpo.objective import TrialEnd
+from hpo.trial_record import TrialRecord
 
 
 class Console:
@@ -19,7 +20,6 @@ class Console:
     def __init__(self, *, total: int, ended: int, epochs: int) -> None:
         self._rich = RichConsole(highlight=False, soft_wrap=True)
         self._lock = threading.Lock()
-        self._best: tuple[float, int] | None = None
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,17 +51,15 @@ class Console:
         note = f"val AUC {result.metrics['val_auc']:.3f}"
         self._bars.update(self._epochs, description=f"trial {number:02d}", completed=result.epoch, note=note)
 
-    def best(self, val_f1: float, number: int) -> None:
-        """The best trial so far, to be shown beside the bar."""
-        self._best = (val_f1, number)
-        self._bars.update(self._trials, note=f"best F1 {val_f1:.3f} (trial {number})")
+    def show(self, ended: int, best: TrialRecord | None) -> None:
+        """How many trials have ended, whoever ran them, and which is the best so far."""
+        note = f"best F1 {best.val_f1:.3f} (trial {best.number})" if best else ""
+        self._bars.update(self._trials, completed=ended, note=note)
 
-    def trial_ended(self, end: TrialEnd, ended: int) -> None:
-        self._bars.update(self._trials, completed=ended)
+    def trial_ended(self, end: TrialEnd, best: TrialRecord | None) -> None:
         self._bars.reset(self._epochs)
         if self._bars.disable:
-            best = f"  best {self._best[0]:.3f} (trial {self._best[1]})" if self._best else ""
-            self.say(f"{_line(end)}{best}")
+            self.say(_line(end) + (f"  best {best.val_f1:.3f} (trial {best.number})" if best else ""))
 
 
 def _line(end: TrialEnd) -> str:

@@ -1,5 +1,7 @@
 """What the command says before and after a search: a few lines for people, figures beside what they must beat."""
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,10 +47,11 @@ def estimate_line(material: Material, num_trials: int) -> str:
 def where_to_look(session: Session) -> list[str]:
     storage, target = session.search.storage, session.target
     server = target.uri.startswith("http")
-    look = target.safe_uri if server else f"mlflow ui --backend-store-uri {target.safe_uri}"
+    programs = os.path.relpath(Path(sys.executable).parent)
+    look = target.safe_uri if server else f"{programs}/mlflow ui --backend-store-uri {target.safe_uri}"
     return [
         f"  tracking  {target.safe_uri} ({session.tracking_source}), experiment {target.experiment}: {look}",
-        f"  storage   {storage.name}: optuna-dashboard {storage.name}",
+        f"  storage   {storage.name}: {programs}/optuna-dashboard {storage.name}",
     ]
 
 
@@ -79,6 +82,8 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
 
 
 def _figures(figures: Mapping[str, Any]) -> str:
+    if not figures:
+        return "-- (no clips)"
     low, high = figures["f1_interval"]
     return (
         f"{figures['f1']:.3f} (95 % interval {low:.3f} to {high:.3f} over {figures['num_recordings']} takes), "

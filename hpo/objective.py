@@ -163,7 +163,12 @@ class TrialRun:
         return TrialEnd(number=self.trial.number, state=TrialState.FAIL, facts={}, failure=reason)
 
     def leave(self, status: RunStatus, state: str) -> None:
-        """Ends the run for now and gives the trial back, to be continued by whoever asks next."""
+        """Ends the run for now and gives the trial back, to be continued by whoever asks next.
+
+        A trial that the storage knows to have ended already, the signal having come a moment later, stays as it is.
+        """
+        if self.search.is_ended(self.trial):
+            return
         self.log.end(status, name=f"{self.name} {state.lower()}", tags={STATE_TAG: state})
         self.search.give_back(self.trial)
 

@@ -16,10 +16,11 @@ from hpo.pages.report import study_page
 from hpo.pages.study_figures import study_figures
 from hpo.pages.trial_figures import SplitScores
 from hpo.pages.trial_page import trial_page
-from hpo.result import WINNER_DIRECTORY, JudgedTrial, judge_trial, study_result, write_result, write_text
+from hpo.result import WINNER_DIRECTORY, JudgedTrial, has_files, judge_trial, study_result, write_result
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.search_space import describe_range
 from hpo.study import OpenStudy
+from hpo.text_files import write_text
 from hpo.trial_record import TrialRecord, trial_records
 from hpo.winner import choose_winner
 
@@ -61,7 +62,8 @@ def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Ma
     result = study_result(search, about=about)
     log.artifact(write_result(search, result))
     for record in best_records(search, NUM_PAGES):
-        publish_trial_page(search, dataset, record.number)
+        if has_files(search.trial_directory(record.number)):
+            publish_trial_page(search, dataset, record.number)
     for name, figure in study_figures(search.study, result=result).items():
         path = search.directory / "plots" / f"{name}.html"
         path.parent.mkdir(exist_ok=True)

@@ -25,6 +25,7 @@ from core.metrics import auc, bootstrap_interval, clip_metrics, f1_score
 from core.score_file import ScoredClips, load_scores
 from core.statistic import Judgement
 from hpo.study import OpenStudy
+from hpo.text_files import write_text
 from hpo.trial_record import TrialRecord, trial_records
 from hpo.winner import choose_winner
 
@@ -45,14 +46,18 @@ class JudgedTrial:
         return self.detector.statistic.config.threshold_sigmas
 
 
+def has_files(directory: Path) -> bool:
+    """Whether a trial's detector and scores are on this machine."""
+    return all((directory / name).exists() for name in (DETECTOR_FILE, SCORES_FILE))
+
+
 def judge_trial(directory: Path) -> JudgedTrial:
     """Reads what a trial left and judges it again. UserError where its files are not on this machine."""
-    for name in (DETECTOR_FILE, SCORES_FILE):
-        if not (directory / name).exists():
-            raise UserError(
-                f"{directory} must hold {name}, but does not: another machine ran this trial. "
-                "Run the command there, or run the trial again with --rerun."
-            )
+    if not has_files(directory):
+        raise UserError(
+            f"{directory} must hold the trial's {DETECTOR_FILE} and {SCORES_FILE}, but does not: another machine ran "
+            "the trial, or they were deleted. Run the command there, or run the trial again with --rerun."
+        )
     detector = load_detector(directory / DETECTOR_FILE)
     scored = load_scores(directory / SCORES_FILE)
     judged = {
@@ -120,10 +125,14 @@ def study_result(search: OpenStudy, *, about: Mapping[str, Any]) -> dict[str, An
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": beats_flagging_everything(figures),
         "winner": figures,
-        "default": trial_figures(default, search) if default.state == "complete" else None,
+        "default": trial_figures(default, search) if _can_be_shown(default, search) else None,
         "seconds": sum(record.seconds or 0.0 for record in records),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _can_be_shown(record: TrialRecord, search: OpenStudy) -> bool:
+    return record.state == "complete" and has_files(search.trial_directory(record.number))
 
 
 def beats_flagging_everything(winner: Mapping[str, Any] | None) -> bool:
@@ -143,13 +152,6 @@ def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
         os.replace(folder / f".{DETECTOR_FILE}", folder / DETECTOR_FILE)
         write_text(folder / "winner.json", json.dumps(_without_nan(result["winner"]), indent=2) + "\n")
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes under another name and renames: a reader sees the old file or the new one."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
 
 
 def _without_nan(value: Any) -> Any:

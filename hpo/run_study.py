@@ -48,6 +48,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     instead.add_argument("--page", type=natural, metavar="TRIAL", help="make the page of plots of a trial")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, with --once")
     options = parser.parse_args(arguments)
+    if options.fresh and (options.page is not None or options.rerun is not None or options.worker or options.dry_run):
+        raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
     if options.set and not options.once:
         raise UserError("--set must come with --once, but came alone. A search takes its ranges from the study file.")
     return options

@@ -62,6 +62,8 @@ class SearchSpace:
     def holds(self, name: str, value: Any) -> bool:
         """Whether a value lies in the range of a parameter that is searched."""
         distribution = self.distributions[name]
+        if isinstance(distribution, CategoricalDistribution):
+            return value in distribution.choices
         return bool(distribution._contains(distribution.to_internal_repr(value)))
 
     @property
@@ -96,6 +98,12 @@ class SearchSpace:
         }
         for values in product(*axes.values()):
             yield self.configuration(dict(zip(axes, values, strict=True)))
+
+    def ends_of(self, name: str) -> list[ExperimentConfig]:
+        """The default configuration at the ends of one parameter's range; alone where it is not searched."""
+        if name not in self.distributions:
+            return [self.default]
+        return [self.configuration({name: end}) for end in _ends(self.distributions[name])]
 
     def extreme_networks(self, num_channels: int) -> tuple[WaveNetConfig, WaveNetConfig]:
         """The smallest and the largest network of the box, by weights."""

@@ -4,6 +4,7 @@ options -> study file, data, split -> (dry run ends here) -> storage, study, tra
 """
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -30,10 +31,13 @@ from hpo.storage import StudyStorage
 from hpo.study import MAX_FAILURES_IN_A_ROW, OpenStudy, archive_study, check_study_exists, open_study
 from hpo.study_file import StudySpec, load_study_file
 from hpo.tracking_target import TrackingTarget, resolve_tracking_uri, tracking_target
-from hpo.trial_record import trial_records
+from hpo.trial_record import TrialRecord, trial_records
 from hpo.winner import choose_winner
 from hpo.workers import parent_is_gone
 
+NAME_PATTERN = r"\w[\w.-]*"
+RESERVED_NAMES = ("archive", "mlartifacts", "mlflow.db", "optuna.journal")
+"""Other things in runs/."""
 MAX_THREADS = 4
 """More than this share a batch of the usual size badly; more cores are for more workers."""
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -58,9 +62,9 @@ class Material:
     total: int
 
 
-def gather(options: Namespace) -> Material:
+def gather(options: Namespace, root: Path) -> Material:
     """Reads and checks the study file and the data. UserError for whatever is wrong with either."""
-    spec = _with_source(load_study_file(options.study), options.data)
+    spec = _with_source(load_study_file(options.study), options.data, root)
     total = spec.trials if options.trials is None else options.trials
     source_options = {key: value for key, value in spec.data.items() if key != "source"}
     corpus = open_source(spec.data["source"], options=source_options, skip_bad_files=options.skip_bad_files)
@@ -74,8 +78,11 @@ def gather(options: Namespace) -> Material:
     space = spec.search_space
     space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=dataset.num_channels)
     name = options.name or f"{options.study.stem}-{corpus.name}"
-    if Path(name).name != name:
-        raise UserError(f"--name must be fit for a folder's name, but got {name!r}.")
+    if not re.fullmatch(NAME_PATTERN, name) or name in RESERVED_NAMES:
+        raise UserError(
+            f"A study's name must be of letters, digits, '.', '_', '-', begin with a letter or digit and be none of "
+            f"{', '.join(RESERVED_NAMES)}, but got {name!r}. Give it one with --name."
+        )
     num_workers = options.workers or min(spec.workers, num_cores())
     return Material(
         spec=spec,
@@ -90,11 +97,16 @@ def gather(options: Namespace) -> Material:
     )
 
 
-def _with_source(spec: StudySpec, source: str | None) -> StudySpec:
-    """--data takes the place of the file's source, and drops its options where they are of another kind."""
+def _with_source(spec: StudySpec, source: str | None, root: Path) -> StudySpec:
+    """--data takes the place of the file's source, and drops its options where they are of another kind.
+
+    A path in a study file is relative to the project's root, one on the command line to where the command is called.
+    """
     given = str(spec.data.get("source", "simulated"))
     if source is None:
-        return replace(spec, data={**spec.data, "source": given})
+        kind, colon, path = given.partition(":")
+        rooted = f"{kind}:{root / path}" if colon and path else given
+        return replace(spec, data={**spec.data, "source": rooted})
     same_kind = source.partition(":")[0] == given.partition(":")[0]
     return replace(spec, data={**(spec.data if same_kind else {}), "source": source})
 
@@ -147,7 +159,7 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
         options.storage, variable="OPTUNA_STORAGE", project_root=root, default=str(runs / "optuna.journal")
     )
     runs.mkdir(exist_ok=True)
-    storage = StudyStorage(chosen.value, lock_directory=runs)
+    storage = StudyStorage(_from_root(chosen.value, root))
     if options.rerun is not None or options.page is not None:
         check_study_exists(material.name, storage)
     if options.fresh:
@@ -182,31 +194,35 @@ def run_trials(session: Session, bench: Bench, console: Console, shipper: Shippe
             return
         claim = search.claim_trial(total)
         if claim is None:
-            if is_worker or search.num_ended() >= total or not search.num_running():
+            if is_worker or search.num_ended() >= total:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
+            console.show(search.num_ended(), choose_winner(trial_records(search.study)))
             continue
         trial, life = claim
         try:
             end = run_trial(trial, search, bench)
         finally:
             life.end()
-        _record_best(session, console)
-        console.trial_ended(end, search.num_ended())
+        best = _record_best(session)
+        console.show(search.num_ended(), best)
+        console.trial_ended(end, best)
         shipper.poke()
-        if search.failures_in_a_row() >= MAX_FAILURES_IN_A_ROW:
+        failed = search.failures_in_a_row()
+        if failed >= MAX_FAILURES_IN_A_ROW and search.num_ended() < total:
+            reasons = [record.failure for record in trial_records(search.study) if record.failure]
             raise UserError(
-                f"Configurations must be trainable, but {MAX_FAILURES_IN_A_ROW} in a row failed, the last one because "
-                f"{end.failure}. Look at the space's ranges; the same command goes on."
+                f"Configurations must be trainable, but {failed} in a row failed, one because {reasons[-1]}. "
+                "Look at the space's ranges; the same command goes on."
             )
 
 
-def _record_best(session: Session, console: Console) -> None:
+def _record_best(session: Session) -> TrialRecord | None:
     """The best F1 after so many trials, as a curve of the study's own run."""
-    winner = choose_winner(trial_records(session.search.study))
-    if winner is not None and winner.val_f1 is not None:
-        console.best(winner.val_f1, winner.number)
-        session.log.metrics(session.search.num_ended(), {"best_val_f1": winner.val_f1})
+    best = choose_winner(trial_records(session.search.study))
+    if best is not None and best.val_f1 is not None:
+        session.log.metrics(session.search.num_ended(), {"best_val_f1": best.val_f1})
+    return best
 
 
 def start_study_run(session: Session) -> None:
@@ -224,6 +240,14 @@ def start_study_run(session: Session) -> None:
             **{f"space.{name}": describe_range(d) for name, d in session.search.space.distributions.items()},
         },
     )
+
+
+def _from_root(storage: str, root: Path) -> str:
+    """A path, alone or in an sqlite URL, is relative to the project's root, from wherever the command is called."""
+    if storage.startswith("sqlite:///"):
+        path = storage.removeprefix("sqlite:///")
+        return storage if path in ("", ":memory:") else f"sqlite:///{root / path}"
+    return storage if "://" in storage else str(root / storage)
 
 
 def git_commit() -> str:

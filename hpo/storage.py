@@ -22,8 +22,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from core.errors import UserError
 
-HOST = "host"
-"""User attribute: the machine that works on the trial, or did last."""
+HOST, LOCK = "host", "lock"
+"""User attributes: the machine that works on the trial, or did last, and the file that it holds locked meanwhile."""
 HEARTBEAT_SECONDS = 20
 GRACE_SECONDS = 90
 """On a server, a trial whose heart has not been heard for so long is dead. A machine may stall for less."""
@@ -34,17 +34,17 @@ LOCK_FILE = "lock"
 class StudyStorage:
     """An open storage with the lock under which trials are handed out."""
 
-    def __init__(self, url: str, *, lock_directory: Path) -> None:
+    def __init__(self, url: str) -> None:
         """Opens a path (journal file), or an sqlite or postgresql URL. UserError where that cannot be done."""
-        self.is_server = url.startswith("postgres")
-        self.lock_directory = lock_directory
         self._url = _database_url(url) if "://" in url else None
-        self.name = self._url.render_as_string(hide_password=True) if self._url else str(Path(url).resolve())
+        self.is_server = self._url is not None and self._url.get_backend_name() == "postgresql"
+        self._file = None if self.is_server else Path(url if self._url is None else str(self._url.database)).resolve()
+        self.name = str(self._file) if self._url is None else self._url.render_as_string(hide_password=True)
         """For people and for comparison; without the password."""
         try:
             with self.lock():  # several processes that open an empty database at once would all create its tables
                 self.backend = self._open(url)
-        except (SQLAlchemyError, OSError, optuna.exceptions.StorageInternalError) as error:
+        except (SQLAlchemyError, OSError, ValueError, optuna.exceptions.StorageInternalError) as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             raise UserError(
                 f"The storage must be one that can be opened, but {self.name} cannot: {reason}. "
@@ -53,7 +53,6 @@ class StudyStorage:
 
     def _open(self, url: str) -> BaseStorage:
         if self._url is None:
-            Path(url).parent.mkdir(parents=True, exist_ok=True)
             return JournalStorage(JournalFileBackend(url))
         if not self.is_server:
             return RDBStorage(self._url.render_as_string(hide_password=False))
@@ -66,10 +65,10 @@ class StudyStorage:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by one process at a time: of all machines on a server, of this one otherwise. Freed when it dies."""
-        if not self.is_server:
-            self.lock_directory.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.lock_directory / "storage.lock"):
+        """Held by one process at a time, whichever folder or machine it works from. Freed when it dies."""
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self._file}.claims"):
                 yield
             return
         assert self._url is not None
@@ -85,7 +84,7 @@ class StudyStorage:
 def _database_url(given: str) -> URL:
     try:
         url = make_url(given)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise UserError(
             f"The storage must be a path to a journal file, or a sqlite:/// or postgresql:// URL, but got {given!r}."
         ) from error
@@ -94,7 +93,7 @@ def _database_url(given: str) -> URL:
         raise UserError(f"The storage's URL must begin with sqlite:/// or postgresql://, but got {kind}://.")
     if kind == "postgresql":  # the driver that the lock file has, whatever SQLAlchemy's default is this year
         return url.set(drivername="postgresql+psycopg2")
-    if not url.database:
+    if not url.database or url.database == ":memory:":
         raise UserError(f"The storage must be a file that lasts, but got {given!r}. Write sqlite:///path/to/file.db.")
     return url
 
@@ -108,6 +107,7 @@ class Life:
         self._lock = FileLock(directory / LOCK_FILE, blocking=False)
         self._lock.acquire()
         self._ended = threading.Event()
+        trial.set_user_attr(LOCK, str((directory / LOCK_FILE).resolve()))
         trial.set_user_attr(HOST, socket.gethostname())
         if storage.is_server:
             backend: Any = storage.backend
@@ -127,34 +127,36 @@ class Life:
 
 
 def give_back(storage: StudyStorage, trial_id: int) -> None:
-    """A running trial waits again, under its own number, with its parameters and reports."""
-    storage.backend.set_trial_state_values(trial_id, TrialState.WAITING)
+    """A running trial waits again, under its own number, with its parameters and reports. An ended one stays ended."""
+    if not storage.backend.get_trial(trial_id).state.is_finished():
+        storage.backend.set_trial_state_values(trial_id, TrialState.WAITING)
 
 
-def give_back_the_dead(storage: StudyStorage, study: optuna.Study, trials_directory: Path) -> list[int]:
+def give_back_the_dead(storage: StudyStorage, study: optuna.Study) -> list[int]:
     """Gives back every running trial that nobody works on any more, and returns their numbers.
 
-    On one machine the operating system says who is alive: the lock of a dead process can be taken. On a server that
-    holds for this machine's trials; another machine's are dead when their hearts have stopped.
+    To be called under the storage's lock. On one machine the operating system says who is alive: the lock of a dead
+    process can be taken, and that of one that is merely paused cannot. On a server that holds for this machine's
+    trials; another machine's are dead when their hearts have stopped.
     """
     backend: Any = storage.backend
     stale = set(backend._get_stale_trial_ids(study._study_id)) if storage.is_server else set()
-    dead = [
-        trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if trial._trial_id in stale or (_is_ours(storage, trial) and _lock_is_free(trials_directory, trial.number))
-    ]
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    dead = [trial for trial in running if _is_dead(trial, storage, trial._trial_id in stale)]
     for trial in dead:
         give_back(storage, trial._trial_id)
     return [trial.number for trial in dead]
 
 
-def _is_ours(storage: StudyStorage, trial: FrozenTrial) -> bool:
-    return not storage.is_server or trial.user_attrs.get(HOST) == socket.gethostname()
+def _is_dead(trial: FrozenTrial, storage: StudyStorage, is_stale: bool) -> bool:
+    if HOST not in trial.user_attrs:  # its process died while it was handed out, under the lock that we hold now
+        return True
+    if storage.is_server and trial.user_attrs[HOST] != socket.gethostname():
+        return is_stale
+    return _lock_is_free(Path(trial.user_attrs[LOCK]))
 
 
-def _lock_is_free(trials_directory: Path, number: int) -> bool:
-    path = trials_directory / f"{number:04d}" / LOCK_FILE
+def _lock_is_free(path: Path) -> bool:
     if not path.exists():
         return True
     try:

@@ -22,11 +22,12 @@ from core.errors import UserError
 from hpo.search_space import SearchSpace
 from hpo.storage import Life, StudyStorage, give_back, give_back_the_dead
 from hpo.study_file import PrunerConfig, SamplerConfig, StudySpec
+from hpo.text_files import write_text
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
 """User attributes of the study: what it searches on what data, its unique key, its MLflow experiment."""
 STUDY_FILE = "study.json"
-"""In the study's folder: which storage holds it."""
+"""In the study's folder: which storage holds it, and its unique key there."""
 MAX_FAILURES_IN_A_ROW = 5
 
 
@@ -49,7 +50,8 @@ def make_pruner(config: PrunerConfig, epochs: int) -> optuna.pruners.BasePruner:
         return optuna.pruners.NopPruner()
     if config.kind == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=config.warmup_epochs, max_resource=epochs)
-    return optuna.pruners.MedianPruner(n_startup_trials=config.startup_trials, n_warmup_steps=config.warmup_epochs)
+    warmup_steps = config.warmup_epochs + 1  # Optuna counts steps from 0 and prunes at the last of them
+    return optuna.pruners.MedianPruner(n_startup_trials=config.startup_trials, n_warmup_steps=warmup_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ class OpenStudy:
     def claim_trial(self, total: int) -> tuple[optuna.Trial, Life] | None:
         """The next trial to work on, with its lock held; None while there is none to give."""
         with self.storage.lock():
-            give_back_the_dead(self.storage, self.study, self.trials_directory)
+            give_back_the_dead(self.storage, self.study)
             if self.num_ended() + self.num_running() >= total:
                 return None
             trials = self.study.get_trials(deepcopy=False)
@@ -106,6 +108,9 @@ class OpenStudy:
             assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
             return trial, Life(self.storage, trial, self.trial_directory(number))
 
+    def is_ended(self, trial: optuna.Trial) -> bool:
+        return self.storage.backend.get_trial(trial._trial_id).state.is_finished()
+
     def give_back(self, trial: optuna.Trial) -> None:
         give_back(self.storage, trial._trial_id)
 
@@ -114,8 +119,9 @@ def open_study(
     name: str, spec: StudySpec, *, data_fingerprint: str, storage: StudyStorage, directory: Path
 ) -> OpenStudy:
     """Makes the study or joins it. UserError where its storage, its space or its data are not what they were."""
-    _check_storage(directory, storage)
     with storage.lock():
+        remembered = _remembered(directory)
+        _check_storage(name, remembered, storage)
         study = optuna.create_study(study_name=name, storage=storage.backend, direction="maximize", load_if_exists=True)
         identity = json.loads(json.dumps(spec.identity() | {"data_fingerprint": data_fingerprint}))
         if IDENTITY in study.user_attrs:
@@ -127,9 +133,16 @@ def open_study(
             if not study.get_trials(deepcopy=False):
                 study.enqueue_trial(spec.search_space.default_parameters)
             study.set_user_attr(IDENTITY, identity)  # last: a study without it is made again
+        uid = str(study.user_attrs[UID])
+        if remembered.get("uid", uid) != uid:
+            raise UserError(
+                f"{directory} must belong to the study in the storage, but another study of its name has left it, "
+                "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
+            )
+        if not remembered:
+            directory.mkdir(parents=True, exist_ok=True)
+            write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / STUDY_FILE).write_text(json.dumps({"storage": storage.name}, indent=2) + "\n")
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
 
 
@@ -153,21 +166,22 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
         archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         if name in known:
             study = optuna.load_study(study_name=name, storage=storage.backend)
-            give_back_the_dead(storage, study, directory / "trials")
+            give_back_the_dead(storage, study)
             alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             if alive:
                 raise UserError(
                     f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
                     "End its process first."
                 )
-            backend = storage.backend
-            optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=archived)
-            optuna.delete_study(study_name=name, storage=backend)
-        if directory.exists():
+        if directory.exists():  # first the folder: one that is left behind would pass for the next study's
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
         elif name not in known:
             return None
+        if name in known:
+            backend = storage.backend
+            optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=archived)
+            optuna.delete_study(study_name=name, storage=backend)
     return archived
 
 
@@ -178,15 +192,18 @@ def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
     return f"{name}-{uid[:6]}" if name in taken else name
 
 
-def _check_storage(directory: Path, storage: StudyStorage) -> None:
+def _remembered(directory: Path) -> dict[str, str]:
+    """What a study's folder says of it; empty where there is none."""
     path = directory / STUDY_FILE
-    if not path.exists():
-        return
-    known = json.loads(path.read_text())["storage"]
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _check_storage(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> None:
+    known = remembered.get("storage", storage.name)
     if known != storage.name:
         raise UserError(
-            f"The storage of study {directory.name!r} must be the one it was made with ({known}), but got "
-            f"{storage.name}. Name that one with --storage, or make another study with --name."
+            f"The storage of study {name!r} must be the one it was made with ({known}), but got {storage.name}. "
+            "Name that one with --storage, or make another study with --name."
         )
 
 

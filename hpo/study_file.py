@@ -40,6 +40,10 @@ class SamplerConfig:
     startup_trials: int = 10
     """Random trials before the model of the space is trusted."""
 
+    def __post_init__(self) -> None:
+        if self.startup_trials < 1:
+            raise UserError(f"sampler.startup_trials must be at least 1, but got {self.startup_trials}.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrunerConfig:
@@ -145,7 +149,8 @@ def _check_lengths(spec: StudySpec) -> None:
     """A clip must hold the largest receptive field, the shortest event, and something to judge."""
     clip_ms = spec.clips.clip_seconds * 1000
     context_ms = 1000 * spec.search_space.max_receptive_field_samples / spec.front_end.sample_rate_hz
-    needed = context_ms + max(2 * spec.scoring.frame_ms, spec.postprocessing.min_event_ms)
+    events_ms = [config.postprocessing.min_event_ms for config in spec.search_space.ends_of("min_event_ms")]
+    needed = context_ms + max(2 * spec.scoring.frame_ms, *events_ms)
     if clip_ms < needed:
         raise UserError(
             f"clips.clip_seconds must hold the largest receptive field and the shortest event ({needed / 1000:g} s), "

@@ -38,7 +38,7 @@ class TrialRecord:
     """best_epoch, val_auc, test_f1, test_auc, num_weights, num_layers, ... ; empty where no epoch ended."""
     failure: str | None
     seconds: float | None
-    """Wall-clock seconds from first start to end; None while it is not ended."""
+    """Wall-clock seconds from its last start to its end; None while it is not ended."""
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> "TrialRecord":

@@ -33,7 +33,7 @@ class Workers:
         # Their lines follow ours where lines are printed; beside progress bars they would tear them.
         out = subprocess.DEVNULL if sys.stdout.isatty() else None
         environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
-        for _ in range(self._count):
+        for _ in range(max(0, self._count)):
             self._processes.append(
                 subprocess.Popen(
                     self._command, stdin=subprocess.DEVNULL, stdout=out, env=environment, start_new_session=True

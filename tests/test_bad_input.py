@@ -136,6 +136,8 @@ def test_bad_files_are_left_out_and_listed_where_that_is_asked_for(
     say: Say, takes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert say is not None  # the project is set up
+    for index in range(6, 16):
+        write(takes / f"normal/{index}.wav", seed=index)
     for index, kind in enumerate(("not audio", "silent")):
         BAD[kind](takes / f"normal/{index}.wav")
     options = ["--study", "studies/tiny.toml", "--data", "folder:takes", "--skip-bad-files", "--dry-run"]

@@ -146,7 +146,7 @@ def test_the_audio_of_a_clip_is_that_of_its_take() -> None:
             np.testing.assert_array_equal(clip, source[recording_id].read()[:, start : start + RATE_HZ])
 
 
-@pytest.mark.parametrize(("evaluation_seconds", "calibration_seconds"), [(4.0, 2.0), (7.9, 3.0), (13.0, 5.0)])
+@pytest.mark.parametrize(("evaluation_seconds", "calibration_seconds"), [(4.0, 4.0), (7.9, 5.0), (13.0, 6.0)])
 def test_the_budget_bounds_what_is_judged_and_not_what_is_trained_on(
     evaluation_seconds: float, calibration_seconds: float
 ) -> None:
@@ -202,3 +202,8 @@ def test_other_rates_are_resampled_and_clips_have_the_studys_length() -> None:
 def test_an_impossible_budget_is_named_in_one_line(name: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"^clips\.{name} must be [^\n]*, but got {value}\.$"):
         ClipConfig(**{name: value})
+
+
+def test_a_machine_with_one_calibration_clip_is_refused() -> None:
+    with pytest.raises(UserError, match=r"must have 2 clips or more of each machine, but car\d has 1"):
+        prepare(corpus(), evaluation_seconds=9.0, calibration_seconds=3.0)

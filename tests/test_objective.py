@@ -12,11 +12,12 @@ from optuna.trial import TrialState
 
 import core.experiment
 from core.dataset import Dataset, prepare_dataset
+from core.errors import UserError
 from core.experiment import EpochResult
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed
-from hpo.objective import Bench, TrialEnd, run_trial
+from hpo.objective import Bench, TrialEnd, TrialRun, run_trial
 from hpo.run_log import EVENTS_FILE_NAME, Ended, Started, metrics_by_step, read_events
 from hpo.storage import StudyStorage
 from hpo.study import OpenStudy, open_study
@@ -59,7 +60,7 @@ def dataset(spec: StudySpec) -> Dataset:
 
 
 def opened(spec: StudySpec, folder: Path) -> OpenStudy:
-    storage = StudyStorage(str(folder / "optuna.journal"), lock_directory=folder)
+    storage = StudyStorage(str(folder / "optuna.journal"))
     return open_study("tiny", spec, data_fingerprint="f00", storage=storage, directory=folder / "tiny")
 
 
@@ -228,22 +229,20 @@ def test_a_trial_in_another_living_process_is_left_alone_and_a_dead_one_is_taken
 
 
 def test_a_study_of_another_space_or_data_is_refused(spec: StudySpec, tmp_path: Path) -> None:
-    from core.errors import UserError
-
     search = opened(spec, tmp_path)
     changed = replace(spec, training=replace(spec.training, epochs=3))
     with pytest.raises(UserError, match=r"training\.epochs was 2 and is 3.*--name.*--fresh"):
         opened(changed, tmp_path)
     with pytest.raises(UserError, match="data_fingerprint"):
         open_study("tiny", spec, data_fingerprint="other", storage=search.storage, directory=search.directory)
-    elsewhere = StudyStorage(str(tmp_path / "elsewhere.journal"), lock_directory=tmp_path)
+    elsewhere = StudyStorage(str(tmp_path / "elsewhere.journal"))
     with pytest.raises(UserError, match=r"storage of study 'tiny' must be the one"):
         open_study("tiny", spec, data_fingerprint="f00", storage=elsewhere, directory=search.directory)
 
 
 def test_sqlite_gives_trials_back_as_the_journal_does(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = StudyStorage(f"sqlite:///{tmp_path}/optuna.db", lock_directory=tmp_path)
+    storage = StudyStorage(f"sqlite:///{tmp_path}/optuna.db")
     search = open_study("tiny", spec, data_fingerprint="f00", storage=storage, directory=tmp_path / "tiny")
     listener = Listener(at=(1, 1))
     with pytest.raises(KeyboardInterrupt):
@@ -252,3 +251,51 @@ def test_sqlite_gives_trials_back_as_the_journal_does(spec: StudySpec, dataset: 
     whole = opened(spec, tmp_path / "journal")
     run_all(whole, bench(dataset), 3)
     assert outline(search) == outline(whole)
+
+
+def test_an_interrupt_that_comes_after_the_end_changes_nothing(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = opened(spec, tmp_path)
+    end = TrialRun.end
+
+    def end_and_interrupt(*arguments: object) -> None:
+        end(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrialRun, "end", end_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(search, bench(dataset), 1)
+    assert search.study.trials[0].state is TrialState.COMPLETE
+    ended = read_events(search.trial_directory(0) / EVENTS_FILE_NAME)[-1]
+    assert isinstance(ended, Ended)
+    assert ended.status == "FINISHED"
+
+
+def test_a_trial_whose_process_died_while_it_was_handed_out_is_handed_out_again(
+    spec: StudySpec, tmp_path: Path
+) -> None:
+    search = opened(spec, tmp_path)
+    search.study.ask()
+    claim = search.claim_trial(1)
+    assert claim is not None
+    assert claim[0].number == 0
+
+
+def test_two_folders_on_one_storage_leave_each_other_s_living_trials_alone(spec: StudySpec, tmp_path: Path) -> None:
+    storage = StudyStorage(str(tmp_path / "shared.journal"))
+    here, there = (
+        open_study("tiny", spec, data_fingerprint="f00", storage=storage, directory=tmp_path / name / "tiny")
+        for name in ("here", "there")
+    )
+    first, second = here.claim_trial(2), there.claim_trial(2)
+    assert first is not None
+    assert second is not None
+    assert (first[0].number, second[0].number) == (0, 1)
+
+
+def test_a_folder_whose_study_is_gone_is_not_taken_for_the_next_one_s(spec: StudySpec, tmp_path: Path) -> None:
+    search = opened(spec, tmp_path)
+    optuna.delete_study(study_name="tiny", storage=search.storage.backend)
+    with pytest.raises(UserError, match=r"another study of its name has left it.*--fresh"):
+        opened(spec, tmp_path)

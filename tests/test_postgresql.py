@@ -88,16 +88,16 @@ def test_two_processes_on_an_empty_database_share_a_study_and_one_of_them_dies(s
     second.communicate(timeout=60)
     out, err = first.communicate(timeout=120)
     assert first.returncode == 0, out + err
-    storage = StudyStorage(url, lock_directory=project)
+    storage = StudyStorage(url)
     study = optuna.load_study(study_name="tiny-simulated", storage=storage.backend)
     assert [trial.number for trial in study.trials] == list(range(8))
     assert all(trial.state.is_finished() for trial in study.trials), "what died was taken over, at once on its machine"
 
 
-def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_one_line() -> None:
     url = f"postgresql://study:secret@127.0.0.1:{free_port()}/nowhere"
     with pytest.raises(UserError) as caught:
-        StudyStorage(url, lock_directory=tmp_path)
+        StudyStorage(url)
     message = str(caught.value)
     assert "127.0.0.1" in message
     assert "secret" not in message
