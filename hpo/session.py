@@ -139,6 +139,7 @@ class Session:
             "data": self.material.corpus.description,
             "data_is_simulated": self.material.spec.data["source"] == "simulated",
             "data_fingerprint": self.material.corpus.fingerprint,
+            "left_out": [f"{skipped.name}: {skipped.reason}" for skipped in self.material.dataset.skipped],
             "git_commit": git_commit(),
             "device": str(self.material.device),
             "threads": self.material.pool.num_threads,
@@ -147,7 +148,9 @@ class Session:
 
     @property
     def tags(self) -> dict[str, str]:
-        return {key: str(value) for key, value in self.about.items() if key not in ("data", "data_is_simulated")}
+        return {
+            key: str(value) for key, value in self.about.items() if key not in ("data", "data_is_simulated", "left_out")
+        }
 
 
 def open_session(material: Material, options: Namespace, root: Path) -> Session:

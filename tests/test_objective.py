@@ -20,8 +20,8 @@ from core.training import ConfigurationFailed
 from hpo.objective import Bench, TrialEnd, TrialRun, run_trial
 from hpo.run_log import EVENTS_FILE_NAME, Ended, Started, metrics_by_step, read_events
 from hpo.storage import StudyStorage
-from hpo.study import OpenStudy, open_study
-from hpo.study_file import StudySpec, load_study_file
+from hpo.study import OpenStudy, make_pruner, open_study
+from hpo.study_file import PrunerConfig, StudySpec, load_study_file
 from hpo.trial_record import trial_records
 from hpo.winner import choose_winner
 
@@ -93,7 +93,7 @@ def test_every_epoch_is_logged_under_the_names_that_are_promised(
     search = opened(spec, tmp_path)
     (end,) = run_all(search, bench(dataset), 1)
     rows = metrics_by_step(search.trial_directory(0) / EVENTS_FILE_NAME)
-    assert [row["epoch"] for row in rows] == [1, 2]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert all(set(row) >= METRICS for row in rows)
     assert end.state is TrialState.COMPLETE
     trial = search.study.trials[0]
@@ -126,6 +126,7 @@ def test_shuffled_test_labels_change_no_choice(spec: StudySpec, dataset: Dataset
         run_all(search, bench(data), 6)
         studies.append(search)
     honest, other = studies
+    assert any(trial.state is TrialState.PRUNED for trial in honest.study.trials), "pruning is one of the choices"
     assert outline(honest) == outline(other)
     records, others = (trial_records(search.study) for search in studies)
     assert [r.facts.get("best_epoch") for r in records] == [r.facts.get("best_epoch") for r in others]
@@ -148,6 +149,7 @@ def test_an_interrupted_trial_is_continued_under_its_number_and_the_search_goes_
 ) -> None:
     whole = opened(spec, tmp_path / "whole")
     run_all(whole, bench(dataset), 5)
+    assert any(trial.state is TrialState.PRUNED for trial in whole.study.trials), "pruning has to come out the same"
     broken = opened(spec, tmp_path / "broken")
     listener = Listener(at=(1, 1), error=error)
     with pytest.raises(error):
@@ -211,6 +213,21 @@ def test_a_pruned_trial_is_killed_in_mlflow_and_counts(spec: StudySpec, dataset:
     assert search.claim_trial(1) is None
 
 
+@pytest.mark.parametrize("warmup_epochs", [1, 2, 3])
+def test_the_pruner_spares_the_warm_up_and_not_the_epoch_after_it(warmup_epochs: int) -> None:
+    config = PrunerConfig(kind="median", startup_trials=1, warmup_epochs=warmup_epochs)
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(config, epochs=5))
+    good, bad = study.ask(), study.ask()
+    for epoch in range(1, 6):
+        good.report(0.9, epoch)
+    study.tell(good, 0.9)
+    pruned = []
+    for epoch in range(1, 6):
+        bad.report(0.1, epoch)
+        pruned.append(bad.should_prune())
+    assert pruned.index(True) == warmup_epochs
+
+
 def test_a_trial_in_another_living_process_is_left_alone_and_a_dead_one_is_taken_over(
     spec: StudySpec, tmp_path: Path
 ) -> None:
@@ -230,8 +247,8 @@ def test_a_trial_in_another_living_process_is_left_alone_and_a_dead_one_is_taken
 
 def test_a_study_of_another_space_or_data_is_refused(spec: StudySpec, tmp_path: Path) -> None:
     search = opened(spec, tmp_path)
-    changed = replace(spec, training=replace(spec.training, epochs=3))
-    with pytest.raises(UserError, match=r"training\.epochs was 2 and is 3.*--name.*--fresh"):
+    changed = replace(spec, training=replace(spec.training, epochs=4))
+    with pytest.raises(UserError, match=r"training\.epochs was 3 and is 4.*--name.*--fresh"):
         opened(changed, tmp_path)
     with pytest.raises(UserError, match="data_fingerprint"):
         open_study("tiny", spec, data_fingerprint="other", storage=search.storage, directory=search.directory)

@@ -161,6 +161,7 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
     run("--trials", "4")
     uninterrupted.communicate(timeout=SECONDS)
     assert outline(project) == outline(whole)
+    assert any(trial.state is TrialState.PRUNED for trial in load(whole).trials), "pruning has to come out the same"
     client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
     assert_lands_whole(project, tracked_runs(project), client, 4)
 

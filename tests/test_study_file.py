@@ -52,7 +52,7 @@ WRONG = {
         TINY.replace("skip_channels = 8", "skip_chanels = 8"),
         "network.skip_chanels must be a known key",
     ),
-    "a word for a number": (TINY.replace("epochs = 2", "epochs = 'two'"), "training.epochs must be a valid integer"),
+    "a word for a number": (TINY.replace("epochs = 3", "epochs = 'two'"), "training.epochs must be a valid integer"),
     "half a layer": (TINY.replace("dilation_depth = 5", "dilation_depth = 5.5"), "network.dilation_depth must be"),
     "a negative length": (
         TINY.replace("clip_seconds = 1.0", "clip_seconds = -1.0"),
