@@ -6,7 +6,7 @@ C channels (microphones), T samples at the recording's own rate, full scale 1.0.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +17,8 @@ import numpy.typing as npt
 from core.errors import UserError
 
 Label = Literal["normal", "anomalous", "unknown"]
+AskedSplit = Literal["train", "validation", "test", "held_out"]
+"""Where a source wants a recording; `held_out` is validation or test, as the study's seed decides."""
 Waveform = npt.NDArray[np.float32]
 
 DECODING_THREADS = 4
@@ -43,8 +45,10 @@ class Recording:
     """Samples per channel at the recording's own rate."""
     digest: str
     """Hex digest of what the audio is made of: the files' bytes, or the simulation's parameters."""
-    split: Literal["train", "validation", "test"] | None = None
-    """The split a manifest asks for; None lets the study decide."""
+    split: AskedSplit | None = None
+    """What a manifest or a data set's own split asks for; None lets the study decide."""
+    events: tuple[tuple[float, float], ...] | None = None
+    """Where in an anomalous take the fault is heard, in seconds, end excluded; None where nobody said."""
     read: Callable[[], Waveform] = field(repr=False, compare=False)
     """Returns (C, T) float32. Raises BadRecording for audio that cannot be used."""
 
@@ -99,6 +103,19 @@ class Reading:
     """What could not be used; what the source itself passed over is in `Corpus.skipped`."""
     notes: tuple[str, ...] = ()
     """Things to say once before anything is trained, such as that rates were mixed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedCorpus:
+    """What a source holds that cannot be listed before it is read: takes come one by one."""
+
+    name: str
+    """Short, fit for a file name."""
+    description: str
+    fingerprint: str
+    """Twelve hex digits of what is streamed: the data's revision or digest, and the options that choose from it."""
+    takes: Callable[[], Iterator[Recording | Skipped]] = field(repr=False, compare=False)
+    """Begins anew with each call; the same takes in the same order each time. A take holds its undecoded bytes."""
 
 
 def resample(waveform: Waveform, from_hz: int, to_hz: int) -> Waveform:
