@@ -8,6 +8,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -55,7 +56,7 @@ def recording_of(files: TakeFiles) -> Recording:
     """Reads headers and bytes, decodes nothing. Raises BadRecording for headers that cannot be read or do not agree."""
     headers = [read_header(files.root / name, name) for name in files.names]
     if len(headers) > 1:
-        _check_channel_files(files.names, headers)
+        check_channel_files(files.names, headers)
     digests = "".join(_digest(files.root / name, name) for name in files.names)
 
     def read() -> Waveform:
@@ -81,12 +82,27 @@ def read_header(path: Path, name: str) -> Header:
     """Raises BadRecording, naming `name`, for what is not audio, is empty, or is shorter than its header says."""
     try:
         with path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) == 0:
-                raise BadRecording(f"Recording {name!r} must hold samples, but got a file of 0 bytes. {REPAIR}")
-            _check_not_cut_short(file, name)
-        info = soundfile.info(str(path))
-    except (soundfile.SoundFileError, OSError) as error:
-        raise BadRecording(f"Recording {name!r} must be audio, but got {_reason(error)!r}. {REPAIR}") from error
+            return _header_of(file, str(path), name)
+    except OSError as error:
+        raise _not_audio(name, error) from error
+
+
+def header_of_bytes(content: bytes, name: str) -> Header:
+    """As `read_header`, of a whole file in memory."""
+    file = BytesIO(content)
+    return _header_of(file, file, name)
+
+
+def _header_of(file: BinaryIO, source: str | BinaryIO, name: str) -> Header:
+    """`source` is what libsndfile opens: the same file, and by its path where there is one, which is faster."""
+    if file.seek(0, os.SEEK_END) == 0:
+        raise BadRecording(f"Recording {name!r} must hold samples, but got a file of 0 bytes. {REPAIR}")
+    _check_not_cut_short(file, name)
+    file.seek(0)
+    try:
+        info = soundfile.info(source)
+    except soundfile.SoundFileError as error:
+        raise _not_audio(name, error) from error
     if info.frames == 0:
         raise BadRecording(f"Recording {name!r} must hold samples, but got an empty one. {REPAIR}")
     return Header(num_channels=info.channels, sample_rate_hz=info.samplerate, num_samples=info.frames)
@@ -94,19 +110,29 @@ def read_header(path: Path, name: str) -> Header:
 
 def _read_samples(path: Path, name: str, header: Header) -> Waveform:
     """(C, T) float32, checked."""
+    slack = MP3_SLACK_SAMPLES if path.suffix.lower() == ".mp3" else 0
+    return _decode(str(path), name, header.num_samples - slack)
+
+
+def samples_of_bytes(content: bytes, name: str, header: Header) -> Waveform:
+    """(C, T) float32 of a whole file in memory. Raises BadRecording for what is truncated or no usable recording."""
+    return _decode(BytesIO(content), name, header.num_samples)
+
+
+def _decode(source: str | BinaryIO, name: str, min_samples: int) -> Waveform:
     try:
-        samples, _ = soundfile.read(str(path), dtype="float32", always_2d=True)
+        samples, _ = soundfile.read(source, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise BadRecording(f"Recording {name!r} must be decodable, but got {_reason(error)!r}. {REPAIR}") from error
-    slack = MP3_SLACK_SAMPLES if path.suffix.lower() == ".mp3" else 0
-    if len(samples) < header.num_samples - slack:
-        raise _truncated(name, f"{header.num_samples} samples", f"{len(samples)}")
+    if len(samples) < min_samples:
+        raise _truncated(name, f"{min_samples} samples", f"{len(samples)}")
     waveform: Waveform = np.ascontiguousarray(samples.T)
     check_waveform(waveform, name)
     return waveform
 
 
-def _check_channel_files(names: Sequence[str], headers: Sequence[Header]) -> None:
+def check_channel_files(names: Sequence[str], headers: Sequence[Header]) -> None:
+    """Raises BadRecording unless all files of a take are mono and agree in rate and length."""
     for name, header in zip(names, headers, strict=True):
         if header.num_channels != 1:
             raise BadRecording(
@@ -171,6 +197,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, soundfile.LibsndfileError):
         return str(error.error_string).rstrip(".")
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _not_audio(name: str, error: Exception) -> BadRecording:
+    return BadRecording(f"Recording {name!r} must be audio, but got {_reason(error)!r}. {REPAIR}")
 
 
 def _truncated(name: str, promised: str, found: str) -> BadRecording:
