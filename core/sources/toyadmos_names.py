@@ -26,8 +26,10 @@ FAULTS: dict[str, str] = {
 
 _NAME = re.compile(
     r"(?:.*[/_])?(?P<machine>Toy[A-Za-z]+)_case(?P<case>\d+)_(?P<condition>normal|ab\d{2})_(?P<style>IND|CNT)"
-    r"_ch(?P<channel>\d+)_(?P<take>\d+)"
+    r"_ch(?P<channel>\d+)_(?P<take>\d+)",
+    re.ASCII,
 )
+_NOISE_NAME = re.compile(r"(?P<digits>\d+_)?(?P<before>(?:.*_)?)ch(?P<channel>\d+)(?P<after>(?:_.*)?)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,3 +80,17 @@ def parse_name(stem: str) -> ToyAdmosName | None:
         channel=int(parts["channel"]),
         take=parts["take"],
     )
+
+
+def parse_noise_name(stem: str) -> tuple[str, int] | None:
+    """What the files of one recording of environmental noise share, and the microphone; None where no `chN` is found.
+
+    How such files are named varies, so everything but `chN` is what they share, less the digits in front, which
+    repeat the microphone, where another number is left to tell recordings apart.
+    """
+    match = _NOISE_NAME.fullmatch(stem)
+    if match is None:
+        return None
+    rest = f"{match['before']}ch{match['after']}"
+    has_number = any(character.isdigit() for character in rest)
+    return (rest if has_number else f"{match['digits'] or ''}{rest}"), int(match["channel"])
