@@ -154,7 +154,7 @@ def _check_not_cut_short(file: BinaryIO, name: str) -> None:
     magic = file.read(4)
     if magic == b"RIFF":
         promised = _promised_wav_bytes(file)
-        there = num_bytes - file.tell()
+        there = max(0, num_bytes - file.tell())  # it may have searched beyond the end
         if there < promised < UNKNOWN_WAV_LENGTH:
             raise _truncated(name, f"{promised} bytes of samples", f"{there}")
     if magic == b"OggS" and not _ends_with_last_ogg_page(file, num_bytes):
