@@ -31,7 +31,7 @@ if __name__ == "__main__":
 from core.frontend import Codes
 from core.scoring import score_clips
 from core.thread_pool import ThreadPool
-from core.training import TrainingConfig, train_epochs
+from core.training import HeldWindows, TrainingConfig, train_epochs
 from core.wavenet import FRONT_KERNEL, KERNEL, WaveNet, WaveNetConfig
 
 SAMPLE_RATE_HZ = 4000
@@ -120,7 +120,11 @@ def train_textbook(model: TextbookWaveNet, clips: Codes, context_samples: int, c
 
 def train_ours(model: WaveNet, clips: Codes, config: TrainingConfig, pool: ThreadPool) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    list(train_epochs(model, optimizer, clips, config=config, sample_rate_hz=SAMPLE_RATE_HZ, seed=0, pool=pool))
+    list(
+        train_epochs(
+            model, optimizer, HeldWindows(clips), config=config, sample_rate_hz=SAMPLE_RATE_HZ, seed=0, pool=pool
+        )
+    )
 
 
 def score_textbook(model: TextbookWaveNet, clips: Codes, context_samples: int) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from core.frontend import Waveform
+from core.audio import Waveform
 
 
 def loudness_scores(waveforms: Waveform) -> npt.NDArray[np.float64]:

@@ -1,128 +1,119 @@
-"""Takes to clips by split: what every trial of a study trains on and is judged on. Made once, shared by all trials.
+"""What every trial of a study trains on and is judged on: takes to clips by split. Made once, shared by all trials.
 
 A clip is a stretch of fixed length, (C, T) float32 at the study's rate, and the unit of decision; a take is the unit
-of splitting. Training clips cover their takes end to end; evaluation takes a bounded number, spread evenly, because
-evaluation costs as much as training if nobody watches it.
+of splitting. What is trained on stays in the store and is read when it is drawn; what is judged is a bounded number of
+clips, because evaluation costs as much as training if nobody watches it, and is held.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, zip_longest
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
+from core.clips import ClipConfig, ClipSet, clips_of, read_clips, spread_over_strata
+from core.decoding import Progress, read_all
 from core.errors import UserError
-from core.recordings import Corpus, Skipped, Take, Waveform, read_all
+from core.recordings import Corpus, Skipped, Take
 from core.splits import SplitConfig, split_recordings
+from core.store import Store
+from core.training_clips import Levels, ListedClips, TrainingClips
 
 MIN_CALIBRATION_CLIPS = 2
+JUDGED = ("calibration", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipConfig:
-    """How much audio is cut from the takes."""
+class DataConfig:
+    """How a corpus becomes a dataset."""
 
-    clip_seconds: float = 3.0
-    """Length of a clip. Takes must be at least as long."""
-    evaluation_seconds: float = 120.0
-    """Audio judged in validation, and as much again in test, after every epoch."""
-    calibration_seconds: float = 60.0
-    """Normal audio on which mu and sigma are measured after every epoch."""
+    sample_rate_hz: int
+    clips: ClipConfig
+    split: SplitConfig
+    skip_bad_files: bool = False
 
-    def __post_init__(self) -> None:
-        if not self.clip_seconds > 0:
-            raise UserError(f"clips.clip_seconds must be above 0, but got {self.clip_seconds}.")
-        for name in ("evaluation_seconds", "calibration_seconds"):
-            if not getattr(self, name) >= 2 * self.clip_seconds:
-                raise UserError(
-                    f"clips.{name} must be at least two clips ({2 * self.clip_seconds:g} s), "
-                    f"but got {getattr(self, name)}."
-                )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipSet:
-    """N clips of one length with what is known of each."""
-
-    waveforms: Waveform
-    """(N, C, T)."""
-    recording_ids: tuple[str, ...]
-    machines: tuple[str, ...]
-    conditions: tuple[str, ...]
-    starts_s: tuple[float, ...]
-    """Where each clip begins in its take."""
-    is_anomalous: npt.NDArray[np.bool_]
-    """(N,)."""
-
-    def __len__(self) -> int:
-        return len(self.recording_ids)
+    @property
+    def clip_samples(self) -> int:
+        return round(self.clips.clip_seconds * self.sample_rate_hz)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Everything a trial needs of the data."""
+    """Everything a trial needs of the data. Of a set that is still arriving, what is judged is waited for."""
 
-    sample_rate_hz: int
-    clip_seconds: float
-    training: ClipSet
-    calibration: ClipSet
-    validation: ClipSet
-    test: ClipSet
-    takes_by_split: dict[str, int]
-    """Number of takes of each split, before evaluation is bounded."""
-    skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]
+    config: DataConfig
+    num_channels: int
+    training: TrainingClips
+    judged: Callable[[], Mapping[str, ClipSet]]
+    """The clip sets of JUDGED, the same objects every time; for a set that arrives, waits until they are there."""
+    takes: Callable[[], str]
+    """What is known of the takes of each split, in words."""
+    skipped: Callable[[], tuple[Skipped, ...]]
+    """What could not be used, so far."""
+    num_judged_samples: int
+    """Per channel, over all judged clips; of a set that arrives, as many as the budget allows."""
+    notes: tuple[str, ...] = ()
     """What a person should be told once: resampling, takes left out by the budget."""
+    levels: Levels = field(default_factory=Levels)
+    close: Callable[[], None] = lambda: None
+    """Stops whatever reads in the background."""
 
     @property
-    def num_channels(self) -> int:
-        return int(self.training.waveforms.shape[1])
+    def sample_rate_hz(self) -> int:
+        return self.config.sample_rate_hz
 
     @property
-    def machines(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.training.machines)))
+    def calibration(self) -> ClipSet:
+        return self.judged()["calibration"]
+
+    @property
+    def validation(self) -> ClipSet:
+        return self.judged()["validation"]
+
+    @property
+    def test(self) -> ClipSet:
+        return self.judged()["test"]
 
 
 def prepare_dataset(
-    corpus: Corpus, *, sample_rate_hz: int, clips: ClipConfig, split: SplitConfig, skip_bad_files: bool = False
+    corpus: Corpus, config: DataConfig, *, store: Store | None = None, progress: Progress | None = None
 ) -> Dataset:
-    """Reads every take once, splits by take, and cuts clips. UserError where the data cannot carry a study."""
+    """Decodes what the store lacks, splits by take, and cuts clips. UserError where the data cannot carry a study."""
+    split_recordings(corpus.recordings, config.split)  # what is wrong with it is said before anything is decoded
     read = read_all(
-        corpus, sample_rate_hz=sample_rate_hz, min_seconds=clips.clip_seconds, skip_bad_files=skip_bad_files
+        corpus,
+        sample_rate_hz=config.sample_rate_hz,
+        min_seconds=config.clips.clip_seconds,
+        skip_bad_files=config.skip_bad_files,
+        store=store,
+        progress=progress,
     )
     takes = {take.recording.recording_id: take for take in read.takes}
-    parts = split_recordings([take.recording for take in read.takes], split)
+    parts = split_recordings([take.recording for take in read.takes], config.split)
     by_split = {
-        name: [takes[recording.recording_id] for recording in getattr(parts, name)]
-        for name in ("train", "calibration", "validation", "test")
+        name: [takes[recording.recording_id] for recording in getattr(parts, name)] for name in ("train", *JUDGED)
     }
-    clip_samples = round(clips.clip_seconds * sample_rate_hz)
-    notes = list(read.notes)
-    sets = {"training": cut_clips(by_split["train"], clip_samples, sample_rate_hz)}
-    for name, seconds in (
-        ("calibration", clips.calibration_seconds),
-        ("validation", clips.evaluation_seconds),
-        ("test", clips.evaluation_seconds),
-    ):
-        max_clips = int(seconds / clips.clip_seconds + 1e-9)
-        chosen = _spread_over_strata(by_split[name], max_clips, name)
-        if len(chosen) < len(by_split[name]):
-            notes.append(f"{name}: {len(chosen)} of {len(by_split[name])} takes are judged, as the budget allows")
-        sets[name] = cut_clips(chosen, clip_samples, sample_rate_hz, clips_per_take=max_clips // len(chosen))
-    _check_calibration(sets["calibration"])
+    chosen = {name: spread_over_strata(by_split[name], config.clips.max_clips(name), name) for name in JUDGED}
+    judged = {name: judged_clips(chosen[name], name, config) for name in JUDGED}
+    check_calibration(judged["calibration"])
+    training = [clip for take in by_split["train"] for clip in clips_of(take, config.clip_samples)]
     return Dataset(
-        sample_rate_hz=sample_rate_hz,
-        clip_seconds=clips.clip_seconds,
-        takes_by_split={name: len(members) for name, members in by_split.items()},
-        skipped=corpus.skipped + read.skipped,
-        notes=tuple(notes),
-        **sets,
+        config=config,
+        num_channels=read.takes[0].audio.num_channels,
+        training=ListedClips(training),
+        judged=lambda: judged,
+        takes=lambda: _describe(by_split),
+        skipped=lambda: corpus.skipped + read.skipped,
+        num_judged_samples=sum(len(clips) for clips in judged.values()) * config.clip_samples,
+        notes=(*read.notes, *_left_out(by_split, chosen)),
     )
 
 
-def _check_calibration(clips: ClipSet) -> None:
+def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> ClipSet:
+    """Clips of the chosen takes of a judged split, as many of each as the budget allows."""
+    most = config.clips.max_clips(split_name) // len(takes)
+    return read_clips(takes, config.clip_samples, config.sample_rate_hz, most=most)
+
+
+def check_calibration(clips: ClipSet) -> None:
     """A spread cannot be measured on one clip where the window is as long as the clip."""
     machine, count = min(Counter(clips.machines).items(), key=lambda item: item[1])
     if count < MIN_CALIBRATION_CLIPS:
@@ -132,42 +123,15 @@ def _check_calibration(clips: ClipSet) -> None:
         )
 
 
-def cut_clips(
-    takes: Sequence[Take], clip_samples: int, sample_rate_hz: int, *, clips_per_take: int | None = None
-) -> ClipSet:
-    """Clips that do not overlap: end to end, or at most clips_per_take spread evenly over the take."""
-    pairs = [(take, start) for take in takes for start in _clip_starts(take, clip_samples, clips_per_take)]
-    return ClipSet(
-        waveforms=np.stack([take.waveform[:, start : start + clip_samples] for take, start in pairs]),
-        recording_ids=tuple(take.recording.recording_id for take, _ in pairs),
-        machines=tuple(take.recording.machine for take, _ in pairs),
-        conditions=tuple(take.recording.condition for take, _ in pairs),
-        starts_s=tuple(start / sample_rate_hz for _, start in pairs),
-        is_anomalous=np.array([take.recording.label == "anomalous" for take, _ in pairs]),
+def _describe(by_split: Mapping[str, Sequence[Take]]) -> str:
+    counts = ", ".join(f"{len(takes)} {name}" for name, takes in by_split.items())
+    machines = sorted({take.recording.machine for takes in by_split.values() for take in takes})
+    return f"{counts}; machines {', '.join(machines)}"
+
+
+def _left_out(by_split: Mapping[str, Sequence[Take]], chosen: Mapping[str, Sequence[Take]]) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {len(chosen[name])} of {len(by_split[name])} takes are judged, as the budget allows"
+        for name in JUDGED
+        if len(chosen[name]) < len(by_split[name])
     )
-
-
-def _clip_starts(take: Take, clip_samples: int, clips_per_take: int | None) -> list[int]:
-    num_samples = take.waveform.shape[-1]
-    num_clips = num_samples // clip_samples
-    if clips_per_take is None or clips_per_take >= num_clips:
-        return [i * clip_samples for i in range(num_clips)]
-    if clips_per_take == 1:
-        return [(num_samples - clip_samples) // 2]
-    return [int(start) for start in np.linspace(0, num_samples - clip_samples, clips_per_take)]
-
-
-def _spread_over_strata(takes: Sequence[Take], max_clips: int, split_name: str) -> list[Take]:
-    """All takes where the budget has a clip for each, else as many as it has, dealt in turn over (machine, label)."""
-    if len(takes) <= max_clips:
-        return list(takes)
-    strata: dict[tuple[str, str], list[Take]] = defaultdict(list)
-    for take in takes:
-        strata[take.recording.machine, take.recording.label].append(take)
-    if max_clips < len(strata):
-        raise UserError(
-            f"the budget for {split_name} must hold a clip of each of {len(strata)} groups of machine and label, "
-            f"but holds {max_clips}. Raise clips.evaluation_seconds and clips.calibration_seconds."
-        )
-    dealt = chain.from_iterable(zip_longest(*strata.values()))
-    return [take for take in dealt if take is not None][:max_clips]

@@ -16,15 +16,17 @@ from pathlib import Path
 import torch
 
 from core.checkpoint import Detector, load_training_state, save_detector, save_training_state
-from core.dataset import ClipSet, Dataset
-from core.frontend import Codes, FrontEnd, FrontEndConfig, fit_front_end
+from core.clips import ClipSet
+from core.dataset import JUDGED, Dataset
+from core.frontend import Codes, FrontEnd, FrontEndConfig
 from core.metrics import ClipMetrics, clip_metrics
 from core.postprocess import PostprocessingConfig
-from core.score_file import JUDGED, save_scores
+from core.score_file import save_scores
 from core.scoring import FrameScores, ScoringConfig, score_clips
 from core.statistic import fit_statistic
 from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
+from core.training_clips import fit_to_training
 from core.wavenet import WaveNet, WaveNetConfig
 
 DIVERGED_SHARE = 3
@@ -108,13 +110,14 @@ def run_experiment(
     """
     assert config.front_end.sample_rate_hz == dataset.sample_rate_hz, "the dataset was made for another rate"
     directory.mkdir(parents=True, exist_ok=True)
-    front_end = fit_front_end(config.front_end, dataset.training.waveforms)
-    codes = {name: front_end.encode(getattr(dataset, name).waveforms) for name in ("training", *JUDGED)}
+    windows, sample = fit_to_training(config.front_end, dataset.training.order(seed), dataset.levels)
+    front_end = windows.front_end
     torch.manual_seed(seed)
     model = WaveNet(config.wavenet(dataset.num_channels))
-    model.start_from_marginals(codes["training"])
+    model.start_from_marginals(sample)
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
+    codes: dict[str, Codes] = {}
     history: list[Mapping[str, float]] = []
     if (directory / STATE_FILE).exists():
         history = load_training_state(directory / STATE_FILE, model, optimizer)["history"]
@@ -123,13 +126,14 @@ def run_experiment(
         for report in train_epochs(
             model,
             optimizer,
-            codes["training"],
+            windows,
             config=config.training,
             sample_rate_hz=dataset.sample_rate_hz,
             seed=seed,
             pool=pool,
             first_epoch=len(history) + 1,
         ):
+            codes = codes or {name: front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
             scores = _score(model, codes, config, context_samples, pool)
             detector, metrics = _judge(model, front_end, scores, dataset, config, context_samples)
             history.append(_row(report, scores, metrics, dataset))

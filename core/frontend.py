@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from core.audio import Waveform
 from core.errors import UserError
 
-Waveform = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
 
 LEVELS = ("matched", "train_gain")
@@ -64,13 +64,27 @@ def mu_law_decode(codes: Codes, levels: int = 256) -> Waveform:
     return waveform
 
 
+def mean_of(waveform: Waveform) -> Waveform:
+    """(..., C, T) to (..., C, 1), in double precision: exact where a channel stands still, so that nothing is left."""
+    mean: Waveform = waveform.mean(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
+    return mean
+
+
 def emphasise(waveform: Waveform, pre_emphasis: float) -> Waveform:
-    """Removes the mean of each channel, then filters; the first sample has no past and is filtered as if it were 0."""
-    # The mean in double precision is exact where a channel stands still, so that an offset does not leave a sound.
-    centred = waveform - waveform.mean(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
-    emphasised: Waveform = centred.copy()
-    emphasised[..., 1:] -= pre_emphasis * centred[..., :-1]
+    """y[t] = x[t] - pre_emphasis * x[t-1]; the first sample has no past and is filtered as if it were 0."""
+    emphasised: Waveform = waveform.copy()
+    emphasised[..., 1:] -= pre_emphasis * waveform[..., :-1]
     return emphasised
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipLevel:
+    """What is measured on a whole clip before any part of it can be encoded."""
+
+    mean: Waveform
+    """(..., C, 1)."""
+    gain: Waveform
+    """(..., C, 1) or (C, 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +96,29 @@ class FrontEnd:
     """One gain a channel; unused where levels are matched clip by clip."""
 
     def encode(self, waveform: Waveform) -> Codes:
-        """(..., C, T) float32 to (..., C, T) codes. A silent channel stays silent: matching its level divides by 1."""
-        emphasised = emphasise(waveform, self.config.pre_emphasis)
+        """Whole clips: (..., C, T) float32 to (..., C, T) codes."""
+        return self.encode_part(waveform, self.level_of(waveform), has_past=False)
+
+    def encode_part(self, samples: Waveform, level: ClipLevel, *, has_past: bool) -> Codes:
+        """A part of a clip of that level. With `has_past` the first sample is the one before it, and not coded."""
+        emphasised = emphasise(samples - level.mean, self.config.pre_emphasis)[..., int(has_past) :]
+        return mu_law_encode(emphasised * level.gain, self.config.mu_law_levels)
+
+    def level_of(self, waveform: Waveform) -> ClipLevel:
+        """Of whole clips (..., C, T). A silent channel stays silent: matching its level divides by 1."""
+        mean = mean_of(waveform)
         if self.config.level == "matched":
+            emphasised = emphasise(waveform - mean, self.config.pre_emphasis)
             rms = np.sqrt(np.mean(np.square(emphasised), axis=-1, keepdims=True))
-            gains = self.config.rms / np.where(rms > 0, rms, self.config.rms)
+            gain = self.config.rms / np.where(rms > 0, rms, self.config.rms)
         else:
-            gains = np.array(self.channel_gains)[:, None]
-        return mu_law_encode(emphasised * gains.astype(np.float32), self.config.mu_law_levels)
+            gain = np.array(self.channel_gains)[:, None]
+        return ClipLevel(mean=mean, gain=gain.astype(np.float32))
 
 
 def fit_front_end(config: FrontEndConfig, training_clips: Sequence[Waveform] | Waveform) -> FrontEnd:
     """Gains that bring the training clips, taken together, to the configured RMS, channel by channel."""
-    power = np.mean([np.square(emphasise(clip, config.pre_emphasis)).mean(axis=-1) for clip in training_clips], axis=0)
-    rms = np.sqrt(power)
+    emphasised = (emphasise(clip - mean_of(clip), config.pre_emphasis) for clip in training_clips)
+    rms = np.sqrt(np.mean([np.square(clip).mean(axis=-1) for clip in emphasised], axis=0))
     gains = config.rms / np.where(rms > 0, rms, config.rms)
     return FrontEnd(config=config, channel_gains=tuple(float(gain) for gain in gains))

@@ -1,27 +1,23 @@
-"""What a recording is, what every source of recordings returns, and how a whole corpus is decoded.
+"""What a recording is, and what every source of recordings returns.
 
 A recording is one take of one machine: all its microphones, one label. Audio is read on demand as float32 (C, T):
 C channels (microphones), T samples at the recording's own rate, full scale 1.0.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from core.audio import Audio, Waveform
 from core.errors import UserError
 
 Label = Literal["normal", "anomalous", "unknown"]
 AskedSplit = Literal["train", "validation", "test", "held_out"]
 """Where a source wants a recording; `held_out` is validation or test, as the study's seed decides."""
-Waveform = npt.NDArray[np.float32]
 
-DECODING_THREADS = 4
 REPAIR = "Replace it, remove it, or go on without it by --skip-bad-files."
 
 
@@ -87,22 +83,11 @@ class Corpus:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Take:
-    """A recording that has been decoded."""
+    """A recording that has been decoded and checked."""
 
     recording: Recording
-    waveform: Waveform
-    """(C, T) float32, finite, no channel silent, at the rate `read_all` was asked for."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Reading:
-    """What came of decoding a corpus."""
-
-    takes: tuple[Take, ...]
-    skipped: tuple[Skipped, ...] = ()
-    """What could not be used; what the source itself passed over is in `Corpus.skipped`."""
-    notes: tuple[str, ...] = ()
-    """Things to say once before anything is trained, such as that rates were mixed."""
+    audio: Audio
+    """(C, T), finite, no channel silent, at the study's rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +99,8 @@ class StreamedCorpus:
     description: str
     fingerprint: str
     """Twelve hex digits of what is streamed: the data's revision or digest, and the options that choose from it."""
+    machines: tuple[str, ...] | None = None
+    """Which machines will come, where that is known beforehand."""
     takes: Callable[[], Iterator[Recording | Skipped]] = field(repr=False, compare=False)
     """Begins anew with each call; the same takes in the same order each time. A take holds its undecoded bytes."""
 
@@ -143,72 +130,3 @@ def check_waveform(waveform: Waveform, name: str) -> None:
             f"Recording {name!r} must have sound in each of its {len(waveform)} channels, "
             f"but got silence in channel {channels}. {REPAIR}"
         )
-
-
-def read_all(corpus: Corpus, *, sample_rate_hz: int, min_seconds: float, skip_bad_files: bool) -> Reading:
-    """Decodes every recording once, in the corpus's order, at `sample_rate_hz`.
-
-    Raises BadRecording at the first take that cannot be decoded or is shorter than `min_seconds` (with
-    `skip_bad_files` such takes land in `skipped`), and UserError for a rate above a recording's own and for
-    recordings that differ in their number of channels.
-    """
-    _check_channel_counts(corpus.recordings)
-    _check_not_upsampled(corpus.recordings, sample_rate_hz)
-
-    def decode(recording: Recording) -> Take | Skipped:
-        try:
-            return _decode(recording, sample_rate_hz, min_seconds)
-        except BadRecording as error:
-            if not skip_bad_files:
-                raise
-            return Skipped(name=recording.recording_id, reason=str(error))
-
-    with ThreadPoolExecutor(max_workers=DECODING_THREADS) as pool:  # libsndfile and soxr let go of the interpreter lock
-        outcomes = list(pool.map(decode, corpus.recordings))
-    takes = tuple(outcome for outcome in outcomes if isinstance(outcome, Take))
-    skipped = tuple(outcome for outcome in outcomes if isinstance(outcome, Skipped))
-    return Reading(takes=takes, skipped=skipped, notes=_resampling_notes(takes, sample_rate_hz))
-
-
-def _decode(recording: Recording, sample_rate_hz: int, min_seconds: float) -> Take:
-    waveform = recording.read()
-    check_waveform(waveform, recording.recording_id)
-    seconds = waveform.shape[1] / recording.sample_rate_hz
-    if seconds < min_seconds:
-        raise BadRecording(
-            f"Recording {recording.recording_id!r} must last at least {min_seconds:.4g} s, but got {seconds:.4g} s. "
-            f"Shorten the receptive field or the window, or: {REPAIR}"
-        )
-    return Take(recording=recording, waveform=resample(waveform, recording.sample_rate_hz, sample_rate_hz))
-
-
-def _check_channel_counts(recordings: Iterable[Recording]) -> None:
-    one_of_each: dict[int, str] = {}
-    for recording in recordings:
-        one_of_each.setdefault(recording.num_channels, recording.recording_id)
-    if len(one_of_each) > 1:
-        found = " and ".join(f"{count} in {name!r}" for count, name in sorted(one_of_each.items()))
-        raise UserError(
-            f"The number of channels must be the same in every recording, but got {found}. "
-            "Leave out the recordings of the other kind, or study them by themselves."
-        )
-
-
-def _check_not_upsampled(recordings: Iterable[Recording], sample_rate_hz: int) -> None:
-    slowest = min(recordings, key=lambda recording: recording.sample_rate_hz, default=None)
-    if slowest is not None and slowest.sample_rate_hz < sample_rate_hz:
-        raise UserError(
-            f"sample_rate_hz must be at most the rate of every recording, but got {sample_rate_hz} where "
-            f"{slowest.recording_id!r} has {slowest.sample_rate_hz}. Lower sample_rate_hz, or leave that recording out."
-        )
-
-
-def _resampling_notes(takes: Iterable[Take], sample_rate_hz: int) -> tuple[str, ...]:
-    rates = Counter(take.recording.sample_rate_hz for take in takes)
-    others = [(rate, count) for rate, count in sorted(rates.items(), reverse=True) if rate != sample_rate_hz]
-    if not others:
-        return ()
-    counts = [f"{count} at {rate} Hz" for rate, count in others]
-    counts[0] = counts[0].replace(" at", " recording at" if others[0][1] == 1 else " recordings at", 1)
-    verb = "was" if sum(count for _, count in others) == 1 else "were"
-    return (f"{' and '.join(counts)} {verb} resampled to {sample_rate_hz} Hz",)

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.dataset import ClipSet, Dataset
+from core.dataset import JUDGED, Dataset
 from core.scoring import FrameScores
-
-JUDGED = ("calibration", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +30,7 @@ class ScoredClips:
 def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset) -> None:
     """Writes the scores of all judged splits, whole or not at all."""
     arrays: dict[str, Any] = {}
-    for name in JUDGED:
-        clips: ClipSet = getattr(dataset, name)
+    for name, clips in dataset.judged().items():
         arrays |= {f"{name}_{kind}": scores[name].of(kind) for kind in ("surprise", "entropy")}
         arrays[f"{name}_recording_ids"] = np.array(clips.recording_ids)
         arrays[f"{name}_machines"] = np.array(clips.machines)

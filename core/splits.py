@@ -1,17 +1,20 @@
 """Train, calibration, validation and test, by recording: all channels and all clips of a take stay together.
 
 Train and calibration hold normal takes alone; validation and test hold both labels. Who goes where depends on the
-recordings' ids and the seed, by a hash, and not on the order in which they are listed.
+recordings' ids and the seed, by a hash, and not on the order in which they are listed. A set that is listed is dealt so
+that every part gets its share; of one that is streamed each take is decided by itself, so the shares hold on average.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from core.errors import UserError
 from core.recordings import Recording
 
+Part = Literal["train", "calibration", "validation", "test"]
 _Members = dict[str, list[Recording]]
 """The recordings of each part, while they are being dealt."""
 
@@ -68,6 +71,27 @@ def split_recordings(recordings: Iterable[Recording], config: SplitConfig) -> Sp
         members = _split_by_seed(labelled, config)
     ordered = {part: tuple(sorted(takes, key=lambda take: take.recording_id)) for part, takes in members.items()}
     return Split(**ordered)
+
+
+def split_of(recording: Recording, config: SplitConfig) -> Part | None:
+    """Where a take of a set that cannot be listed goes: a function of its own id and label, and the seed.
+
+    A take that asks for `train` is trained or calibrated on, one that asks for `held_out` is for validation or test.
+    None for label "unknown". Raises UserError for an anomalous take that asks for `train`.
+    """
+    if recording.label == "unknown":
+        return None
+    _check_normal_if_train(recording)
+    if recording.split in ("validation", "test"):
+        return recording.split
+    evaluated = config.validation_fraction + config.test_fraction
+    if recording.label == "anomalous":
+        return "validation" if _unit(config.seed, "half", recording.recording_id) < 0.5 else "test"
+    part = _unit(config.seed, "part", recording.recording_id) * (evaluated if recording.split == "held_out" else 1)
+    if recording.split != "train" and part < evaluated:
+        return "validation" if part < config.validation_fraction else "test"
+    is_calibration = _unit(config.seed, "calibration", recording.recording_id) < config.calibration_fraction
+    return "calibration" if is_calibration else "train"
 
 
 def _split_by_seed(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
@@ -130,6 +154,7 @@ def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> _Me
     members = _no_members()
     members["validation"] = [take for take in recordings if take.split == "validation"]
     members["test"] = [take for take in recordings if take.split == "test"]
+    _deal_held_out([take for take in recordings if take.split == "held_out"], config, members)
     for part in ("validation", "test"):
         _check_part_has_both_labels(members[part], part)
     for machine, takes in sorted(_by_machine(recordings).items()):
@@ -141,6 +166,19 @@ def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> _Me
             )
         _deal_training(_shuffled(in_train, config.seed), config, members)
     return members
+
+
+def _deal_held_out(takes: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
+    """Normal ones machine by machine in the ratio of the fractions, at least one to each if there are two."""
+    share = config.validation_fraction / (config.validation_fraction + config.test_fraction)
+    for of_machine in _by_machine(take for take in takes if take.label == "normal").values():
+        shuffled = _shuffled(of_machine, config.seed)
+        num_validation = _share(len(shuffled), share, keep=1) if len(shuffled) > 1 else 1
+        members["validation"] += shuffled[:num_validation]
+        members["test"] += shuffled[num_validation:]
+    anomalous = [take for take in takes if take.label == "anomalous"]
+    if anomalous:
+        _deal_anomalous(anomalous, config.seed, members)
 
 
 def _check_both_labels(recordings: Sequence[Recording]) -> None:
@@ -160,11 +198,15 @@ def _check_all_ask(recordings: Sequence[Recording]) -> None:
             f"{len(recordings)}, {silent[0]!r} among them. Fill it, or empty it and let the seed decide."
         )
     for recording in recordings:
-        if recording.split == "train" and recording.label == "anomalous":
-            raise UserError(
-                f"The split train must hold normal recordings alone, but got {recording.recording_id!r}, which is "
-                "anomalous. Move it to validation or test."
-            )
+        _check_normal_if_train(recording)
+
+
+def _check_normal_if_train(recording: Recording) -> None:
+    if recording.split == "train" and recording.label == "anomalous":
+        raise UserError(
+            f"The split train must hold normal recordings alone, but got {recording.recording_id!r}, which is "
+            "anomalous. Move it to validation or test."
+        )
 
 
 def _check_part_has_both_labels(takes: Sequence[Recording], part: str) -> None:
@@ -189,6 +231,11 @@ def _by_machine(recordings: Iterable[Recording]) -> dict[str, list[Recording]]:
 
 def _shuffled(recordings: Iterable[Recording], seed: int) -> list[Recording]:
     return sorted(recordings, key=lambda recording: _hash(seed, recording.recording_id))
+
+
+def _unit(seed: int, *names: str) -> float:
+    """A number from 0 to 1, 1 excluded, that looks drawn at random."""
+    return int(_hash(seed, *names)[:13], 16) / 16**13
 
 
 def _hash(seed: int, *names: str) -> str:

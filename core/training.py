@@ -1,7 +1,7 @@
 """One network, its training clips, and a generator that yields one EpochReport an epoch.
 
-Training clips are codes (N, C, T). A step takes a batch of windows of (receptive field + targets) samples at random
-places in random clips; the loss is on targets alone, so every prediction has its full context.
+A step takes a batch of windows of (receptive field + targets) samples at random places in random clips; the loss is on
+targets alone, so every prediction has its full context.
 Everything that is random in epoch e comes from (seed, e): an epoch that is run again after an interruption is the same.
 
 The windows of a batch are shared out over a pool's threads, each with a forward and backward pass of its own, and their
@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -85,10 +86,32 @@ class EpochReport:
     audio_seconds_per_second: float
 
 
+class Windows(Protocol):
+    """Where windows of training clips come from."""
+
+    def draw(self, *, step: int, num_windows: int, num_samples: int, random: np.random.Generator) -> Codes:
+        """(num_windows, C, num_samples) codes for a step, counted from 0 over all epochs; shorter where clips are."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldWindows:
+    """Windows of clips that are all there, (N, C, T) codes."""
+
+    clips: Codes
+
+    def draw(self, *, step: int, num_windows: int, num_samples: int, random: np.random.Generator) -> Codes:
+        num_clips, _, clip_samples = self.clips.shape
+        length = min(num_samples, clip_samples)
+        which = random.integers(num_clips, size=num_windows)
+        starts = random.integers(clip_samples - length + 1, size=num_windows)
+        return np.stack([self.clips[clip, :, a : a + length] for clip, a in zip(which, starts, strict=True)])
+
+
 def train_epochs(
     model: WaveNet,
     optimizer: torch.optim.Optimizer,
-    clips: Codes,
+    windows: Windows,
     *,
     config: TrainingConfig,
     sample_rate_hz: int,
@@ -106,7 +129,13 @@ def train_epochs(
         for step in range(num_steps):
             progress = (epoch - 1 + (step + 1) / num_steps) / config.epochs
             rate = config.learning_rate_at(progress)
-            batch = _draw_windows(clips, model.config.receptive_field_samples, config, random).to(device)
+            codes = windows.draw(
+                step=(epoch - 1) * num_steps + step,
+                num_windows=config.batch_windows,
+                num_samples=model.config.receptive_field_samples + config.window_targets,
+                random=random,
+            )
+            batch = torch.from_numpy(codes).to(device)
             losses.append(_step(model, optimizer, batch, rate, config.gradient_norm, pool))
             num_targets += batch.shape[0] * (batch.shape[-1] - model.config.receptive_field_samples)
         train_loss = float(torch.stack(losses).mean())
@@ -119,16 +148,6 @@ def train_epochs(
             learning_rate=rate,
             audio_seconds_per_second=num_targets / sample_rate_hz / seconds,
         )
-
-
-def _draw_windows(clips: Codes, receptive_field: int, config: TrainingConfig, random: np.random.Generator) -> Tensor:
-    """(B, C, receptive_field + targets) codes; shorter only where the clips are."""
-    num_clips, _, num_samples = clips.shape
-    length = min(receptive_field + config.window_targets, num_samples)
-    which = random.integers(num_clips, size=config.batch_windows)
-    starts = random.integers(num_samples - length + 1, size=config.batch_windows)
-    windows = [clips[clip, :, start : start + length] for clip, start in zip(which, starts, strict=True)]
-    return torch.from_numpy(np.stack(windows))
 
 
 def _step(

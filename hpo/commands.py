@@ -22,6 +22,7 @@ from hpo.search_space import SearchSpace, describe_range
 from hpo.session import (
     SECONDS_TO_SHIP,
     SECONDS_TO_SHIP_INTERRUPTED,
+    Material,
     Session,
     gather,
     open_session,
@@ -40,6 +41,13 @@ def run(options: Namespace, root: Path) -> int:
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/storage.py beats it itself
     material = gather(options, root)
+    try:
+        return _run(material, options, root)
+    finally:
+        material.dataset.close()
+
+
+def _run(material: Material, options: Namespace, root: Path) -> int:
     if options.dry_run:
         _print(*overview(material), estimate_line(material, material.total))
         return 0

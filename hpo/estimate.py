@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.dataset import ClipSet, Dataset
+from core.dataset import Dataset
 from core.scoring import score_clips
 from core.thread_pool import ThreadPool
-from core.training import TrainingConfig, train_epochs
+from core.training import HeldWindows, TrainingConfig, train_epochs
 from core.wavenet import WaveNet, WaveNetConfig
 from hpo.search_space import SearchSpace
 
@@ -54,19 +54,16 @@ def _trial_seconds(
     )
 
     def step() -> None:
-        for _ in train_epochs(model, optimizer, noise, config=one_step, sample_rate_hz=rate, seed=0, pool=pool):
+        for _ in train_epochs(
+            model, optimizer, HeldWindows(noise), config=one_step, sample_rate_hz=rate, seed=0, pool=pool
+        ):
             pass
 
     def score() -> None:
         score_clips(model, noise[..., : context + samples], context_samples=context, frame_samples=frame, pool=pool)
 
-    judged = sum(len(clips) * int(clips.waveforms.shape[2]) for clips in _judged(dataset))
     per_sample = _best_of(score) / (NUM_CLIPS * samples)
-    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step) + judged * per_sample)
-
-
-def _judged(dataset: Dataset) -> tuple[ClipSet, ...]:
-    return dataset.calibration, dataset.validation, dataset.test
+    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step) + dataset.num_judged_samples * per_sample)
 
 
 def _best_of(work: Callable[[], None], repeats: int = 3) -> float:

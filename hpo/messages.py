@@ -2,34 +2,43 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.recordings import Skipped
 from core.wavenet import describe
 from hpo.estimate import estimate_trial_seconds
 from hpo.publish import REPORT_FILE
 from hpo.search_space import describe_range
 from hpo.session import Material, Session
 
+MAX_LEFT_OUT_LINES = 10
+
 
 def overview(material: Material) -> list[str]:
     """What is searched and on what, in a few lines."""
     spec, space, dataset = material.spec, material.space, material.dataset
     searched = [f"{name} {describe_range(distribution)}" for name, distribution in space.distributions.items()]
-    splits = ", ".join(f"{count} {name}" for name, count in dataset.takes_by_split.items())
     networks = [describe(network) for network in space.extreme_networks(dataset.num_channels)]
     sizes = [f"{facts['num_layers']} layers with {facts['num_weights']:,} weights" for facts in networks]
     return [
         f"Study {material.name}: {spec.goal}",
         f"  data      {material.corpus.description} (fingerprint {material.corpus.fingerprint})",
-        f"  takes     {splits}; clips of {dataset.clip_seconds:g} s, {dataset.num_channels} channel(s) "
-        f"at {dataset.sample_rate_hz} Hz, machines {', '.join(dataset.machines)}",
+        f"  takes     {dataset.takes()}",
+        f"            clips of {dataset.config.clips.clip_seconds:g} s, {dataset.num_channels} channel(s) "
+        f"at {dataset.sample_rate_hz} Hz",
         *(f"            {note}" for note in dataset.notes),
-        *(f"            left out: {skipped.name}: {skipped.reason}" for skipped in dataset.skipped),
+        *(f"            {line}" for line in _left_out(dataset.skipped())),
         f"  searched  {'; '.join(searched)}",
         f"  networks  from {sizes[0]} to {sizes[1]}",
     ]
+
+
+def _left_out(skipped: Sequence[Skipped]) -> list[str]:
+    lines = [f"left out: {each.name}: {each.reason}" for each in skipped[:MAX_LEFT_OUT_LINES]]
+    others = len(skipped) - len(lines)
+    return [*lines, f"and {others} more, which python -m core.survey lists"] if others else lines
 
 
 def estimate_line(material: Material, num_trials: int) -> str:

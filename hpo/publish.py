@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from core.dataset import ClipSet, Dataset
+from core.clips import ClipSet
+from core.dataset import Dataset
 from core.experiment import DETECTOR_FILE
 from core.postprocess import events
 from core.statistic import Judgement

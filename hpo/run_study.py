@@ -4,6 +4,7 @@ Runs, resumes or joins a study. Exit codes: 0 done, 2 a user's mistake (one line
 """
 
 import argparse
+import math
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # instead of hpo/, which Python puts there: our files must not hide a library's
 
 from core.errors import UserError  # noqa: E402 (the path comes first)
+
+SOURCES = "simulated, folder:PATH, toyadmos:PATH, hub:OWNER/NAME or hub:PATH"
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,7 +30,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(description="Search for a WaveNet that hears when a machine goes wrong.", allow_abbrev=False)
     what = parser.add_argument_group("what is searched")
     what.add_argument("--study", type=Path, default=ROOT / "studies/quickstart.toml", help="study file")
-    what.add_argument("--data", metavar="SOURCE", help="simulated, or folder:PATH (default: the study file's)")
+    what.add_argument("--data", metavar="SOURCE", help=f"{SOURCES} (default: the study file's)")
     what.add_argument("--skip-bad-files", action="store_true", help="go on without recordings that cannot be used")
     what.add_argument("--trials", type=positive, metavar="N", help="the study's total (default: the study file's)")
     what.add_argument("--name", help="the study's name (default: from its file and its data)")
@@ -37,6 +40,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     how.add_argument("--workers", type=positive, metavar="N", help="processes at once (default: the study file's)")
     how.add_argument("--threads", type=positive, metavar="N", help="threads a process (default: the cores, shared out)")
     how.add_argument("--worker", action="store_true", help="join the study and leave its report to another process")
+    how.add_argument(
+        "--store", type=Path, default=ROOT / "runs/store", metavar="DIR", help="where decoded audio is kept"
+    )
+    how.add_argument("--store-gb", type=size, default=50.0, metavar="GB", help="how large it may grow (default: 50)")
+    how.add_argument(
+        "--no-store", action="store_true", help="decode or stream every time, for a disk that is too small"
+    )
     how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/)")
     how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
     instead = parser.add_argument_group("instead of a search").add_mutually_exclusive_group()
@@ -59,6 +69,16 @@ def positive(text: str) -> int:
     value = int(text) if text.lstrip("-").isdigit() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but got {text!r}")
+    return value
+
+
+def size(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of GB above 0, but got {text!r}")
     return value
 
 

@@ -15,13 +15,16 @@ from typing import Any
 
 import torch
 
-from core.dataset import Dataset, prepare_dataset
+from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
-from core.recordings import Corpus
+from core.recordings import Corpus, StreamedCorpus
 from core.sources import open_source
+from core.store import Store
+from core.streamed_dataset import stream_dataset
 from core.thread_pool import ThreadPool
 from hpo.console import Console
 from hpo.objective import Bench, run_trial
+from hpo.preparation import PreparationBar
 from hpo.publish import study_description
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.search_space import SearchSpace, describe_range
@@ -52,7 +55,7 @@ class Material:
 
     spec: StudySpec
     space: SearchSpace
-    corpus: Corpus
+    corpus: Corpus | StreamedCorpus
     dataset: Dataset
     device: torch.device
     pool: ThreadPool
@@ -67,14 +70,11 @@ def gather(options: Namespace, root: Path) -> Material:
     spec = _with_source(load_study_file(options.study), options.data, root)
     total = spec.trials if options.trials is None else options.trials
     source_options = {key: value for key, value in spec.data.items() if key != "source"}
-    corpus = open_source(spec.data["source"], options=source_options, skip_bad_files=options.skip_bad_files)
-    dataset = prepare_dataset(
-        corpus,
-        sample_rate_hz=spec.front_end.sample_rate_hz,
-        clips=spec.clips,
-        split=spec.split,
-        skip_bad_files=options.skip_bad_files,
+    store = _store(options)
+    corpus = open_source(
+        spec.data["source"], options=source_options, skip_bad_files=options.skip_bad_files, store=store
     )
+    dataset = open_dataset(corpus, spec, skip_bad_files=options.skip_bad_files, store=store)
     space = spec.search_space
     space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=dataset.num_channels)
     name = options.name or f"{options.study.stem}-{corpus.name}"
@@ -95,6 +95,25 @@ def gather(options: Namespace, root: Path) -> Material:
         name=name,
         total=total,
     )
+
+
+def _store(options: Namespace) -> Store | None:
+    """Where decoded audio is kept. A dry run reads what is there and adds nothing."""
+    if options.no_store:
+        return None
+    return Store(options.store, max_gb=options.store_gb, is_read_only=options.dry_run)
+
+
+def open_dataset(
+    corpus: Corpus | StreamedCorpus, spec: StudySpec, *, skip_bad_files: bool, store: Store | None
+) -> Dataset:
+    """The study's clips: prepared at once where the corpus is listed, as they arrive where it is streamed."""
+    config = DataConfig(
+        sample_rate_hz=spec.front_end.sample_rate_hz, clips=spec.clips, split=spec.split, skip_bad_files=skip_bad_files
+    )
+    if isinstance(corpus, StreamedCorpus):
+        return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)
+    return prepare_dataset(corpus, config, store=store, progress=PreparationBar())
 
 
 def _with_source(spec: StudySpec, source: str | None, root: Path) -> StudySpec:
@@ -139,7 +158,7 @@ class Session:
             "data": self.material.corpus.description,
             "data_is_simulated": self.material.spec.data["source"] == "simulated",
             "data_fingerprint": self.material.corpus.fingerprint,
-            "left_out": [f"{skipped.name}: {skipped.reason}" for skipped in self.material.dataset.skipped],
+            "left_out": [f"{skipped.name}: {skipped.reason}" for skipped in self.material.dataset.skipped()],
             "git_commit": git_commit(),
             "device": str(self.material.device),
             "threads": self.material.pool.num_threads,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.dataset import ClipConfig
+from core.clips import ClipConfig
 from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.frontend import FrontEndConfig

@@ -69,9 +69,12 @@ def _arguments(options: Namespace) -> list[str]:
         "--device": options.device,
         "--storage": options.storage,
         "--tracking-uri": options.tracking_uri,
+        "--store": options.store,
+        "--store-gb": options.store_gb,
     }
     words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
-    return [*words, "--skip-bad-files"] if options.skip_bad_files else words
+    flags = {"--skip-bad-files": options.skip_bad_files, "--no-store": options.no_store}
+    return [*words, *(flag for flag, is_set in flags.items() if is_set)]
 
 
 def parent_is_gone() -> bool:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from core.audio import Waveform
 from core.checkpoint import (
     Detector,
     load_detector,
@@ -18,12 +19,12 @@ from core.checkpoint import (
     write_tensors,
 )
 from core.errors import UserError
-from core.frontend import FrontEndConfig, Waveform, fit_front_end
+from core.frontend import FrontEndConfig, fit_front_end
 from core.postprocess import PostprocessingConfig
 from core.scoring import Scores, ScoringConfig, score_clips
 from core.statistic import fit_statistic
 from core.thread_pool import ThreadPool
-from core.training import EpochReport, TrainingConfig, train_epochs
+from core.training import EpochReport, HeldWindows, TrainingConfig, train_epochs
 from core.wavenet import WaveNet, WaveNetConfig
 
 SHAPE = WaveNetConfig(
@@ -85,7 +86,14 @@ def train(model: WaveNet, optimizer: torch.optim.Optimizer, first_epoch: int, nu
     config = TrainingConfig(epochs=4, seconds_per_epoch=0.5, batch_windows=3, window_targets=60, learning_rate=1e-2)
     with ThreadPool(1) as pool:
         epochs = train_epochs(
-            model, optimizer, codes, config=config, sample_rate_hz=2000, seed=5, pool=pool, first_epoch=first_epoch
+            model,
+            optimizer,
+            HeldWindows(codes),
+            config=config,
+            sample_rate_hz=2000,
+            seed=5,
+            pool=pool,
+            first_epoch=first_epoch,
         )
         return list(islice(epochs, num_epochs))
 

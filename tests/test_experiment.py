@@ -1,17 +1,22 @@
 """One configuration from clips to figures: what it can learn, and that it cannot learn what is not there."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from core.audio import Waveform
 from core.baselines import loudness_scores
-from core.dataset import ClipSet, Dataset, prepare_dataset
+from core.clips import ClipConfig
+from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.experiment import EpochResult, run_experiment
 from core.metrics import auc
+from core.recordings import Corpus, Recording
 from core.sources import open_source
+from core.splits import SplitConfig
 from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed, TrainingConfig
 from hpo.study_file import load_study_file
@@ -29,31 +34,30 @@ def last_result(dataset: Dataset, folder: Path, **options: object) -> EpochResul
     return list(results)[-1]
 
 
-def noise_clips(num_normal: int, num_anomalous: int, seed: int) -> ClipSet:
-    """Clips that differ in nothing but their labels."""
-    count = num_normal + num_anomalous
-    return ClipSet(
-        waveforms=np.random.default_rng(seed).normal(0, 0.1, (count, 1, 2000)).astype(np.float32),
-        recording_ids=tuple(f"{seed}/{i}" for i in range(count)),
-        machines=("noise",) * count,
-        conditions=("",) * count,
-        starts_s=(0.0,) * count,
-        is_anomalous=np.arange(count) >= num_normal,
-    )
+def noise(*seed: int) -> Waveform:
+    """Half a second that differs from others in nothing but its label."""
+    return np.random.default_rng(seed).normal(0, 0.1, (1, 2000)).astype(np.float32)
 
 
 def test_training_on_noise_ends_near_chance(tmp_path: Path) -> None:
-    dataset = Dataset(
-        sample_rate_hz=4000,
-        clip_seconds=0.5,
-        training=noise_clips(20, 0, 1),
-        calibration=noise_clips(10, 0, 2),
-        validation=noise_clips(60, 60, 3),
-        test=noise_clips(60, 60, 4),
-        takes_by_split={},
-        skipped=(),
-        notes=(),
-    )
+    recordings = [
+        Recording(
+            recording_id=f"{label}/{index}",
+            machine="noise",
+            label=label,
+            num_channels=1,
+            sample_rate_hz=4000,
+            num_samples=2000,
+            digest=f"{label}/{index}",
+            read=partial(noise, int(label == "normal"), index),
+        )
+        for label, count in (("normal", 160), ("anomalous", 120))
+        for index in range(count)
+    ]
+    corpus = Corpus(name="noise", description="nothing but labels", recordings=tuple(recordings))
+    clips = ClipConfig(clip_seconds=0.5, evaluation_seconds=60, calibration_seconds=5)
+    split = SplitConfig(validation_fraction=0.4, test_fraction=0.4)
+    dataset = prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=clips, split=split))
     for row in last_result(dataset, tmp_path).history:
         # The standard deviation of AUC at chance is 0.053 here; four of them.
         assert abs(row["val_auc"] - 0.5) < 0.21
@@ -65,7 +69,7 @@ def car() -> Dataset:
     options = {"seconds": 1.0, "num_normal": 24, "num_anomalous": 24, "num_microphones": 2, "severity": 1.5}
     corpus = open_source("simulated", options=options)
     clips = replace(SPEC.clips, evaluation_seconds=20)
-    return prepare_dataset(corpus, sample_rate_hz=4000, clips=clips, split=SPEC.split)
+    return prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=clips, split=SPEC.split))
 
 
 def test_the_simulated_car_s_faults_are_found_where_they_are_learned_and_not_by_loudness(

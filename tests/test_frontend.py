@@ -9,21 +9,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.audio import Waveform, quantise
 from core.checkpoint import load_detector
-from core.dataset import ClipSet, Dataset
+from core.clips import Clip, ClipConfig, ClipSet
+from core.dataset import DataConfig, Dataset
 from core.errors import UserError
 from core.experiment import DETECTOR_FILE, ExperimentConfig, run_experiment
 from core.frontend import (
     FrontEnd,
     FrontEndConfig,
-    Waveform,
     emphasise,
     fit_front_end,
     mu_law_decode,
     mu_law_encode,
 )
+from core.recordings import Recording, Take
+from core.splits import SplitConfig
 from core.thread_pool import ThreadPool
 from core.training import TrainingConfig
+from core.training_clips import ListedClips
 
 level_counts = st.integers(2, 256)
 
@@ -74,10 +78,10 @@ def test_quiet_sounds_get_finer_steps_than_loud_ones() -> None:
 
 
 def test_emphasis_of_a_hand_made_table() -> None:
-    waveform = np.array([[1, 3, 5, 3]], dtype=np.float32)  # centred: -2, 0, 2, 0
+    waveform = np.array([[-2, 0, 2, 0]], dtype=np.float32)
     np.testing.assert_allclose(emphasise(waveform, 0.5), [[-2, 1, 2, -1]])
-    np.testing.assert_allclose(emphasise(waveform, 0.0), [[-2, 0, 2, 0]])
-    assert waveform.tolist() == [[1, 3, 5, 3]]
+    np.testing.assert_allclose(emphasise(waveform, 0.0), waveform)
+    assert waveform.tolist() == [[-2, 0, 2, 0]]
 
 
 @pytest.mark.parametrize("gain", [2.0**-10, 4.0, 2.0**12])
@@ -144,16 +148,33 @@ def test_an_experiment_takes_its_gains_from_the_training_clips_alone(tmp_path: P
             is_anomalous=np.array(labels),
         )
 
+    def take(index: int) -> Take:
+        recording = Recording(
+            recording_id=f"train {index}",
+            machine="car",
+            label="normal",
+            num_channels=2,
+            sample_rate_hz=4000,
+            num_samples=1000,
+            digest=str(index),
+            read=lambda: noise(2, 1000),
+        )
+        return Take(recording=recording, audio=quantise(noise(2, 1000, seed=index)))
+
+    judged = {
+        "calibration": clip_set(0.2, [False] * 3),
+        "validation": clip_set(0.3, [False, True]),
+        "test": clip_set(0.4, [False, True]),
+    }
+    clips = [Clip(take=take(index), start=0, num_samples=1000) for index in range(3)]
     dataset = Dataset(
-        sample_rate_hz=4000,
-        clip_seconds=0.25,
-        training=clip_set(0.1, [False] * 3),
-        calibration=clip_set(0.2, [False] * 3),
-        validation=clip_set(0.3, [False, True]),
-        test=clip_set(0.4, [False, True]),
-        takes_by_split={},
-        skipped=(),
-        notes=(),
+        config=DataConfig(sample_rate_hz=4000, clips=ClipConfig(clip_seconds=0.25), split=SplitConfig()),
+        num_channels=2,
+        training=ListedClips(clips),
+        judged=lambda: judged,
+        takes=str,
+        skipped=tuple,
+        num_judged_samples=7000,
     )
     config = ExperimentConfig(
         front_end=FrontEndConfig(level="train_gain"), training=TrainingConfig(epochs=1, seconds_per_epoch=0.1)
@@ -161,8 +182,17 @@ def test_an_experiment_takes_its_gains_from_the_training_clips_alone(tmp_path: P
     with ThreadPool(1) as pool:
         cpu = torch.device("cpu")
         list(run_experiment(config, dataset, tmp_path, seed=0, context_samples=128, device=cpu, pool=pool))
-    fitted = fit_front_end(config.front_end, dataset.training.waveforms)
+    fitted = fit_front_end(config.front_end, [clip.read() for clip in clips])
     assert load_detector(tmp_path / DETECTOR_FILE).front_end == fitted
+
+
+@given(st.integers(0, 998), st.integers(1, 1000), st.sampled_from(["matched", "train_gain"]), st.floats(0, 0.97))
+def test_a_part_of_a_clip_is_coded_as_it_is_in_the_whole(first: int, length: int, level: Any, pre: float) -> None:
+    clip = noise(2, 1000) + np.float32(0.05)
+    front_end = FrontEnd(config=FrontEndConfig(level=level, pre_emphasis=pre), channel_gains=(1.0, 3.0))
+    end, has_past = min(first + length, 1000), first > 0
+    part = front_end.encode_part(clip[:, first - has_past : end], front_end.level_of(clip), has_past=has_past)
+    np.testing.assert_array_equal(part, front_end.encode(clip)[:, first:end])
 
 
 @pytest.mark.parametrize(

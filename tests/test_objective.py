@@ -11,7 +11,7 @@ import torch
 from optuna.trial import TrialState
 
 import core.experiment
-from core.dataset import Dataset, prepare_dataset
+from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
 from core.experiment import EpochResult
 from core.sources import open_source
@@ -56,7 +56,7 @@ def spec() -> StudySpec:
 def dataset(spec: StudySpec) -> Dataset:
     options = {key: value for key, value in spec.data.items() if key != "source"}
     corpus = open_source("simulated", options=options)
-    return prepare_dataset(corpus, sample_rate_hz=4000, clips=spec.clips, split=spec.split)
+    return prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=spec.clips, split=spec.split))
 
 
 def opened(spec: StudySpec, folder: Path) -> OpenStudy:
@@ -119,7 +119,8 @@ def test_shuffled_test_labels_change_no_choice(spec: StudySpec, dataset: Dataset
     """Objective, epoch, pruning, winner: none of them has seen the test split."""
     labels = np.random.default_rng(3).permutation(dataset.test.is_anomalous)
     assert not np.array_equal(labels, dataset.test.is_anomalous)
-    shuffled = replace(dataset, test=replace(dataset.test, is_anomalous=labels))
+    judged = {**dataset.judged(), "test": replace(dataset.test, is_anomalous=labels)}
+    shuffled = replace(dataset, judged=lambda: judged)
     studies = []
     for name, data in (("honest", dataset), ("shuffled", shuffled)):
         search = opened(spec, tmp_path / name)

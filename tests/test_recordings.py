@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.decoding import read_all
 from core.errors import UserError
-from core.recordings import BadRecording, Corpus, Recording, Skipped, check_waveform, read_all, resample
+from core.recordings import BadRecording, Corpus, Recording, Skipped, check_waveform, resample
 
 
 def tone(hz: float, rate_hz: int, seconds: float, num_channels: int = 1) -> np.ndarray:
@@ -77,7 +78,7 @@ def test_takes_come_in_the_order_of_the_corpus_and_mixed_rates_are_said_once():
     takes = [recording(f"r{i}", rate_hz) for i, rate_hz in enumerate([16000, 8000, 44100, 16000, 4000])]
     reading = read(*takes, rate_hz=4000)
     assert [take.recording.recording_id for take in reading.takes] == ["r0", "r1", "r2", "r3", "r4"]
-    assert {take.waveform.shape for take in reading.takes} == {(1, 4000)}
+    assert {take.audio.read().shape for take in reading.takes} == {(1, 4000)}
     assert reading.notes == ("1 recording at 44100 Hz and 2 at 16000 Hz and 1 at 8000 Hz were resampled to 4000 Hz",)
 
 

@@ -10,7 +10,7 @@ import torch
 from core.errors import UserError
 from core.frontend import Codes, mu_law_encode
 from core.thread_pool import ThreadPool
-from core.training import ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
+from core.training import ConfigurationFailed, EpochReport, HeldWindows, TrainingConfig, train_epochs
 from core.wavenet import WaveNet, WaveNetConfig
 
 SAMPLE_RATE_HZ = 4000
@@ -41,7 +41,15 @@ def train(
     clips = sine_clips() if clips is None else clips
     with ThreadPool(num_threads) as pool:
         return list(
-            train_epochs(model, optimizer, clips, config=settings, sample_rate_hz=SAMPLE_RATE_HZ, seed=seed, pool=pool)
+            train_epochs(
+                model,
+                optimizer,
+                HeldWindows(clips),
+                config=settings,
+                sample_rate_hz=SAMPLE_RATE_HZ,
+                seed=seed,
+                pool=pool,
+            )
         )
 
 
@@ -96,7 +104,7 @@ def test_a_step_follows_the_gradient_as_far_as_its_norm_is_allowed(norm: float) 
     optimizer = torch.optim.SGD(model.parameters())
     with ThreadPool(1) as pool:
         (report,) = train_epochs(
-            model, optimizer, clips, config=settings, sample_rate_hz=SAMPLE_RATE_HZ, seed=0, pool=pool
+            model, optimizer, HeldWindows(clips), config=settings, sample_rate_hz=SAMPLE_RATE_HZ, seed=0, pool=pool
         )
     length = min(norm, slope.norm().item())
     step = report.learning_rate * length * slope / slope.norm()
@@ -108,8 +116,10 @@ def test_an_epoch_depends_on_its_number_and_not_on_those_before() -> None:
     optimizers = [torch.optim.SGD(m.parameters(), lr=0.0) for m in (model, skipping)]
     silent = {"config": config(epochs=3, learning_rate=1e-30), "sample_rate_hz": SAMPLE_RATE_HZ, "seed": 0}
     with ThreadPool(1) as pool:
-        whole = list(train_epochs(model, optimizers[0], sine_clips(), pool=pool, **silent))
-        rest = list(train_epochs(skipping, optimizers[1], sine_clips(), pool=pool, first_epoch=2, **silent))
+        whole = list(train_epochs(model, optimizers[0], HeldWindows(sine_clips()), pool=pool, **silent))
+        rest = list(
+            train_epochs(skipping, optimizers[1], HeldWindows(sine_clips()), pool=pool, first_epoch=2, **silent)
+        )
     assert [report.train_loss for report in rest] == [report.train_loss for report in whole[1:]]
     assert len({report.train_loss for report in whole}) == 3
 

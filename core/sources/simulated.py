@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from core.audio import Waveform
 from core.errors import UserError
-from core.recordings import Corpus, Label, Recording, Waveform
+from core.recordings import Corpus, Label, Recording
 from core.sources.toy_car import SYNTHESIS_VERSION, Fault, TakeSetting, build_body, synthesise
 
 CONDITIONS: tuple[tuple[Fault, ...], ...] = (

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import scipy.fft
 
-from core.recordings import Waveform
+from core.audio import Waveform
 from core.sources.toy_signals import Array, SignalMaker, once_a_turn
 
 Fault = Literal[

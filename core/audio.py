@@ -1,0 +1,63 @@
+"""Decoded audio at a study's rate, quantised to 16 bits with a step of its own for each channel.
+
+The step is the channel's peak / 32767, so a quiet recording keeps as many bits as a loud one and nothing clips: the
+rounding error lies 96 dB below the channel's peak. The same samples are read whether they are held or stored.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Waveform = npt.NDArray[np.float32]
+LARGEST = 32767
+
+
+class Audio(Protocol):
+    """One take's audio, wherever it lies."""
+
+    @property
+    def num_channels(self) -> int: ...
+
+    @property
+    def num_samples(self) -> int:
+        """Per channel."""
+        ...
+
+    def read(self, start: int = 0, stop: int | None = None) -> Waveform:
+        """Samples start to stop (excluded; None: the end) of all channels: (C, stop - start) float32."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldAudio:
+    """Audio in memory."""
+
+    samples: npt.NDArray[np.int16]
+    """(C, T)."""
+    steps: Waveform
+    """(C, 1): what one unit of `samples` is worth, full scale 1.0."""
+
+    @property
+    def num_channels(self) -> int:
+        return len(self.samples)
+
+    @property
+    def num_samples(self) -> int:
+        return int(self.samples.shape[1])
+
+    @property
+    def num_bytes(self) -> int:
+        return self.samples.nbytes
+
+    def read(self, start: int = 0, stop: int | None = None) -> Waveform:
+        return self.samples[:, start:stop] * self.steps
+
+
+def quantise(waveform: Waveform) -> HeldAudio:
+    """(C, T) float32, finite and of any level, to 16 bits. A channel of zeros stays zero."""
+    peaks = np.abs(waveform).max(axis=1, keepdims=True, initial=0.0)
+    steps = np.where(peaks > 0, peaks / LARGEST, 1.0).astype(np.float32)
+    samples = np.clip(np.rint(waveform / steps), -LARGEST, LARGEST).astype(np.int16)
+    return HeldAudio(samples=samples, steps=steps)
