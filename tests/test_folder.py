@@ -1,31 +1,17 @@
 """Folders of audio: what is found in them, what their samples are, and every way in which a file can be bad."""
 
+import itertools
+import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from core.errors import UserError
 from core.recordings import BadRecording, Corpus
-from core.sources import open_source
-
-RATE_HZ = 8000
-
-
-def noise(num_channels: int = 1, num_samples: int = 4000, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(-0.5, 0.5, (num_samples, num_channels))
-
-
-def write(path: Path, samples: np.ndarray | None = None, rate_hz: int = RATE_HZ, **options) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, noise() if samples is None else samples, rate_hz, **options)
-    return path
-
-
-def listed(path: Path, **options) -> Corpus:
-    return open_source(f"folder:{path}", **options)
+from tests.folder_files import RATE_HZ, listed, noise, write
 
 
 def by_id(corpus: Corpus) -> dict[str, tuple[str, str]]:
@@ -49,15 +35,59 @@ def test_a_sorted_folder_gives_machines_and_labels(tmp_path):
         assert take.read().shape[0] == 1
 
 
-def test_files_that_cannot_be_used_are_counted_and_others_passed_over(tmp_path):
+def test_files_that_cannot_be_used_are_named_and_what_never_was_audio_is_counted(tmp_path):
     write(tmp_path / "normal/a.wav")
     write(tmp_path / "outside.wav")
-    write(tmp_path / ".hidden/normal/b.wav")
-    for name in ("normal/._a.wav", "normal/c.m4a", "normal/notes.txt", ".DS_Store"):
+    for name in ("normal/._a.wav", "normal/c.m4a", "normal/notes.txt", "spectrum.png", ".DS_Store"):
         (tmp_path / name).write_bytes(b"x")
     corpus = listed(tmp_path)
     assert list(by_id(corpus)) == ["normal/a.wav"]
-    assert sorted(skipped.name for skipped in corpus.skipped) == ["normal/._a.wav", "normal/c.m4a", "outside.wav"]
+    assert {skipped.name for skipped in corpus.skipped} == {
+        "normal/c.m4a", "outside.wav", "hidden files", "not audio files",
+    }  # fmt: skip
+    reasons = "\n".join(skipped.reason for skipped in corpus.skipped)
+    assert "2 files are hidden, such as '.DS_Store'" in reasons
+    assert "2 files are not audio, such as 'normal/notes.txt'" in reasons
+
+
+def test_hidden_folders_are_left_alone(tmp_path):
+    write(tmp_path / "normal/a.wav")
+    write(tmp_path / ".hidden/normal/b.wav")
+    assert list(by_id(listed(tmp_path))) == ["normal/a.wav"]
+
+
+def test_names_in_unicode_are_names_like_others(tmp_path):
+    write(tmp_path / "Lüfter 扇/normal/Aufnahme é №1 🚗.wav")
+    assert by_id(listed(tmp_path)) == {"Lüfter 扇/normal/Aufnahme é №1 🚗.wav": ("Lüfter 扇", "normal")}
+
+
+def test_a_name_that_is_no_unicode_is_passed_over_and_named(tmp_path):
+    write(tmp_path / "normal/a.wav")
+    (tmp_path / "normal/b.wav").write_bytes(b"")
+    (tmp_path / "normal/b.wav").rename(tmp_path / "normal" / os.fsdecode(b"\xff.wav"))
+    (skipped,) = listed(tmp_path).skipped
+    assert "cannot be printed" in skipped.reason
+    assert skipped.reason.isprintable()
+
+
+def test_listing_names_takes_time_in_proportion_to_their_number(tmp_path):
+    """Counted in steps of the interpreter, since a shared machine's clock says little."""
+    steps = [_steps_of_listing(tmp_path / str(num_files), num_files) for num_files in (50, 400)]
+    assert steps[1] < 12 * steps[0]
+
+
+def _steps_of_listing(root: Path, num_files: int) -> int:
+    (root / "normal").mkdir(parents=True)
+    for index in range(num_files):
+        (root / f"normal/{index // 2}_ch{index % 2}.wav").touch()
+    counter = itertools.count()
+    sys.setprofile(lambda *_: next(counter))
+    try:
+        with pytest.raises(BadRecording, match="0 bytes"):  # all files are listed before the first is opened
+            listed(root)
+    finally:
+        sys.setprofile(None)
+    return next(counter)
 
 
 def test_links_neither_hang_nor_list_a_file_twice_nor_lead_outside(tmp_path):

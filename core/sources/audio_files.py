@@ -5,24 +5,35 @@ One file with all channels, or one mono file a channel, in the microphones' orde
 
 import hashlib
 import os
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from core.recordings import REPAIR, BadRecording, Label, Recording, Waveform, check_waveform
+from core.audio import Waveform
+from core.digests import Digest, digest_of
+from core.errors import UserError
+from core.recordings import REPAIR, AskedSplit, BadRecording, Label, Recording, check_waveform
+from core.sources.cut_short import check_not_cut_short, truncated
+from core.sources.labelled_events import LabelledEvent, merge_events
 
 READABLE_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 LOOKS_LIKE_AUDIO = READABLE_SUFFIXES | {".aac", ".aif", ".aiff", ".amr", ".au", ".m4a", ".opus", ".raw", ".w64", ".wma"}
-# A program that writes a WAV into a pipe cannot know the length and puts (nearly) the largest number there.
-UNKNOWN_WAV_LENGTH = 0x7FFF0000
 # mp3 decoders disagree on the padding at both ends; a frame is 1152 samples.
 MP3_SLACK_SAMPLES = 4 * 1152
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedRate:
+    """What somebody wrote down of a file, to be held against its header."""
+
+    where: str
+    """For messages."""
+    sample_rate_hz: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +46,10 @@ class TakeFiles:
     machine: str
     label: Label
     condition: str = ""
-    split: Literal["train", "validation", "test"] | None = None
+    split: AskedSplit | None = None
+    events: tuple[LabelledEvent, ...] | None = None
+    """Of the take, whichever of its files they were written for; None where nobody listed any."""
+    stated_rates: tuple[StatedRate, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +66,16 @@ def is_within(path: Path, root: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(root)
 
 
-def recording_of(files: TakeFiles) -> Recording:
-    """Reads headers and bytes, decodes nothing. Raises BadRecording for headers that cannot be read or do not agree."""
+def recording_of(files: TakeFiles, *, digest_of: Digest = digest_of) -> Recording:
+    """Reads headers and bytes, decodes nothing. Raises BadRecording for headers that cannot be read or do not agree.
+
+    Raises UserError where what was written about the take is not true of it: its rate, or the times of its events.
+    """
     headers = [read_header(files.root / name, name) for name in files.names]
     if len(headers) > 1:
         check_channel_files(files.names, headers)
-    digests = "".join(_digest(files.root / name, name) for name in files.names)
+    _check_stated_rates(files, headers[0])
+    digests = "".join(_digest(digest_of, files.root / name, name) for name in files.names)
 
     def read() -> Waveform:
         pairs = zip(files.names, headers, strict=True)
@@ -74,8 +92,24 @@ def recording_of(files: TakeFiles) -> Recording:
         num_samples=headers[0].num_samples,
         digest=digests if len(headers) == 1 else hashlib.sha256(digests.encode()).hexdigest()[:16],
         split=files.split,
+        events=_events_of(files, headers[0]),
         read=read,
     )
+
+
+def _check_stated_rates(files: TakeFiles, header: Header) -> None:
+    for stated in files.stated_rates:
+        if stated.sample_rate_hz != header.sample_rate_hz:
+            raise UserError(
+                f"{stated.where}: the sample rate must be that of the file, but got {stated.sample_rate_hz} Hz where "
+                f"{files.names[0]!r} has {header.sample_rate_hz}. Find out which is right, and correct it."
+            )
+
+
+def _events_of(files: TakeFiles, header: Header) -> tuple[tuple[float, float], ...] | None:
+    if files.events is None:
+        return None
+    return merge_events(files.events, name=files.names[0], seconds=header.num_samples / header.sample_rate_hz)
 
 
 def read_header(path: Path, name: str) -> Header:
@@ -97,7 +131,7 @@ def _header_of(file: BinaryIO, source: str | BinaryIO, name: str) -> Header:
     """`source` is what libsndfile opens: the same file, and by its path where there is one, which is faster."""
     if file.seek(0, os.SEEK_END) == 0:
         raise BadRecording(f"Recording {name!r} must hold samples, but got a file of 0 bytes. {REPAIR}")
-    _check_not_cut_short(file, name)
+    check_not_cut_short(file, name)
     file.seek(0)
     try:
         info = soundfile.info(source)
@@ -125,7 +159,7 @@ def _decode(source: str | BinaryIO, name: str, min_samples: int) -> Waveform:
     except (soundfile.SoundFileError, OSError) as error:
         raise BadRecording(f"Recording {name!r} must be decodable, but got {_reason(error)!r}. {REPAIR}") from error
     if len(samples) < min_samples:
-        raise _truncated(name, f"{min_samples} samples", f"{len(samples)}")
+        raise truncated(name, f"{min_samples} samples", f"{len(samples)}")
     waveform: Waveform = np.ascontiguousarray(samples.T)
     check_waveform(waveform, name)
     return waveform
@@ -147,47 +181,9 @@ def check_channel_files(names: Sequence[str], headers: Sequence[Header]) -> None
             )
 
 
-def _check_not_cut_short(file: BinaryIO, name: str) -> None:
-    """libsndfile shortens a WAV or Ogg file to what is there and says nothing, so their own marks are looked at."""
-    num_bytes = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    magic = file.read(4)
-    if magic == b"RIFF":
-        promised = _promised_wav_bytes(file)
-        there = max(0, num_bytes - file.tell())  # it may have searched beyond the end
-        if there < promised < UNKNOWN_WAV_LENGTH:
-            raise _truncated(name, f"{promised} bytes of samples", f"{there}")
-    if magic == b"OggS" and not _ends_with_last_ogg_page(file, num_bytes):
-        raise _truncated(name, "a last page", "an end in the middle")
-
-
-def _promised_wav_bytes(file: BinaryIO) -> int:
-    """The length in the header of the `data` chunk, with `file` left at its first sample; 0 where there is none."""
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        chunk, length = struct.unpack("<4sI", head)
-        if chunk == b"data":
-            return int(length)
-        file.seek(length + length % 2, os.SEEK_CUR)
-    return 0
-
-
-def _ends_with_last_ogg_page(file: BinaryIO, num_bytes: int) -> bool:
-    """Whether the last page is whole and carries the end-of-stream flag (RFC 3533, section 6)."""
-    largest_page_bytes = 27 + 255 + 255 * 255
-    file.seek(max(0, num_bytes - largest_page_bytes))
-    tail = file.read()
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return False
-    body_bytes = sum(page[27 : 27 + page[26]])
-    return bool(page[5] & 4) and len(page) >= 27 + page[26] + body_bytes
-
-
-def _digest(path: Path, name: str) -> str:
+def _digest(digest_of: Digest, path: Path, name: str) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return digest_of(path)
     except OSError as error:
         raise BadRecording(f"Recording {name!r} must be readable, but got {_reason(error)!r}. {REPAIR}") from error
 
@@ -201,7 +197,3 @@ def _reason(error: Exception) -> str:
 
 def _not_audio(name: str, error: Exception) -> BadRecording:
     return BadRecording(f"Recording {name!r} must be audio, but got {_reason(error)!r}. {REPAIR}")
-
-
-def _truncated(name: str, promised: str, found: str) -> BadRecording:
-    return BadRecording(f"Recording {name!r} is truncated: it must hold {promised}, but got {found}. {REPAIR}")

@@ -1,12 +1,13 @@
 """A manifest: one row a file, as somebody wrote it in a spreadsheet, to the files of each take.
 
-Columns `path`, `machine` and `label`; optionally `condition`, `split`, and `channel` with `take` where every
-microphone has its own file. Other columns are ignored. Every mistake names its row, the header being row 1.
+Columns `path`, `machine` and `label`; optionally `condition`, `split`, `channel` with `take` where every microphone
+has its own file, `sample_rate_hz`, which is held against the file's header, and `events`, the name of a table of the
+events in that file (core/sources/labelled_events.py), usually one table for all. Other columns are ignored. Every
+mistake names its row, the header being row 1.
 """
 
 import os
 import re
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +15,16 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
-import pandas as pd
-
 from core.errors import UserError
 from core.recordings import Label
-from core.sources.audio_files import TakeFiles, is_within
+from core.sources import file_names
+from core.sources.audio_files import StatedRate, TakeFiles, is_within
+from core.sources.labelled_events import LabelledEvent, read_events
+from core.sources.tables import read_table
 
 REQUIRED_COLUMNS = ("path", "machine", "label")
-LABELS: Mapping[str, Label] = {
-    "normal": "normal",
-    "anomalous": "anomalous",
-    "abnormal": "anomalous",
-    "anomaly": "anomalous",
-    "faulty": "anomalous",
-    "unknown": "unknown",
-}
+RATE_COLUMNS = ("sample_rate_hz", "sample_rate", "sample rate")
+LABELS: Mapping[str, Label] = {**file_names.LABELS, "unknown": "unknown"}
 SPLITS: Mapping[str, Literal["train", "validation", "test"]] = {
     "train": "train",
     "validation": "validation",
@@ -51,49 +47,26 @@ class Row:
     channel: str
     take: str
     split: Literal["train", "validation", "test"] | None
+    sample_rate_hz: int | None
+    events: str
+    """The name of the table of its events; empty where there is none."""
+
+
+Events = Mapping[str, tuple[LabelledEvent, ...]]
+"""By the name of the file they are heard in."""
 
 
 def read_manifest(path: Path) -> tuple[TakeFiles, ...]:
     """The takes in the order of their first rows. Raises UserError, naming the row, for everything that is wrong."""
-    table = _read_table(path)
     root = Path(os.path.realpath(path.parent))
-    rows = [
-        _row({str(column): str(cell) for column, cell in cells.items()}, f"{path.name} row {index + 2}", root)
-        for index, cells in enumerate(table.to_dict("records"))
-        if any(cells.values())
-    ]
+    rows = [_row(row.cells, row.where, root) for row in read_table(path, REQUIRED_COLUMNS)]
     if not rows:
         raise UserError(f"{path.name} must list at least one recording, but got none. Add a row for each file.")
     _check_no_duplicates(rows, root)
     takes = _group(rows)
     _check_same_channels(takes)
-    return tuple(_take_files(take, root) for take in takes)
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas drops cells beyond the header and warns
-            table = pd.read_csv(
-                path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False, encoding="utf-8-sig"
-            )
-    except pd.errors.EmptyDataError as error:
-        raise UserError(f"{path.name} must have a header, but got an empty file. {_header_repair()}") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, OSError) as error:
-        problem = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{path.name} must be a comma-separated table in UTF-8, but got: {problem}.") from error
-    table = table.fillna("").map(str.strip)
-    table.columns = [str(column).strip().lower() for column in table.columns]
-    for column in REQUIRED_COLUMNS:
-        if column not in table.columns:
-            raise UserError(
-                f"{path.name} must have a column {column!r}, but got {', '.join(table.columns)}. {_header_repair()}"
-            )
-    return table
-
-
-def _header_repair() -> str:
-    return f"Begin it with the line {','.join(REQUIRED_COLUMNS)}."
+    events = _read_events(rows, root)
+    return tuple(_take_files(take, root, events) for take in takes)
 
 
 def _row(cells: Mapping[str, str], where: str, root: Path) -> Row:
@@ -113,20 +86,29 @@ def _row(cells: Mapping[str, str], where: str, root: Path) -> Row:
         channel=cells.get("channel", ""),
         take=cells.get("take", ""),
         split=SPLITS[split] if split else None,
+        sample_rate_hz=_stated_rate(cells, where),
+        events=_checked_name(cells["events"], where, root, "events") if cells.get("events") else "",
     )
 
 
-def _checked_name(text: str, where: str, root: Path) -> str:
+def _stated_rate(cells: Mapping[str, str], where: str) -> int | None:
+    text = next((cells[column] for column in RATE_COLUMNS if cells.get(column)), "")
+    if text and not re.fullmatch(r"0*[1-9][0-9]*(\.0*)?", text):
+        raise UserError(f"{where}: the sample rate must be a whole number of Hz, but got {text!r}. Correct it.")
+    return int(float(text)) if text else None
+
+
+def _checked_name(text: str, where: str, root: Path, column: str = "path") -> str:
     """The path below `root`, POSIX style. Somebody else's manifest must not reach for files outside its folder."""
     path = PurePosixPath(text)
     outside = path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts
     if outside or not is_within(root / path, root):
         raise UserError(
-            f"{where}: path must stay within the manifest's folder, but got {text!r}. "
+            f"{where}: {column} must stay within the manifest's folder, but got {text!r}. "
             "Put the file below the manifest and write its path from there."
         )
     if not (root / path).is_file():
-        raise UserError(f"{where}: path must name a file, but got {text!r}, which does not exist. Correct it.")
+        raise UserError(f"{where}: {column} must name a file, but got {text!r}, which does not exist. Correct it.")
     return path.as_posix()
 
 
@@ -201,7 +183,50 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
-def _take_files(take: Sequence[Row], root: Path) -> TakeFiles:
+def _read_events(rows: Sequence[Row], root: Path) -> Events:
+    """All events of all tables that the rows name. One that belongs to no row, or to a normal one, is a mistake."""
+    by_name = {row.name: row for row in rows}
+    events: dict[str, tuple[LabelledEvent, ...]] = {}
+    for table in sorted({row.events for row in rows if row.events}):
+        for name, of_file in read_events(root / table).items():
+            _check_owner(by_name.get(name), name, of_file[0], table)
+            events[name] = of_file
+    return events
+
+
+def _check_owner(row: Row | None, name: str, event: LabelledEvent, table: str) -> None:
+    if row is None:
+        raise UserError(
+            f"{event.where}: path must be one that the manifest lists, but got {name!r}. "
+            "Write it as the manifest does, or remove the row."
+        )
+    if row.events != table:
+        raise UserError(
+            f"{event.where}: the file must name {table!r} in the column events of the manifest, but got "
+            f"{row.events!r} for {name!r} in {row.where}. Fill it in there, or remove the event."
+        )
+    if row.label == "normal":
+        raise UserError(
+            f"{event.where}: events must be of anomalous recordings, but got {name!r}, which is normal in "
+            f"{row.where}. Correct the label, or remove the event."
+        )
+
+
+def _events_of(take: Sequence[Row], events: Events) -> tuple[LabelledEvent, ...] | None:
+    """Those of all files of a take; None where no table is named."""
+    named = [row for row in take if row.events]
+    if not named:
+        return None
+    found = tuple(event for row in take for event in events.get(row.name, ()))
+    if not found and named[0].label == "anomalous":
+        raise UserError(
+            f"{named[0].where}: an anomalous recording must have an event in {named[0].events!r}, but got none for "
+            f"{named[0].name!r}. Add a row for each event, or empty the column events."
+        )
+    return found
+
+
+def _take_files(take: Sequence[Row], root: Path, events: Events) -> TakeFiles:
     first = take[0]
     return TakeFiles(
         root=root,
@@ -210,4 +235,8 @@ def _take_files(take: Sequence[Row], root: Path) -> TakeFiles:
         label=first.label,
         condition=first.condition,
         split=first.split,
+        events=_events_of(take, events),
+        stated_rates=tuple(
+            StatedRate(where=row.where, sample_rate_hz=row.sample_rate_hz) for row in take if row.sample_rate_hz
+        ),
     )

@@ -1,0 +1,31 @@
+"""Small folders of audio, as tests write them, and what is found there."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from core.recordings import Corpus
+from core.sources import open_source
+
+RATE_HZ = 8000
+
+
+def noise(num_channels: int = 1, num_samples: int = 4000, seed: int = 0) -> np.ndarray:
+    """(T, C) of even noise at half of full scale."""
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, (num_samples, num_channels))
+
+
+def write(path: Path, samples: np.ndarray | None = None, rate_hz: int = RATE_HZ, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, noise() if samples is None else samples, rate_hz, **options)
+    return path
+
+
+def table(path: Path, *rows: str, header: str = "path,machine,label") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def listed(path: Path, **options) -> Corpus:
+    return open_source(f"folder:{path}", **options)
