@@ -101,6 +101,8 @@ class LoopbackHub:
     error_code: str = ""
     """The Hub's own word for an error."""
     knows_ranges: bool = True
+    tells_length: bool = True
+    """Without, the end of a connection is the end of the file, broken or not."""
     endpoint: str = ""
     requests: list[str] = field(default_factory=list)
 
@@ -128,6 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def end_headers(self) -> None:
+        self.send_header("X-HF-Warning", f"{self.hub.endpoint}; unauthenticated requests are slow")
+        super().end_headers()
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -173,8 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self, name: str, content: bytes) -> None:
         asked = self.headers.get("Range", "") if self.hub.knows_ranges else ""
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
+        tells_length = self.hub.tells_length or self.command == "HEAD"
         self.send_response(206 if asked else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header(*(("Content-Length", str(len(content) - start)) if tells_length else ("Connection", "close")))
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
         if asked:
@@ -188,4 +195,4 @@ class _Handler(BaseHTTPRequestHandler):
         end = cuts.pop(0) if cuts else len(content)
         for offset in range(start, end, PIECE_BYTES):
             self.wfile.write(content[offset : min(end, offset + PIECE_BYTES)])
-        self.close_connection = end < len(content)
+        self.close_connection = end < len(content) or not self.hub.tells_length

@@ -23,6 +23,7 @@ from core.sources.audio_files import is_within
 from core.sources.hub_download import HubDownload, HubFile, Retries, list_files
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
+Split = Literal["train", "held_out"]
 LAYOUT = "data/train_normal.tar.gz, data/test_normal.tar.gz and data/test_anomaly.tar.gz"
 MAX_ROW_BYTES = 256 * 1024 * 1024
 """A longer member is read so far and no further, which then counts as truncated: memory must not depend on the data."""
@@ -40,7 +41,7 @@ class Archive:
 
     name: str
     """Path within the data set, POSIX style: the `__url__` of its rows."""
-    split: Literal["train", "held_out"]
+    split: Split
     label: Label | None
     """What all its rows must be; None where its name does not say."""
     open: Callable[[], AbstractContextManager[Readable]]
@@ -235,7 +236,7 @@ def _archive_set(
     )
 
 
-def _split_of(name: str) -> Literal["train", "held_out"] | None:
+def _split_of(name: str) -> Split | None:
     file = PurePosixPath(name).name.lower()
     if not file.endswith(ARCHIVE_SUFFIXES):
         return None

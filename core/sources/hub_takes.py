@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -17,9 +16,8 @@ from core.audio import Waveform
 from core.errors import UserError
 from core.recordings import BadRecording, Recording, Skipped
 from core.sources.audio_files import Header, check_channel_files, header_of_bytes, samples_of_bytes
+from core.sources.hub_archives import Split
 from core.sources.toyadmos_names import ToyAdmosName
-
-Split = Literal["train", "held_out"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
