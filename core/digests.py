@@ -8,10 +8,14 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 RACY_NS = 2_000_000_000
+
+
+Digest = Callable[[Path], str]
 
 
 def digest_of(path: Path) -> str:

@@ -73,6 +73,11 @@ class Store:
         """What is known of sets that were streamed to their end."""
         return self.directory / "streams"
 
+    @property
+    def digests_file(self) -> Path:
+        """What is known of the digests of files."""
+        return self.directory / "digests.json"
+
     def find(self, recording: Recording, sample_rate_hz: int) -> StoredAudio | None:
         """The recording at this rate; None where it is not there or its file is damaged."""
         path = self._path(recording, sample_rate_hz)
@@ -124,6 +129,7 @@ class Store:
         yield from self.directory.glob(f"[0-9a-f][0-9a-f]/*{SUFFIX}")
         yield from self.directory.glob(f"[0-9a-f][0-9a-f]/.*{SUFFIX}")  # left by a process that was killed
         yield from self.streams_directory.glob("*.json")
+        yield from self.directory.glob(self.digests_file.name)
 
     def empty(self) -> int:
         """Removes everything that the store has written, and says how many bytes that were."""

@@ -100,7 +100,7 @@ class HeldWindows:
 
     clips: Codes
 
-    def draw(self, *, step: int, num_windows: int, num_samples: int, random: np.random.Generator) -> Codes:
+    def draw(self, *, num_windows: int, num_samples: int, random: np.random.Generator, **_: int) -> Codes:
         num_clips, _, clip_samples = self.clips.shape
         length = min(num_samples, clip_samples)
         which = random.integers(num_clips, size=num_windows)

@@ -18,7 +18,7 @@ import torch
 from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
 from core.recordings import Corpus, StreamedCorpus
-from core.sources import open_source
+from core.sources import known_options, open_source
 from core.store import Store
 from core.streamed_dataset import stream_dataset
 from core.thread_pool import ThreadPool
@@ -117,17 +117,19 @@ def open_dataset(
 
 
 def _with_source(spec: StudySpec, source: str | None, root: Path) -> StudySpec:
-    """--data takes the place of the file's source, and drops its options where they are of another kind.
+    """--data takes the place of the file's source, and keeps those of its options that a source of its kind has.
 
     A path in a study file is relative to the project's root, one on the command line to where the command is called.
     """
     given = str(spec.data.get("source", "simulated"))
     if source is None:
         kind, colon, path = given.partition(":")
-        rooted = f"{kind}:{root / path}" if colon and path else given
+        is_path = colon and path and (kind != "hub" or path.startswith((".", "~")))
+        rooted = f"{kind}:{root / Path(path).expanduser()}" if is_path else given
         return replace(spec, data={**spec.data, "source": rooted})
-    same_kind = source.partition(":")[0] == given.partition(":")[0]
-    return replace(spec, data={**(spec.data if same_kind else {}), "source": source})
+    is_same_kind = source.partition(":")[0] == given.partition(":")[0]
+    kept = {key: value for key, value in spec.data.items() if is_same_kind or key in known_options(source)}
+    return replace(spec, data={**kept, "source": source})
 
 
 def num_cores() -> int:

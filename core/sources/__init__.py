@@ -1,34 +1,66 @@
 """Where recordings come from: one file a kind of source, all opened here."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
+from core.digests import Digest, RememberedDigests, digest_of
 from core.errors import UserError
-from core.recordings import Corpus
+from core.recordings import Corpus, StreamedCorpus
 from core.sources.folder import open_folder
-from core.sources.simulated import open_simulated
+from core.sources.hub import HubConfig, open_hub
+from core.sources.simulated import SimulatedConfig, open_simulated
+from core.sources.toyadmos import ToyAdmosConfig, open_toyadmos
+from core.store import Store
 
-KINDS = ("simulated", "folder:PATH")
+KINDS = ("simulated", "folder:PATH", "toyadmos:PATH", "hub:OWNER/NAME", "hub:./PATH")
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
-def open_source(spec: str, *, options: Mapping[str, object] = NO_OPTIONS, skip_bad_files: bool = False) -> Corpus:
-    """Lists the recordings of `simulated` or `folder:PATH`; `options` is the study file's [data] without `source`.
+def open_source(
+    spec: str,
+    *,
+    options: Mapping[str, object] = NO_OPTIONS,
+    skip_bad_files: bool = False,
+    store: Store | None = None,
+) -> Corpus | StreamedCorpus:
+    """Lists the recordings of one of KINDS, or opens its stream; `options` is the study file's [data] without `source`.
 
-    Raises UserError for a kind or an option that does not exist; what else it raises, the source says.
+    With a store, the digests of files are remembered in it. Raises UserError for a kind or an option that does not
+    exist; what else it raises, the source says.
     """
-    kind, _, path = spec.partition(":")
     if spec == "simulated":
         return open_simulated(options)
-    if kind == "folder" and path:
-        _check_no_options(spec, options)
-        return open_folder(Path(path).expanduser(), skip_bad_files=skip_bad_files)
-    raise UserError(f"Data source must be one of {', '.join(KINDS)}, but got {spec!r}. Correct it, or name a folder.")
+    kind, _, place = spec.partition(":")
+    if kind not in ("folder", "toyadmos", "hub") or not place:
+        kinds = ", ".join(KINDS)
+        raise UserError(f"Data source must be one of {kinds}, but got {spec!r}. Correct it, or name a folder.")
+    digests = RememberedDigests(store.digests_file) if store else None
+    corpus = _open(kind, place, options, skip_bad_files=skip_bad_files, digest_of=digests or digest_of)
+    if digests and store and not store.is_read_only:
+        digests.save()
+    return corpus
 
 
-def _check_no_options(spec: str, options: Mapping[str, object]) -> None:
+def known_options(spec: str) -> frozenset[str]:
+    """The options that a source of this kind has."""
+    configs: Mapping[str, Any] = {"simulated": SimulatedConfig, "toyadmos": ToyAdmosConfig, "hub": HubConfig}
+    kind = spec.partition(":")[0]
+    return frozenset(field.name for field in fields(configs[kind])) if kind in configs else frozenset()
+
+
+def _open(
+    kind: str, place: str, options: Mapping[str, object], *, skip_bad_files: bool, digest_of: Digest
+) -> Corpus | StreamedCorpus:
+    if kind == "hub":
+        return open_hub(place, options, digest_of=digest_of)
+    path = Path(place).expanduser()
+    if kind == "toyadmos":
+        return open_toyadmos(path, options, skip_bad_files=skip_bad_files, digest_of=digest_of)
     if options:
         raise UserError(
-            f"Data source {spec!r} must have no options, but got {', '.join(options)}. Remove them from [data]."
+            f"Data source 'folder:{place}' must have no options, but got {', '.join(options)}. Remove them from [data]."
         )
+    return open_folder(path, skip_bad_files=skip_bad_files, digest_of=digest_of)

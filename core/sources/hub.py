@@ -75,6 +75,7 @@ def open_hub(
         name=found.name,
         description=found.description,
         fingerprint=hashlib.sha256(f"{found.identity}\n{choice}".encode()).hexdigest()[:12],
+        machines=tuple(f"ToyCar-case{case}" for case in config.cases) if config.cases else None,
         takes=partial(_takes, found, config, scratch),
     )
 

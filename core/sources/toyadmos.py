@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from core.digests import Digest, digest_of
 from core.errors import UserError
 from core.recordings import Corpus, Recording, Skipped
 from core.sources.toyadmos_noise import with_noise
@@ -70,7 +71,9 @@ def _is_number(value: object) -> bool:
     return _is_whole(value) or isinstance(value, float)
 
 
-def open_toyadmos(path: Path, options: Mapping[str, object], *, skip_bad_files: bool = False) -> Corpus:
+def open_toyadmos(
+    path: Path, options: Mapping[str, object], *, skip_bad_files: bool = False, digest_of: Digest = digest_of
+) -> Corpus:
     """Lists the takes below a `ToyCar` folder, or the folder that holds it: reads headers and bytes, decodes nothing.
 
     `options` are fields of ToyAdmosConfig. Raises UserError for an option that is wrong, a folder of another kind, a
@@ -81,13 +84,13 @@ def open_toyadmos(path: Path, options: Mapping[str, object], *, skip_bad_files: 
     tree = list_tree(find_tree(path))
     takes, doubled = without_doubles(_chosen(tree, config, path), tree.root, skip_bad_files=skip_bad_files)
     microphones = _microphones(takes, config)
-    opened, left_out = _open(takes, microphones, tree.root, skip_bad_files=skip_bad_files)
+    opened, left_out = _open(takes, microphones, tree.root, skip_bad_files=skip_bad_files, digest_of=digest_of)
     skipped = (*tree.skipped, *doubled, *left_out)
     if not opened:
         raise _nothing_found(path, skipped)
     recordings = tuple(take.recording for take in opened)
     if config.noise_snr_db is not None:
-        noises, passed_over = _open_noises(tree, microphones, skip_bad_files=skip_bad_files)
+        noises, passed_over = _open_noises(tree, microphones, skip_bad_files=skip_bad_files, digest_of=digest_of)
         skipped = (*skipped, *passed_over)
         recordings = tuple(
             with_noise(recording, noises, snr_db=config.noise_snr_db, seed=config.noise_seed)
@@ -149,18 +152,18 @@ def _microphones(takes: Sequence[SingleTake], config: ToyAdmosConfig) -> tuple[i
 
 
 def _open(
-    takes: Sequence[SingleTake], microphones: Sequence[int], root: Path, *, skip_bad_files: bool
+    takes: Sequence[SingleTake], microphones: Sequence[int], root: Path, *, skip_bad_files: bool, digest_of: Digest
 ) -> tuple[list[OpenedTake], list[Skipped]]:
     whole, incomplete = complete(takes, microphones)
-    opened, bad = open_takes(whole, microphones, root, skip_bad_files=skip_bad_files)
+    opened, bad = open_takes(whole, microphones, root, skip_bad_files=skip_bad_files, digest_of=digest_of)
     return opened, [*incomplete, *bad]
 
 
 def _open_noises(
-    tree: Tree, microphones: Sequence[int], *, skip_bad_files: bool
+    tree: Tree, microphones: Sequence[int], *, skip_bad_files: bool, digest_of: Digest
 ) -> tuple[list[OpenedTake], list[Skipped]]:
     noises, doubled = without_doubles(tree.noises, tree.root, skip_bad_files=skip_bad_files)
-    opened, left_out = _open(noises, microphones, tree.root, skip_bad_files=skip_bad_files)
+    opened, left_out = _open(noises, microphones, tree.root, skip_bad_files=skip_bad_files, digest_of=digest_of)
     skipped = [*doubled, *left_out]
     if not opened:
         raise UserError(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.digests import Digest
 from core.recordings import REPAIR, BadRecording, Recording, Skipped
 from core.sources.audio_files import TakeFiles, read_header, recording_of
 from core.sources.toyadmos_tree import ListedTake
@@ -78,14 +79,14 @@ def complete(takes: Iterable[SingleTake], microphones: Sequence[int]) -> tuple[l
 
 
 def open_takes(
-    takes: Iterable[SingleTake], microphones: Sequence[int], root: Path, *, skip_bad_files: bool
+    takes: Iterable[SingleTake], microphones: Sequence[int], root: Path, *, skip_bad_files: bool, digest_of: Digest
 ) -> tuple[list[OpenedTake], list[Skipped]]:
     """Reads headers and bytes. Takes whose files are not mono, or differ in rate or length, are left out."""
     opened, skipped = [], []
     for take in takes:
         files = _take_files(take.listed, [take.files[number] for number in microphones], root)
         try:
-            recording = _mono_files(files)
+            recording = _mono_files(files, digest_of)
         except BadRecording as error:
             if not skip_bad_files:
                 for name in files.names:
@@ -100,8 +101,8 @@ def _take_files(take: ListedTake, names: Sequence[str], root: Path) -> TakeFiles
     return TakeFiles(root=root, names=tuple(names), machine=take.machine, label=take.label, condition=take.condition)
 
 
-def _mono_files(files: TakeFiles) -> Recording:
-    recording = recording_of(files)
+def _mono_files(files: TakeFiles, digest_of: Digest) -> Recording:
+    recording = recording_of(files, digest_of=digest_of)
     if recording.num_channels != len(files.names):  # a file alone may have any number as far as recording_of goes
         raise BadRecording(
             f"Recording {files.names[0]!r} must be mono, but got {recording.num_channels} channels. {REPAIR}"
