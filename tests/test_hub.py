@@ -104,10 +104,9 @@ def test_the_samples_are_those_of_the_wav(tmp_path):
 def test_rows_are_those_of_the_library_s_own_loader(tmp_path):
     root = write_hub_copy(tmp_path / "engines", HubLayout(microphones=(1, 2)))
     found = find_archives(str(root), revision="main", retries=QUICK, digest_of=sha256_of)
+    options = {"split": "train", "streaming": True, "features": FEATURES, "cache_dir": str(tmp_path / "cache")}
     for archive in found.archives:
-        theirs = load_dataset(
-            "webdataset", data_files=str(root / archive.name), split="train", streaming=True, features=FEATURES
-        )
+        theirs = load_dataset("webdataset", data_files=str(root / archive.name), **options)
         assert [(row.key, row.wav) for row in stream_rows(archive)] == [(row["__key__"], row["wav"]) for row in theirs]
 
 
