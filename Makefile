@@ -1,6 +1,8 @@
 # make study TRIALS=50   the environment, then a search
 # make test              the environment, then every check and test
 # make test-slow         the tests that take minutes
+# make test-stack        the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
+# make ui                MLflow's pages and Optuna's dashboard on the local studies, until Ctrl-C
 # make lock              the lock file anew, from the bounds in pyproject.toml
 
 PYTHON ?= python3
@@ -9,7 +11,7 @@ TORCH_ARGS ?=
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: study test test-slow lock
+.PHONY: study test test-slow test-stack ui lock
 
 study: $(READY)
 	$(BIN)/python hpo/run_study.py --trials $(TRIALS)
@@ -18,10 +20,16 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not slow and not stack" -n 2 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+test-stack: $(READY)
+	TORCH_ARGS="$(TORCH_ARGS)" KEEP_VOLUMES="$(KEEP_VOLUMES)" $(BIN)/pytest tests/test_stack.py -m stack -rs
+
+ui: $(READY)
+	@$(BIN)/python -m hpo.ui
 
 # torch comes first and by itself, so that its build (CPU or CUDA) can be chosen with TORCH_ARGS.
 $(READY): requirements-torch.lock requirements.lock

@@ -36,6 +36,9 @@ class Bookmark:
     """Everything before it is on the server, or refused by it."""
     is_given_up: bool = False
     """Somebody deleted the run: nothing is sent for it any more."""
+    postponed: Sequence[int] = ()
+    """Where the lines of artifacts begin that could not be stored when their turn came: the server's disk is full, or
+    cannot be written. They hold up nothing, and are tried again until they are there."""
 
 
 class Shipment:
@@ -65,10 +68,20 @@ class Shipment:
     def count_left(self) -> int:
         """Whole events that the server does not have, as far as the bookmark knows."""
         bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
-        return 0 if bookmark.is_given_up else sum(1 for _ in read_events_after(self._path, bookmark.offset_bytes))
+        if bookmark.is_given_up or self._start() is None:
+            return 0
+        return len(bookmark.postponed) + sum(1 for _ in read_events_after(self._path, bookmark.offset_bytes))
+
+    def _start(self) -> Started | None:
+        """The first start of the run. None in a study's own file that only workers have written to so far: the search
+        that they work for starts the run when it comes."""
+        events = (stored.event for stored in read_events_after(self._path, 0))
+        return next((event for event in events if isinstance(event, Started)), None)
 
     def _ship_locked(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
         num_refused = 0
+        if self._start() is None:
+            return 0
         size_bytes = self._path.stat().st_size
         bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
         if bookmark.experiment != experiment.identity:
@@ -81,12 +94,19 @@ class Shipment:
             bookmark, refused = self._send(experiment, bookmark, group)
             self._num_failures = 0
             _write_bookmark(self._path, self._server, bookmark)
-            num_refused += len(refused)
-            for line in refused:
-                self._warn(f"{self._name()}: not taken by MLflow, and left out: {line}")
-        if bookmark.is_given_up or bookmark.offset_bytes >= size_bytes:
+            num_refused += self._note_refused(refused)
+        while bookmark.postponed and not bookmark.is_given_up and keep_going():
+            bookmark, refused = self._send_postponed(experiment, bookmark)
+            _write_bookmark(self._path, self._server, bookmark)
+            num_refused += self._note_refused(refused)
+        if bookmark.is_given_up or (bookmark.offset_bytes >= size_bytes and not bookmark.postponed):
             self._complete_bytes = size_bytes
         return num_refused
+
+    def _note_refused(self, refused: Sequence[str]) -> int:
+        for line in refused:
+            self._warn(f"{self._name()}: not taken by MLflow, and left out: {line}")
+        return len(refused)
 
     def _send(
         self, experiment: MlflowExperiment, bookmark: Bookmark, group: Sequence[StoredEvent]
@@ -94,9 +114,10 @@ class Shipment:
         """Where to go on from, and what was refused, a line each."""
         first = group[0].event
         try:
-            if isinstance(first, Started) and not bookmark.run_id:
-                bookmark = replace(bookmark, run_id=experiment.find_or_create_run(first))
-            assert bookmark.run_id, f"{self._path} has an event before its run was started: {first}"
+            if not bookmark.run_id:
+                start = self._start()
+                assert start is not None, f"{self._path} has lost the start of its run"
+                bookmark = replace(bookmark, run_id=experiment.find_or_create_run(start))
             refused = experiment.send(bookmark.run_id, [stored.event for stored in group], self._path.parent)
         except RunDeleted:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
@@ -104,11 +125,27 @@ class Shipment:
         except TryLater as trouble:
             if not experiment.takes_writes():
                 raise
+            if isinstance(first, Attached) and bookmark.run_id:
+                postponed = [*bookmark.postponed, bookmark.offset_bytes]
+                return replace(bookmark, offset_bytes=group[-1].end_bytes, postponed=postponed), []
             self._num_failures += 1
             if self._num_failures < _FAILURES_BEFORE_SKIPPING or not bookmark.run_id:
                 raise Stuck(f"{self._name()}, {_describe(first)}: {trouble}") from trouble
             refused = [f"{_describe(first)}: {trouble} (tried {self._num_failures} times)"]
         return replace(bookmark, offset_bytes=group[-1].end_bytes), refused
+
+    def _send_postponed(self, experiment: MlflowExperiment, bookmark: Bookmark) -> tuple[Bookmark, list[str]]:
+        """The first of them. Raises Stuck where it still cannot be stored."""
+        event = next(read_events_after(self._path, bookmark.postponed[0])).event
+        try:
+            refused = experiment.send(bookmark.run_id, [event], self._path.parent)
+        except RunDeleted:
+            self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
+            return replace(bookmark, is_given_up=True), []
+        except TryLater as trouble:
+            where = "make sure that the store of its artifacts can be written and has room"
+            raise Stuck(f"{self._name()}, {_describe(event)}: {trouble}; {where}") from trouble
+        return replace(bookmark, postponed=bookmark.postponed[1:]), refused
 
     def _name(self) -> str:
         """For people."""

@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from core.errors import UserError
 
@@ -29,6 +29,8 @@ GRACE_SECONDS = 90
 """On a server, a trial whose heart has not been heard for so long is dead. A machine may stall for less."""
 CONNECT_SECONDS = 10
 LOCK_FILE = "lock"
+_SCHEMA_ERRORS = (RuntimeError, ProgrammingError)
+"""What Optuna raises for tables of an older or newer version, and the database for those that are half there."""
 
 
 class StudyStorage:
@@ -44,11 +46,16 @@ class StudyStorage:
         try:
             with self.lock():  # several processes that open an empty database at once would all create its tables
                 self.backend = self._open(url)
+        except _SCHEMA_ERRORS as error:
+            raise UserError(
+                f"The storage must have the tables of this Optuna, but {self.name} does not: {_first_line(error)} "
+                "Nothing was changed; name another with --storage, or see the README on old databases."
+            ) from error
         except (SQLAlchemyError, OSError, ValueError, optuna.exceptions.StorageInternalError) as error:
-            reason = str(error.__cause__ or error).splitlines()[0]
+            reason = _first_line(error.__cause__ or error)
             raise UserError(
                 f"The storage must be one that can be opened, but {self.name} cannot: {reason}. "
-                "Start the database, or name another with --storage."
+                f"{repair_of_connection(reason)}"
             ) from error
 
     def _open(self, url: str) -> BaseStorage:
@@ -79,6 +86,22 @@ class StudyStorage:
                 yield
         finally:
             engine.dispose()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def repair_of_connection(reason: str) -> str:
+    """What to do about a database that turned us away, from the words it did so with."""
+    if "password" in reason:
+        return (
+            "POSTGRES_PASSWORD in .env must be the password that the database was made with; set it there, or change "
+            "the database's: docker compose exec postgres psql -U wavenet -d postgres -c '\\password'"
+        )
+    if reason.endswith("does not exist"):
+        return "Make it (docker compose up -d does), or name another with --storage."
+    return "Start the database (docker compose up -d does), or name another with --storage."
 
 
 def _database_url(given: str) -> URL:

@@ -200,11 +200,17 @@ def _remembered(directory: Path) -> dict[str, str]:
 
 def _check_storage(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> None:
     known = remembered.get("storage", storage.name)
-    if known != storage.name:
+    if known != storage.name and not _is_same_study(name, remembered, storage):
         raise UserError(
             f"The storage of study {name!r} must be the one it was made with ({known}), but got {storage.name}. "
             "Name that one with --storage, or make another study with --name."
         )
+
+
+def _is_same_study(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> bool:
+    """Whether this storage is that one under another address: a container and its host have two names for a server."""
+    summaries = optuna.get_all_study_summaries(storage.backend)
+    return any(each.study_name == name and each.user_attrs.get(UID) == remembered.get("uid") for each in summaries)
 
 
 def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

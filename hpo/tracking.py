@@ -48,7 +48,7 @@ class MlflowExperiment:
     def __init__(self, target: TrackingTarget) -> None:
         """Finds the experiment or creates it. Raises ExperimentDeleted."""
         with translated():
-            self._client = _open_client(target.uri)
+            self._client = open_client(target.uri)
             experiment = _find_or_create_experiment(self._client, target)
         if experiment.lifecycle_stage == "deleted":
             raise ExperimentDeleted
@@ -216,7 +216,7 @@ def _find_or_create_experiment(client: "MlflowClient", target: TrackingTarget) -
     return experiment
 
 
-def _open_client(uri: str) -> "MlflowClient":
+def open_client(uri: str) -> "MlflowClient":
     for variable, value in _ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     from mlflow import MlflowClient

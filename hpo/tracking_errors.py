@@ -1,6 +1,7 @@
 """What can go wrong between here and a tracking server: later, never, the run is deleted, the experiment is."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,15 @@ _PASSING_HTTP_STATUS = {401, 403, 408, 429}
 """Refusals that somebody can lift without a change to what is sent."""
 _FINAL_ERRNO = {errno.EACCES, errno.EPERM, errno.EROFS}
 _REASON_CHARACTERS = 200
+_STATUS = re.compile(r"error code (\d{3})|too many (\d{3}) error responses")
+"""How MLflow's client words a refusal, and how the library under it words a server's own trouble."""
+_REPAIRS = {
+    "401": "it wants a name and a password: write http://NAME:PASSWORD@HOST into MLFLOW_TRACKING_URI",
+    "403": "it turns this user or this address away: name the address in the server's --allowed-hosts",
+    "404": "something else than MLflow answers there: look at the address",
+    "500": "the server's own log says why: docker compose logs mlflow",
+}
+"""What to do about a status. What begins with 5 is the server's own trouble."""
 
 
 class TryLater(Exception):
@@ -55,10 +65,16 @@ def _reason(error: Exception) -> str:
     from requests.exceptions import ConnectionError as NoConnection
     from requests.exceptions import Timeout
 
+    text = str(error)
     for cause in (error, error.__context__):
-        if isinstance(cause, Timeout):
+        if isinstance(cause, Timeout) or "timed out" in text:
             return "no answer in time"
         if isinstance(cause, NoConnection):
-            return "no connection"
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            return "no connection; is it running?"
+    first_line = (text.strip() or type(error).__name__).splitlines()[0]
+    if status := _STATUS.search(text):
+        number = status[1] or status[2]
+        repair = _REPAIRS.get("500" if number.startswith("5") else number)
+        if repair:
+            return f"it answers {number}; {repair}"
     return without_password(first_line)[:_REASON_CHARACTERS]

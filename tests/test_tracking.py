@@ -389,27 +389,63 @@ def test_nan_and_infinity_are_gaps_and_the_numbers_beside_them_stay(sqlite_uri: 
     assert run.data.metrics["d"] == 1.5
 
 
-def test_one_stuck_file_holds_up_no_other_and_is_left_out_in_the_end(
-    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_artifact_that_cannot_be_stored_holds_up_nothing_and_arrives_when_it_can(
+    sqlite_uri: str, tmp_path: Path
 ) -> None:
-    artifacts = tmp_path / "runs" / "mlartifacts"
-    artifacts.parent.mkdir()
-    artifacts.write_text("a file where a folder should be")
-    stuck = log_whole_trial(tmp_path)
+    store = tmp_path / "runs" / "mlartifacts"
+    store.parent.mkdir()
+    store.write_text("a file where a folder should be, as good as a full disk")
+    log_whole_trial(tmp_path)
     start(trial_log(tmp_path, 8), tmp_path, 8)
     shipper = Shipper(study_of(tmp_path), target_of(sqlite_uri, tmp_path), warn=[].append)
     shipper.start()
     report = shipper.close(1)
-    assert report.num_events_left == 3  # the artifact, and what comes after it in the same file
+    assert report.num_events_left == 1
+    assert "trial 07" in report.reason
+    assert "weights.safetensors" in report.reason
+    assert [run.info.status for run in runs_of(sqlite_uri, tmp_path)] == ["KILLED", "RUNNING"]
+    store.unlink()
+    assert ship(sqlite_uri, tmp_path) == NOTHING_LEFT
+    assert list(store.rglob("weights.safetensors"))
+
+
+def test_one_stuck_event_holds_up_no_other_file_and_is_left_out_in_the_end(
+    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        choke = "BEFORE INSERT ON metrics WHEN NEW.key = 'poison' BEGIN SELECT RAISE(ABORT, 'choked'); END"
+        database.execute(f"CREATE TRIGGER choke {choke}")
+    stuck = trial_log(tmp_path)
+    start(stuck, tmp_path)
+    stuck.metrics(1, {"poison": 1.0})
+    stuck.end("FINISHED")
+    start(trial_log(tmp_path, 8), tmp_path, 8)
+    shipper = Shipper(study_of(tmp_path), target_of(sqlite_uri, tmp_path), warn=[].append)
+    shipper.start()
+    report = shipper.close(1)
+    assert report.num_events_left == 2  # the metric, and what comes after it in the same file
     assert "trial 07" in report.reason
     assert [run.info.run_name for run in runs_of(sqlite_uri, tmp_path)] == ["trial 07", "trial 08"]
     monkeypatch.setattr(hpo.shipment, "_FAILURES_BEFORE_SKIPPING", 2)
     said: list[str] = []
     report = ship(sqlite_uri, tmp_path, said)
     assert (report.num_events_left, report.num_refused) == (0, 1)
-    assert "weights.safetensors" in said[-1]
-    assert [run.info.status for run in runs_of(sqlite_uri, tmp_path)] == ["KILLED", "RUNNING"]
-    assert stuck.path.parent.joinpath("weights.safetensors").exists()
+    assert "metrics of step 1" in said[-1]
+    assert [run.info.status for run in runs_of(sqlite_uri, tmp_path)] == ["FINISHED", "RUNNING"]
+
+
+def test_a_study_that_only_workers_have_written_to_waits_for_its_start(sqlite_uri: str, tmp_path: Path) -> None:
+    log = RunLog(study_of(tmp_path) / "events.jsonl")
+    log.metrics(1, {"best_val_f1": 0.5})
+    start(trial_log(tmp_path), tmp_path)
+    said: list[str] = []
+    assert ship(sqlite_uri, tmp_path, said) == NOTHING_LEFT
+    assert len(runs_of(sqlite_uri, tmp_path)) == 1, "the trial alone"
+    log.start(f"{tmp_path.name}-study", "study", {}, {})
+    assert ship(sqlite_uri, tmp_path, said) == NOTHING_LEFT
+    [study_run] = [run for run in runs_of(sqlite_uri, tmp_path) if run.info.run_name == "study"]
+    assert study_run.data.metrics == {"best_val_f1": 0.5}
+    assert said == []
 
 
 def test_a_store_that_was_wiped_gets_everything_again(sqlite_uri: str, tmp_path: Path) -> None:
@@ -463,7 +499,7 @@ def test_a_server_that_comes_late_gets_all_of_it_once_and_training_never_waits(r
     shipper.poke()
     assert time.monotonic() - began < 0.5
     wait_for(lambda: bool(said))
-    assert "cannot be used (no connection)" in said[0]
+    assert "cannot be used (no connection; is it running?)" in said[0]
     relay.restore()
     assert shipper.close(20) == NOTHING_LEFT
     assert_landed_whole_and_once(relay.uri, tmp_path, log)
