@@ -16,14 +16,13 @@ from pathlib import Path
 import torch
 
 from core.checkpoint import Detector, load_training_state, save_detector, save_training_state
-from core.clips import ClipSet
 from core.dataset import JUDGED, Dataset
+from core.evaluation import evaluate
 from core.frontend import Codes, FrontEnd, FrontEndConfig
-from core.metrics import ClipMetrics, clip_metrics
 from core.postprocess import PostprocessingConfig
 from core.score_file import save_scores
 from core.scoring import FrameScores, ScoringConfig, score_clips
-from core.statistic import fit_statistic
+from core.statistic import Statistic
 from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
 from core.training_clips import fit_to_training
@@ -135,12 +134,21 @@ def run_experiment(
         ):
             codes = codes or {name: front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
             scores = _score(model, codes, config, context_samples, pool)
-            detector, metrics = _judge(model, front_end, scores, dataset, config, context_samples)
-            history.append(_row(report, scores, metrics, dataset))
+            statistic, figures = evaluate(
+                scores,
+                dataset.judged(),
+                scoring=config.scoring,
+                postprocessing=config.postprocessing,
+                context_samples=context_samples,
+                sample_rate_hz=dataset.sample_rate_hz,
+            )
+            history.append(_row(report, figures))
             _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
             if result.best_epoch == result.epoch:
-                save_detector(directory / DETECTOR_FILE, detector)
+                save_detector(
+                    directory / DETECTOR_FILE, _detector(model, front_end, config, statistic, context_samples)
+                )
                 save_scores(directory / SCORES_FILE, scores, dataset)
             save_training_state(directory / STATE_FILE, model, optimizer, {"history": history})
             yield result
@@ -168,53 +176,24 @@ def _score(
     }
 
 
-def _judge(
-    model: WaveNet,
-    front_end: FrontEnd,
-    scores: Mapping[str, FrameScores],
-    dataset: Dataset,
-    config: ExperimentConfig,
-    context_samples: int,
-) -> tuple[Detector, dict[str, ClipMetrics]]:
-    kind = config.scoring.score
-    statistic = fit_statistic(
-        config.postprocessing,
-        scores["calibration"].of(kind),
-        dataset.calibration.machines,
-        frame_ms=config.scoring.frame_ms,
-    )
-    metrics = {}
-    for name in ("validation", "test"):
-        clips: ClipSet = getattr(dataset, name)
-        judged = statistic.judge(scores[name].of(kind), clips.machines)
-        metrics[name] = clip_metrics(judged.clip_scores, clips.is_anomalous, config.postprocessing.threshold_sigmas)
-    detector = Detector(
+def _detector(
+    model: WaveNet, front_end: FrontEnd, config: ExperimentConfig, statistic: Statistic, context_samples: int
+) -> Detector:
+    return Detector(
         model=model,
         front_end=front_end,
         scoring=config.scoring,
         statistic=statistic,
         context_samples=context_samples,
     )
-    return detector, metrics
 
 
-def _row(
-    report: EpochReport, scores: Mapping[str, FrameScores], metrics: Mapping[str, ClipMetrics], dataset: Dataset
-) -> dict[str, float]:
+def _row(report: EpochReport, figures: Mapping[str, float]) -> dict[str, float]:
     """The figures of one epoch under the names that they have everywhere."""
-    anomalous = dataset.test.is_anomalous
-    test = scores["test"].surprise
     return {
         "epoch": report.epoch,
         "train_loss": report.train_loss,
-        "val_loss": float(scores["validation"].surprise.mean()),
-        "test_loss": float(test.mean()),
-        "test_loss_normal": float(test[~anomalous].mean()),
-        "test_loss_anomalous": float(test[anomalous].mean()),
-        "val_f1": metrics["validation"].f1,
-        "test_f1": metrics["test"].f1,
-        "val_auc": metrics["validation"].auc,
-        "test_auc": metrics["test"].auc,
+        **figures,
         "lr": report.learning_rate,
         "audio_seconds_per_second": report.audio_seconds_per_second,
     }

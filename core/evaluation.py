@@ -1,0 +1,68 @@
+"""Frame scores to the figures of an epoch: mu and sigma from calibration, validation and test by one threshold."""
+
+from collections.abc import Mapping
+
+from core.clips import ClipSet
+from core.event_metrics import event_metrics
+from core.metrics import clip_metrics
+from core.postprocess import PostprocessingConfig, events
+from core.scoring import FrameScores, ScoringConfig
+from core.statistic import Judgement, Statistic, fit_statistic
+
+
+def evaluate(
+    scores: Mapping[str, FrameScores],
+    judged: Mapping[str, ClipSet],
+    *,
+    scoring: ScoringConfig,
+    postprocessing: PostprocessingConfig,
+    context_samples: int,
+    sample_rate_hz: int,
+) -> tuple[Statistic, dict[str, float]]:
+    """The statistic, and `val_...` and `test_...`: losses in bits per sample, F1, AUC, and where the faults' places are
+    known, F1 of events and of segments. The test's figures reach nothing that chooses."""
+    statistic = fit_statistic(
+        postprocessing,
+        scores["calibration"].of(scoring.score),
+        judged["calibration"].machines,
+        frame_ms=scoring.frame_ms,
+    )
+    frame_s = scoring.frame_samples(sample_rate_hz) / sample_rate_hz
+    figures = _losses(scores, judged)
+    for name, prefix in (("validation", "val"), ("test", "test")):
+        clips = judged[name]
+        judgement = statistic.judge(scores[name].of(scoring.score), clips.machines)
+        metrics = clip_metrics(judgement.clip_scores, clips.is_anomalous, postprocessing.threshold_sigmas)
+        figures |= {f"{prefix}_f1": metrics.f1, f"{prefix}_auc": metrics.auc}
+        if clips.events is not None:
+            first_s = context_samples / sample_rate_hz
+            found = _event_figures(judgement, clips, postprocessing.threshold_sigmas, first_s, frame_s)
+            figures |= {f"{prefix}_{kind}": value for kind, value in found.items()}
+    return statistic, figures
+
+
+def _losses(scores: Mapping[str, FrameScores], judged: Mapping[str, ClipSet]) -> dict[str, float]:
+    test, anomalous = scores["test"].surprise, judged["test"].is_anomalous
+    return {
+        "val_loss": float(scores["validation"].surprise.mean()),
+        "test_loss": float(test.mean()),
+        "test_loss_normal": float(test[~anomalous].mean()),
+        "test_loss_anomalous": float(test[anomalous].mean()),
+    }
+
+
+def _event_figures(
+    judgement: Judgement, clips: ClipSet, threshold: float, first_s: float, frame_s: float
+) -> dict[str, float]:
+    """Events are compared from where scoring begins, `first_s` into each clip; one that goes on there begins there."""
+    assert clips.events is not None
+    labelled = [
+        [(max(0.0, start_s - first_s), end_s - first_s) for start_s, end_s in spans if end_s > first_s]
+        for spans in clips.events
+    ]
+    flagged = [
+        [(event.first_frame * frame_s, event.end_frame * frame_s) for event in events(row, threshold)]
+        for row in judgement.thresholds
+    ]
+    metrics = event_metrics(flagged, labelled, clip_seconds=judgement.thresholds.shape[1] * frame_s)
+    return {"event_f1": metrics.event_f1, "segment_f1": metrics.segment_f1}
