@@ -76,7 +76,8 @@ class Corpus:
     def fingerprint(self) -> str:
         """Twelve hex digits: any recording's identity, label, condition or audio changes them, their order does not."""
         rows = sorted(
-            f"{r.recording_id}\t{r.machine}\t{r.label}\t{r.condition}\t{r.split}\t{r.events or ''}\t{r.digest}" for r in self.recordings
+            f"{r.recording_id}\t{r.machine}\t{r.label}\t{r.condition}\t{r.split}\t{r.events or ''}\t{r.digest}"
+            for r in self.recordings
         )
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]
 

@@ -38,7 +38,8 @@ def open_source(
         kinds = ", ".join(KINDS)
         raise UserError(f"Data source must be one of {kinds}, but got {spec!r}. Correct it, or name a folder.")
     digests = RememberedDigests(store.digests_file) if store else None
-    corpus = _open(kind, place, options, skip_bad_files=skip_bad_files, digest_of=digests or digest_of)
+    scratch = store.streams_directory if store and not store.is_read_only else None
+    corpus = _open(kind, place, options, skip_bad_files=skip_bad_files, digest_of=digests or digest_of, scratch=scratch)
     if digests and store and not store.is_read_only:
         digests.save()
     return corpus
@@ -52,10 +53,16 @@ def known_options(spec: str) -> frozenset[str]:
 
 
 def _open(
-    kind: str, place: str, options: Mapping[str, object], *, skip_bad_files: bool, digest_of: Digest
+    kind: str,
+    place: str,
+    options: Mapping[str, object],
+    *,
+    skip_bad_files: bool,
+    digest_of: Digest,
+    scratch: Path | None,
 ) -> Corpus | StreamedCorpus:
     if kind == "hub":
-        return open_hub(place, options, digest_of=digest_of)
+        return open_hub(place, options, digest_of=digest_of, scratch=scratch)
     path = Path(place).expanduser()
     if kind == "toyadmos":
         return open_toyadmos(path, options, skip_bad_files=skip_bad_files, digest_of=digest_of)

@@ -25,11 +25,11 @@ FAULTS: dict[str, str] = {
 """ab01 to ab53 in words."""
 
 _NAME = re.compile(
-    r"(?:.*[/_])?(?P<machine>Toy[A-Za-z]+)_case(?P<case>\d+)_(?P<condition>normal|ab\d{2})_(?P<style>IND|CNT)"
-    r"_ch(?P<channel>\d+)_(?P<take>\d+)",
+    r"(?:.*[/_])?(?P<machine>Toy[A-Za-z]+)_case(?P<case>\d{1,9})_(?P<condition>normal|ab\d{2})_(?P<style>IND|CNT)"
+    r"_ch(?P<channel>\d{1,9})_(?P<take>\d{1,9})",
     re.ASCII,
 )
-_NOISE_NAME = re.compile(r"(?P<digits>\d+_)?(?P<before>(?:.*_)?)ch(?P<channel>\d+)(?P<after>(?:_.*)?)", re.ASCII)
+_NOISE_NAME = re.compile(r"(?P<digits>\d+_)?(?P<before>(?:.*_)?)ch(?P<channel>\d{1,9})(?P<after>(?:_.*)?)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
