@@ -37,12 +37,15 @@ def open_source(
     if kind not in ("folder", "toyadmos", "hub") or not place:
         kinds = ", ".join(KINDS)
         raise UserError(f"Data source must be one of {kinds}, but got {spec!r}. Correct it, or name a folder.")
-    digests = RememberedDigests(store.digests_file) if store else None
-    scratch = store.streams_directory if store and not store.is_read_only else None
-    corpus = _open(kind, place, options, skip_bad_files=skip_bad_files, digest_of=digests or digest_of, scratch=scratch)
-    if digests and store and not store.is_read_only:
-        digests.save()
-    return corpus
+    if store is None:
+        return _open(kind, place, options, skip_bad_files=skip_bad_files)
+    digests = RememberedDigests(store.digests_file)
+    scratch = None if store.is_read_only else store.streams_directory
+    try:
+        return _open(kind, place, options, skip_bad_files=skip_bad_files, digest_of=digests, scratch=scratch)
+    finally:
+        if not store.is_read_only:
+            digests.save()
 
 
 def known_options(spec: str) -> frozenset[str]:
@@ -58,8 +61,8 @@ def _open(
     options: Mapping[str, object],
     *,
     skip_bad_files: bool,
-    digest_of: Digest,
-    scratch: Path | None,
+    digest_of: Digest = digest_of,
+    scratch: Path | None = None,
 ) -> Corpus | StreamedCorpus:
     if kind == "hub":
         return open_hub(place, options, digest_of=digest_of, scratch=scratch)
