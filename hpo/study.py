@@ -140,10 +140,20 @@ def open_study(
                 "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
             )
         if not remembered:
-            directory.mkdir(parents=True, exist_ok=True)
+            _make_folder(directory)
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def _make_folder(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The study's folder must be one that can be written, but {directory} cannot be made ({error.strerror}). "
+            f"Give {directory.parent} to the user who runs this; in a container that is WORKER_USER of .env."
+        ) from error
 
 
 def check_study_exists(name: str, storage: StudyStorage) -> None:

@@ -4,6 +4,7 @@ It has a project name, ports, images and volumes of its own, so it never meets a
 removed at the end unless KEEP_VOLUMES is set; a second run then finds the first one's studies, and leaves them be.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
@@ -69,8 +71,9 @@ class Stack:
         owner = (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)
         os.chown(self.project / "runs", *owner)
         self.mlflow = f"http://127.0.0.1:{free_port()}"
+        self.authorization = ""
         self.postgres_port = free_port()
-        self._env_file = self.project / ".env"
+        self.env_file = self.project / ".env"
         self._write_env_file(f"{owner[0]}:{owner[1]}")
         self._overlay = folder / "overlay.yml"
         servers, worker = ({"image": f"{PROJECT}-{name}"} for name in ("servers", "worker"))
@@ -79,6 +82,7 @@ class Stack:
             json.dumps({"services": {**dict.fromkeys(("init", "mlflow", "dashboard"), servers), "worker": worker}})
         )
         self._compose = compose_command()
+        self.files = [ROOT / "docker-compose.yml", self._overlay]
 
     def _write_env_file(self, owner: str) -> None:
         """.env.example with what the tests want otherwise; its last two lines for the host stay as they are."""
@@ -94,22 +98,31 @@ class Stack:
         lines = (ROOT / ".env.example").read_text().splitlines()
         kept = [line for line in lines if line.partition("=")[0] not in wanted]
         more = [f"RUNS={self.project / 'runs'}", *(f"{key}={value}" for key, value in wanted.items())]
-        self._env_file.write_text("\n".join([*more, *kept]) + "\n")
+        self.env_file.write_text("\n".join([*more, *kept]) + "\n")
 
-    def compose(self, *words: str, **variables: str) -> str:
-        """Runs compose on the project, with the variables set over .env."""
-        files = ["-f", str(ROOT / "docker-compose.yml"), "-f", str(self._overlay)]
-        command = [*self._compose, *files, "--project-directory", str(ROOT), "--env-file", str(self._env_file)]
+    def run_compose(self, *words: str, env_file: Path | None = None, **variables: str) -> tuple[int, str]:
+        """Its exit code and all it said, with the variables set over .env."""
+        files = [word for path in self.files for word in ("-f", str(path))]
+        options = ["--project-directory", str(ROOT), "--env-file", str(env_file or self.env_file), "-p", PROJECT]
         clean = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         done = subprocess.run(
-            [*command, "-p", PROJECT, *words],
+            [*self._compose, *files, *options, *words],
             env={**clean, **variables},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"compose {words}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return done.returncode, done.stdout
+
+    def compose(self, *words: str, **variables: str) -> None:
+        code, said = self.run_compose(*words, **variables)
+        assert code == 0, f"compose {words}:\n{said}"
+
+    def sql(self, database: str, statement: str) -> str:
+        [container] = self.containers("postgres")
+        command = ["psql", "--username=wavenet", f"--dbname={database}", "--tuples-only", "--no-align"]
+        return output("docker", "exec", container, *command, "-c", statement).strip()
 
     def up(self) -> None:
         self.compose("up", "-d", "--build")
@@ -156,6 +169,8 @@ class Stack:
     def ask_mlflow(self, path: str, **question: Any) -> dict[str, Any]:
         """Its REST API, without its client: GET with words, POST with a body."""
         request = urllib.request.Request(f"{self.mlflow}/api/2.0/mlflow/{path}")
+        if self.authorization:
+            request.add_header("Authorization", self.authorization)
         if "json" in question:
             request.data = json.dumps(question["json"]).encode()
             request.add_header("Content-Type", "application/json")
@@ -225,7 +240,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.up()
         before = stack.studies_in_mlflow()
         yield stack
-        assert before <= stack.studies_in_mlflow(), "studies of an earlier run, in volumes that were kept"
+        assert before <= stack.studies_in_mlflow(), "an earlier run's studies, in volumes that were kept"
     finally:
         volumes = [] if os.environ.get("KEEP_VOLUMES") else ["--volumes"]
         stack.compose("--profile", "workers", "down", "--remove-orphans", *volumes)
@@ -304,3 +319,94 @@ def test_servers_are_slim_nobody_is_root_and_strangers_are_turned_away(stack: St
 
 
 FIND_TORCH = "from importlib.util import find_spec; print(find_spec('torch') is not None)"
+
+
+@pytest.mark.parametrize(
+    ("database", "version", "said"),
+    [
+        ("mlflow", "a-version-to-come", "which is newer"),
+        ("mlflow", "451aebb31d03", "which is older. Nothing was changed. Back it up"),
+        ("optuna", "a-version-to-come", "which is newer"),
+        ("optuna", "v2.6.0.a", "which is older. Nothing was changed. Back it up"),
+    ],
+)
+def test_a_database_of_another_version_stops_init_in_one_line_and_stays_as_it_is(
+    stack: Stack, database: str, version: str, said: str
+) -> None:
+    ours = stack.sql(database, "SELECT version_num FROM alembic_version")
+    stack.sql(database, f"UPDATE alembic_version SET version_num = '{version}'")
+    try:
+        code, words = stack.run_compose("run", "--rm", "-T", "init")
+        assert code == 2, words
+        [line] = [line for line in words.splitlines() if line.startswith("error: ")]
+        assert said in line
+        assert "Traceback" not in words
+        assert stack.sql(database, "SELECT version_num FROM alembic_version") == version
+    finally:
+        stack.sql(database, f"UPDATE alembic_version SET version_num = '{ours}'")
+
+
+def test_init_finishes_what_was_left_half_made_and_is_harmless_afterwards(stack: Stack) -> None:
+    tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+    num_tables = stack.sql("optuna", tables)
+    stack.sql("optuna", "DROP TABLE trial_heartbeats; DELETE FROM alembic_version")
+    for found in ("unfinished", "current"):
+        code, words = stack.run_compose("run", "--rm", "-T", "init")
+        assert code == 0, words
+        assert f"database optuna was {found}" in words
+        assert stack.sql("optuna", tables) == num_tables
+
+
+def test_without_a_password_or_with_the_wrong_one_one_line_says_so(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
+    code, words = stack.run_compose("config", env_file=tmp_path / ".env")
+    assert code != 0
+    assert "POSTGRES_PASSWORD must be set in .env" in words
+    code, words = stack.run_compose("run", "--rm", "-T", "--no-deps", "-e", "PGPASSWORD=another", "init")
+    assert code == 2
+    [line] = [line for line in words.splitlines() if line.startswith("error: ")]
+    assert "password authentication failed" in line
+    assert "POSTGRES_PASSWORD in .env must be the password that the database was made with" in line
+
+
+def test_a_runs_folder_of_somebody_else_is_one_line(stack: Stack) -> None:
+    words = ["--profile", "workers", "run", "--rm", "-T", "--no-deps", "--user", "4321:4321", "worker"]
+    code, said = stack.run_compose(*words)
+    assert code == 2, said
+    [line] = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert "WORKER_USER" in line
+    assert "Traceback" not in said
+
+
+def test_artifacts_that_cannot_be_stored_wait_and_the_rest_goes_on(stack: Stack) -> None:
+    study, num_trials = study_name("full"), 3
+    [mlflow] = stack.containers("mlflow")
+    output("docker", "exec", mlflow, "chmod", "a-w", "/mlartifacts")  # for its user as good as a full or read-only disk
+    try:
+        stack.start_workers(1, study, trials=num_trials)
+        stack.wait_for_workers()
+        [worker] = stack.containers("worker")
+        [line] = [line for line in output("docker", "logs", worker).splitlines() if "have not reached" in line]
+        assert "it answers 500" in line
+        assert "make sure that the store of its artifacts can be written and has room" in line
+        assert {run["status"] for run in stack.trial_runs(study).values()} <= {"FINISHED", "KILLED"}
+    finally:
+        output("docker", "exec", mlflow, "chmod", "u+w", "/mlartifacts")
+    stack.start_workers(1, study, trials=num_trials)
+    stack.wait_for_workers()
+    stack.check_complete(study, trials=num_trials)
+
+
+def test_with_a_login_strangers_are_turned_away_and_workers_are_not(stack: Stack) -> None:
+    """The last, because it makes the server another one."""
+    password, study = "for-the-test-alone", study_name("login")
+    stack.files = [*stack.files[:1], ROOT / "docker-compose.auth.yml", *stack.files[1:]]
+    with stack.env_file.open("a") as file:
+        file.write(f"MLFLOW_ADMIN_PASSWORD={password}\nMLFLOW_SECRET_KEY={uuid.uuid4().hex}\n")
+    stack.up()
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        stack.studies_in_mlflow()
+    stack.authorization = f"Basic {base64.b64encode(f'admin:{password}'.encode()).decode()}"
+    stack.start_workers(1, study, trials=2)
+    stack.wait_for_workers()
+    stack.check_complete(study, trials=2)
