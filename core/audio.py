@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Waveform = npt.NDArray[np.float32]
 LARGEST = 32767
+STEP_RANGE = (np.finfo(np.float32).tiny, np.nextafter(np.finfo(np.float32).max / np.float32(LARGEST), np.float32(0)))
+"""Smaller ones would be rounded themselves, so sound below 1e-38 is lost; LARGEST larger ones would be infinite."""
 
 
 class Audio(Protocol):
@@ -26,7 +28,10 @@ class Audio(Protocol):
         ...
 
     def read(self, start: int = 0, stop: int | None = None) -> Waveform:
-        """Samples start to stop (excluded; None: the end) of all channels: (C, stop - start) float32."""
+        """Samples start to stop (excluded; None: the end) of all channels: (C, stop - start) float32.
+
+        What lies beyond the end, and what counts from there, is as in slices of an array.
+        """
         ...
 
 
@@ -58,6 +63,6 @@ class HeldAudio:
 def quantise(waveform: Waveform) -> HeldAudio:
     """(C, T) float32, finite and of any level, to 16 bits. A channel of zeros stays zero."""
     peaks = np.abs(waveform).max(axis=1, keepdims=True, initial=0.0)
-    steps = np.where(peaks > 0, peaks / LARGEST, 1.0).astype(np.float32)
-    samples = np.clip(np.rint(waveform / steps), -LARGEST, LARGEST).astype(np.int16)
+    steps = np.clip(peaks / LARGEST, *STEP_RANGE).astype(np.float32)
+    samples = np.clip(np.rint(waveform / steps), -LARGEST, LARGEST).astype(np.int16, order="C")
     return HeldAudio(samples=samples, steps=steps)
