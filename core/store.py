@@ -13,14 +13,17 @@ Files are written under another name and renamed: a reader sees a whole one or n
 import argparse
 import hashlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from core.audio import HeldAudio, Waveform, quantise
 from core.errors import UserError
@@ -32,6 +35,11 @@ DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / "runs" / "store"
 DEFAULT_MAX_GB = 50.0
 SUFFIX = ".safetensors"
 BYTES_PER_SAMPLE = 2
+WRITTEN = re.compile(
+    r"([0-9a-f]{2})/(\.\d+\.\d+\.)?\1[0-9a-f]{30}\.safetensors"
+    r"|streams/(\.\d+\.)?[0-9a-f]{32}\.json|(\.\d+\.)?digests\.json"
+)
+"""Names below a store of what is written by it; those with numbers in front were left by a process that was killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +52,12 @@ class StoredAudio:
 
     def read(self, start: int = 0, stop: int | None = None) -> Waveform:
         """UserError where somebody has taken the file away meanwhile."""
+        first, end, _ = slice(start, stop).indices(self.num_samples)
+        if first >= end:  # safetensors has its own opinion on empty slices, and on those beyond the end
+            return np.zeros((self.num_channels, 0), np.float32)
         try:
             with safe_open(self.path, framework="np") as file:
-                held = HeldAudio(samples=file.get_slice("samples")[:, start:stop], steps=file.get_tensor("steps"))
+                held = HeldAudio(samples=file.get_slice("samples")[:, first:end], steps=file.get_tensor("steps"))
         except (SafetensorError, OSError) as error:
             raise UserError(
                 f"The store must keep {self.path.name} while a study uses it, but it cannot be read ({error}). "
@@ -84,7 +95,7 @@ class Store:
         try:
             with safe_open(path, framework="np") as file:
                 num_channels, num_samples = file.get_slice("samples").get_shape()
-        except (SafetensorError, OSError):  # the format checks that the file is as long as its header says
+        except (SafetensorError, OSError, ValueError):  # the format checks that a file is as long as its header says
             return None
         return StoredAudio(path=path, num_channels=num_channels, num_samples=num_samples)
 
@@ -96,12 +107,14 @@ class Store:
         scratch = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"samples": audio.samples, "steps": audio.steps}, scratch)
-            with scratch.open("rb") as file:
+            with scratch.open("wb") as file:  # save_file would use a name of its own, and let nobody else read the file
+                file.write(save({"samples": audio.samples, "steps": audio.steps}))
+                file.flush()
                 os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
             os.replace(scratch, path)
-        except (SafetensorError, OSError) as error:
-            scratch.unlink(missing_ok=True)
+        except OSError as error:
+            with suppress(OSError):
+                scratch.unlink()
             raise UserError(
                 f"The store must be a folder that can be written, but {self.directory} cannot: {error}. "
                 "Name another with --store, or do without by --no-store."
@@ -121,22 +134,29 @@ class Store:
     def used_bytes(self) -> int:
         """Bytes of all that is kept, as they were when this object first looked and with what it has added since."""
         if self._used_bytes is None:
-            self._used_bytes = sum(path.stat().st_size for path in self.files())
+            self._used_bytes = sum(_size(path) for path in self.files())
         return self._used_bytes
 
     def files(self) -> Iterator[Path]:
-        """Everything that the store has written."""
-        yield from self.directory.glob(f"[0-9a-f][0-9a-f]/*{SUFFIX}")
-        yield from self.directory.glob(f"[0-9a-f][0-9a-f]/.*{SUFFIX}")  # left by a process that was killed
-        yield from self.streams_directory.glob("*.json")
-        yield from self.directory.glob(self.digests_file.name)
+        """Everything that the store has written, and nothing else that may lie in its folder."""
+        for pattern in ("*", "*/*"):
+            for path in self.directory.glob(pattern):
+                if WRITTEN.fullmatch(path.relative_to(self.directory).as_posix()) and path.is_file():
+                    yield path
 
     def empty(self) -> int:
-        """Removes everything that the store has written, and says how many bytes that were."""
+        """Removes all that the store has written, and says how many bytes that were. UserError where it must not."""
         num_bytes = 0
         for path in list(self.files()):
-            num_bytes += path.stat().st_size
-            path.unlink()
+            num_bytes += _size(path)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"The store must be a folder that can be emptied, but {self.directory} cannot: {error}. "
+                    "Ask whoever owns it."
+                ) from error
+        self._used_bytes = None
         return num_bytes
 
     def _take_room(self, num_bytes: int) -> None:
@@ -150,6 +170,14 @@ class Store:
         return self.directory / key[:2] / f"{key}{SUFFIX}"
 
 
+def _size(path: Path) -> int:
+    """0 where another process has just renamed or removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m core.store", description="What the store of decoded audio holds.")
     parser.add_argument("--store", type=Path, default=DEFAULT_DIRECTORY, metavar="DIR")
@@ -158,8 +186,12 @@ def main(arguments: list[str]) -> int:
     store = Store(options.store)
     files = list(store.files())
     print(f"{store.directory}: {len(files)} files, {store.used_bytes() / 1e9:.3g} GB")
-    if options.empty:
-        print(f"emptied: {store.empty() / 1e9:.3g} GB")
+    try:
+        if options.empty:
+            print(f"emptied: {store.empty() / 1e9:.3g} GB")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
