@@ -42,7 +42,7 @@ class Progress(Protocol):
         """Before the first of `num_takes` is decoded, all of which will take so many bytes of the store."""
 
     def advance(self) -> None:
-        """One take is done."""
+        """One take is done, or turned out to be of no use. Called from several threads."""
 
     def end(self) -> None: ...
 
@@ -107,8 +107,10 @@ def read_all(
     def take_of(recording: Recording, audio: Audio | None) -> Take | Skipped:
         try:
             if audio is None:
-                audio = _decoded(recording, sample_rate_hz, store, memory)
-                advance()
+                try:
+                    audio = _decoded(recording, sample_rate_hz, store, memory)
+                finally:
+                    advance()
             check_long_enough(recording, audio.num_samples / sample_rate_hz, min_seconds)
         except BadRecording as error:
             if not skip_bad_files:

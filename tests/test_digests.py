@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,7 @@ def test_a_file_that_changed_has_its_new_digest(tmp_path, change):
     remembered = RememberedDigests(memory)
     before = remembered(path)
     remembered.save()
+    time.sleep(0.02)  # clocks of file systems tick every few milliseconds
     change(path)
     assert before != RememberedDigests(memory)(path) == remembered(path) == fresh(path)
 
