@@ -399,7 +399,7 @@ def test_an_artifact_that_cannot_be_stored_holds_up_nothing_and_arrives_when_it_
     start(trial_log(tmp_path, 8), tmp_path, 8)
     shipper = Shipper(study_of(tmp_path), target_of(sqlite_uri, tmp_path), warn=[].append)
     shipper.start()
-    report = shipper.close(1)
+    report = shipper.close(20, patience_seconds=0.5)
     assert report.num_events_left == 1
     assert "trial 07" in report.reason
     assert "weights.safetensors" in report.reason
@@ -422,7 +422,7 @@ def test_one_stuck_event_holds_up_no_other_file_and_is_left_out_in_the_end(
     start(trial_log(tmp_path, 8), tmp_path, 8)
     shipper = Shipper(study_of(tmp_path), target_of(sqlite_uri, tmp_path), warn=[].append)
     shipper.start()
-    report = shipper.close(1)
+    report = shipper.close(20, patience_seconds=0.5)
     assert report.num_events_left == 2  # the metric, and what comes after it in the same file
     assert "trial 07" in report.reason
     assert [run.info.run_name for run in runs_of(sqlite_uri, tmp_path)] == ["trial 07", "trial 08"]
