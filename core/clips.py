@@ -66,10 +66,12 @@ class Clip:
         """Where in the clip its labelled fault is heard; None where nobody said."""
         if self.take.recording.events is None:
             return None if self.take.recording.label == "anomalous" else ()
-        rate = self._samples_per_second
-        begin, end = self.start / rate, (self.start + self.num_samples) / rate
-        inside = [(max(a, begin) - begin, min(b, end) - begin) for a, b in self.take.recording.events]
-        return tuple((a, b) for a, b in inside if a < b)
+        rate = self._sample_rate_hz
+        end = self.start + self.num_samples
+        events = [(round(start_s * rate), round(end_s * rate)) for start_s, end_s in self.take.recording.events]
+        inside = [(max(a, self.start), min(b, end)) for a, b in events]
+        # One sample is rounding: an event that ends where a clip begins is not in it.
+        return tuple(((a - self.start) / rate, (b - self.start) / rate) for a, b in inside if b - a > 1)
 
     @property
     def is_anomalous(self) -> bool:
@@ -77,8 +79,9 @@ class Clip:
         return self.take.recording.label == "anomalous" and self.spans != ()
 
     @property
-    def _samples_per_second(self) -> float:
-        return self.take.audio.num_samples / self.take.recording.seconds
+    def _sample_rate_hz(self) -> int:
+        """The study's, or one more in a take below a second: resampling rounds up to a whole sample."""
+        return int(self.take.audio.num_samples / self.take.recording.seconds + 1e-6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,8 @@ class ClipSet:
 def clips_of(take: Take, clip_samples: int, *, most: int | None = None) -> list[Clip]:
     """Clips that do not overlap: end to end, or at most `most` spread evenly over the take.
 
-    Of a take whose fault is labelled half of those are clips in which it is heard, as far as there are so many.
+    Of a take whose fault is labelled half of those are clips in which it is heard, as far as there are so many of
+    either kind.
     """
     num_samples = take.audio.num_samples
     num_clips = num_samples // clip_samples
@@ -112,9 +116,10 @@ def clips_of(take: Take, clip_samples: int, *, most: int | None = None) -> list[
     if most is None or most >= num_clips:
         return everywhere
     if take.recording.events:
-        faulty = _spread([clip for clip in everywhere if clip.is_anomalous], (most + 1) // 2)
-        others = _spread([clip for clip in everywhere if not clip.is_anomalous], most - len(faulty))
-        return sorted(faulty + others, key=lambda clip: clip.start)
+        faulty = [clip for clip in everywhere if clip.is_anomalous]
+        others = [clip for clip in everywhere if not clip.is_anomalous]
+        faulty = _spread(faulty, max((most + 1) // 2, most - len(others)))
+        return sorted(faulty + _spread(others, most - len(faulty)), key=lambda clip: clip.start)
     last = num_samples - clip_samples
     starts = [last // 2] if most == 1 else [int(start) for start in np.linspace(0, last, most)]
     return [Clip(take=take, start=start, num_samples=clip_samples) for start in starts]

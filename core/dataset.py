@@ -108,9 +108,19 @@ def prepare_dataset(
 
 
 def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> ClipSet:
-    """Clips of the chosen takes of a judged split, as many of each as the budget allows."""
+    """Clips of the chosen takes of a judged split, as many of each as the budget allows.
+
+    UserError where labelled events leave clips of one kind alone, as they do where a fault is heard from end to end.
+    """
     most = config.clips.max_clips(split_name) // len(takes)
-    return read_clips(takes, config.clip_samples, config.sample_rate_hz, most=most)
+    clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=most)
+    if split_name != "calibration" and clips.is_anomalous.min() == clips.is_anomalous.max():
+        kind = "a fault in each" if clips.is_anomalous.all() else "none with a fault"
+        raise UserError(
+            f"The clips of {split_name} must be some with a fault and some without, but got {len(clips)} with {kind}. "
+            "Raise clips.evaluation_seconds, shorten clips.clip_seconds, or correct the events."
+        )
+    return clips
 
 
 def check_calibration(clips: ClipSet) -> None:
