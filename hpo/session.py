@@ -18,7 +18,7 @@ import torch
 from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
 from core.recordings import Corpus, StreamedCorpus
-from core.sources import known_options, open_source
+from core.sources import choose_source, open_source
 from core.store import Store
 from core.streamed_dataset import stream_dataset
 from core.thread_pool import ThreadPool
@@ -67,7 +67,8 @@ class Material:
 
 def gather(options: Namespace, root: Path) -> Material:
     """Reads and checks the study file and the data. UserError for whatever is wrong with either."""
-    spec = _with_source(load_study_file(options.study), options.data, root)
+    spec = load_study_file(options.study)
+    spec = replace(spec, data=choose_source(spec.data, options.data, root))
     total = spec.trials if options.trials is None else options.trials
     source_options = {key: value for key, value in spec.data.items() if key != "source"}
     store = _store(options)
@@ -114,22 +115,6 @@ def open_dataset(
     if isinstance(corpus, StreamedCorpus):
         return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)
     return prepare_dataset(corpus, config, store=store, progress=PreparationBar())
-
-
-def _with_source(spec: StudySpec, source: str | None, root: Path) -> StudySpec:
-    """--data takes the place of the file's source, and keeps those of its options that a source of its kind has.
-
-    A path in a study file is relative to the project's root, one on the command line to where the command is called.
-    """
-    given = str(spec.data.get("source", "simulated"))
-    if source is None:
-        kind, colon, path = given.partition(":")
-        is_path = colon and path and (kind != "hub" or path.startswith((".", "~")))
-        rooted = f"{kind}:{root / Path(path).expanduser()}" if is_path else given
-        return replace(spec, data={**spec.data, "source": rooted})
-    is_same_kind = source.partition(":")[0] == given.partition(":")[0]
-    kept = {key: value for key, value in spec.data.items() if is_same_kind or key in known_options(source)}
-    return replace(spec, data={**kept, "source": source})
 
 
 def num_cores() -> int:

@@ -45,7 +45,17 @@ def open_source(
         return _open(kind, place, options, skip_bad_files=skip_bad_files, digest_of=digests, scratch=scratch)
     finally:
         if not store.is_read_only:
-            digests.save()
+            _save(digests, store)
+
+
+def _save(digests: RememberedDigests, store: Store) -> None:
+    try:
+        digests.save()
+    except OSError as error:
+        raise UserError(
+            f"The store must be a folder that can be written, but {store.directory} cannot: {error}. "
+            "Name another with --store, or do without by --no-store."
+        ) from error
 
 
 def known_options(spec: str) -> frozenset[str]:
@@ -53,6 +63,22 @@ def known_options(spec: str) -> frozenset[str]:
     configs: Mapping[str, Any] = {"simulated": SimulatedConfig, "toyadmos": ToyAdmosConfig, "hub": HubConfig}
     kind = spec.partition(":")[0]
     return frozenset(field.name for field in fields(configs[kind])) if kind in configs else frozenset()
+
+
+def choose_source(data: Mapping[str, Any], source: str | None, root: Path) -> dict[str, Any]:
+    """A study file's [data] with the source that is used: its own, or `source` where the command line names one.
+
+    Of the file's options those are kept that a source of its kind has. A path in a study file is relative to `root`,
+    the project's, one on the command line to where the command is called.
+    """
+    given = str(data.get("source", "simulated"))
+    if source is None:
+        kind, colon, path = given.partition(":")
+        is_path = colon and path and (kind != "hub" or path.startswith((".", "~")))
+        return {**data, "source": f"{kind}:{root / Path(path).expanduser()}" if is_path else given}
+    is_same_kind = source.partition(":")[0] == given.partition(":")[0]
+    kept = {key: value for key, value in data.items() if is_same_kind or key in known_options(source)}
+    return {**kept, "source": source}
 
 
 def _open(
