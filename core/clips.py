@@ -66,7 +66,7 @@ class Clip:
         """Where in the clip its labelled fault is heard; None where nobody said."""
         if self.take.recording.events is None:
             return None if self.take.recording.label == "anomalous" else ()
-        rate = self._sample_rate_hz
+        rate = self._samples_per_second
         end = self.start + self.num_samples
         events = [(round(start_s * rate), round(end_s * rate)) for start_s, end_s in self.take.recording.events]
         inside = [(max(a, self.start), min(b, end)) for a, b in events]
@@ -79,9 +79,9 @@ class Clip:
         return self.take.recording.label == "anomalous" and self.spans != ()
 
     @property
-    def _sample_rate_hz(self) -> int:
-        """The study's, or one more in a take below a second: resampling rounds up to a whole sample."""
-        return int(self.take.audio.num_samples / self.take.recording.seconds + 1e-6)
+    def _samples_per_second(self) -> float:
+        """The study's rate, or a little more: resampling rounds a take up to a whole sample."""
+        return self.take.audio.num_samples / self.take.recording.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
