@@ -218,7 +218,9 @@ def _check_storage(name: str, remembered: Mapping[str, str], storage: StudyStora
 
 
 def _is_same_study(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> bool:
-    """Whether this storage is that one under another address: a container and its host have two names for a server."""
+    """Whether this server is that one under another address: a container and its host have two names for it."""
+    if not storage.is_server:  # of a file there may be an old copy
+        return False
     summaries = optuna.get_all_study_summaries(storage.backend)
     return any(each.study_name == name and each.user_attrs.get(UID) == remembered.get("uid") for each in summaries)
 

@@ -11,6 +11,10 @@ from core.errors import UserError
 from hpo.health import main as check_health
 from hpo.init_databases import look, main, migrations_of
 from hpo.storage import StudyStorage, repair_of_connection
+from hpo.study import open_study
+from hpo.study_file import load_study_file
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(params=["mlflow", "optuna"])
@@ -52,6 +56,14 @@ def test_a_storage_of_another_optuna_is_one_line_and_stays_as_it_is(tmp_path: Pa
     assert "\n" not in str(caught.value)
     with sqlite3.connect(tmp_path / "optuna.db") as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(version,)]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    spec = load_study_file(ROOT / "tests/data/tiny.toml")
+    storage = StudyStorage(str(tmp_path / "optuna.journal"))
+    (tmp_path / "runs").write_text("a file where a folder should be")
+    with pytest.raises(UserError, match=r"folder must be one that can be written, but .*/runs/tiny.*WORKER_USER"):
+        open_study("tiny", spec, data_fingerprint="f00", storage=storage, directory=tmp_path / "runs/tiny")
 
 
 @pytest.mark.parametrize(

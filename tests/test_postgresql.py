@@ -102,3 +102,16 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
     assert "127.0.0.1" in message
     assert "secret" not in message
     assert "\n" not in message
+
+
+def test_a_server_under_another_name_is_the_same_storage_and_another_database_is_not(
+    server: str, project: Path
+) -> None:
+    """As a container and its host name it, which share the study's folder."""
+    url = database(server, "renamed")
+    for address in (url, url.replace("127.0.0.1", "localhost")):
+        process = start(project, address, "--trials", "1")
+        assert process.wait(timeout=120) == 0, process.communicate()
+    other = start(project, database(server, "other"), "--trials", "1")
+    assert "must be the one it was made with" in other.communicate(timeout=120)[1]
+    assert other.returncode == 2
