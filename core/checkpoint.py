@@ -22,7 +22,7 @@ from core.scoring import ScoringConfig
 from core.statistic import Statistic
 from core.wavenet import WaveNet, WaveNetConfig
 
-FORMAT = "wavenet-detector-1"
+FORMAT = "wavenet-detector-2"
 HEADER = "header"
 
 
@@ -34,6 +34,8 @@ class Detector:
     front_end: FrontEnd
     scoring: ScoringConfig
     statistic: Statistic
+    clip_samples: int
+    """Length of a clip: what levels, smoothing and calibration were measured on, and so what is judged as a whole."""
     context_samples: int
     """Samples of a clip that are heard but not scored."""
 
@@ -77,6 +79,7 @@ def save_detector(path: Path, detector: Detector) -> None:
             machine: [asdict(calibration) for calibration in columns]
             for machine, columns in detector.statistic.calibrations.items()
         },
+        "clip_samples": detector.clip_samples,
         "context_samples": detector.context_samples,
     }
     write_tensors(path, detector.model.state_dict(), header)
@@ -86,7 +89,10 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
     """The detector as it was saved. UserError for a file of another kind or version."""
     tensors, header = read_tensors(path)
     if header.get("format") != FORMAT:
-        raise UserError(f"{path} must be a detector of format {FORMAT}, but is {header.get('format')!r}.")
+        raise UserError(
+            f"{path} must be a detector of format {FORMAT}, but is {header.get('format')!r}. "
+            "One of an older format must be trained again."
+        )
     model = WaveNet(WaveNetConfig(**header["network"]))
     model.load_state_dict(tensors)
     return Detector(
@@ -101,6 +107,7 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
                 for machine, columns in header["calibrations"].items()
             },
         ),
+        clip_samples=header["clip_samples"],
         context_samples=header["context_samples"],
     )
 

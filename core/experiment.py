@@ -146,9 +146,9 @@ def run_experiment(
             _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
             if result.best_epoch == result.epoch:
-                save_detector(
-                    directory / DETECTOR_FILE, _detector(model, front_end, config, statistic, context_samples)
-                )
+                clip_samples = dataset.config.clip_samples
+                detector = _detector(model, front_end, config, statistic, clip_samples, context_samples)
+                save_detector(directory / DETECTOR_FILE, detector)
                 save_scores(directory / SCORES_FILE, scores, dataset)
             save_training_state(directory / STATE_FILE, model, optimizer, {"history": history})
             yield result
@@ -177,13 +177,19 @@ def _score(
 
 
 def _detector(
-    model: WaveNet, front_end: FrontEnd, config: ExperimentConfig, statistic: Statistic, context_samples: int
+    model: WaveNet,
+    front_end: FrontEnd,
+    config: ExperimentConfig,
+    statistic: Statistic,
+    clip_samples: int,
+    context_samples: int,
 ) -> Detector:
     return Detector(
         model=model,
         front_end=front_end,
         scoring=config.scoring,
         statistic=statistic,
+        clip_samples=clip_samples,
         context_samples=context_samples,
     )
 

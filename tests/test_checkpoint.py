@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from core.audio import Waveform
 from core.checkpoint import (
+    FORMAT,
     Detector,
     load_detector,
     load_training_state,
@@ -59,6 +60,7 @@ def make_detector() -> Detector:
         front_end=front_end,
         scoring=ScoringConfig(score="entropy", frame_ms=20.0),
         statistic=fit_statistic(postprocessing, calibration, MACHINES, frame_ms=20.0),
+        clip_samples=1500,
         context_samples=30,
     )
 
@@ -71,7 +73,7 @@ def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: P
     assert loaded.front_end == saved.front_end
     assert loaded.scoring == saved.scoring
     assert loaded.statistic == saved.statistic
-    assert loaded.context_samples == saved.context_samples
+    assert (loaded.clip_samples, loaded.context_samples) == (saved.clip_samples, saved.context_samples)
     judged = [
         detector.statistic.judge(frame_scores(detector.model, detector.front_end.encode(CLIPS), "entropy"), MACHINES)
         for detector in (saved, loaded)
@@ -140,6 +142,15 @@ def test_a_torn_file_is_named_in_one_line(share: float, tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(UserError, match=r"^[^\n]*detector\.safetensors must be a checkpoint, but [^\n]*$"):
+        load_detector(path)
+
+
+def test_a_detector_of_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, make_detector())
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, {**header, "format": "wavenet-detector-1"})
+    with pytest.raises(UserError, match=rf"^{path} must be a detector of format {FORMAT}, but is 'wavenet-[^\n]*$"):
         load_detector(path)
 
 
