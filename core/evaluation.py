@@ -54,15 +54,17 @@ def _losses(scores: Mapping[str, FrameScores], judged: Mapping[str, ClipSet]) ->
 def _event_figures(
     judgement: Judgement, clips: ClipSet, threshold: float, first_s: float, frame_s: float
 ) -> dict[str, float]:
-    """Events are compared from where scoring begins, `first_s` into each clip; one that goes on there begins there."""
+    """Events are compared where clips are scored, from `first_s` to the last whole frame; one that goes on there begins
+    there."""
     assert clips.events is not None
+    scored_s = judgement.thresholds.shape[1] * frame_s
     labelled = [
-        [(max(0.0, start_s - first_s), end_s - first_s) for start_s, end_s in spans if end_s > first_s]
+        [(max(0.0, a - first_s), b - first_s) for a, b in spans if b > first_s and a < first_s + scored_s]
         for spans in clips.events
     ]
     flagged = [
         [(event.first_frame * frame_s, event.end_frame * frame_s) for event in events(row, threshold)]
         for row in judgement.thresholds
     ]
-    metrics = event_metrics(flagged, labelled, clip_seconds=judgement.thresholds.shape[1] * frame_s)
+    metrics = event_metrics(flagged, labelled, clip_seconds=scored_s)
     return {"event_f1": metrics.event_f1, "segment_f1": metrics.segment_f1}
