@@ -145,6 +145,21 @@ class Stack:
         logs = [output("docker", "logs", each) for each in self.containers("worker")]
         assert set(codes) == {"0"}, "\n".join(logs)
 
+    def finish(self, study: str, *, trials: int) -> None:
+        """Until the workers have ended and MLflow has every record. A worker waits seconds for a slow server at its
+        end, not longer; what it leaves is sent by the next, which finds no trial to do."""
+        self.wait_for_workers()
+        for _ in range(5):
+            if not any("have not reached" in self.last_words(each) for each in self.containers("worker")):
+                return
+            self.start_workers(1, study, trials=trials)
+            self.wait_for_workers()
+        raise AssertionError(self.last_words(self.containers("worker")[0]))
+
+    def last_words(self, container: str) -> str:
+        """Its log since it was last started."""
+        return output("docker", "logs", "--since", str(state(container)["StartedAt"]), container)
+
     def trials(self, study: str) -> list[FrozenTrial]:
         """From PostgreSQL, through Optuna on this machine. Empty where there is no such study yet."""
         url = f"postgresql+psycopg2://wavenet:{PASSWORD}@127.0.0.1:{self.postgres_port}/optuna"

@@ -40,7 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def test_two_workers_share_a_study_that_outlives_a_stop_of_the_stack_and_is_reported_on_the_host(stack: Stack) -> None:
     study, num_trials = study_name("shared"), 12
     stack.start_workers(2, study, trials=num_trials)
-    stack.wait_for_workers()
+    stack.finish(study, trials=num_trials)
     stack.check_complete(study, trials=num_trials)
     assert len({trial.user_attrs["host"] for trial in stack.trials(study)}) == 2
 
@@ -76,7 +76,7 @@ def test_mlflow_killed_in_mid_study_costs_no_trial_and_no_record(stack: Stack) -
     stack.wait_for_workers()
     assert stack.num_ended(study) == num_trials
     stack.start_workers(1, study, trials=num_trials)  # finds no trial to do, and sends what the others could not
-    stack.wait_for_workers()
+    stack.finish(study, trials=num_trials)
     stack.check_complete(study, trials=num_trials)
 
 
@@ -91,7 +91,7 @@ def test_a_worker_that_is_stopped_hands_its_trial_back_and_another_ends_it(stack
     assert len(trials) < num_trials, "it was stopped too late to tell"
     assert not [trial.number for trial in trials if trial.state is TrialState.RUNNING]
     stack.start_workers(1, study, trials=len(trials))
-    stack.wait_for_workers()
+    stack.finish(study, trials=len(trials))
     stack.check_complete(study, trials=len(trials))
 
 
@@ -184,7 +184,7 @@ def test_artifacts_that_cannot_be_stored_wait_and_the_rest_goes_on(stack: Stack)
     finally:
         output("docker", "exec", mlflow, "chmod", "u+w", "/mlartifacts")
     stack.start_workers(1, study, trials=num_trials)
-    stack.wait_for_workers()
+    stack.finish(study, trials=num_trials)
     stack.check_complete(study, trials=num_trials)
 
 
@@ -199,5 +199,5 @@ def test_with_a_login_strangers_are_turned_away_and_workers_are_not(stack: Stack
         stack.studies_in_mlflow()
     stack.authorization = f"Basic {base64.b64encode(f'admin:{password}'.encode()).decode()}"
     stack.start_workers(1, study, trials=2)
-    stack.wait_for_workers()
+    stack.finish(study, trials=2)
     stack.check_complete(study, trials=2)
