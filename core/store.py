@@ -38,6 +38,7 @@ BYTES_PER_SAMPLE = 2
 WRITTEN = re.compile(
     r"([0-9a-f]{2})/(\.\d+\.\d+\.)?\1[0-9a-f]{30}\.safetensors"
     r"|streams/(\.\d+\.)?[0-9a-f]{32}\.json|(\.\d+\.)?digests\.json"
+    r"|streams/takes-\w+/[\w.]+"
 )
 """Names below a store of what is written by it; those with numbers in front were left by a process that was killed."""
 
@@ -115,10 +116,7 @@ class Store:
         except OSError as error:
             with suppress(OSError):
                 scratch.unlink()
-            raise UserError(
-                f"The store must be a folder that can be written, but {self.directory} cannot: {error}. "
-                "Name another with --store, or do without by --no-store."
-            ) from error
+            raise self.unwritable(error) from error
         return StoredAudio(path=path, num_channels=audio.num_channels, num_samples=audio.num_samples)
 
     def check_room(self, num_bytes: int) -> None:
@@ -131,6 +129,13 @@ class Store:
                 "`python -m core.store --empty`, or do without by --no-store."
             )
 
+    def unwritable(self, error: Exception) -> UserError:
+        """For whoever could not write what belongs into the store."""
+        return UserError(
+            f"The store must be a folder that can be written, but {self.directory} cannot: {error}. "
+            "Name another with --store, or do without by --no-store."
+        )
+
     def used_bytes(self) -> int:
         """Bytes of all that is kept, as they were when this object first looked and with what it has added since."""
         if self._used_bytes is None:
@@ -139,7 +144,7 @@ class Store:
 
     def files(self) -> Iterator[Path]:
         """Everything that the store has written, and nothing else that may lie in its folder."""
-        for pattern in ("*", "*/*"):
+        for pattern in ("*", "*/*", "*/*/*"):
             for path in self.directory.glob(pattern):
                 if WRITTEN.fullmatch(path.relative_to(self.directory).as_posix()) and path.is_file():
                     yield path

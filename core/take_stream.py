@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,7 @@ def takes_of(
         yield from _checked(_decoded(corpus, sample_rate_hz, None, is_wanted), sample_rate_hz, min_seconds)
         return
     index = store.streams_directory / f"{_key(corpus, sample_rate_hz)}.json"
-    index.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(index.with_suffix(".lock")):
+    with _alone(index, store):
         known = _read_index(index, store, sample_rate_hz)
         if known is None:
             arrivals = _following(corpus, sample_rate_hz, store, index)
@@ -55,6 +55,18 @@ def takes_of(
 
 
 Arrival = tuple[Recording, Audio] | Skipped
+
+
+@contextmanager
+def _alone(index: Path, store: Store) -> Iterator[None]:
+    """While no other process fills the store with the same stream."""
+    try:
+        index.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(index.with_suffix(".lock")).acquire()
+    except OSError as error:
+        raise store.unwritable(error) from error
+    with lock:
+        yield
 
 
 def _checked(arrivals: Iterator[Arrival], sample_rate_hz: int, min_seconds: float) -> Iterator[Take | Skipped]:
@@ -126,8 +138,11 @@ def _following(corpus: StreamedCorpus, sample_rate_hz: int, store: Store, index:
         rows.append(_row(arrival if isinstance(arrival, Skipped) else arrival[0]))
         yield arrival
     scratch = index.with_name(f".{os.getpid()}.{index.name}")
-    scratch.write_text(json.dumps(rows), encoding="utf-8")
-    os.replace(scratch, index)
+    try:
+        scratch.write_text(json.dumps(rows), encoding="utf-8")
+        os.replace(scratch, index)
+    except OSError as error:
+        raise store.unwritable(error) from error
 
 
 def _row(item: Recording | Skipped) -> dict[str, Any]:
@@ -136,10 +151,12 @@ def _row(item: Recording | Skipped) -> dict[str, Any]:
 
 def _read_index(index: Path, store: Store, sample_rate_hz: int) -> list[Arrival] | None:
     """What came when the stream was followed to its end; None where it was not, or the store lacks any of it."""
-    if not index.exists():
+    try:
+        rows = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # there is none, or a torn one, which costs another reading of the stream
         return None
     arrivals: list[Arrival] = []
-    for row in json.loads(index.read_text(encoding="utf-8")):
+    for row in rows:
         if "reason" in row:
             arrivals.append(Skipped(**row))
             continue

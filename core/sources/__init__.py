@@ -52,10 +52,7 @@ def _save(digests: RememberedDigests, store: Store) -> None:
     try:
         digests.save()
     except OSError as error:
-        raise UserError(
-            f"The store must be a folder that can be written, but {store.directory} cannot: {error}. "
-            "Name another with --store, or do without by --no-store."
-        ) from error
+        raise store.unwritable(error) from error
 
 
 def known_options(spec: str) -> frozenset[str]:

@@ -105,10 +105,8 @@ def _check_labels(found: ArchiveSet) -> None:
 
 def _takes(found: ArchiveSet, config: HubConfig, scratch: Path | None) -> Iterator[Recording | Skipped]:
     yield from found.skipped
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="takes-", dir=scratch))
+        folder = stack.enter_context(_scratch_folder(scratch))
         streams = [stream_rows(archive) for archive in found.archives]
         for stream in streams:
             stack.callback(stream.close)
@@ -123,6 +121,18 @@ def _takes(found: ArchiveSet, config: HubConfig, scratch: Path | None) -> Iterat
                 yield outcome
         yield from assembler.finish()
         yield from sorter.passed_over(found.name)
+
+
+def _scratch_folder(scratch: Path | None) -> tempfile.TemporaryDirectory[str]:
+    try:
+        if scratch is not None:
+            scratch.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix="takes-", dir=scratch)
+    except OSError as error:
+        raise UserError(
+            f"The folder for rows that wait for other microphones must be writable, but got: {error}. "
+            "Name another store with --store, or do without by --no-store."
+        ) from error
 
 
 def _microphones_of(found: ArchiveSet, rows: Sequence[Row], config: HubConfig) -> set[int]:
