@@ -4,8 +4,8 @@ Audio stays where it is (in the store, or with who decodes it) but for the clips
 up to POOL_CLIPS clips can be drawn from as a whole at any step. Of a larger one the clips are put in an endless order,
 and step s draws from the pool of clips s .. s + POOL_CLIPS - 1, so that every step lets in one more:
 
-    step 0      [ c0 c1 c2 ... c255 ] c256 ...
-    step 1        c0 [ c1 c2 ... c256 ] c257 ...
+    step 0      [ c0 c1 c2 ... c63 ] c64 ...
+    step 1        c0 [ c1 c2 ... c64 ] c65 ...
 
 The pool is a function of the step alone: nothing has to be remembered to continue a trial, and a set that is still
 arriving from a network is trained on as soon as the first pool is there.
@@ -24,7 +24,7 @@ from core.audio import Waveform
 from core.clips import Clip
 from core.frontend import ClipLevel, Codes, FrontEnd, FrontEndConfig, fit_front_end
 
-POOL_CLIPS = 256
+POOL_CLIPS = 64
 FIT_CLIPS, FIT_SECONDS = 64, 2.0
 """Gains and marginals are measured on so many clips of the first pool, so many seconds from the middle of each."""
 MAX_LEVELS = 16_384
