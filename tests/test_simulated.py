@@ -138,7 +138,7 @@ def test_a_wrong_option_is_named_with_the_rule(options, words):
     assert all(word in str(refusal.value) for word in words)
 
 
-@pytest.mark.parametrize("spec", ["", "simulate", "folder", "folder:", "simulated:x", "hub:somebody/something"])
+@pytest.mark.parametrize("spec", ["", "simulate", "folder", "folder:", "simulated:x", "hub:", "ftp:somewhere"])
 def test_an_unknown_source_is_told_the_known_ones(spec):
     with pytest.raises(UserError, match="simulated, folder:PATH"):
         open_source(spec)

@@ -11,7 +11,7 @@ from hpo.study_file import load_study_file
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (ROOT / "tests/data/tiny.toml").read_text()
 STUDIES = sorted((ROOT / "studies").glob("*.toml"))
-NUM_CHANNELS = {"quickstart": 4, "cars": 1, "paper": 4}
+NUM_CHANNELS = {"quickstart": 4, "cars": 1, "paper": 4, "toyadmos_car": 4}
 """Of the data that each study file is made for."""
 
 
