@@ -5,6 +5,7 @@ what is judged is waited for. Later the stream comes from the store, in the same
 it was there first or not. Without a store the stream is read anew: once for what is judged, and by every trial.
 """
 
+import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,7 +90,10 @@ class Arrivals:
 
     def describe(self) -> str:
         counts = ", ".join(f"{self._counts[name]} {name}" for name in ("train", *JUDGED))
-        return counts if self._has_ended else "as they arrive; trained on from the first ones"
+        if self._has_ended:
+            return counts
+        room = f"{os.path.relpath(self._store.directory)}, which may grow to {self._store.max_bytes / 1e9:g} GB"
+        return f"as they arrive, trained on from the first ones; kept in {room}"
 
     def close(self) -> None:
         """Lets go of the stream. What has arrived stays in the store."""
