@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from core.audio import Waveform, quantise
 from core.recordings import REPAIR, BadRecording
