@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
 from core.training import ConfigurationFailed
 from hpo.console import Console
-from hpo.messages import estimate_line, overview, short, summary, where_to_look
+from hpo.messages import curves_line, estimate_line, overview, short, summary, where_to_look
 from hpo.objective import Bench, run_params
 from hpo.publish import publish_study, publish_trial_page
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
@@ -25,6 +25,7 @@ from hpo.session import (
     Material,
     Session,
     gather,
+    link_trials,
     open_session,
     run_trials,
     start_study_run,
@@ -71,7 +72,12 @@ def _search(session: Session, options: Namespace) -> int:
     workers = Workers(
         min(material.num_workers, missing) - 1, options, threads=material.pool.num_threads, say=console.say
     )
-    shipper = Shipper(search.directory, session.target, warn=console.say)
+    shipper = Shipper(
+        search.directory,
+        session.target,
+        warn=console.say,
+        opened=lambda experiment_id: console.say(curves_line(session, experiment_id)),
+    )
     shipper.start()
     seconds_to_ship = SECONDS_TO_SHIP_INTERRUPTED
     try:
@@ -91,6 +97,7 @@ def _search(session: Session, options: Namespace) -> int:
         raise
     finally:
         _ship(shipper, session, seconds_to_ship)
+    link_trials(session, shipper)
     return 0
 
 
@@ -105,6 +112,7 @@ def _work(session: Session) -> int:
             run_trials(session, _bench(session, console), console, shipper, is_worker=True)
     finally:
         _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
+    link_trials(session, shipper)
     return 0
 
 

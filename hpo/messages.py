@@ -9,6 +9,7 @@ from typing import Any
 from core.recordings import Skipped
 from core.wavenet import describe
 from hpo.estimate import estimate_trial_seconds
+from hpo.links import charts_link, study_link
 from hpo.publish import REPORT_FILE
 from hpo.search_space import describe_range
 from hpo.session import Material, Session
@@ -54,14 +55,36 @@ def estimate_line(material: Material, num_trials: int) -> str:
 
 
 def where_to_look(session: Session) -> list[str]:
-    storage, target = session.search.storage, session.target
-    server = target.uri.startswith("http")
-    programs = os.path.relpath(Path(sys.executable).parent)
-    look = target.safe_uri if server else f"{programs}/mlflow ui --backend-store-uri {target.safe_uri}"
+    """Where records go, and the addresses of their pages or the commands that open them."""
+    search, target, mlflow = session.search, session.target, _mlflow(session)
+    dashboard = _command("optuna-dashboard", search.storage.name)
+    if search.storage.name == str(search.directory.parent / "optuna.journal"):
+        dashboard = "make ui"
+    elif session.pages.dashboard:
+        dashboard = study_link(session.pages.dashboard, search.study._study_id)
     return [
-        f"  tracking  {target.safe_uri} ({session.tracking_source}), experiment {target.experiment}: {look}",
-        f"  storage   {storage.name}: {programs}/optuna-dashboard {storage.name}",
+        f"  tracking  {target.safe_uri} ({session.tracking_source}), experiment {target.experiment}: {mlflow}",
+        f"  storage   {search.storage.name}: {dashboard}",
     ]
+
+
+def _mlflow(session: Session) -> str:
+    target = session.target
+    if target.uri.startswith("http"):
+        return session.pages.mlflow
+    if target.uri == f"sqlite:///{session.search.directory.parent / 'mlflow.db'}":
+        return "make ui"
+    return _command("mlflow ui --backend-store-uri", target.safe_uri)
+
+
+def _command(program: str, store: str) -> str:
+    return f"{os.path.relpath(Path(sys.executable).parent)}/{program} {store}"
+
+
+def curves_line(session: Session, experiment_id: str) -> str:
+    """The page of every trial's test loss by epoch, once MLflow has said what number the experiment has."""
+    link = charts_link(session.pages.mlflow, experiment_id)
+    return f"  curves    {link if session.target.uri.startswith('http') else f'{_mlflow(session)}, then {link}'}"
 
 
 def summary(result: Mapping[str, Any], directory: Path) -> list[str]:

@@ -23,10 +23,13 @@ from core.store import Store
 from core.streamed_dataset import stream_dataset
 from core.thread_pool import ThreadPool
 from hpo.console import Console
+from hpo.links import Pages, resolve_pages
+from hpo.notes import run_note, study_words, write_notes
 from hpo.objective import Bench, run_trial
 from hpo.preparation import PreparationBar
 from hpo.publish import study_description
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
+from hpo.saved_view import saved_view
 from hpo.search_space import SearchSpace, describe_range
 from hpo.settings import resolve_setting
 from hpo.shipper import Shipper
@@ -136,6 +139,7 @@ class Session:
     search: OpenStudy
     target: TrackingTarget
     tracking_source: str
+    pages: Pages
     log: RunLog
 
     @property
@@ -180,17 +184,22 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
         storage=storage,
         directory=directory,
     )
+    pages = resolve_pages(tracking.value, storage_name=storage.name, project_root=root)
+    description = study_description(search, material.corpus.description)
     target = tracking_target(
         tracking.value,
         experiment=search.experiment,
         runs_directory=runs,
-        description=study_description(search, material.corpus.description),
+        description=f"{description}\n\n{study_words(search, pages)}",
+        tags=saved_view(list(search.space.distributions)),
+        run_note=run_note(search, pages),
     )
     return Session(
         material=material,
         search=search,
         target=target,
         tracking_source=tracking.source,
+        pages=pages,
         log=RunLog(directory / EVENTS_FILE_NAME),
     )
 
@@ -217,6 +226,7 @@ def run_trials(session: Session, bench: Bench, console: Console, shipper: Shippe
         console.show(search.num_ended(), best)
         console.trial_ended(end, best)
         shipper.poke()
+        link_trials(session, shipper)
         failed = search.failures_in_a_row()
         if failed >= MAX_FAILURES_IN_A_ROW and search.num_ended() < total:
             reasons = [record.failure for record in trial_records(search.study) if record.failure]
@@ -224,6 +234,22 @@ def run_trials(session: Session, bench: Bench, console: Console, shipper: Shippe
                 f"Configurations must be trainable, but {failed} in a row failed, one because {reasons[-1]}. "
                 "Look at the space's ranges; the same command goes on."
             )
+
+
+def link_trials(session: Session, shipper: Shipper) -> None:
+    """Notes in the Optuna dashboard on the trials whose runs have reached MLflow."""
+    search = session.search
+    write_notes(
+        search,
+        session.pages,
+        description=study_description(search, session.material.corpus.description),
+        experiment_id=shipper.experiment_id,
+        run_ids={
+            int(folder.name): run_id
+            for folder, run_id in shipper.run_ids().items()
+            if folder.parent == search.trials_directory
+        },
+    )
 
 
 def _record_best(session: Session) -> TrialRecord | None:

@@ -49,6 +49,8 @@ class Shipment:
         self._path = path
         self._server = server
         self._warn = warn
+        self.run_id = ""
+        """Once it is known that the server has the run."""
         self._complete_bytes = -1
         """Size of the file when all of it was seen to be shipped."""
         self._num_failures = 0
@@ -86,12 +88,14 @@ class Shipment:
         bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
         if bookmark.experiment != experiment.identity:
             bookmark = Bookmark(experiment=experiment.identity)
+        self.run_id = bookmark.run_id
         # One by one after a failure, so that the event at fault is found and takes no other with it.
         most_events = 1 if self._num_failures else _MOST_EVENTS_A_CALL
         for group in _groups(read_events_after(self._path, bookmark.offset_bytes), most_events):
             if bookmark.is_given_up or not keep_going():
                 break
             bookmark, refused = self._send(experiment, bookmark, group)
+            self.run_id = bookmark.run_id
             self._num_failures = 0
             _write_bookmark(self._path, self._server, bookmark)
             num_refused += self._note_refused(refused)

@@ -45,11 +45,19 @@ class ShippingReport:
 class Shipper:
     """Ships every event file below a study's directory until it is closed."""
 
-    def __init__(self, study_directory: Path, target: TrackingTarget, *, warn: Callable[[str], None]) -> None:
-        """`warn` gets single lines, from the shipper's thread."""
+    def __init__(
+        self,
+        study_directory: Path,
+        target: TrackingTarget,
+        *,
+        warn: Callable[[str], None],
+        opened: Callable[[str], None] | None = None,
+    ) -> None:
+        """`warn` gets single lines and `opened` the experiment's id, once, both from the shipper's thread."""
         self._study_directory = study_directory
         self._target = target
         self._warn = warn
+        self._opened = opened
         self._experiment: MlflowExperiment | None = None
         self._shipments: dict[Path, Shipment] = {}
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
@@ -69,6 +77,15 @@ class Shipper:
     def poke(self) -> None:
         """Says that there are new events. Returns at once."""
         self._wake.set()
+
+    @property
+    def experiment_id(self) -> str | None:
+        """None until the server has answered."""
+        return self._experiment.experiment_id if self._experiment else None
+
+    def run_ids(self) -> dict[Path, str]:
+        """Of the runs that are known to be on the server, by the folder of their events."""
+        return {path.parent: each.run_id for path, each in list(self._shipments.items()) if each.run_id}
 
     def close(self, timeout_seconds: float, *, patience_seconds: float = CLOSING_PATIENCE_SECONDS) -> ShippingReport:
         """Sends what is there, for so long at most; a server that is away is waited for no longer than the patience."""
@@ -120,6 +137,8 @@ class Shipper:
         """Every file once. The trouble of one file is raised after the others had their turn, the server's at once."""
         if self._experiment is None:
             self._experiment = MlflowExperiment(self._target)
+            if self._opened:
+                self._opened(self._experiment.experiment_id)
         stuck: Stuck | None = None
         for shipment in self._find_shipments():
             try:

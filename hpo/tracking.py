@@ -14,13 +14,14 @@ from filelock import FileLock
 
 from hpo.run_log import Attached, Ended, Event, Measured, Started
 from hpo.tracking_errors import ExperimentDeleted, Refused, RunDeleted, TryLater, translated
-from hpo.tracking_target import TrackingTarget
+from hpo.tracking_target import NUMBER, TrackingTarget
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
 RUN_KEY_TAG = "hpo.run_key"
+TRIAL_TAG = "optuna.trial"
 PROBE_TAG = "hpo.last_probe"
 DESCRIPTION_TAG = "mlflow.note.content"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -52,7 +53,8 @@ class MlflowExperiment:
             experiment = _find_or_create_experiment(self._client, target)
         if experiment.lifecycle_stage == "deleted":
             raise ExperimentDeleted
-        self._experiment_id = str(experiment.experiment_id)
+        self._run_note = target.run_note
+        self.experiment_id = str(experiment.experiment_id)
         self.identity = f"{experiment.experiment_id}@{experiment.creation_time}"
         """Differs once a wiped store has been filled anew, though its numbers start at 1 again."""
 
@@ -62,7 +64,7 @@ class MlflowExperiment:
 
         with translated():
             found = self._client.search_runs(
-                [self._experiment_id],
+                [self.experiment_id],
                 f"tags.`{RUN_KEY_TAG}` = '{started.run_key}'",
                 run_view_type=ViewType.ALL,
                 order_by=["attributes.start_time ASC"],
@@ -97,7 +99,7 @@ class MlflowExperiment:
         """Tells a server in trouble from one that chokes on what it was sent."""
         try:
             with translated():
-                self._client.set_experiment_tag(self._experiment_id, PROBE_TAG, os.urandom(8).hex())
+                self._client.set_experiment_tag(self.experiment_id, PROBE_TAG, os.urandom(8).hex())
         except TryLater:
             return False
         return True
@@ -106,15 +108,20 @@ class MlflowExperiment:
         try:
             with translated():
                 run = self._client.create_run(
-                    self._experiment_id,
+                    self.experiment_id,
                     start_time=started.time_ms,
-                    tags={RUN_KEY_TAG: started.run_key},
+                    tags={RUN_KEY_TAG: started.run_key, **self._note(started)},
                     run_name=started.name,
                 )
         except Refused:
             self._raise_if_experiment_deleted()
             raise
         return str(run.info.run_id)
+
+    def _note(self, started: Started) -> dict[str, str]:
+        """For a new run alone: what people make of it stays."""
+        number = started.tags.get(TRIAL_TAG)
+        return {DESCRIPTION_TAG: self._run_note.replace(NUMBER, number)} if number and self._run_note else {}
 
     def _log(self, run_id: str, entities: Sequence[Any]) -> list[str]:
         """One call. When it is refused, halves of it, so that the one bad value costs no other."""
@@ -163,7 +170,7 @@ class MlflowExperiment:
             raise RunDeleted
 
     def _raise_if_experiment_deleted(self) -> None:
-        if not _is_active(lambda: self._client.get_experiment(self._experiment_id)):
+        if not _is_active(lambda: self._client.get_experiment(self.experiment_id)):
             raise ExperimentDeleted
 
 

@@ -10,6 +10,7 @@ from core.errors import UserError
 from hpo.settings import Setting, resolve_setting
 
 _SERVER_SCHEMES = ("http", "https")
+NUMBER = "{number}"
 _DATABASE_SCHEMES = ("postgresql", "mysql", "mssql")
 
 
@@ -24,6 +25,8 @@ class TrackingTarget:
     description: str = ""
     """Markdown, shown above the runs."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    run_note: str = ""
+    """Markdown on the page of a trial's run, with NUMBER for the trial's number."""
 
     @property
     def safe_uri(self) -> str:
@@ -32,7 +35,13 @@ class TrackingTarget:
 
 
 def tracking_target(
-    uri: str, *, experiment: str, runs_directory: Path, description: str = "", tags: Mapping[str, str] | None = None
+    uri: str,
+    *,
+    experiment: str,
+    runs_directory: Path,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    run_note: str = "",
 ) -> TrackingTarget:
     """A server keeps its artifacts itself. Beside a database they go under `runs_directory`: MLflow would put them into
     ./mlruns of whatever folder is the current one."""
@@ -45,6 +54,7 @@ def tracking_target(
         artifact_location=None if is_server else folder.as_uri(),
         description=description,
         tags=tags or {},
+        run_note=run_note,
     )
 
 

@@ -4,6 +4,7 @@ Both are ended together: by Ctrl-C, and by the end of either. A store that is no
 pages can be open before the first study.
 """
 
+import json
 import os
 import signal
 import socket
@@ -11,18 +12,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import IO, NoReturn
 
 from core.errors import UserError
 from hpo.health import check
+from hpo.links import DASHBOARD_PORT, HOST, MLFLOW_PORT, charts_link
+from hpo.saved_view import VIEW_TAG
 from hpo.storage import StudyStorage
 
 ROOT = Path(__file__).resolve().parent.parent
-HOST = "127.0.0.1"
-MLFLOW_PORT, DASHBOARD_PORT = 5000, 8080
-"""The first that are tried."""
 PORTS_TRIED = 100
+STUDIES_SHOWN = 5
 SECONDS_TO_START = 120.0
 SECONDS_TO_END = 10.0
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -144,7 +146,8 @@ def serve(runs: Path) -> NoReturn:
         ):
             pages.append(Page(name, command, port))
         _wait_until_they_answer(pages)
-        print(f"MLflow            {pages[0].link}\nOptuna dashboard  {pages[1].link}\nCtrl-C ends both.", flush=True)
+        print(f"MLflow            {pages[0].link}\nOptuna dashboard  {pages[1].link}")
+        print(*curves(pages[0].link), "Ctrl-C ends both.", sep="\n", flush=True)
         while True:
             for page in pages:
                 page.check_alive()
@@ -154,6 +157,21 @@ def serve(runs: Path) -> NoReturn:
             page.ask_to_end()
         for page in pages:
             page.end()
+
+
+def curves(mlflow: str) -> list[str]:
+    """The pages of the latest studies' curves, a line each. Asked over HTTP, which saves importing MLflow."""
+    question = json.dumps({"max_results": 100, "order_by": ["last_update_time DESC"]}).encode()
+    request = urllib.request.Request(
+        f"{mlflow}/api/2.0/mlflow/experiments/search", question, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS_TO_START) as reply:
+            found = json.load(reply).get("experiments", [])
+    except OSError as error:  # the pages are there all the same, and show what is wrong
+        return [f"  MLflow cannot say which studies it has: {error}"]
+    studies = [each for each in found if any(tag["key"] == VIEW_TAG for tag in each.get("tags", []))]
+    return [f"  {each['name']}: {charts_link(mlflow, each['experiment_id'])}" for each in studies[:STUDIES_SHOWN]]
 
 
 def _wait_until_they_answer(pages: list[Page]) -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ import pytest
 from filelock import FileLock
 
 import hpo.shipment
+from hpo.links import charts_link
 from hpo.run_log import RunLog
+from hpo.saved_view import saved_view
 from hpo.shipper import Shipper, ShippingReport
 from hpo.tracking import RUN_KEY_TAG, MlflowExperiment
 from hpo.tracking_target import TrackingTarget, tracking_target
+from hpo.ui import curves
 
 ROOT = Path(__file__).parents[1]
 NOTHING_LEFT = ShippingReport(num_events_left=0, reason="", num_refused=0)
@@ -504,6 +508,44 @@ def test_a_server_that_comes_late_gets_all_of_it_once_and_training_never_waits(r
     assert shipper.close(20) == NOTHING_LEFT
     assert_landed_whole_and_once(relay.uri, tmp_path, log)
     assert [line.split()[-1] for line in said] == ["can.", "again."]
+
+
+def test_a_trial_s_run_has_its_note_and_what_people_make_of_either_note_or_view_stays(
+    sqlite_uri: str, tmp_path: Path
+) -> None:
+    target = replace(target_of(sqlite_uri, tmp_path), run_note="It is {number}.", tags={"view": "ours"})
+    opened: list[str] = []
+
+    def ship_again() -> dict[Path, str]:
+        shipper = Shipper(study_of(tmp_path), target, warn=pytest.fail, opened=opened.append)
+        shipper.start()
+        assert shipper.close(20) == NOTHING_LEFT
+        assert shipper.experiment_id == opened[-1]
+        return shipper.run_ids()
+
+    log = log_whole_trial(tmp_path)
+    RunLog(study_of(tmp_path) / "events.jsonl").start("the-study", "study", {"optuna.study": "x"}, {})
+    known = ship_again()
+    of_study, of_trial = sorted(runs_of(sqlite_uri, tmp_path), key=lambda run: str(run.info.run_name))
+    assert known == {log.path.parent: of_trial.info.run_id, study_of(tmp_path): of_study.info.run_id}
+    assert of_trial.data.tags["mlflow.note.content"] == "It is 7."
+    assert "mlflow.note.content" not in of_study.data.tags
+    client = client_of(sqlite_uri)
+    assert client.get_experiment(opened[0]).tags["view"] == "ours"
+    client.set_tag(of_trial.info.run_id, "mlflow.note.content", "mine")
+    client.set_experiment_tag(opened[0], "view", "mine")
+    start(log, tmp_path)
+    assert ship_again() == known
+    assert client.get_run(of_trial.info.run_id).data.tags["mlflow.note.content"] == "mine"
+    assert client.get_experiment(opened[0]).tags["view"] == "mine"
+
+
+def test_make_ui_names_the_studies_that_a_server_has_and_says_where_it_cannot(relay: Relay, tmp_path: Path) -> None:
+    experiment = MlflowExperiment(replace(target_of(relay.uri, tmp_path), tags=saved_view([])))
+    assert f"  {tmp_path.name}: {charts_link(relay.uri, experiment.experiment_id)}" in curves(relay.uri)
+    relay.cut()
+    (said,) = curves(relay.uri)
+    assert "cannot say" in said
 
 
 def test_an_experiment_says_what_it_is(relay: Relay, tmp_path: Path) -> None:
