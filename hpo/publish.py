@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from core.clips import ClipSet
 from core.dataset import Dataset
 from core.experiment import DETECTOR_FILE
+from core.post_search import F1Surface, f1_surface
 from core.postprocess import events
 from core.statistic import Judgement
 from hpo.pages.clip_figure import ClipView
+from hpo.pages.event_figures import at_best_epoch, event_metrics_in
 from hpo.pages.plot_style import CONFIG
 from hpo.pages.report import study_page
 from hpo.pages.study_figures import study_figures
@@ -34,6 +37,8 @@ OBJECTIVE = (
 )
 NUM_PAGES = 3
 """Trials that get a page without being asked for: the best by validation."""
+NUM_WINDOWS, NUM_THRESHOLDS = 48, 80
+"""At most, on the surface of F1."""
 
 
 def study_description(search: OpenStudy, data: str) -> str:
@@ -65,13 +70,16 @@ def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Ma
     for record in best_records(search, NUM_PAGES):
         if has_files(search.trial_directory(record.number)):
             publish_trial_page(search, dataset, record.number)
-    for name, figure in study_figures(search.study, result=result).items():
+    surface = winner_surface(search, result["winner"]["trial"]) if result["winner"] else None
+    figures = study_figures(search.study, result=result, surface=surface)
+    for name, figure in figures.items():
         path = search.directory / "plots" / f"{name}.html"
         path.parent.mkdir(exist_ok=True)
         write_text(path, figure.to_html(include_plotlyjs=True, config=CONFIG))
         log.artifact(path, "plots")
     report = search.directory / REPORT_FILE
-    write_text(report, study_page(search.study, result=result, description=OBJECTIVE))
+    page = study_page(search.study, result=result, figures=figures, description=OBJECTIVE, surface=surface)
+    write_text(report, page)
     log.artifact(report)
     table = search.directory / TABLE_FILE
     write_text(
@@ -82,6 +90,34 @@ def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Ma
         log.artifact(search.directory / WINNER_DIRECTORY / DETECTOR_FILE, WINNER_DIRECTORY)
         log.tags({"winner": f"trial {result['winner']['trial']}", "detector_found": str(result["detector_found"])})
     return result
+
+
+def winner_surface(search: OpenStudy, number: int) -> F1Surface:
+    """F1 of the trial's validation clips over the windows and thresholds that the study searches."""
+    trial = judge_trial(search.trial_directory(number))
+    statistic, space = trial.detector.statistic, search.space.distributions
+    own, frame_ms = statistic.config, statistic.frame_ms
+    clip_ms = frame_ms * trial.judged["validation"].sigmas.shape[1]
+    shortest, longest = _range(space.get("window_ms"), or_else=(frame_ms, max(clip_ms, own.window_ms)))
+    lowest, highest = _range(
+        space.get("threshold_sigmas"), or_else=(min(0.0, own.threshold_sigmas), max(6.0, 2 * own.threshold_sigmas))
+    )
+    # Windows are rounded to whole frames; the trial's own threshold is on the grid, so that its point has its F1 there.
+    frames = np.unique(np.geomspace(max(1, shortest / frame_ms), max(1, longest / frame_ms), NUM_WINDOWS).round())
+    return f1_surface(
+        own,
+        frames * frame_ms,
+        [*np.linspace(lowest, highest, NUM_THRESHOLDS), own.threshold_sigmas],
+        trial.scored,
+        score=trial.detector.scoring.score,
+        frame_ms=frame_ms,
+    )
+
+
+def _range(distribution: BaseDistribution | None, *, or_else: tuple[float, float]) -> tuple[float, float]:
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        return distribution.low, distribution.high
+    return or_else
 
 
 def best_records(search: OpenStudy, count: int) -> list[TrialRecord]:
@@ -100,6 +136,7 @@ def publish_trial_page(search: OpenStudy, dataset: Dataset, number: int) -> Path
     directory = search.trial_directory(number)
     trial = judge_trial(directory)
     path = directory / PAGE_FILE
+    events_found = {metric: at_best_epoch(record, metric) for metric in event_metrics_in([record])}
     page = trial_page(
         title=f"{search.study.study_name}, trial {number}",
         epochs=record.epochs,
@@ -107,7 +144,7 @@ def publish_trial_page(search: OpenStudy, dataset: Dataset, number: int) -> Path
         test=_split_scores(trial, "test"),
         threshold_sigmas=trial.threshold,
         clips=_typical_clips(trial, dataset.validation, dataset.sample_rate_hz),
-        facts={"parameters": dict(record.parameters), **record.facts},
+        facts={"parameters": dict(record.parameters), **record.facts, **events_found},
     )
     write_text(path, page)
     RunLog(directory / EVENTS_FILE_NAME).artifact(path)
@@ -151,4 +188,5 @@ def _clip_view(
             for event, loudest in found
         ),
         first_frame_s=first_frame_s,
+        labelled=clips.events[index] if clips.events is not None else None,
     )

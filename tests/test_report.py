@@ -5,12 +5,16 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import Trial
 from plotly.offline import get_plotlyjs
 
-from hpo.pages.report import study_figures, study_page
+from core.post_search import F1Surface, Point
+from hpo.pages.importance import importance_shares
+from hpo.pages.report import study_page
+from hpo.pages.study_figures import study_figures
 from hpo.pages.web_page import DASH
 from hpo.trial_record import EPOCHS, FACTS, FAILURE, trial_records
 from hpo.winner import choose_winner
@@ -51,7 +55,12 @@ class ParsedPage(HTMLParser):
 
 
 def toy_study(
-    num_trials: int = 8, *, name: str = "toy", failure: str = "the loss is NaN", f1: float | None = None
+    num_trials: int = 8,
+    *,
+    name: str = "toy",
+    failure: str = "the loss is NaN",
+    f1: float | None = None,
+    has_events: bool = False,
 ) -> Any:
     """Trials of three epochs; numbers PRUNED, FAILED and INFINITE_LOSS are what they are called."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -64,9 +73,13 @@ def toy_study(
         trial.suggest_float("threshold_sigmas", 0.5, 6.0)
         loss = math.inf if trial.number == INFINITE_LOSS else 3 + rate
         epochs = [_epoch(epoch, test_loss=loss / epoch, number=trial.number) for epoch in (1, 2, 3)]
+        if has_events:
+            epochs = [row | _event_figures(row["epoch"], trial.number) for row in epochs]
         trial.set_user_attr(EPOCHS, epochs[:1] if trial.number == PRUNED else epochs)
         trial.set_user_attr(
-            FACTS, {"val_auc": math.nan if trial.number == 0 else 0.75, "test_f1": 0.5, "num_weights": 10}
+            FACTS,
+            {"val_auc": math.nan if trial.number == 0 else 0.75, "test_f1": 0.5, "num_weights": 10}
+            | ({"best_epoch": 1 if trial.number == PRUNED else 2} if trial.number != FAILED else {}),
         )
         if trial.number == PRUNED:
             raise optuna.TrialPruned
@@ -82,6 +95,11 @@ def toy_study(
 def _epoch(epoch: int, *, test_loss: float, number: int) -> dict[str, float]:
     shared = {"train_loss": 2.0 + number, "val_loss": 2.5, "val_auc": 0.7, "val_f1": 0.6, "test_f1": 0.6}
     return {"epoch": epoch, "test_loss": test_loss} | shared
+
+
+def _event_figures(epoch: float, number: int) -> dict[str, float]:
+    kinds = ("val_event_f1", "val_segment_f1", "test_event_f1", "test_segment_f1")
+    return {kind: 0.1 * i + 0.01 * number + 0.001 * epoch for i, kind in enumerate(kinds, start=1)}
 
 
 def result_of(study: Any, **changes: Any) -> dict[str, Any]:
@@ -114,7 +132,12 @@ EMPTY_RESULT = {
 
 
 def page_of(study: Any, *, description: str = "Why.", **changes: Any) -> str:
-    return study_page(study, result=result_of(study, **changes), description=description)
+    return page_with(study, result_of(study, **changes), description=description)
+
+
+def page_with(study: Any, result: Any, *, description: str = "", surface: F1Surface | None = None) -> str:
+    figures = study_figures(study, result=result, surface=surface)
+    return study_page(study, result=result, figures=figures, description=description, surface=surface)
 
 
 def test_page_holds_plotly_once_and_every_plot() -> None:
@@ -149,7 +172,7 @@ def test_text_from_outside_cannot_become_markup() -> None:
     changes = {"goal": evil, "data": evil, "device": evil}
     changed = result_of(study, **changes)
     changed["winner"]["per_machine"] = {evil: changed["winner"]["per_machine"]["car-1"]}
-    parsed = ParsedPage(study_page(study, result=changed, description=evil))
+    parsed = ParsedPage(page_with(study, changed, description=evil))
     assert parsed.num_scripts == ParsedPage(page_of(plain)).num_scripts
     # Title, heading, goal, data, device, description, machine, reason.
     assert parsed.text.count(evil) == 8
@@ -170,11 +193,29 @@ def test_importance_of_few_trials_is_warned_of(num_complete: int, is_warned: boo
 def test_importance_says_why_there_is_none(num_trials: int, f1: float | None, message: str) -> None:
     study = toy_study(num_trials, f1=f1)
     result = result_of(study) if num_trials else EMPTY_RESULT
-    page = study_page(study, result=result, description="")
+    page = page_with(study, result)
     figure = study_figures(study)["parameter_importance"]
     assert not figure.data
     assert message in figure.layout.annotations[0].text
     assert message in page
+
+
+def test_importance_has_two_evaluators_and_says_what_they_rest_on() -> None:
+    study = toy_study(12)  # ten of them complete
+    bars = traces_by_name(study_figures(study)["parameter_importance"])
+    shares = importance_shares(study)
+    assert set(bars) == set(shares) == {"PED-ANOVA", "fANOVA"}
+    for name, bar in bars.items():
+        assert dict(zip(bar.y, bar.x, strict=True)) == shares[name]
+        assert sum(bar.x) == pytest.approx(1)
+    assert "the best tenth (1 trial) apart from all 10;" in ParsedPage(page_of(study)).text
+
+
+def test_importance_that_ties_widen_the_best_tenth_is_said() -> None:
+    study = toy_study(12)
+    for _ in range(2):
+        study.add_trial(study.best_trial)
+    assert "the best tenth (3 trials, for some have the same F1) apart from all 12;" in ParsedPage(page_of(study)).text
 
 
 def test_headline_names_the_winner_beside_what_no_detector_is_worth() -> None:
@@ -188,7 +229,7 @@ def test_headline_names_the_winner_beside_what_no_detector_is_worth() -> None:
 
 
 def test_page_of_a_study_without_a_complete_trial_says_so() -> None:
-    text = ParsedPage(study_page(toy_study(0), result=EMPTY_RESULT, description="")).text
+    text = ParsedPage(page_with(toy_study(0), EMPTY_RESULT)).text
     assert "No winner: no trial completed." in text
     assert "All 0 trials" in text
 
@@ -232,7 +273,7 @@ def test_every_trial_has_its_curve_and_the_winner_the_strongest() -> None:
     study = toy_study()
     winner = choose_winner(trial_records(study)).number
     figure = study_figures(study)["loss_by_epoch"]
-    by_trial = {int(re.search(r"trial (\d+)", trace.text).group(1)): trace for trace in figure.data}
+    by_trial = {int(re.search(r"trial (\d+)", trace.meta).group(1)): trace for trace in figure.data}
     assert sorted(by_trial) == list(range(8))
     assert max(by_trial, key=lambda number: by_trial[number].line.width) == winner
     assert figure.data[-1] is by_trial[winner]
@@ -249,8 +290,64 @@ def test_buttons_switch_each_curve_to_its_own_values() -> None:
     figure = study_figures(study)["loss_by_epoch"]
     buttons = {button.label: button.args[0]["y"] for button in figure.layout.updatemenus[0].buttons}
     for trace, values in zip(figure.data, buttons["train_loss"], strict=True):
-        number = int(re.search(r"trial (\d+)", trace.text).group(1))
+        number = int(re.search(r"trial (\d+)", trace.meta).group(1))
         assert values == [2.0 + number] * len(trace.x)
+
+
+def test_hovering_over_a_curve_tells_its_trial_whatever_the_point() -> None:
+    """A text of its own for all points is shown as a dash by plotly.js; `meta` is not."""
+    figures = study_figures(toy_study())
+    lines = [trace for trace in figures["parallel_coordinates"].data if trace.mode == "lines"]
+    for trace in [*figures["loss_by_epoch"].data, *lines]:
+        assert trace.hovertemplate.startswith("%{meta}")
+        assert re.search(r"trial \d+", trace.meta)
+        assert "learning_rate = " in trace.meta
+
+
+def test_curves_and_columns_of_labelled_events_are_there_where_events_are_labelled() -> None:
+    study = toy_study(has_events=True)
+    figure = study_figures(study)["loss_by_epoch"]
+    buttons = {button.label: button.args[0]["y"] for button in figure.layout.updatemenus[0].buttons}
+    for trace, values in zip(figure.data, buttons["test_segment_f1"], strict=True):
+        number = int(re.search(r"trial (\d+)", trace.meta).group(1))
+        assert values == pytest.approx([0.4 + 0.01 * number + 0.001 * epoch for epoch in trace.x])
+    header, *rows = ParsedPage(page_of(study)).rows
+    columns = [header.index(title) for title in ("val event F1", "val segment F1", "event F1 test", "segment F1 test")]
+    best = choose_winner(trial_records(study)).number
+    assert [rows[best][column] for column in columns] == [f"{0.1 * i + 0.01 * best + 0.002:.3f}" for i in (1, 2, 3, 4)]
+    assert [rows[FAILED][column] for column in columns] == [DASH] * 4  # it has chosen no epoch
+
+
+def test_without_labelled_events_no_curve_and_no_column_speaks_of_them() -> None:
+    page = page_of(toy_study()).replace(get_plotlyjs(), "")
+    assert "event_f1" not in page
+    assert "event F1" not in page
+    assert "segment" not in page
+
+
+def test_page_shows_the_surface_of_the_winner_where_there_is_one() -> None:
+    study = toy_study()
+    number = choose_winner(trial_records(study)).number
+    surface = F1Surface(
+        windows_ms=np.array([100.0, 1000.0]),
+        thresholds_sigmas=np.array([1.0, 2.0]),
+        f1=np.array([[0.5, 0.7], [0.6, 0.8]]),
+        own=Point(window_ms=100.0, threshold_sigmas=2.0, f1=0.7),
+    )
+    page = page_with(study, result_of(study), surface=surface).replace(get_plotlyjs(), "")
+    assert page.count("Plotly.newPlot(") == 6
+    assert f"Trial {number} has a window of 100 ms" in page
+    assert "has seen the validation labels" in page
+    assert "F1 over window and threshold" not in page_with(toy_study(0), EMPTY_RESULT, surface=surface)
+
+
+def test_every_heading_of_the_table_of_trials_is_a_button_and_the_order_is_told() -> None:
+    page = page_of(toy_study())
+    head = re.search(r'<table class="sortable"><thead>(.*?)</thead>', page).group(1)
+    headings = re.findall("<th.*?</th>", head)
+    assert len(headings) == 11
+    assert all('<button type="button">' in heading for heading in headings)
+    assert ["aria-sort" in heading for heading in headings] == [True] + [False] * 10
 
 
 def test_slices_have_a_log_axis_where_the_search_had_one_and_mark_the_winner() -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hpo.pages.plot_style import BLUE, INK, ORANGE, styled
+from hpo.pages.plot_style import BLUE, GREEN, INK, ORANGE, styled
 from hpo.pages.web_page import number_text
 
 SPECTRUM_MS = 64.0
@@ -25,6 +25,9 @@ FLOOR_DB = -120.0
 """What silence shows as."""
 LOUDNESS_COLOURS = [[0.0, "#ffffff"], [0.35, "#d3dfe9"], [0.7, "#5b87ad"], [1.0, "#0b2a4a"]]
 MAX_EVENTS_IN_WORDS = 12
+FLAGGED = {"fillcolor": "rgba(230,159,0,0.22)", "line": {"color": ORANGE, "width": 1.2}}
+LABELLED = {"line": {"color": GREEN, "width": 2.5}}
+"""A frame without a filling, so that what is flagged inside of it is seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ class ClipView:
     """Start and end in seconds from the start of the clip, and the channel (from 1) that gave the alarm, if known."""
     first_frame_s: float
     """When the first frame begins: after the receptive field."""
+    labelled: tuple[tuple[float, float], ...] | None = None
+    """Where the fault is heard, in seconds from the start of the clip; None where nobody labelled it."""
 
     def __post_init__(self) -> None:
         assert self.waveform.ndim == 1, self.waveform.shape
@@ -116,7 +121,9 @@ def _clip_figure(clip: ClipView, image: Spectrogram, loudest_db: float) -> Any:
     for trace in _score_traces(clip):
         figure.add_trace(trace, row=2, col=1)
     # All at once: plotly's add_shape copies what is there already each time.
-    figure.update_layout(shapes=[_event_shape(start_s, end_s) for start_s, end_s, _ in clip.events])
+    flagged = [_span(start_s, end_s, FLAGGED) for start_s, end_s, _ in clip.events]
+    labelled = [_span(start_s, end_s, LABELLED) for start_s, end_s in clip.labelled or ()]
+    figure.update_layout(shapes=flagged + labelled)
     figure.update_xaxes(range=[0, clip.seconds])
     figure.update_xaxes(title_text="seconds", row=2, col=1)
     figure.update_yaxes(title_text="Hz", row=1, col=1)
@@ -139,7 +146,6 @@ def _heatmap(image: Spectrogram, loudest_db: float) -> Any:
 
 def _score_traces(clip: ClipView) -> list[Any]:
     threshold = {"color": INK, "width": 1.5, "dash": "dash"}
-    block = {"color": ORANGE, "size": 12, "symbol": "square", "opacity": 0.5}
     traces = [
         go.Scatter(
             x=clip.frame_centres_s,
@@ -155,23 +161,24 @@ def _score_traces(clip: ClipView) -> list[Any]:
         ),
     ]  # fmt: skip
     if clip.events:
-        traces.append(go.Scatter(x=[None], y=[None], mode="markers", marker=block, name="event"))
+        block = {"color": ORANGE, "size": 12, "symbol": "square", "opacity": 0.5}
+        traces.append(go.Scatter(x=[None], y=[None], mode="markers", marker=block, name="flagged event"))
+    if clip.labelled:
+        frame = {"color": GREEN, "size": 11, "symbol": "square-open", "line": {"width": 2.5}}
+        traces.append(go.Scatter(x=[None], y=[None], mode="markers", marker=frame, name="labelled event"))
     return traces
 
 
-def _event_shape(start_s: float, end_s: float) -> dict[str, Any]:
+def _span(start_s: float, end_s: float, look: dict[str, Any]) -> dict[str, Any]:
     """A stretch of the time axis over the whole height of both panels."""
-    line = {"color": ORANGE, "width": 1.2}
-    return {
-        "type": "rect", "xref": "x", "x0": start_s, "x1": end_s, "yref": "paper", "y0": 0, "y1": 1,
-        "fillcolor": "rgba(230,159,0,0.22)", "line": line,
-    }  # fmt: skip
+    place = {"xref": "x", "x0": start_s, "x1": end_s, "yref": "paper", "y0": 0, "y1": 1}
+    return {"type": "rect", **place, **look}
 
 
 def clip_sentence(clip: ClipView) -> str:
     """What is to be seen, in words: whose clip, which events, and what has no finite score."""
     truth = f"{clip.label} ({clip.condition})" if clip.condition not in ("", clip.label) else clip.label
-    sentence = f"Machine {clip.machine}, labelled {truth}: {_events_in_words(clip)}."
+    sentence = f"Machine {clip.machine}, labelled {truth}: {_events_in_words(clip)}.{_labels_in_words(clip)}"
     num_gaps = int((~np.isfinite(clip.scores)).sum())
     if not len(clip.scores):
         return f"{sentence} The clip is too short for a score."
@@ -188,3 +195,13 @@ def _events_in_words(clip: ClipView) -> str:
     more = len(clip.events) - len(spans)
     count = f"{len(clip.events)} event{'s' if len(clip.events) > 1 else ''}"
     return f"{count}, " + ", ".join(spans) + (f" and {more} more" if more else "")
+
+
+def _labels_in_words(clip: ClipView) -> str:
+    if not clip.labelled:
+        return ""
+    spans = [f"{start_s:.2f} to {end_s:.2f} s" for start_s, end_s in clip.labelled[:MAX_EVENTS_IN_WORDS]]
+    more = len(clip.labelled) - len(spans)
+    return f" By its labels the fault is heard from {', from '.join(spans)}" + (
+        f" and {more} more times." if more else "."
+    )

@@ -1,88 +1,20 @@
-"""The plots that ask which parameters mattered, and where in their ranges the good trials lie."""
+"""The plots that ask where in their ranges the good trials lie."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
 import plotly.colors
 import plotly.graph_objects as go
-from optuna.trial import TrialState
 from plotly.subplots import make_subplots
 
 from hpo.pages.parameter_axis import ParameterAxis
-from hpo.pages.plot_style import BLUE, INK, WINNER_COLOUR, message_figure, plot_text, styled
+from hpo.pages.plot_style import BLUE, F1_COLOURS, INK, WINNER_COLOUR, message_figure, plot_text, styled
 from hpo.pages.web_page import number_text
 from hpo.trial_record import TrialRecord
 from hpo.winner import has_score
 
-MIN_TRIALS_FOR_IMPORTANCE = 30
-"""With fewer complete trials the importances change visibly from one study to the next."""
-F1_COLOURS = [[0.0, "#d5e3ee"], [0.5, "#5a9bc9"], [1.0, "#063970"]]
 SLICE_COLUMNS = 3
-
-
-def finite_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """The trials that importance is computed from: complete, with a finite value."""
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [t for t in trials if t.value is not None and math.isfinite(t.value)]
-
-
-def importance_obstacle(study: optuna.Study) -> str | None:
-    """Why importances cannot be computed; None when they can. Optuna itself would print equal shares in each case."""
-    trials = finite_trials(study)
-    if len(trials) < 2:
-        return f"Importance needs at least 2 complete trials, and there {_are(len(trials))}."
-    if len({t.value for t in trials}) == 1:
-        return f"All {len(trials)} complete trials have the same validation F1, so no parameter can be said to matter."
-    if not any(len({str(t.params.get(name)) for t in trials}) > 1 for name in trials[0].params):
-        return "No parameter varied between the complete trials."
-    return None
-
-
-def importance_warning(study: optuna.Study) -> str | None:
-    """What to keep in mind when there are few complete trials; None from MIN_TRIALS_FOR_IMPORTANCE on."""
-    num_trials = len(finite_trials(study))
-    if num_trials >= MIN_TRIALS_FOR_IMPORTANCE:
-        return None
-    return (
-        f"Only {num_trials} complete trials: with fewer than {MIN_TRIALS_FOR_IMPORTANCE} the order of the "
-        "parameters is a guess, and another seed may turn it round."
-    )
-
-
-def importance_title(study: optuna.Study) -> str:
-    num_trials = len(finite_trials(study))
-    return f"Parameter importance ({num_trials} complete trial{'s' if num_trials != 1 else ''})"
-
-
-def _are(count: int) -> str:
-    return {0: "are none", 1: "is 1"}.get(count, f"are {count}")
-
-
-def importance_figure(study: optuna.Study) -> Any:
-    """Optuna's default importance (PED-ANOVA) as bars; a figure that says why where there is none."""
-    title = importance_title(study)
-    if obstacle := importance_obstacle(study):
-        return message_figure(obstacle, title=title)
-    # Optuna drops trials with an infinite value by itself.
-    shares = sorted(optuna.importance.get_param_importances(study).items(), key=lambda item: item[1])
-    bars = go.Bar(
-        x=[share for _, share in shares],
-        y=[plot_text(name) for name, _ in shares],
-        orientation="h",
-        marker_color=BLUE,
-        text=[f"{share:.2f}" for _, share in shares],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
-        showlegend=False,
-    )
-    figure = go.Figure(bars)
-    figure.update_xaxes(title_text="share of the importance (PED-ANOVA)", rangemode="tozero")
-    figure.update_yaxes(ticks="", showgrid=False)
-    styled(figure, title=title, height=140 + 34 * len(shares))
-    return figure.update_layout(title_subtitle_text=importance_warning(study))
 
 
 def parallel_coordinates_figure(
@@ -133,8 +65,8 @@ def _trial_line(
         opacity=1 if is_winner else 0.75,
         name=f"winner (trial {record.number})",
         showlegend=is_winner,
-        text="<br>".join(facts),
-        hovertemplate="%{text}<extra></extra>",
+        meta="<br>".join(facts),  # plotly.js would show one text for all points as "-"
+        hovertemplate="%{meta}<extra></extra>",
     )
 
 

@@ -10,12 +10,14 @@ SKY = "#56B4E9"
 ORANGE = "#E69F00"
 VERMILLION = "#D55E00"
 PURPLE = "#A14D7F"
+GREEN = "#009E73"
 GREY = "#8A949E"
 INK = "#22272b"
 GRID = "#e8ebee"
 
 WINNER_COLOUR = VERMILLION
 SPLIT_COLOURS = {"train": GREY, "validation": BLUE, "test": PURPLE}
+F1_COLOURS = [[0.0, "#d5e3ee"], [0.5, "#5a9bc9"], [1.0, "#063970"]]
 LABEL_COLOURS = {"normal": BLUE, "anomalous": VERMILLION}
 
 _AXIS = {
@@ -70,11 +72,15 @@ def message_figure(message: str, *, title: str) -> Any:
     return styled(figure, title=title, height=130)
 
 
-def figure_html(figure: Any, name: str) -> str:
-    """A figure inside a page that has plotly.js already. Its title is left to the page's heading."""
+def figure_html(figure: Any, name: str, *, min_width_px: int = 0) -> str:
+    """A figure inside a page that has plotly.js already. Its title is left to the page's heading.
+
+    Where the page is narrower than the figure may be, the figure scrolls sideways.
+    """
     figure = go.Figure(figure)
     has_top_matter = any(trace.showlegend is not False for trace in figure.data) or bool(figure.layout.updatemenus)
     figure.update_layout(title={"text": None, "subtitle_text": None}, margin_t=56 if has_top_matter else 28)
     div_id, height = f"figure-{name}", figure.layout.height
     div = figure.to_html(full_html=False, include_plotlyjs=False, div_id=div_id, default_height=height, config=CONFIG)
-    return f'<div class="figure">{div}</div>'
+    style = f' style="min-width: {min_width_px}px"' if min_width_px else ""
+    return f'<div class="figure"><div{style}>{div}</div></div>'

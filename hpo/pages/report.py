@@ -8,11 +8,12 @@ from typing import Any
 
 import optuna
 
+from core.post_search import F1Surface
+from hpo.pages.importance import importance_obstacle, importance_title, importance_warning, importance_words
 from hpo.pages.parameter_axis import boundary_sentences, parameter_axes
-from hpo.pages.parameter_figures import importance_obstacle, importance_title, importance_warning
 from hpo.pages.plot_style import figure_html
 from hpo.pages.report_tables import comparison_tables, failures_table, interval_text, machines_table, trials_table
-from hpo.pages.study_figures import study_figures
+from hpo.pages.surface_figure import TITLE, surface_words
 from hpo.pages.web_page import (
     TEST_MARK,
     TEST_NOTE,
@@ -33,38 +34,61 @@ from hpo.trial_record import trial_records
 
 SIMULATED = "Simulated data: no real machine was recorded. The figures say that the tool works, not how well it hears."
 NO_DEFAULT = "The default configuration (trial 0) is not complete, so there is nothing to compare with."
+MIN_WIDTHS_PX = {"loss_by_epoch": 640, "parallel_coordinates": 760, "parameter_slices": 760}
+"""Of plots that would print over themselves on a telephone."""
+BUTTON_PX = 100
+"""About the width of a button that is named after a metric."""
 
-__all__ = ["study_figures", "study_page"]
 
-
-def study_page(study: optuna.Study, *, result: Mapping[str, Any], description: str) -> str:
+def study_page(
+    study: optuna.Study,
+    *,
+    result: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    description: str,
+    surface: F1Surface | None = None,
+) -> str:
     """The whole page as HTML. The winner and all its figures are the result's, which is `runs/<study>/result.json`.
 
+    The plots are those of `study_figures`, made with the same result and surface; without a surface the page has none.
     Figures that are None or NaN show as a dash. Without a complete trial (result["winner"] is None) the page says so
     and shows what there is.
     """
-    figures = {name: figure_html(figure, name) for name, figure in study_figures(study, result=result).items()}
+    plots = {name: _plot(name, figure) for name, figure in figures.items()}
     body = [
         _opening(result, description),
         *_winner_sections(result),
-        section("Optimisation history", figures["optimisation_history"]),
+        section("Optimisation history", plots["optimisation_history"]),
         section(
-            "Every trial's loss against epochs",
+            "Every trial's curves against epochs",
             "<p>The buttons choose the metric, a click on the legend hides a group, and hovering tells a trial's "
             f"parameters. {TEST_NOTE}</p>",
-            figures["loss_by_epoch"],
+            plots["loss_by_epoch"],
         ),
-        _importance_section(study, figures["parameter_importance"]),
+        _importance_section(study, plots["parameter_importance"]),
         section(
             "Parallel coordinates",
             paragraph("One line a complete trial, each axis over the whole range searched; dark is a high F1."),
-            figures["parallel_coordinates"],
+            plots["parallel_coordinates"],
         ),
-        section("Slices: validation F1 against each parameter", figures["parameter_slices"]),
+        section("Slices: validation F1 against each parameter", plots["parameter_slices"]),
+        *_surface_sections(surface, result, plots),
         _boundary_section(study, result),
         *_trial_sections(study, result),
     ]
     return document(f"{result['study']}: report of a study", "\n".join(body))
+
+
+def _plot(name: str, figure: Any) -> str:
+    num_buttons = max((len(menu.buttons) for menu in figure.layout.updatemenus), default=0)
+    return figure_html(figure, name, min_width_px=max(MIN_WIDTHS_PX.get(name, 0), BUTTON_PX * num_buttons))
+
+
+def _surface_sections(surface: F1Surface | None, result: Mapping[str, Any], plots: Mapping[str, str]) -> list[str]:
+    if surface is None or result["winner"] is None:
+        return []
+    words = surface_words(surface, result["winner"]["trial"])
+    return [section(f"{TITLE} of the winner, on validation", paragraph(words), plots["f1_surface"])]
 
 
 def _opening(result: Mapping[str, Any], description: str) -> str:
@@ -145,9 +169,11 @@ def _winner_sections(result: Mapping[str, Any]) -> list[str]:
 
 
 def _importance_section(study: optuna.Study, figure: str) -> str:
-    warning = importance_warning(study) if importance_obstacle(study) is None else None
+    if importance_obstacle(study) is not None:
+        return section(importance_title(study), figure)
+    warning = importance_warning(study)
     parts = [notice(warning, is_warning=True)] if warning else []
-    return section(importance_title(study), *parts, figure)
+    return section(importance_title(study), *parts, paragraph(importance_words(study)), figure)
 
 
 def _boundary_section(study: optuna.Study, result: Mapping[str, Any]) -> str:
@@ -165,7 +191,7 @@ def _trial_sections(study: optuna.Study, result: Mapping[str, Any]) -> list[str]
     records = trial_records(study)
     winner = result["winner"]["trial"] if result["winner"] else None
     all_trials = trials_table(records, list(parameter_axes(study)), winner)
-    how = f"<p>A click on a heading sorts. {TEST_NOTE}</p>"
+    how = f"<p>A click on a heading sorts, a second one turns it round. {TEST_NOTE}</p>"
     return [
         section("Failed trials", failures_table(records)),
         section(f"All {len(records)} trials", how, all_trials),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo.pages.event_figures import at_best_epoch, event_metrics_in
 from hpo.pages.web_page import (
     DASH,
     TEST_MARK,
@@ -111,21 +112,31 @@ def _failure_row(record: TrialRecord) -> Row:
 
 def trials_table(records: Sequence[TrialRecord], parameter_names: Sequence[str], winner: int | None) -> str:
     """Every trial, whatever became of it; a click on a heading sorts."""
+    event_metrics = event_metrics_in(records)
     columns = [
         Column(title="trial"),
         Column(title="state", is_number=False),
         Column(title="val F1"),
         Column(title="val AUC"),
         Column(title="F1", is_test=True),
+        *(_event_column(metric) for metric in event_metrics),
         *(Column(title=name) for name in parameter_names),
         Column(title="weights"),
         Column(title="epochs"),
         Column(title="time"),
     ]
-    return table(columns, [_trial_row(r, parameter_names, winner) for r in records], is_sortable=True)
+    rows = [_trial_row(r, parameter_names, event_metrics, winner) for r in records]
+    return table(columns, rows, is_sortable=True)
 
 
-def _trial_row(record: TrialRecord, parameter_names: Sequence[str], winner: int | None) -> Row:
+def _event_column(metric: str) -> Column:
+    split, kind, _ = metric.split("_")
+    return Column(title=f"{kind} F1", is_test=True) if split == "test" else Column(title=f"{split} {kind} F1")
+
+
+def _trial_row(
+    record: TrialRecord, parameter_names: Sequence[str], event_metrics: Sequence[str], winner: int | None
+) -> Row:
     tags = [name for name, is_so in (("winner", record.number == winner), ("default", record.number == 0)) if is_so]
     state = escaped(record.state) + "".join(f'&nbsp;<span class="tag {tag}">{tag}</span>' for tag in tags)
     seconds = "" if is_missing(record.seconds) else str(record.seconds)
@@ -135,6 +146,7 @@ def _trial_row(record: TrialRecord, parameter_names: Sequence[str], winner: int 
         number_cell(record.val_f1, decimals=3),
         number_cell(record.facts.get("val_auc"), decimals=3),
         number_cell(record.facts.get("test_f1"), decimals=3),
+        *(number_cell(at_best_epoch(record, metric), decimals=3) for metric in event_metrics),
         *(number_cell(record.parameters.get(name)) for name in parameter_names),
         number_cell(record.facts.get("num_weights")),
         number_cell(len(record.epochs)),

@@ -9,9 +9,13 @@ import optuna
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.post_search import F1Surface
+from hpo.pages.event_figures import EVENT_METRICS, event_metrics_in
+from hpo.pages.importance import importance_figure
 from hpo.pages.parameter_axis import parameter_axes
-from hpo.pages.parameter_figures import importance_figure, parallel_coordinates_figure, slices_figure
+from hpo.pages.parameter_figures import parallel_coordinates_figure, slices_figure
 from hpo.pages.plot_style import BLUE, GREY, INK, WINNER_COLOUR, message_figure, plot_text, styled
+from hpo.pages.surface_figure import surface_figure
 from hpo.pages.web_page import is_missing, number_text
 from hpo.trial_record import TrialRecord, trial_records
 from hpo.winner import choose_winner, has_score
@@ -24,7 +28,7 @@ CURVES = {
     "val_f1": "validation F1 of clips",
     "test_f1": "test F1 of clips (never used for choosing)",
 }
-"""Metrics of an epoch that the curves can show, the first one at first, with the axis' title."""
+"""Metrics of an epoch that the curves can show, the first one at first, with the axis' title. Events add some."""
 
 STATE_MARKS = {
     "pruned": {"symbol": "line-ns-open", "color": GREY, "size": 11, "line": {"width": 2}},
@@ -36,28 +40,33 @@ CURVE_STYLES = {
     "winner": {"color": WINNER_COLOUR, "width": 3.5},
     "default (trial 0)": {"color": INK, "width": 2.2, "dash": "dash"},
     "complete": {"color": "rgba(0,114,178,0.45)", "width": 1.3},
-    "pruned": {"color": "rgba(138,148,158,0.4)", "width": 1},
+    "pruned": {"color": "rgba(138,148,158,0.55)", "width": 1},
     "failed": {"color": "rgba(34,39,43,0.6)", "width": 1, "dash": "dot"},
     "running": {"color": GREY, "width": 1},
 }
 """In the order of the legend; drawn in the opposite one, so that the winner lies on top."""
 
 
-def study_figures(study: optuna.Study, *, result: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def study_figures(
+    study: optuna.Study, *, result: Mapping[str, Any] | None = None, surface: F1Surface | None = None
+) -> dict[str, Any]:
     """Every plot of the study by a name fit for a file, in the page's order; what cannot be drawn says why.
 
-    The winner is the result's where one is given, else the one of the project's rule.
+    The winner is the result's where one is given, else the one of the project's rule; the surface is the winner's.
     """
     records = trial_records(study)
     winner = _winner_number(records, result)
     axes = parameter_axes(study)
-    return {
+    figures = {
         "optimisation_history": history_figure(records, winner, f1_flag_everything=_flag_everything_f1(result)),
         "loss_by_epoch": curves_figure(records, winner),
         "parameter_importance": importance_figure(study),
         "parallel_coordinates": parallel_coordinates_figure(records, axes, winner),
         "parameter_slices": slices_figure(records, axes, winner),
     }
+    if surface is not None and winner is not None:
+        figures["f1_surface"] = surface_figure(surface, winner)
+    return figures
 
 
 def _winner_number(records: Sequence[TrialRecord], result: Mapping[str, Any] | None) -> int | None:
@@ -181,7 +190,8 @@ def curves_figure(records: Sequence[TrialRecord], winner: int | None) -> Any:
     figure.update_xaxes(title_text="epoch", tickformat="d", dtick=1 if longest <= 20 else None)
     figure.update_yaxes(title_text=CURVES["test_loss"])
     styled(figure, title=title, height=560)
-    return figure.update_layout(legend_traceorder="reversed", legend_groupclick="togglegroup", margin_t=140)
+    figure.update_layout(legend_traceorder="reversed", legend_groupclick="togglegroup", margin_t=140)
+    return figure.update_layout(modebar_orientation="v", margin_r=40)  # or it would lie over the buttons
 
 
 def _style_of(record: TrialRecord, winner: int | None) -> str:
@@ -203,8 +213,8 @@ def _curve(record: TrialRecord, style: str, *, num_in_group: int, is_first: bool
         name=f"{name} ({num_in_group})" if num_in_group > 1 else name,
         legendgroup=style,
         showlegend=is_first,
-        text=describe_trial(record),
-        hovertemplate="%{text}<br>epoch %{x}: <b>%{y:.4f}</b><extra></extra>",
+        meta=describe_trial(record),  # plotly.js would show one text for all points as "-"
+        hovertemplate="%{meta}<br>epoch %{x}: <b>%{y:.4f}</b><extra></extra>",
     )
 
 
@@ -215,13 +225,14 @@ def _values(record: TrialRecord, metric: str) -> list[float | None]:
 
 
 def _metric_buttons(records: Sequence[TrialRecord]) -> dict[str, Any]:
+    shown = CURVES | {metric: EVENT_METRICS[metric] for metric in event_metrics_in(records)}
     buttons = [
         {
             "label": metric,
             "method": "update",
             "args": [{"y": [_values(r, metric) for r in records]}, {"yaxis.title.text": axis_title}],
         }
-        for metric, axis_title in CURVES.items()
+        for metric, axis_title in shown.items()
     ]
     return {
         "type": "buttons", "direction": "right", "buttons": buttons, "showactive": True, "active": 0,

@@ -99,7 +99,7 @@ def histograms_figure(validation: SplitScores, test: SplitScores, threshold_sigm
         _name_infinite_bars(figure, split.clip_scores, edges, column)
         figure.update_xaxes(title_text=f"{name}: clip score, sigmas", row=1, col=column)
     figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=_threshold_name(threshold_sigmas)))
-    figure.update_xaxes(matches="x").update_yaxes(rangemode="tozero").update_yaxes(title_text="clips", col=1)
+    figure.update_xaxes(matches="x", col=2).update_yaxes(rangemode="tozero").update_yaxes(title_text="clips", col=1)
     return styled(figure, title="Clip scores by label", height=360).update_layout(barmode="overlay", bargap=0)
 
 

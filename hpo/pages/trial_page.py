@@ -58,7 +58,7 @@ def trial_page(
         section(
             "Clip scores by label",
             paragraph("A clip's score is the highest threshold at which an event still survives in it."),
-            figure_html(histograms, "histograms"),
+            figure_html(histograms, "histograms", min_width_px=640),
             *_notices(infinite_scores_sentences(validation, test)),
         ),
         section("ROC of clips", figure_html(roc_figure(validation, test, threshold_sigmas), "roc")),

@@ -43,7 +43,7 @@ section { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; paddi
 .tag { display: inline-block; border-radius: 4px; padding: 0 5px; font-size: 12px; line-height: 17px;
   background: #e8ebee; color: #39424a; }
 .tag.winner { background: #d55e00; color: #fff; }
-.scroll { overflow-x: auto; }
+.scroll, .figure { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13.5px; margin: 8px 0; }
 th, td { padding: 4px 8px; text-align: left; border-bottom: 1px solid #eceef0; vertical-align: top; }
 thead th { border-bottom: 2px solid #cfd5da; vertical-align: bottom; font-weight: 600; }
@@ -54,10 +54,14 @@ td.test, tr.test td { background: #fcf6fa; }
 tr.group td { font-weight: 600; padding-top: 12px; }
 tr.winner td { background: #fdeee2; font-weight: 600; }
 tr.pruned td, tr.failed td { color: #6b7680; }
+table.sortable th { position: relative; }
 table.sortable th button { all: unset; cursor: pointer; }
-table.sortable th button:hover, table.sortable th button:focus-visible { text-decoration: underline; }
-th[aria-sort=ascending] button::after { content: " \\25B2"; font-size: 10px; }
-th[aria-sort=descending] button::after { content: " \\25BC"; font-size: 10px; }
+table.sortable th button:hover { text-decoration: underline; }
+table.sortable th button:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px; border-radius: 2px; }
+th[aria-sort] { background: #eef5fa; }
+th[aria-sort] button::after { position: absolute; right: 0; bottom: 5px; font-size: 8px; color: #0072b2; }
+th[aria-sort=ascending] button::after { content: "\\25B2"; }
+th[aria-sort=descending] button::after { content: "\\25BC"; }
 .columns { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 20px; }
 .columns { margin: 18px 0; }
 .columns > * { min-width: 0; margin: 0; }
@@ -71,7 +75,8 @@ document.querySelectorAll("table.sortable th button").forEach((button) => button
   header.parentElement.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
   header.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
   const key = (row) => row.cells[header.cellIndex].dataset.sort;
-  const compare = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b) : Number(a) - Number(b);
+  // Numbers come before text, or a column that holds both would have no order.
+  const compare = (a, b) => isNaN(a) && isNaN(b) ? a.localeCompare(b) : isNaN(a) - isNaN(b) || Number(a) - Number(b);
   // What is missing goes last in both directions.
   const order = (a, b) => a === "" || b === "" ? (a === "") - (b === "") : sign * compare(a, b);
   [...body.rows].sort((a, b) => order(key(a), key(b))).forEach((row) => body.append(row));
@@ -147,8 +152,10 @@ def text_cell(text: object) -> Cell:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row], *, is_sortable: bool = False) -> str:
-    """Without any title in its columns, a table without a head."""
-    head = "".join(_header(column, is_sortable=is_sortable) for column in columns)
+    """Without any title in its columns, a table without a head. Rows to be sorted are sorted by the first."""
+    head = "".join(
+        _header(column, is_sortable=is_sortable, is_sorted=is_sortable and column is columns[0]) for column in columns
+    )
     if not any(column.title for column in columns):
         head = ""
     body = "\n".join(_row(columns, row) for row in rows)
@@ -157,11 +164,12 @@ def table(columns: Sequence[Column], rows: Sequence[Row], *, is_sortable: bool =
     return f'<div class="scroll"><table{css}>{thead}<tbody>\n{body}\n</tbody></table></div>'
 
 
-def _header(column: Column, *, is_sortable: bool) -> str:
+def _header(column: Column, *, is_sortable: bool, is_sorted: bool) -> str:
     # Long names may break at their underscores.
     title = escaped(column.title).replace("_", "_<wbr>") + (f" {TEST_MARK}" if column.is_test else "")
     inside = f'<button type="button">{title}</button>' if is_sortable else title
-    return f'<th scope="col"{_css(column)}>{inside}</th>'
+    sort = ' aria-sort="ascending"' if is_sorted else ""
+    return f'<th scope="col"{_css(column)}{sort}>{inside}</th>'
 
 
 def _row(columns: Sequence[Column], row: Row) -> str:

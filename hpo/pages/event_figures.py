@@ -1,0 +1,27 @@
+"""Figures of labelled events: in the epochs of a trial where the recordings have such labels, and nowhere else."""
+
+from collections.abc import Iterable
+
+from core.event_metrics import ONSET_TOLERANCE_S, SEGMENT_S
+from hpo.trial_record import TrialRecord
+
+_KINDS = {
+    "event_f1": f"F1 of events (onset within {1000 * ONSET_TOLERANCE_S:.0f} ms)",
+    "segment_f1": f"F1 of segments of {1000 * SEGMENT_S:.0f} ms",
+}
+EVENT_METRICS = {f"val_{kind}": f"validation {words}" for kind, words in _KINDS.items()} | {
+    f"test_{kind}": f"test {words} (never used for choosing)" for kind, words in _KINDS.items()
+}
+"""Metric of an epoch to its words."""
+
+
+def event_metrics_in(records: Iterable[TrialRecord]) -> list[str]:
+    """Those of EVENT_METRICS that some epoch of the trials has, in its order."""
+    present = {name for record in records for epoch in record.epochs for name in epoch}
+    return [metric for metric in EVENT_METRICS if metric in present]
+
+
+def at_best_epoch(record: TrialRecord, metric: str) -> float | None:
+    """The metric at the epoch with the best validation AUC; None for a trial that chose none or has no such metric."""
+    rows = (row for row in record.epochs if row["epoch"] == record.facts.get("best_epoch"))
+    return next((row.get(metric) for row in rows), None)

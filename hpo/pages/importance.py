@@ -1,0 +1,129 @@
+"""Which parameters mattered, by two evaluators that ask different questions, and how much that is worth."""
+
+import math
+from typing import Any
+
+import optuna
+import plotly.graph_objects as go
+from optuna.importance import (
+    BaseImportanceEvaluator,
+    FanovaImportanceEvaluator,
+    PedAnovaImportanceEvaluator,
+    get_param_importances,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.pages.plot_style import BLUE, ORANGE, message_figure, plot_text, styled
+
+MIN_TRIALS_FOR_IMPORTANCE = 30
+"""With fewer complete trials the importances change visibly from one study to the next."""
+BEST_SHARE = 0.1
+"""PED-ANOVA compares so many of the trials, the best, with all of them."""
+COLOURS = {"PED-ANOVA": BLUE, "fANOVA": ORANGE}
+
+
+def finite_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that importance is computed from: complete, with a finite value."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [t for t in trials if t.value is not None and math.isfinite(t.value)]
+
+
+def importance_obstacle(study: optuna.Study) -> str | None:
+    """Why importances cannot be computed; None when they can. Optuna itself would print equal shares, or raise."""
+    trials = finite_trials(study)
+    if len(trials) < 2:
+        return f"Importance needs at least 2 complete trials, and there {_are(len(trials))}."
+    if len({t.value for t in trials}) == 1:
+        return f"All {len(trials)} complete trials have the same validation F1, so no parameter can be said to matter."
+    if not any(len({str(t.params.get(name)) for t in trials}) > 1 for name in trials[0].params):
+        return "No parameter varied between the complete trials."
+    return None
+
+
+def importance_warning(study: optuna.Study) -> str | None:
+    """What to keep in mind when there are few complete trials; None from MIN_TRIALS_FOR_IMPORTANCE on."""
+    num_trials = len(finite_trials(study))
+    if num_trials >= MIN_TRIALS_FOR_IMPORTANCE:
+        return None
+    return (
+        f"Only {num_trials} complete trials: importances of so few are mostly noise. With fewer than "
+        f"{MIN_TRIALS_FOR_IMPORTANCE} the order of the parameters is a guess, and another seed may turn it round."
+    )
+
+
+def importance_words(study: optuna.Study) -> str:
+    """What the two evaluators ask, and of how many trials."""
+    num_trials, num_best = len(finite_trials(study)), _num_best(study)
+    share = f"the best tenth ({num_best} trial{'s' if num_best > 1 else ''}{_tie_words(num_best, num_trials)})"
+    return (
+        f"PED-ANOVA asks what sets {share} apart from all {num_trials}; fANOVA asks how much of the spread of F1 each "
+        "parameter explains alone, pairs of them left out. The shares of each add up to 1. A parameter on which the "
+        "two disagree has not been shown to matter."
+    )
+
+
+def _tie_words(num_best: int, num_trials: int) -> str:
+    return ", for some have the same F1" if num_best > math.ceil(BEST_SHARE * num_trials) else ""
+
+
+def _num_best(study: optuna.Study) -> int:
+    """As PED-ANOVA counts them: a tenth, rounded up, and whatever equals the last of it."""
+    values = sorted((t.value for t in finite_trials(study) if t.value is not None), reverse=True)
+    cutoff = values[math.ceil(BEST_SHARE * len(values)) - 1]
+    return sum(value >= cutoff for value in values)
+
+
+def importance_title(study: optuna.Study) -> str:
+    num_trials = len(finite_trials(study))
+    return f"Parameter importance ({num_trials} complete trial{'s' if num_trials != 1 else ''})"
+
+
+def _are(count: int) -> str:
+    return {0: "are none", 1: "is 1"}.get(count, f"are {count}")
+
+
+def importance_figure(study: optuna.Study) -> Any:
+    """Both evaluators' shares as bars beside each other; a figure that says why where there are none."""
+    title = importance_title(study)
+    if obstacle := importance_obstacle(study):
+        return message_figure(obstacle, title=title)
+    shares = importance_shares(study)
+    totals = {name: sum(of.get(name, 0.0) for of in shares.values()) for of in shares.values() for name in of}
+    names = sorted(totals, key=lambda name: totals[name])
+    # Bars grow upwards from the first trace, and the legend is read downwards.
+    bars = [_bars(evaluator, shares[evaluator], names) for evaluator in reversed(shares)]
+    figure = go.Figure(bars)
+    figure.update_xaxes(title_text="share of the importance", rangemode="tozero")
+    figure.update_yaxes(ticks="", showgrid=False)
+    styled(figure, title=title, height=150 + 46 * len(names))
+    figure.update_layout(legend_traceorder="reversed", barmode="group", bargap=0.3)
+    return figure.update_layout(title_subtitle_text=importance_warning(study))
+
+
+def importance_shares(study: optuna.Study) -> dict[str, dict[str, float]]:
+    """By evaluator, each parameter's share, which add up to 1. Only where there is no obstacle."""
+    # The forest's seed is fixed, so that a report that is made again is the same. Trials with an infinite value are
+    # dropped by Optuna itself.
+    evaluators: dict[str, BaseImportanceEvaluator] = {
+        "PED-ANOVA": PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE),
+        "fANOVA": FanovaImportanceEvaluator(seed=0),
+    }
+    return {
+        name: {parameter: float(share) for parameter, share in get_param_importances(study, evaluator=one).items()}
+        for name, one in evaluators.items()
+    }
+
+
+def _bars(evaluator: str, shares: dict[str, float], names: list[str]) -> Any:
+    values = [shares.get(name) for name in names]
+    return go.Bar(
+        x=values,
+        y=[plot_text(name) for name in names],
+        orientation="h",
+        name=evaluator,
+        marker_color=COLOURS[evaluator],
+        text=["" if value is None else f"{value:.2f}" for value in values],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate=f"%{{y}}, {evaluator}: %{{x:.3f}}<extra></extra>",
+    )

@@ -1,0 +1,70 @@
+"""The heatmap of F1 over window and threshold, with its marks and its words."""
+
+from typing import Any
+
+import numpy as np
+
+from core.post_search import F1Surface, Point
+from hpo.pages.surface_figure import surface_figure, surface_words
+
+WINDOWS_MS = np.array([100.0, 150.0, 400.0, 1000.0])
+THRESHOLDS = np.array([1.0, 2.0, 3.0])
+
+
+def surface(*, own_f1: float = 0.6, own_window_ms: float = 150.0) -> F1Surface:
+    f1 = np.full((4, 3), 0.5)
+    f1[1, 0], f1[3, 2] = 0.6, 0.8
+    return F1Surface(
+        windows_ms=WINDOWS_MS,
+        thresholds_sigmas=THRESHOLDS,
+        f1=f1,
+        own=Point(window_ms=own_window_ms, threshold_sigmas=1.0, f1=own_f1),
+    )
+
+
+def marks(figure: Any) -> dict[str, tuple[float, float]]:
+    return {trace.name: (trace.x[0], trace.y[0]) for trace in figure.data if trace.type == "scatter"}
+
+
+def test_every_point_of_the_grid_is_where_its_window_and_threshold_are() -> None:
+    figure = surface_figure(surface(), 7)
+    heatmap = figure.data[0]
+    assert heatmap.type == "heatmap"
+    assert figure.layout.xaxis.type == "log"
+    drawn = {(x, y): heatmap.z[j][i] for i, x in enumerate(heatmap.x) for j, y in enumerate(heatmap.y)}
+    assert drawn[1000.0, 3.0] == 0.8
+    assert drawn[150.0, 1.0] == 0.6
+    assert sorted(drawn.values())[:-2] == [0.5] * 10
+
+
+def test_the_trial_s_own_point_and_the_best_are_marked_and_named() -> None:
+    found = marks(surface_figure(surface(), 7))
+    assert found == {"trial 7 (0.600)": (150.0, 1.0), "best of the grid (0.800)": (1000.0, 3.0)}
+
+
+def test_a_trial_that_nothing_beats_is_marked_alone_and_still_named() -> None:
+    figure = surface_figure(surface(own_f1=0.8), 7)
+    assert list(marks(figure)) == ["trial 7 (0.800)"]
+    assert [trace.showlegend for trace in figure.data] == [False, True]  # plotly hides a single entry by itself
+
+
+def test_the_words_say_that_the_best_point_has_seen_the_labels() -> None:
+    words = surface_words(surface(), 7)
+    assert "Trial 7 has a window of 150 ms and a threshold of 1 sigmas, and an F1 of 0.600." in words
+    assert "a window of 1,000 ms and a threshold of 3 sigmas, has 0.800; but it has seen the validation labels" in words
+    assert "Of the 12 points of the grid, 1 is within 0.02 of the best." in words
+    assert "no point of the grid has more" in surface_words(surface(own_f1=0.8), 7)
+
+
+def test_ticks_are_the_edges_and_round_numbers_that_do_not_print_over_them() -> None:
+    wide = surface_figure(surface(), 7).layout.xaxis
+    assert list(wide.tickvals) == [100.0, 200.0, 500.0, 1000.0]
+    assert list(wide.ticktext) == ["100", "200", "500", "1,000"]
+
+
+def test_a_grid_of_one_window_is_drawn() -> None:
+    one = surface()
+    narrow = F1Surface(windows_ms=WINDOWS_MS[:1], thresholds_sigmas=THRESHOLDS, f1=one.f1[1:2], own=one.own)
+    figure = surface_figure(narrow, 7)
+    assert list(figure.layout.xaxis.tickvals) == [100.0]
+    assert narrow.best.f1 == 0.6
