@@ -11,7 +11,7 @@ from core.clips import ClipSet
 from core.dataset import Dataset
 from core.experiment import DETECTOR_FILE
 from core.post_search import F1Surface, f1_surface
-from core.postprocess import events
+from core.postprocess import PostprocessingConfig, events
 from core.statistic import Judgement
 from hpo.pages.clip_figure import ClipView
 from hpo.pages.event_figures import at_best_epoch, event_metrics_in
@@ -95,23 +95,34 @@ def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Ma
 def winner_surface(search: OpenStudy, number: int) -> F1Surface:
     """F1 of the trial's validation clips over the windows and thresholds that the study searches."""
     trial = judge_trial(search.trial_directory(number))
-    statistic, space = trial.detector.statistic, search.space.distributions
-    own, frame_ms = statistic.config, statistic.frame_ms
-    clip_ms = frame_ms * trial.judged["validation"].sigmas.shape[1]
-    shortest, longest = _range(space.get("window_ms"), or_else=(frame_ms, max(clip_ms, own.window_ms)))
-    lowest, highest = _range(
-        space.get("threshold_sigmas"), or_else=(min(0.0, own.threshold_sigmas), max(6.0, 2 * own.threshold_sigmas))
+    statistic = trial.detector.statistic
+    clip_ms = statistic.frame_ms * trial.judged["validation"].sigmas.shape[1]
+    windows_ms, thresholds = surface_grid(
+        search.space.distributions, statistic.config, frame_ms=statistic.frame_ms, clip_ms=clip_ms
     )
-    # Windows are rounded to whole frames; the trial's own threshold is on the grid, so that its point has its F1 there.
-    frames = np.unique(np.geomspace(max(1, shortest / frame_ms), max(1, longest / frame_ms), NUM_WINDOWS).round())
     return f1_surface(
-        own,
-        frames * frame_ms,
-        [*np.linspace(lowest, highest, NUM_THRESHOLDS), own.threshold_sigmas],
+        statistic.config,
+        windows_ms,
+        thresholds,
         trial.scored,
         score=trial.detector.scoring.score,
-        frame_ms=frame_ms,
+        frame_ms=statistic.frame_ms,
     )
+
+
+def surface_grid(
+    space: Mapping[str, BaseDistribution], own: PostprocessingConfig, *, frame_ms: float, clip_ms: float
+) -> tuple[list[float], list[float]]:
+    """Windows in ms, all of whole frames, and thresholds in sigmas, over what is searched, else over what is usual.
+
+    The trial's own threshold is among them, so that its point has the F1 that is said of it.
+    """
+    shortest, longest = _range(space.get("window_ms"), or_else=(frame_ms, max(clip_ms, own.window_ms)))
+    usual = (min(0.0, own.threshold_sigmas), max(6.0, 2 * own.threshold_sigmas))
+    lowest, highest = _range(space.get("threshold_sigmas"), or_else=usual)
+    frames = np.geomspace(max(1, shortest / frame_ms), max(1, longest / frame_ms), NUM_WINDOWS).round()
+    thresholds = np.append(np.linspace(lowest, highest, NUM_THRESHOLDS), own.threshold_sigmas)
+    return list(np.unique(frames) * frame_ms), sorted(set(thresholds.tolist()))
 
 
 def _range(distribution: BaseDistribution | None, *, or_else: tuple[float, float]) -> tuple[float, float]:

@@ -3,9 +3,13 @@
 from typing import Any
 
 import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution
 
 from core.post_search import F1Surface, Point
+from core.postprocess import PostprocessingConfig
 from hpo.pages.surface_figure import surface_figure, surface_words
+from hpo.publish import surface_grid
 
 WINDOWS_MS = np.array([100.0, 150.0, 400.0, 1000.0])
 THRESHOLDS = np.array([1.0, 2.0, 3.0])
@@ -68,3 +72,35 @@ def test_a_grid_of_one_window_is_drawn() -> None:
     figure = surface_figure(narrow, 7)
     assert list(figure.layout.xaxis.tickvals) == [100.0]
     assert narrow.best.f1 == 0.6
+
+
+SEARCHED = {
+    "window_ms": FloatDistribution(100.0, 2000.0, log=True),
+    "threshold_sigmas": FloatDistribution(0.5, 4.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("space", "windows_ms", "thresholds"),
+    [
+        (SEARCHED, (100.0, 2000.0), (0.5, 4.0)),
+        ({}, (25.0, 8000.0), (0.0, 7.0)),  # of one frame to the whole clip; to twice the trial's own
+        ({"window_ms": FloatDistribution(1.0, 500.0)}, (25.0, 500.0), (0.0, 7.0)),
+    ],
+)
+def test_the_grid_covers_what_is_searched_else_what_is_usual(
+    space: dict[str, Any], windows_ms: tuple[float, float], thresholds: tuple[float, float]
+) -> None:
+    own = PostprocessingConfig(window_ms=333.0, threshold_sigmas=3.5)
+    windows, found = surface_grid(space, own, frame_ms=25.0, clip_ms=8000.0)
+    assert (windows[0], windows[-1], found[0], found[-1]) == (*windows_ms, *thresholds)
+    assert own.threshold_sigmas in found
+    assert all(window % 25 == 0 for window in windows)
+    for values in (windows, found):
+        assert values == sorted(set(values))
+        assert len(values) > 10
+
+
+def test_the_grid_of_a_clip_without_a_frame_is_one_window() -> None:
+    windows, _ = surface_grid({}, PostprocessingConfig(window_ms=10.0), frame_ms=25.0, clip_ms=0.0)
+    assert windows == [25.0]
