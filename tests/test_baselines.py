@@ -87,6 +87,20 @@ def test_a_tone_that_was_not_learned_is_strange_where_it_is_heard(name: str) -> 
     assert late[..., during].mean() > 1.3 * plain[..., during].mean()
 
 
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "log-mel Gaussian"])
+def test_steps_of_training_make_normal_sound_less_strange(name: str) -> None:
+    time_s = np.arange(4 * RATE_HZ) / RATE_HZ
+    swell = 1 + 0.9 * np.sin(2 * np.pi * 3 * time_s)
+    clips = clips_of(take("swelling", (hum(1, 1, 4.0) * swell).astype(np.float32)), RATE_HZ)
+
+    def strangeness(num_steps: int) -> float:
+        order = ListedOrder(clips[:3], 0)
+        scorer = small(ALTERNATIVES[name], num_steps).fit(order, sample_rate_hz=RATE_HZ, seed=0)
+        return float(scorer.frame_scores(clips[3].read()[None]).mean())
+
+    assert strangeness(100) < 0.75 * strangeness(1)
+
+
 @each_learner
 def test_a_seed_gives_the_same_scores_and_leaves_the_generator_of_others_alone(name: str) -> None:
     torch.manual_seed(1)

@@ -20,14 +20,10 @@ LEARNER = replace(autoencoder(num_steps=60), batch_stretches=128)
 CHOICES = choices_over(PostprocessingConfig(), windows_ms=(1000, 200), sides=(False, True))
 
 
-def simulated(**options: object) -> Dataset:
-    default = {"seconds": 1.0, "num_normal": 32, "num_anomalous": 24, "num_microphones": 2, "severity": 1.5}
-    corpus = open_source("simulated", options=default | options)
-    clips = ClipConfig(
-        clip_seconds=float(default["seconds"] if "seconds" not in options else options["seconds"]),  # type: ignore[arg-type]
-        evaluation_seconds=40,
-        calibration_seconds=8,
-    )
+def simulated(*, seconds: float = 1.0, **options: object) -> Dataset:
+    default = {"num_normal": 32, "num_anomalous": 24, "num_microphones": 2, "severity": 1.5}
+    corpus = open_source("simulated", options={**default, **options, "seconds": seconds})
+    clips = ClipConfig(clip_seconds=seconds, evaluation_seconds=40, calibration_seconds=8)
     return prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=clips, split=SplitConfig()))
 
 
