@@ -115,7 +115,7 @@ def read_all(
         except BadRecording as error:
             if not skip_bad_files:
                 raise
-            return Skipped(name=recording.recording_id, reason=str(error))
+            return Skipped.because_of(error, recording.recording_id)
         return Take(recording=recording, audio=audio)
 
     with _shown(progress, missing, sample_rate_hz, store) as advance, ThreadPoolExecutor(DECODING_THREADS) as pool:
@@ -176,8 +176,7 @@ def check_long_enough(recording: Recording, seconds: float, min_seconds: float) 
     if seconds < min_seconds:
         raise BadRecording(
             f"Recording {recording.recording_id!r} must last at least {min_seconds:.4g} s, "
-            f"but got {seconds:.4g} s. "
-            f"Shorten the receptive field or the window, or: {REPAIR}"
+            f"but got {seconds:.4g} s, less than clips.clip_seconds. {REPAIR}"
         )
 
 

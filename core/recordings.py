@@ -7,7 +7,7 @@ C channels (microphones), T samples at the recording's own rate, full scale 1.0.
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -59,6 +59,11 @@ class Skipped:
 
     name: str
     reason: str
+
+    @classmethod
+    def because_of(cls, error: BadRecording, name: str) -> Self:
+        """Without the advice to leave it out, which has been taken."""
+        return cls(name=name, reason=str(error).removesuffix(f" {REPAIR}"))
 
 
 @dataclass(frozen=True, kw_only=True)

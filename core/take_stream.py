@@ -96,7 +96,7 @@ def _take(
                 f"but got {audio.num_channels}."
             )
     except BadRecording as error:
-        return Skipped(name=recording.recording_id, reason=str(error))
+        return Skipped.because_of(error, recording.recording_id)
     return Take(recording=replace(recording, read=_gone), audio=audio)  # or the undecoded bytes would be kept, too
 
 
@@ -116,7 +116,7 @@ def _decoded(corpus: StreamedCorpus, sample_rate_hz: int, store: Store | None, i
             try:
                 yield arrival, _audio(arrival, sample_rate_hz, store)
             except BadRecording as error:
-                yield Skipped(name=arrival.recording_id, reason=str(error))
+                yield Skipped.because_of(error, arrival.recording_id)
 
 
 def _audio(recording: Recording, sample_rate_hz: int, store: Store | None) -> Audio:

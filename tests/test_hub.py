@@ -349,6 +349,7 @@ def test_a_bad_row_is_left_out_by_its_name(tmp_path, member, content, words):
     assert train == [f"ToyCar_case1_normal_IND_{take:04d}" for take in (1, 2, 3, 4)]
     (skipped,) = skipped_of(corpus)
     assert words in skipped.reason
+    assert "--skip-bad-files" not in skipped.reason, "it is skipped already"
     assert TRAIN in skipped.name
     assert skipped.name.isprintable()
     assert "\n" not in skipped.reason

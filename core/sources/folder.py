@@ -68,7 +68,7 @@ def _open_takes(
         except BadRecording as error:
             if not skip_bad_files:
                 raise
-            bad.append(Skipped(name=take.names[0], reason=str(error)))
+            bad.append(Skipped.because_of(error, take.names[0]))
     return tuple(recordings), tuple(bad)
 
 

@@ -91,7 +91,7 @@ class TakeAssembler:
                 return _recording(self._wavs(pending), microphone)
             header_of_bytes(_bytes_of(microphone.wav), microphone.where)  # a bad row must not wait to be found
         except BadRecording as error:
-            return Skipped(name=microphone.where, reason=str(error))
+            return Skipped.because_of(error, microphone.where)
         pending.microphones[microphone.name.channel] = self._put_down(microphone)
         return None
 

@@ -112,7 +112,7 @@ def _mono_files(files: TakeFiles, digest_of: Digest) -> Recording:
 
 def _left_out(take: ListedTake, error: BadRecording) -> Skipped:
     """The repair is left off: it was made already."""
-    return Skipped(name=take.take_id, reason=str(error).removesuffix(f" {REPAIR}"))
+    return Skipped.because_of(error, take.take_id)
 
 
 def listing(numbers: Iterable[int]) -> str:
