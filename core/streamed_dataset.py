@@ -23,6 +23,8 @@ from core.take_stream import takes_of
 from core.training_clips import POOL_CLIPS, ClipOrder, ListedOrder
 
 SECONDS_TO_CLOSE = 5.0
+MAX_LEFT_OUT_SAID = 5
+"""Of what is left out so much is said while it comes by; the study's result has all of it."""
 
 
 def stream_dataset(
@@ -30,29 +32,54 @@ def stream_dataset(
 ) -> Dataset:
     """Looks at the stream's first take and leaves the rest to whoever asks for it.
 
-    `say` is told once what is waited for and once that the store has it all.
+    `say` is told once what is waited for, and of what is left out the first few.
     """
     first = next((take for take in corpus.takes() if isinstance(take, Recording)), None)
     if first is None:
         raise UserError(f"The stream must bring takes, but {corpus.name} brought none that can be used.")
-    source: Arrivals | Restreamed = Arrivals(corpus, config, store, say) if store else Restreamed(corpus, config)
+    left_out = _LeftOut(say)
+    source: Arrivals | Restreamed = (
+        Arrivals(corpus, config, store, say, left_out) if store else Restreamed(corpus, config, left_out)
+    )
     return Dataset(
         config=config,
         num_channels=first.num_channels,
         training=source,
         judged=lambda: source.judged,
         takes=source.describe,
-        skipped=lambda: tuple(source.skipped),
+        skipped=lambda: tuple(left_out),
         num_judged_samples=sum(config.clips.max_clips(name) for name in JUDGED) * config.clip_samples,
         close=source.close,
     )
 
 
+class _LeftOut:
+    """What could not be used: each once, however often the stream is read."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._known: dict[Skipped, None] = {}
+
+    def add(self, skipped: Skipped) -> None:
+        if skipped in self._known:
+            return
+        self._known[skipped] = None
+        if len(self._known) <= MAX_LEFT_OUT_SAID:
+            self._say(f"left out: {skipped.name}: {skipped.reason}")
+        elif len(self._known) == MAX_LEFT_OUT_SAID + 1:
+            self._say("more is left out, which python -m core.survey lists")
+
+    def __iter__(self) -> Iterator[Skipped]:
+        return iter(tuple(self._known))
+
+
 class Arrivals:
     """Takes on their way into the store."""
 
-    def __init__(self, corpus: StreamedCorpus, config: DataConfig, store: Store, say: Callable[[str], None]) -> None:
-        self._corpus, self._config, self._store, self._say = corpus, config, store, say
+    def __init__(
+        self, corpus: StreamedCorpus, config: DataConfig, store: Store, say: Callable[[str], None], left_out: _LeftOut
+    ) -> None:
+        self._corpus, self._config, self._store, self._say, self._left_out = corpus, config, store, say, left_out
         self._news = threading.Condition()
         self._clips: list[Clip] = []
         self._judging = JudgedTakes(config, corpus.machines)
@@ -60,7 +87,6 @@ class Arrivals:
         self._has_ended = self._is_closing = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
-        self.skipped: list[Skipped] = []
 
     def order(self, seed: int) -> ClipOrder:
         return _ArrivingOrder(self, seed)
@@ -139,7 +165,7 @@ class Arrivals:
 
     def _arrive(self, take: Take | Skipped) -> None:
         if isinstance(take, Skipped):
-            self.skipped.append(take)
+            self._left_out.add(take)
             return
         part = split_of(take.recording, self._config.split)
         self._counts[part or "unknown"] += 1
@@ -168,9 +194,8 @@ class _ArrivingOrder:
 class Restreamed:
     """Without a store: every trial streams for itself, pass after pass."""
 
-    def __init__(self, corpus: StreamedCorpus, config: DataConfig) -> None:
-        self._corpus, self._config = corpus, config
-        self.skipped: list[Skipped] = []
+    def __init__(self, corpus: StreamedCorpus, config: DataConfig, left_out: _LeftOut) -> None:
+        self._corpus, self._config, self._left_out = corpus, config, left_out
 
     def order(self, seed: int) -> ClipOrder:  # noqa: ARG002 (the stream has the order that it has)
         return _PassingOrder(self._training_clips, self._corpus)
@@ -180,9 +205,6 @@ class Restreamed:
         """What is judged, from a pass of its own that ends as soon as all of it is there."""
         judging = JudgedTakes(self._config, self._corpus.machines)
         for take in self._pass(*JUDGED):
-            if isinstance(take, Skipped):
-                self.skipped.append(take)
-                continue
             judging.offer(str(split_of(take.recording, self._config.split)), take)
             if judging.is_complete:
                 break
@@ -197,16 +219,20 @@ class Restreamed:
     def _training_clips(self) -> Iterator[Clip]:
         """One pass."""
         for take in self._pass("train"):
-            if isinstance(take, Take):
-                yield from clips_of(take, self._config.clip_samples)
+            yield from clips_of(take, self._config.clip_samples)
 
-    def _pass(self, *parts: str) -> Iterator[Take | Skipped]:
-        return takes_of(
+    def _pass(self, *parts: str) -> Iterator[Take]:
+        arrivals = takes_of(
             self._corpus,
             sample_rate_hz=self._config.sample_rate_hz,
             min_seconds=self._config.clips.clip_seconds,
             is_wanted=lambda recording: split_of(recording, self._config.split) in parts,
         )
+        for arrival in arrivals:
+            if isinstance(arrival, Take):
+                yield arrival
+            else:
+                self._left_out.add(arrival)
 
 
 class _PassingOrder:

@@ -19,10 +19,10 @@ from core.dataset import JUDGED, DataConfig, Dataset
 from core.errors import UserError
 from core.experiment import EpochResult, ExperimentConfig, NetworkConfig, run_experiment
 from core.frontend import FrontEndConfig
-from core.recordings import BadRecording, Label, Recording, Skipped, StreamedCorpus
+from core.recordings import REPAIR, BadRecording, Label, Recording, Skipped, StreamedCorpus
 from core.splits import SplitConfig, split_of
 from core.store import Store
-from core.streamed_dataset import stream_dataset
+from core.streamed_dataset import MAX_LEFT_OUT_SAID, stream_dataset
 from core.take_stream import takes_of
 from core.thread_pool import ThreadPool
 from core.training import TrainingConfig
@@ -226,6 +226,30 @@ def test_few_bad_rows_are_skipped_and_named_and_many_end_it(store: Store) -> Non
     assert all(skipped.reason == "it is broken." for skipped in dataset.skipped())
     with pytest.raises(UserError, match=r"at most 5% bad rows, but 11 of \d+ were, the last: car\d/"):
         opened(corpus(some_bad(12)), Store(store.directory / "other")).training.order(0).at(10_000)
+
+
+@pytest.mark.parametrize("with_store", [True, False])
+def test_what_is_left_out_is_said_once_and_does_not_fill_the_screen(store: Store, *, with_store: bool) -> None:
+    def broken(name: str) -> Waveform:
+        raise BadRecording(f"Recording {name!r} must be audio, but is not. {REPAIR}")
+
+    everything = [row for row in rows() if isinstance(row, Recording)]
+    trained_on = [row.recording_id for row in everything if split_of(row, CONFIG.split) == "train"]
+    bad = trained_on[10:18]
+    arriving = [
+        replace(row, read=partial(broken, row.recording_id), digest="bad") if row.recording_id in bad else row
+        for row in everything
+    ]
+    said: list[str] = []
+    source = corpus(list(arriving), machines=None)
+    dataset = stream_dataset(source, CONFIG, store=store if with_store else None, say=said.append)
+    dataset.judged()
+    for _ in range(2):
+        dataset.training.order(0).at(1000)
+    lines = [line for line in said if not line.startswith("evaluation waits")]
+    assert len(lines) == MAX_LEFT_OUT_SAID + 1
+    assert lines[0] == f"left out: {bad[0]}: Recording {bad[0]!r} must be audio, but is not."
+    assert [skipped.name for skipped in dataset.skipped()] == bad
 
 
 @pytest.mark.parametrize("machines", [None, MACHINES])
