@@ -10,10 +10,10 @@ Files are written under another name and renamed: a reader sees a whole one or n
 `python -m core.store` says what a store holds; with `--empty` it is emptied.
 """
 
-import argparse
 import hashlib
 import os
 import re
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from core.audio import HeldAudio, Waveform, quantise
+from core.command_line import Parser
 from core.errors import UserError
 from core.recordings import Recording
 
@@ -125,8 +126,8 @@ class Store:
         if used + num_bytes > self.max_bytes:
             raise UserError(
                 f"The store must stay within {self.max_bytes / 1e9:g} GB, but {self.directory} holds "
-                f"{used / 1e9:.3g} GB and this needs {num_bytes / 1e9:.3g} more. Raise --store-gb, empty it by "
-                "`python -m core.store --empty`, or do without by --no-store."
+                f"{used / 1e9:.3g} GB and this needs {num_bytes / 1e9:.3g} more. Raise --store-gb, do without by "
+                f"--no-store, or empty it by `python -m core.store --store {shlex.quote(str(self.directory))} --empty`."
             )
 
     def unwritable(self, error: Exception) -> UserError:
@@ -184,14 +185,14 @@ def _size(path: Path) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m core.store", description="What the store of decoded audio holds.")
+    parser = Parser(prog="python -m core.store", description="What the store of decoded audio holds.")
     parser.add_argument("--store", type=Path, default=DEFAULT_DIRECTORY, metavar="DIR")
     parser.add_argument("--empty", action="store_true", help="remove all of it; studies prepare what they need anew")
-    options = parser.parse_args(arguments)
-    store = Store(options.store)
-    files = list(store.files())
-    print(f"{store.directory}: {len(files)} files, {store.used_bytes() / 1e9:.3g} GB")
     try:
+        options = parser.parse_args(arguments)
+        store = Store(options.store)
+        files = list(store.files())
+        print(f"{store.directory}: {len(files)} files, {store.used_bytes() / 1e9:.3g} GB")
         if options.empty:
             print(f"emptied: {store.empty() / 1e9:.3g} GB")
     except UserError as error:

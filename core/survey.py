@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from core.command_line import Parser
 from core.errors import UserError
 from core.recordings import StreamedCorpus
 from core.sources import KINDS, choose_source, open_source
@@ -148,9 +149,7 @@ def _progress_line() -> Iterator[Progress]:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m core.survey", description="What a source of recordings holds.", allow_abbrev=False
-    )
+    parser = Parser(prog="python -m core.survey", description="What a source of recordings holds.", allow_abbrev=False)
     parser.add_argument("source", nargs="?", metavar="SOURCE", help=f"{', '.join(KINDS)} (default: the study file's)")
     parser.add_argument("--study", type=Path, metavar="FILE", help="study file whose [data] and [split] are used")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
@@ -163,9 +162,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    options = _parse(arguments)
     try:
-        survey(options)
+        survey(_parse(arguments))
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2

@@ -14,16 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # instead of hpo/, which Python puts there: our files must not hide a library's
 
-from core.errors import UserError  # noqa: E402 (the path comes first)
+from core.command_line import Parser  # noqa: E402 (the path comes first)
+from core.errors import UserError  # noqa: E402
 
 SOURCES = "simulated, folder:PATH, toyadmos:PATH, hub:OWNER/NAME or hub:PATH"
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as everything else here does."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"The command line must be right, but {message}. See --help.")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

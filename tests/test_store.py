@@ -1,6 +1,7 @@
 """The store of decoded audio: what is found is whole and what was asked for, and only its own files are touched."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import core.survey
 from core import store as store_module
 from core.audio import Waveform, quantise
 from core.decoding import read_all
@@ -228,7 +230,8 @@ def test_a_full_store_is_refused_before_anything_is_decoded_with_both_figures(tm
 def test_a_store_that_fills_up_on_the_way_is_refused_too(tmp_path):
     store = Store(tmp_path, max_gb=1.5 * TAKE_BYTES / 1e9)
     store.add(recording("a"), RATE_HZ, noise())
-    with pytest.raises(UserError, match="must stay within"):
+    repair = re.escape(f"empty it by `python -m core.store --store {tmp_path} --empty`.")
+    with pytest.raises(UserError, match=f"must stay within .* {repair}$"):
         store.add(recording("b"), RATE_HZ, noise())
     assert store.find(recording("b"), RATE_HZ) is None
     assert len(everything_below(tmp_path)) == 1
@@ -321,6 +324,13 @@ def test_the_command_says_in_one_line_that_files_must_not_be_removed(tmp_path, c
     monkeypatch.setattr(Path, "unlink", refuse)
     assert main(["--store", str(tmp_path), "--empty"]) == 2
     assert capsys.readouterr().err.startswith("error: The store must be a folder that can be emptied, but ")
+
+
+@pytest.mark.parametrize("command", [main, core.survey.main])
+def test_arguments_that_cannot_be_right_are_one_line(command, capsys):
+    assert command(["--no-such-option"]) == 2
+    words = r"error: The command line must be right, but unrecognized arguments: --no-such-option\. See --help\.\n"
+    assert re.fullmatch(words, capsys.readouterr().err)
 
 
 def test_used_bytes_follow_what_is_added_and_are_those_of_the_files_headers_aside(tmp_path):
