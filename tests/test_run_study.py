@@ -238,3 +238,13 @@ def test_one_configuration_alone_and_an_old_trial_again(project: Path, run: Comm
     assert (project / f"runs/{STUDY}/trials/0001/page.html").exists()
     assert "page.html" in page
     assert outline(project) == before, "the search has not heard of any of it"
+
+
+def test_a_second_ctrl_c_ends_a_command_that_is_ending_without_a_traceback(project: Path) -> None:
+    at_exit = "import atexit, os, runpy, signal, sys; atexit.register(lambda: os.kill(os.getpid(), signal.{}))"
+    run_it = "sys.argv = ['run_study.py', '--trials', '0']; runpy.run_path('hpo/run_study.py', run_name='__main__')"
+    for name in ("SIGINT", "SIGTERM"):
+        code = f"{at_exit.format(name)}; {run_it}"
+        done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == -getattr(signal, name)
+        assert done.stderr.count("\n") == 1, "the error, and no traceback"
