@@ -11,3 +11,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"The command line must be right, but {message}. See --help.")
+
+
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal, whatever a file or a machine is called."""
+    return text if text.isprintable() else repr(text)

@@ -26,8 +26,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from core.command_line import Parser, printable
 from core.errors import UserError
 
 if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help and a typing mistake should not wait
@@ -37,13 +38,6 @@ if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help
 
 COLUMNS = ("file", "decision", "score_sigmas", "threshold_sigmas", "event_start_s", "event_end_s", "microphone")
 MAX_EVENT_LINES = 20
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"The command line must be right, but {message}. See --help.")
 
 
 @dataclass(kw_only=True)
@@ -139,7 +133,7 @@ def _lines(judgement: "FileJudgement") -> Iterator[str]:
     score, threshold = judgement.score_sigmas, judgement.threshold_sigmas
     clips = f"{judgement.num_anomalous_clips} of {len(judgement.clip_scores)} clips"
     shown = f"{score:8.2f} sigmas, threshold {threshold:.2f}, {clips:>12}"
-    yield f"{_decision(judgement):9} {shown}  {_printable(judgement.name)}"
+    yield f"{_decision(judgement):9} {shown}  {printable(judgement.name)}"
     for event in judgement.events[:MAX_EVENT_LINES]:
         microphone = f", microphone {event.microphone}" if judgement.num_channels > 1 else ""
         yield f"    {event.start_s:.2f} to {event.end_s:.2f} s{microphone}"
@@ -160,11 +154,6 @@ def _csv_text(findings: Findings) -> str:
     return text.getvalue()
 
 
-def _printable(text: str) -> str:
-    """One line that does nothing to a terminal, whatever a file is called."""
-    return text if text.isprintable() else repr(text)
-
-
 def _say(*lines: str) -> None:
     try:
         for line in lines:
@@ -177,7 +166,7 @@ def _say(*lines: str) -> None:
 
 
 def _say_error(message: str) -> None:
-    print(f"error: {_printable(message)}", file=sys.stderr, flush=True)
+    print(f"error: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

@@ -28,14 +28,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.command_line import Parser
+from core.command_line import Parser, printable
 from core.errors import UserError
 from core.recordings import StreamedCorpus
 from core.sources import KINDS, choose_source, open_source
 from core.splits import SplitConfig
 from core.store import DEFAULT_DIRECTORY, Store
 from core.survey_counts import Counts, Progress, count
-from core.survey_text import printable, survey_lines
+from core.survey_text import survey_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 
+from core.command_line import printable
 from core.recordings import Skipped
 from core.splits import SplitConfig
 from core.survey_counts import LABELS, PARTS, Amount, Counts
@@ -27,11 +28,6 @@ def survey_lines(
     if counts.skipped:
         yield ""
         yield from _skipped(counts.skipped)
-
-
-def printable(text: str) -> str:
-    """One line that does nothing to a terminal, whatever a file or a machine is called."""
-    return text if text.isprintable() else repr(text)
 
 
 def _facts(counts: Counts, fingerprint: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path, PureWindowsPath
@@ -19,6 +19,7 @@ from core.recordings import Recording, Skipped, StreamedCorpus
 from core.sources.hub_archives import ArchiveSet, Row, find_archives, sha256_of, stream_rows
 from core.sources.hub_download import Retries
 from core.sources.hub_takes import Microphone, TakeAssembler
+from core.sources.options import read_options
 from core.sources.toyadmos_names import ToyAdmosName, parse_name
 
 NUM_PEEKED_ROWS = 32
@@ -61,13 +62,7 @@ def open_hub(
     take (a folder for temporary files where None). Raises UserError for options and places that cannot be right, and
     while takes are read for a row whose label contradicts its archive, a damaged archive, and a Hub that is gone.
     """
-    known = [field.name for field in fields(HubConfig)]
-    for name in options:
-        if name not in known:
-            raise UserError(
-                f"data.{name} must be an option of the hub source, but those are {', '.join(known)}. Remove it."
-            )
-    config = HubConfig(**options)  # type: ignore[arg-type]
+    config = read_options(HubConfig, options, source="hub")
     found = find_archives(place, revision=config.revision, retries=retries or Retries(), digest_of=digest_of)
     _check_labels(found)
     choice = "\n".join(f"{sorted(chosen) if chosen else 'all'}" for chosen in (config.cases, config.microphones))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from core.audio import Waveform
 from core.errors import UserError
 from core.recordings import Corpus, Label, Recording
+from core.sources.options import read_options
 from core.sources.toy_car import SYNTHESIS_VERSION, Fault, TakeSetting, build_body, synthesise
 
 CONDITIONS: tuple[tuple[Fault, ...], ...] = (
@@ -71,13 +72,7 @@ class SimulatedConfig:
 
 def open_simulated(options: Mapping[str, object]) -> Corpus:
     """Lists the takes that `options`, fields of SimulatedConfig, ask for. Raises UserError for an unknown one."""
-    known = [field.name for field in fields(SimulatedConfig)]
-    for name in options:
-        if name not in known:
-            raise UserError(
-                f"data.{name} must be an option of the simulated source, but those are {', '.join(known)}. Remove it."
-            )
-    config = SimulatedConfig(**options)  # type: ignore[arg-type]
+    config = read_options(SimulatedConfig, options, source="simulated")
     counts: Mapping[Label, int] = {"normal": config.num_normal, "anomalous": config.num_anomalous}
     recordings = (
         _recording(config, machine, label, index)

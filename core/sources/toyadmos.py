@@ -6,13 +6,14 @@ out, and is named; a file that cannot be read is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from core.digests import Digest, digest_of
 from core.errors import UserError
 from core.recordings import Corpus, Recording, Skipped
+from core.sources.options import read_options
 from core.sources.toyadmos_noise import with_noise
 from core.sources.toyadmos_takes import OpenedTake, SingleTake, complete, listing, open_takes, without_doubles
 from core.sources.toyadmos_tree import EXPECTED, NOISE_FOLDER, ListedTake, Tree, find_tree, list_tree
@@ -80,7 +81,7 @@ def open_toyadmos(
     name that contradicts its folder, and where no take can be used; BadRecording for a file whose header cannot be
     read, unless `skip_bad_files`.
     """
-    config = _config(options)
+    config = read_options(ToyAdmosConfig, options, source="toyadmos")
     tree = list_tree(find_tree(path))
     takes, doubled = without_doubles(_chosen(tree, config, path), tree.root, skip_bad_files=skip_bad_files)
     microphones = _microphones(takes, config)
@@ -98,16 +99,6 @@ def open_toyadmos(
         )
     description = _describe(recordings, microphones, config)
     return Corpus(name="toyadmos", description=description, recordings=recordings, skipped=skipped)
-
-
-def _config(options: Mapping[str, object]) -> ToyAdmosConfig:
-    known = [field.name for field in fields(ToyAdmosConfig)]
-    for name in options:
-        if name not in known:
-            raise UserError(
-                f"data.{name} must be an option of the toyadmos source, but those are {', '.join(known)}. Remove it."
-            )
-    return ToyAdmosConfig(**options)  # type: ignore[arg-type]
 
 
 def _chosen(tree: Tree, config: ToyAdmosConfig, path: Path) -> list[ListedTake]:
