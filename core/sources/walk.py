@@ -11,23 +11,20 @@ from core.sources.audio_files import READABLE_SUFFIXES, is_within
 def walk(folder: Path, root: Path) -> Iterator[Path]:
     """All files below `folder`, sorted, hidden folders left out, whatever their kind.
 
-    Links to folders are followed once, and only within `root`, which must be resolved already; one that leads out is
-    yielded itself. Raises UserError for a folder that cannot be listed.
+    Links to folders are followed once, and only within `root`, which must be resolved already; one that leads out, or to
+    a folder that was listed before, as in a loop, is yielded itself. Raises UserError for a folder that cannot be listed.
     """
     yield from _walk(folder, root, set())
 
 
 def _walk(folder: Path, root: Path, seen: set[str]) -> Iterator[Path]:
-    real_path = os.path.realpath(folder)
-    if real_path in seen:
-        return
-    seen.add(real_path)
+    seen.add(os.path.realpath(folder))
     for entry in _entries(folder):
         if not entry.is_dir():
             yield entry
         elif entry.name.startswith("."):
             continue
-        elif is_within(entry, root):
+        elif is_within(entry, root) and os.path.realpath(entry) not in seen:
             yield from _walk(entry, root, seen)
         else:
             yield entry
@@ -48,6 +45,8 @@ def why_unusable(file: Path, name: str, root: Path) -> str:
         return f"{name!r} is hidden"
     if not is_within(file, root):
         return f"{name!r} is a link that leads out of the folder"
+    if file.is_dir():
+        return f"{name!r} is a folder that is listed already, by another name"
     if not file.is_file():
         return f"{name!r} is a broken link or no plain file"
     if file.suffix.lower() not in READABLE_SUFFIXES:
