@@ -11,8 +11,9 @@ from core.sources.audio_files import READABLE_SUFFIXES, is_within
 def walk(folder: Path, root: Path) -> Iterator[Path]:
     """All files below `folder`, sorted, hidden folders left out, whatever their kind.
 
-    Links to folders are followed once, and only within `root`, which must be resolved already; one that leads out, or to
-    a folder that was listed before, as in a loop, is yielded itself. Raises UserError for a folder that cannot be listed.
+    Links to folders are followed once, and only within `root`, which must be resolved already; one that leads out, or
+    to a folder that was listed before, as in a loop, is yielded itself. Raises UserError for a folder that cannot be
+    listed.
     """
     yield from _walk(folder, root, set())
 
