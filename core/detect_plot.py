@@ -18,6 +18,7 @@ from plotly.subplots import make_subplots
 from core.detect_clips import FileJudgement
 from core.detect_files import LongAudio
 from core.postprocess import Frames
+from core.spectrogram_figure import spectrogram_heatmap
 
 MAX_FILES = 30
 """A browser has to draw them all."""
@@ -28,10 +29,8 @@ MAX_COLUMNS = 600
 MAX_POINTS = 2000
 """Of a score's line. Events that are closer than one of them are drawn as one."""
 MAX_EVENTS_IN_WORDS = 12
-RANGE_DB = 70.0
 FLOOR_DB = -120.0
 """What silence shows as."""
-LOUDNESS_COLOURS = [[0.0, "#ffffff"], [0.35, "#d3dfe9"], [0.7, "#5b87ad"], [1.0, "#0b2a4a"]]
 BLUE, ORANGE, INK, GRID = "#0072B2", "#E69F00", "#22272b", "#e8ebee"
 
 # No address is allowed as a source of anything, so a page that wants the network shows its fault at once.
@@ -162,7 +161,8 @@ def _events_in_words(judgement: FileJudgement) -> str:
 def _figure(view: FileView, loudest_db: int) -> Any:
     judgement = view.judgement
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.58, 0.42], vertical_spacing=0.04)
-    figure.add_trace(_heatmap(view, loudest_db), row=1, col=1)
+    heatmap = spectrogram_heatmap(view.levels_db, view.times_s, view.frequencies_hz, loudest_db=loudest_db)
+    figure.add_trace(heatmap, row=1, col=1)
     for trace in _score_traces(judgement):
         figure.add_trace(trace, row=2, col=1)
     # All at once: plotly's add_shape copies what is there already each time.
@@ -179,19 +179,6 @@ def _figure(view: FileView, loudest_db: int) -> Any:
     figure.update_yaxes(title_text="Hz", row=1, col=1)
     figure.update_yaxes(title_text="score, sigmas", row=2, col=1)
     return figure
-
-
-def _heatmap(view: FileView, loudest_db: int) -> Any:
-    return go.Heatmap(
-        z=view.levels_db,
-        x=view.times_s,
-        y=view.frequencies_hz,
-        zmin=loudest_db - RANGE_DB,
-        zmax=loudest_db,
-        colorscale=LOUDNESS_COLOURS,
-        colorbar={"title": {"text": "dB", "side": "right"}, "thickness": 12, "len": 0.55, "y": 1, "yanchor": "top"},
-        hovertemplate="%{x:.2f} s, %{y:.0f} Hz: %{z} dB<extra></extra>",
-    )
 
 
 def _score_traces(judgement: FileJudgement) -> Iterator[Any]:

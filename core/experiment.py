@@ -134,14 +134,7 @@ def run_experiment(
         ):
             codes = codes or {name: front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
             scores = _score(model, codes, config, context_samples, pool)
-            statistic, figures = evaluate(
-                scores,
-                dataset.judged(),
-                scoring=config.scoring,
-                postprocessing=config.postprocessing,
-                context_samples=context_samples,
-                sample_rate_hz=dataset.sample_rate_hz,
-            )
+            statistic, figures = _evaluate(scores, dataset, config, context_samples)
             history.append(_row(report, figures))
             _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
@@ -152,6 +145,19 @@ def run_experiment(
                 save_scores(directory / SCORES_FILE, scores, dataset)
             save_training_state(directory / STATE_FILE, model, optimizer, {"history": history})
             yield result
+
+
+def _evaluate(
+    scores: Mapping[str, FrameScores], dataset: Dataset, config: ExperimentConfig, context_samples: int
+) -> tuple[Statistic, dict[str, float]]:
+    return evaluate(
+        scores,
+        dataset.judged(),
+        scoring=config.scoring,
+        postprocessing=config.postprocessing,
+        context_samples=context_samples,
+        sample_rate_hz=dataset.sample_rate_hz,
+    )
 
 
 def _check_sane(row: Mapping[str, float], levels: int) -> None:

@@ -4,6 +4,7 @@ One network learns all channels, of each of which only the mean spectrum is its 
 bands.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from core.scoring import Scores
 from core.training_clips import ClipOrder
 
 
-class FrameNetwork(nn.Module):
+class FrameNetwork(nn.Module, ABC):
     """What a network on frames has to say of itself."""
 
     context_frames: int
@@ -26,9 +27,9 @@ class FrameNetwork(nn.Module):
     centre_frames: float
     """Where in the frames the first error lies, counted from 0."""
 
+    @abstractmethod
     def errors(self, frames: Tensor) -> Tensor:
         """(M, L, B) to mean squared errors (M, L - context_frames)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

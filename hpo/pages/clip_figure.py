@@ -12,6 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.spectrogram_figure import spectrogram_heatmap
 from hpo.pages.plot_style import BLUE, GREEN, INK, ORANGE, styled
 from hpo.pages.web_page import number_text
 
@@ -20,10 +21,8 @@ SPECTRUM_MS = 64.0
 MAX_SPECTRUM_SAMPLES = 1024
 MAX_COLUMNS = 800
 """More would weigh more than a screen can show: neighbouring columns are averaged."""
-RANGE_DB = 70.0
 FLOOR_DB = -120.0
 """What silence shows as."""
-LOUDNESS_COLOURS = [[0.0, "#ffffff"], [0.35, "#d3dfe9"], [0.7, "#5b87ad"], [1.0, "#0b2a4a"]]
 MAX_EVENTS_IN_WORDS = 12
 FLAGGED = {"fillcolor": "rgba(230,159,0,0.22)", "line": {"color": ORANGE, "width": 1.2}}
 LABELLED = {"line": {"color": GREEN, "width": 2.5}}
@@ -117,7 +116,8 @@ def clip_figures(clips: Sequence[ClipView]) -> list[Any]:
 
 def _clip_figure(clip: ClipView, image: Spectrogram, loudest_db: float) -> Any:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.58, 0.42], vertical_spacing=0.04)
-    figure.add_trace(_heatmap(image, loudest_db), row=1, col=1)
+    heatmap = spectrogram_heatmap(image.levels_db, image.times_s, image.frequencies_hz, loudest_db=loudest_db)
+    figure.add_trace(heatmap, row=1, col=1)
     for trace in _score_traces(clip):
         figure.add_trace(trace, row=2, col=1)
     # All at once: plotly's add_shape copies what is there already each time.
@@ -129,19 +129,6 @@ def _clip_figure(clip: ClipView, image: Spectrogram, loudest_db: float) -> Any:
     figure.update_yaxes(title_text="Hz", row=1, col=1)
     figure.update_yaxes(title_text="score, sigmas", row=2, col=1)
     return styled(figure, title=clip.title, height=460)
-
-
-def _heatmap(image: Spectrogram, loudest_db: float) -> Any:
-    return go.Heatmap(
-        z=np.round(image.levels_db).astype(np.int8),  # an eighth of the weight, and nobody sees tenths
-        x=np.round(image.times_s, 4),
-        y=image.frequencies_hz,
-        zmin=loudest_db - RANGE_DB,
-        zmax=loudest_db,
-        colorscale=LOUDNESS_COLOURS,
-        colorbar={"title": {"text": "dB", "side": "right"}, "thickness": 12, "len": 0.55, "y": 1, "yanchor": "top"},
-        hovertemplate="%{x:.2f} s, %{y:.0f} Hz: %{z} dB<extra></extra>",
-    )
 
 
 def _score_traces(clip: ClipView) -> list[Any]:
