@@ -29,6 +29,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from core.frontend import Codes
+from core.likelihood import LEAST_VARIANCE, SampleScores
 from core.scoring import score_clips
 from core.thread_pool import ThreadPool
 from core.training import HeldWindows, TrainingConfig, train_epochs
@@ -82,10 +83,13 @@ class TextbookWaveNet(nn.Module):
         return functional.cross_entropy(logits, codes[..., context_samples:].long()) / math.log(2)
 
     @torch.inference_mode()
-    def surprise_and_entropy(self, codes: Tensor, context_samples: int) -> tuple[Tensor, Tensor]:
+    def sample_scores(self, codes: Tensor, context_samples: int) -> SampleScores:
         log_p = self(codes[..., :-1])[..., context_samples - 1 :].log_softmax(dim=2) / math.log(2)
+        p = log_p.exp2()
         surprise = -log_p.gather(2, codes[:, :, None, context_samples:].long()).squeeze(2)
-        return surprise, -(log_p.exp2() * log_p).sum(dim=2)
+        entropy = -(p * log_p).sum(dim=2)
+        variance = (p * log_p.square()).sum(dim=2) - entropy.square()
+        return SampleScores(surprise, entropy, (surprise - entropy) / (variance + LEAST_VARIANCE).sqrt())
 
 
 def _convolution(
@@ -130,7 +134,7 @@ def train_ours(model: WaveNet, clips: Codes, config: TrainingConfig, pool: Threa
 def score_textbook(model: TextbookWaveNet, clips: Codes, context_samples: int) -> None:
     """Clip by clip, since all logits of one clip are large enough."""
     for clip in clips:
-        bits = model.surprise_and_entropy(torch.from_numpy(clip[None]).to(model.offsets.device), context_samples)
+        bits = model.sample_scores(torch.from_numpy(clip[None]).to(model.offsets.device), context_samples)
         for kind in bits:
             kind[..., : kind.shape[-1] // FRAME_SAMPLES * FRAME_SAMPLES].unflatten(-1, (-1, FRAME_SAMPLES)).mean(
                 -1
@@ -143,13 +147,13 @@ def score_ours(model: WaveNet, clips: Codes, pool: ThreadPool) -> None:
 
 
 def check_agreement(ours: WaveNet, textbook: TextbookWaveNet, clips: Codes) -> None:
-    """Asserts equal losses, equal gradients of the first block and the heads, equal surprise and entropy."""
+    """Asserts equal losses, equal gradients of the first block and the heads, equal scores."""
     field = ours.config.receptive_field_samples
     codes = torch.from_numpy(clips[:1, :, : field + 500]).to(textbook.offsets.device)
     losses = ours.loss_bits(codes), textbook.loss_bits(codes, field)
     gradients = torch.autograd.grad(losses[0], [ours.heads.weight, ours.blocks[0].gate.weight])
     references = torch.autograd.grad(losses[1], [textbook.heads.weight, textbook.gates[0].weight])
-    scores, score_references = ours.surprise_and_entropy(codes), textbook.surprise_and_entropy(codes, field)
+    scores, score_references = ours.sample_scores(codes), textbook.sample_scores(codes, field)
     close = partial(torch.testing.assert_close, rtol=1e-3, atol=1e-4)
     close(losses[0], losses[1])
     close(gradients[0], references[0].squeeze(-1))

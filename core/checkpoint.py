@@ -22,7 +22,7 @@ from core.scoring import ScoringConfig
 from core.statistic import Statistic
 from core.wavenet import WaveNet, WaveNetConfig
 
-FORMAT = "wavenet-detector-2"
+FORMAT = "wavenet-detector-3"
 HEADER = "header"
 
 

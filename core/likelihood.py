@@ -1,4 +1,4 @@
-"""The softmax heads' arithmetic, in slices that stay in the cache: loss with gradient, surprise, entropy.
+"""The softmax heads' arithmetic, in slices that stay in the cache: loss with gradient, and what is scored.
 
 N samples, C channels, Q levels, E hidden features. Hidden (N, E) float, weight (C * Q, E), bias (C * Q), targets (N, C)
 int64. The logits, N * C * Q numbers, are the largest thing in the whole network by far; they are never held whole.
@@ -6,7 +6,7 @@ int64. The logits, N * C * Q numbers, are the largest thing in the whole network
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,21 @@ SCORE_SLICE_LOGITS = {"cpu": 2**17, "cuda": 2**26}
 """Logits a slice, by kind of device; fastest of the powers of two tried on a CPU with 1 MiB of second-level cache."""
 
 BITS_PER_NAT = 1 / math.log(2)
+LEAST_VARIANCE = 0.1
+"""Bits squared, added to the variance of surprise that a prediction expects: a network that is sure of itself would
+else make anything that it did not expect infinitely strange. A Gaussian's, whatever its width, is 1.04."""
+
+
+class SampleScores(NamedTuple):
+    """What is known of each sample once it has come, in tensors of one shape."""
+
+    surprise: Tensor
+    """-log2 p(x), bits."""
+    entropy: Tensor
+    """The surprise that was expected, -sum p log2 p, bits."""
+    normalised_residual: Tensor
+    """(surprise - entropy) / sqrt(variance + LEAST_VARIANCE), with the variance of surprise that was expected: how far
+    the surprise is from what it should be, in standard deviations. Mean 0 where the network is right."""
 
 
 def _slices(num_samples: int, num_logits: int, slice_logits: dict[str, int], device: torch.device) -> Iterator[slice]:
@@ -61,19 +76,22 @@ def mean_bits(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> 
 
 
 @torch.inference_mode()
-def surprise_and_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """-log2 p(target) and -sum p log2 p of each sample and channel, both (N, C) in bits; one exponential a logit."""
+def sample_scores(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> SampleScores:
+    """Of each sample and channel, three tensors (N, C); one exponential a logit."""
     num_channels = targets.shape[1]
-    surprise = hidden.new_empty(targets.shape)
-    entropy = hidden.new_empty(targets.shape)
+    scores = SampleScores(*(hidden.new_empty(targets.shape) for _ in SampleScores._fields))
     for rows in _slices(len(hidden), len(weight), SCORE_SLICE_LOGITS, hidden.device):
         logits = functional.linear(hidden[rows], weight, bias).view(-1, num_channels, len(weight) // num_channels)
         logits -= logits.amax(dim=-1, keepdim=True)
         target_logits = logits.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1)
-        exponentials = logits.exp()
-        partition = exponentials.sum(dim=-1)
+        weights = logits.exp()
+        partition = weights.sum(dim=-1)
+        mean_logit = weights.mul_(logits).sum(dim=-1) / partition
+        mean_square = weights.mul_(logits).sum(dim=-1) / partition
         log_partition = partition.log()
-        surprise[rows] = (log_partition - target_logits) * BITS_PER_NAT
-        mean_logit = exponentials.mul_(logits).sum(dim=-1) / partition
-        entropy[rows] = (log_partition - mean_logit) * BITS_PER_NAT
-    return surprise, entropy
+        residual = (mean_logit - target_logits) * BITS_PER_NAT
+        variance = (mean_square - mean_logit.square()).clamp_(min=0) * BITS_PER_NAT**2
+        scores.surprise[rows] = (log_partition - target_logits) * BITS_PER_NAT
+        scores.entropy[rows] = (log_partition - mean_logit) * BITS_PER_NAT
+        scores.normalised_residual[rows] = residual * (variance + LEAST_VARIANCE).rsqrt()
+    return scores

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -55,10 +54,40 @@ def auc(scores: FloatArray, is_anomalous: BoolArray) -> float:
 
 def partial_auc(scores: FloatArray, is_anomalous: BoolArray) -> float:
     """AUC up to MAX_FALSE_POSITIVE_RATE, standardised so that chance is 0.5; NaN where one class is missing."""
-    if is_anomalous.all() or not is_anomalous.any() or np.isnan(scores).any():
-        return float("nan")
-    ranks = rankdata(scores)  # the same order, and finite
-    return float(roc_auc_score(is_anomalous, ranks, max_fpr=MAX_FALSE_POSITIVE_RATE))
+    once = np.ones((1, len(scores)))
+    return float(weighted_areas(scores, is_anomalous, once, max_rate=MAX_FALSE_POSITIVE_RATE)[0])
+
+
+def weighted_areas(
+    scores: FloatArray, is_anomalous: BoolArray, weights: FloatArray, *, max_rate: float = 1.0
+) -> FloatArray:
+    """(R,) areas under ROC curves up to a false positive rate, in which clip i counts weights[r, i] times.
+
+    Standardised as McClish (1989) does, so that chance is 0.5 and 1 the best; up to 1 it is the AUC itself. NaN where
+    a class has no weight, everywhere where a score is NaN.
+    """
+    if np.isnan(scores).any():
+        return np.full(len(weights), np.nan)
+    levels, level_of_clip = np.unique(-scores, return_inverse=True)  # the strangest first
+    is_at = level_of_clip[:, None] == np.arange(len(levels))  # (N, L)
+    false_rates, true_rates = (
+        _rates(weights @ (is_at & of_class[:, None])) for of_class in (~is_anomalous, is_anomalous)
+    )
+    rises, widths = np.diff(true_rates), np.diff(false_rates)  # (R, L): straight lines from level to level
+    inside = np.clip(max_rate - false_rates[:, :-1], 0, widths)  # how much of a line's width lies within the rate
+    slopes = np.divide(rises, widths, out=np.zeros_like(rises), where=widths > 0)
+    area = np.sum(inside * (true_rates[:, :-1] + slopes * inside / 2), axis=1)
+    smallest = max_rate**2 / 2
+    standardised: FloatArray = (1 + (area - smallest) / (max_rate - smallest)) / 2
+    return standardised
+
+
+def _rates(weights: FloatArray) -> FloatArray:
+    """(R, L) weights of levels to (R, L + 1) shares from nothing to all of them; NaN where all are 0."""
+    sums = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, axis=1)], axis=1)
+    totals = sums[:, -1:]
+    rates: FloatArray = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    return rates
 
 
 def clip_metrics(scores: FloatArray, is_anomalous: BoolArray, threshold: float) -> ClipMetrics:
@@ -99,11 +128,12 @@ def bootstrap_interval(
     """Percentile interval of a metric, resampling recordings with replacement within each class.
 
     Clips of one take are not independent, so takes are drawn, not clips; within each class, so that every resample
-    holds both. With one recording of a class its own variation cannot be seen and the interval is too narrow.
+    holds both. With one recording of a class its own variation cannot be seen and the interval is too narrow. A take
+    with a clip of each kind is of the anomalous class.
     """
     random = np.random.default_rng(seed)
     takes = _clips_by_take(recording_ids)
-    groups = [[t for t in takes if is_anomalous[t[0]] == label] for label in (False, True)]
+    groups = [[t for t in takes if is_anomalous[t].any() == label] for label in (False, True)]
     values = []
     for _ in range(num_resamples):
         drawn = [group[i] for group in groups if group for i in random.integers(len(group), size=len(group))]

@@ -8,6 +8,7 @@ maximum over the clip is the clip's score. F = frames, N = clips; arrays are (..
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from core.errors import UserError
 
 Frames = npt.NDArray[np.float64]
 
+FUSIONS = ("mean", "weighted", "maximum")
+SIGMAS = ("machine", "pooled")
 MIN_SIGMA_BITS = 1e-4
 """Floor of sigma: below it a spread is rounding, not knowledge."""
 
@@ -37,6 +40,11 @@ class PostprocessingConfig:
     """Events that are shorter than this are dropped."""
     two_sided: bool = False
     """Whether a frame that is too predictable is as strange as one that is not predictable enough."""
+    fusion: Literal["mean", "weighted", "maximum"] = "mean"
+    """Of microphones: their mean, their mean weighted by 1 / variance on normal sound, or the strangest of them."""
+    sigma: Literal["machine", "pooled"] = "machine"
+    """Whether each machine has a sigma of its own, or all share the root of their mean variance. Every machine has a mu
+    of its own. A few takes of a machine tell little of its sigma; all machines together tell more."""
 
     def __post_init__(self) -> None:
         if not self.window_ms > 0:
@@ -46,6 +54,11 @@ class PostprocessingConfig:
         for name in ("median_ms", "gap_ms", "min_event_ms"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"postprocessing.{name} must be 0 or more, but got {getattr(self, name)}.")
+        for name, choices in (("fusion", FUSIONS), ("sigma", SIGMAS)):
+            if getattr(self, name) not in choices:
+                raise UserError(
+                    f"postprocessing.{name} must be one of {', '.join(choices)}, but got {getattr(self, name)!r}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Network output to frame scores: how strange each frame of each clip is, in bits per sample.
+"""Network output to frame scores: how strange each frame of each clip is, by four measures from one pass.
 
 In: codes (N, C, T). Out: scores (N, C, F), F = (T - context) // frame samples: frame f covers the samples from
 context + f * frame on. The context is the study's largest receptive field, so that every trial of a study is scored on
@@ -15,12 +15,13 @@ import torch
 
 from core.errors import UserError
 from core.frontend import Codes
+from core.likelihood import SampleScores
 from core.thread_pool import ThreadPool
 from core.wavenet import WaveNet
 
 Scores = npt.NDArray[np.float32]
 
-SCORES = ("surprise", "entropy")
+SCORES = ("surprise", "entropy", "residual", "normalised_residual")
 SLICE_TARGETS = {"cpu": 2**13, "cuda": 2**20}
 """Predicted samples per channel in one forward pass: bounds memory whatever the length of a clip."""
 
@@ -29,8 +30,10 @@ SLICE_TARGETS = {"cpu": 2**13, "cuda": 2**20}
 class ScoringConfig:
     """What is kept of the network's output."""
 
-    score: Literal["surprise", "entropy"] = "surprise"
-    """`surprise`: -log2 p(x_t), the prediction error. `entropy`: of the prediction, which cannot see what came."""
+    score: Literal["surprise", "entropy", "residual", "normalised_residual"] = "surprise"
+    """`surprise`: -log2 p(x_t), the prediction error. `entropy`: of the prediction, which cannot see what came.
+    `residual`: surprise - entropy, the surprise beyond what was expected. `normalised_residual`: that in its expected
+    standard deviations."""
     frame_ms: float = 25.0
     """Samples are averaged over frames of this length."""
 
@@ -46,10 +49,18 @@ class ScoringConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameScores:
-    """Both scores of a set of clips, from one pass, (N, C, F) in bits per sample."""
+    """The scores of a set of clips, from one pass, each (N, C, F): means over the samples of a frame."""
 
     surprise: Scores
+    """Bits per sample."""
     entropy: Scores
+    """Bits per sample."""
+    normalised_residual: Scores
+
+    @property
+    def residual(self) -> Scores:
+        """Bits per sample."""
+        return self.surprise - self.entropy
 
     def of(self, score: str) -> Scores:
         """The named score."""
@@ -72,7 +83,8 @@ def score_clips(
     slice_targets = SLICE_TARGETS.get(device.type, SLICE_TARGETS["cpu"])
     frames_a_slice = max(1, min(num_frames, slice_targets // frame_samples))
     clips_a_slice = max(1, slice_targets // (frames_a_slice * frame_samples))
-    scores = np.empty((2, num_clips, num_channels, num_frames), dtype=np.float32)
+    shape = (len(SampleScores._fields), num_clips, num_channels, num_frames)
+    scores = np.empty(shape, dtype=np.float32)
 
     def score(place: tuple[int, int]) -> None:
         first_clip, first = place
@@ -80,15 +92,9 @@ def score_clips(
         begin = context_samples + first * frame_samples - receptive_field
         end = context_samples + last * frame_samples
         part = torch.from_numpy(clips[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
-        for kind, bits in enumerate(model.surprise_and_entropy(part)):
-            means = bits.reshape(*bits.shape[:2], last - first, frame_samples).mean(dim=-1)
+        for kind, values in enumerate(model.sample_scores(part)):
+            means = values.reshape(*values.shape[:2], last - first, frame_samples).mean(dim=-1)
             scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = means.cpu().numpy()
 
     pool.map(score, product(range(0, num_clips, clips_a_slice), range(0, num_frames, frames_a_slice)))
-    return FrameScores(surprise=scores[0], entropy=scores[1])
-
-
-def fuse_channels(scores: Scores) -> Scores:
-    """(N, C, F) to (N, F): the mean over microphones, comparable whatever their number."""
-    fused: Scores = scores.mean(axis=1)
-    return fused
+    return FrameScores(**dict(zip(SampleScores._fields, scores, strict=True)))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import UserError
-from core.likelihood import mean_bits, surprise_and_entropy
+from core.likelihood import SampleScores, mean_bits, sample_scores
 
 KERNEL = 2
 FRONT_KERNEL = 2
@@ -169,12 +169,11 @@ class WaveNet(nn.Module):
         return mean_bits(hidden, self.heads.weight, self.heads.bias, targets)
 
     @torch.inference_mode()
-    def surprise_and_entropy(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, T) codes to two (B, C, T - receptive_field) tensors in bits."""
+    def sample_scores(self, codes: Tensor) -> SampleScores:
+        """(B, C, T) codes to (B, C, T - receptive_field) tensors."""
         hidden, targets = self._hidden_and_targets(codes)
-        pair = surprise_and_entropy(hidden, self.heads.weight, self.heads.bias, targets)
-        surprise, entropy = (x.view(len(codes), -1, self.config.num_channels).transpose(1, 2) for x in pair)
-        return surprise, entropy
+        scores = sample_scores(hidden, self.heads.weight, self.heads.bias, targets)
+        return SampleScores(*(x.view(len(codes), -1, self.config.num_channels).transpose(1, 2) for x in scores))
 
 
 def _smooth_embedding(config: WaveNetConfig) -> Tensor:

@@ -28,6 +28,8 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "pre_emphasis": ("front_end", "pre_emphasis"),
     "score": ("scoring", "score"),
     "two_sided": ("postprocessing", "two_sided"),
+    "fusion": ("postprocessing", "fusion"),
+    "sigma": ("postprocessing", "sigma"),
     "median_ms": ("postprocessing", "median_ms"),
     "gap_ms": ("postprocessing", "gap_ms"),
     "min_event_ms": ("postprocessing", "min_event_ms"),

@@ -47,7 +47,7 @@ def scores(of: ClipSet, marked: dict[int, Spans] | None = None, context: int = C
         begin, end = (context + frame * FRAME) / RATE_HZ, (context + (frame + 1) * FRAME) / RATE_HZ
         if any(a <= begin + 1e-9 and end <= b + 1e-9 for a, b in (marked or {})[clip]):
             bits[clip, :, frame] = 9.0
-    return FrameScores(surprise=bits, entropy=bits)
+    return FrameScores(surprise=bits, entropy=bits, normalised_residual=bits)
 
 
 def figures(judged: ClipSet, marked: dict[int, Spans], context: int = CONTEXT) -> dict[str, float]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core import likelihood
-from core.likelihood import mean_bits, surprise_and_entropy
+from core.likelihood import LEAST_VARIANCE, mean_bits, sample_scores
 
 NUM_SAMPLES, NUM_CHANNELS, LEVELS, FEATURES = 23, 3, 11, 7
 ROWS_A_SLICE = [1, 4, 22, 23, 24, 1000]
@@ -62,20 +62,35 @@ def test_a_fixed_head_passes_the_gradient_on() -> None:
 
 
 @pytest.mark.parametrize("rows", ROWS_A_SLICE)
-def test_surprise_and_entropy_are_those_of_log_softmax(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_those_of_log_softmax(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     set_rows(monkeypatch, rows)
     hidden, weight, bias, targets = inputs()
-    surprise, entropy = surprise_and_entropy(hidden, weight, bias, targets)
+    surprise, entropy, normalised = sample_scores(hidden, weight, bias, targets)
     log_p = functional.linear(hidden, weight, bias).view(NUM_SAMPLES, NUM_CHANNELS, LEVELS).log_softmax(-1)
     log2_p = log_p.detach() / math.log(2)
     torch.testing.assert_close(surprise, -log2_p.gather(-1, targets[..., None])[..., 0], rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(entropy, -(2**log2_p * log2_p).sum(-1), rtol=1e-12, atol=1e-14)
+    variance = (2**log2_p * log2_p.square()).sum(-1) - entropy.square()
+    torch.testing.assert_close(
+        normalised, (surprise - entropy) / (variance + LEAST_VARIANCE).sqrt(), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_what_a_right_prediction_leaves_has_mean_zero_and_deviation_one() -> None:
+    torch.manual_seed(1)
+    bias = torch.linspace(-3, 3, 64)  # one prediction of 64 levels, and samples drawn from it
+    targets = torch.distributions.Categorical(logits=bias).sample((100_000, 1))
+    hidden, weight = torch.zeros(100_000, 1), torch.zeros(64, 1)
+    normalised = sample_scores(hidden, weight, bias, targets).normalised_residual
+    assert abs(normalised.mean()) < 0.02  # 1 / sqrt(100,000) is 0.003
+    assert 0.9 < normalised.std() < 1  # the least variance takes a little away
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 1e4])
 def test_scores_stay_finite_and_within_bounds_in_single_precision(scale: float) -> None:
     hidden, weight, bias, targets = (tensor.detach() for tensor in inputs(scale))
-    surprise, entropy = surprise_and_entropy(hidden.float(), weight.float(), bias.float(), targets)
+    surprise, entropy, normalised = sample_scores(hidden.float(), weight.float(), bias.float(), targets)
+    assert torch.isfinite(normalised).all()
     assert torch.isfinite(surprise).all()
     assert (surprise >= 0).all()
     assert (entropy >= 0).all()
@@ -84,5 +99,5 @@ def test_scores_stay_finite_and_within_bounds_in_single_precision(scale: float) 
 
 def test_the_mean_of_surprise_is_the_loss() -> None:
     hidden, weight, bias, targets = inputs()
-    surprise, _ = surprise_and_entropy(hidden, weight, bias, targets)
+    surprise = sample_scores(hidden, weight, bias, targets).surprise
     assert mean_bits(hidden, weight, bias, targets).item() == pytest.approx(surprise.mean().item(), rel=1e-12)

@@ -26,9 +26,10 @@ def scored_clips(num_clips: int, *, seed: int, strange_bits: float = 0.0) -> Sco
     bits[is_anomalous, :, 20:40] += strange_bits
     scores = bits.astype(np.float32)
     return ScoredClips(
-        scores=FrameScores(surprise=scores, entropy=-scores),
+        scores=FrameScores(surprise=scores, entropy=-scores, normalised_residual=scores),
         recording_ids=tuple(str(i) for i in range(num_clips)),
         machines=tuple("ab"[i % 2] for i in range(num_clips)),
+        conditions=tuple("strange" if is_strange else "normal" for is_strange in is_anomalous),
         is_anomalous=is_anomalous,
     )
 

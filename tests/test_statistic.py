@@ -105,3 +105,66 @@ def test_a_machine_that_was_not_calibrated_is_named_with_those_that_were() -> No
 
 def test_no_clips_give_no_scores() -> None:
     assert judge(fit(bits()), bits(0)).clip_scores.shape == (0,)
+
+
+FUSIONS = ["mean", "weighted", "maximum"]
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_one_microphone_is_ranked_the_same_however_it_is_fused(fusion: str, two_sided: bool) -> None:
+    calibration, clips = bits(num_channels=1), bits(12, num_channels=1, seed=1)
+    clips += np.linspace(-1, 1, 12, dtype=np.float32)[:, None, None]
+    plain = judge(fit(calibration, two_sided=two_sided), clips).clip_scores
+    fused = judge(fit(calibration, two_sided=two_sided, fusion=fusion), clips).clip_scores
+    np.testing.assert_array_equal(np.argsort(fused), np.argsort(plain))
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_calibration_clips_have_mean_zero_and_deviation_one_however_they_are_fused(fusion: str) -> None:
+    calibration = bits(num_channels=3) * np.array([1.0, 3.0, 9.0], dtype=np.float32)[:, None]
+    judged = judge(fit(calibration, fusion=fusion), calibration)
+    assert judged.sigmas.mean() == pytest.approx(0, abs=1e-4)
+    assert judged.sigmas.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_noisy_microphone_does_not_drown_a_quiet_one_where_variance_weighs() -> None:
+    spread = np.array([1.0, 10.0], dtype=np.float32)[:, None]
+    calibration, clips = bits() * spread, bits(20, seed=1) * spread
+    clips[10:, 0] += 0.3  # the quiet one alone hears it
+    gain = {
+        fusion: judge(fit(calibration, fusion=fusion), clips).clip_scores[10:].mean()
+        - judge(fit(calibration, fusion=fusion), clips).clip_scores[:10].mean()
+        for fusion in FUSIONS
+    }
+    assert gain["weighted"] > 3 * gain["mean"]
+    assert gain["maximum"] > 3 * gain["mean"]
+
+
+def test_the_maximum_hears_one_microphone_of_many_better_than_the_mean_does() -> None:
+    calibration, clips = bits(num_channels=8), bits(2, num_channels=8, seed=1)
+    clips[0, 5] += 0.4
+    for fusion, is_better in (("mean", False), ("maximum", True)):
+        scores = judge(fit(calibration, fusion=fusion, window_ms=1e6), clips).clip_scores
+        far = scores[0] - scores[1]
+        assert (far > 10) == is_better, f"{fusion}: {far}"
+
+
+def test_machines_share_a_pooled_sigma_and_keep_their_own_mu() -> None:
+    quiet, loud = bits(mean=2.0), 3 * bits(mean=5.0, seed=1)
+    machines = ["quiet"] * 20 + ["loud"] * 20
+    own, pooled = (
+        fit(np.concatenate([quiet, loud]), machines, sigma=kind).calibrations for kind in ("machine", "pooled")
+    )
+    for column in range(3):
+        assert pooled["quiet"][column].sigma == pooled["loud"][column].sigma
+        assert pooled["quiet"][column].mu == pytest.approx(own["quiet"][column].mu)
+    variances = [own[machine][1].sigma ** 2 for machine in own]
+    assert pooled["quiet"][1].sigma == pytest.approx(np.sqrt(np.mean(variances)))
+
+
+@pytest.mark.parametrize("config", [{"fusion": "median"}, {"sigma": "shared"}])
+def test_an_unknown_way_is_named_with_those_there_are(config: dict[str, str]) -> None:
+    ((name, value),) = config.items()
+    with pytest.raises(UserError, match=rf"^postprocessing\.{name} must be one of [^\n]*, but got '{value}'\.$"):
+        fit(bits(), **config)

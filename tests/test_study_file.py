@@ -79,7 +79,7 @@ WRONG = {
     "a heavy network": (TINY.replace("max_weights = 40_000", "max_weights = 4_000"), "limits.max_weights must hold"),
     "a clip too short": (TINY.replace("high = 12, log", "high = 1200, log"), "must hold"),
     "a broken table": (TINY + "[", "must be a TOML file"),
-    "a wrong word": (TINY + "[scoring]\nscore = 'loudness'\n", "scoring.score must be 'surprise' or 'entropy'"),
+    "a wrong word": (TINY + "[scoring]\nscore = 'loudness'\n", "scoring.score must be 'surprise', 'entropy'"),
     "a rash pruner": (TINY.replace("warmup_epochs = 1", "warmup_epochs = 0"), "must be at least 1"),
     "not a number": (
         TINY.replace("seconds_per_epoch = 1", "seconds_per_epoch = nan"),

@@ -145,7 +145,7 @@ def test_surprise_and_loss_are_of_the_sample_that_follows_each_context() -> None
     model = build(num_channels=3)
     codes = random_codes(model, 40, num_clips=2)
     log_p = model(codes).log_softmax(dim=-1) / math.log(2)
-    surprise, entropy = model.surprise_and_entropy(codes)
+    surprise, entropy, _ = model.sample_scores(codes)
     field = model.config.receptive_field_samples
     assert surprise.shape == entropy.shape == (2, 3, 40 - field)
     for clip, channel, sample in [(0, 0, field), (1, 2, field), (0, 1, 25), (1, 1, 39)]:
@@ -161,7 +161,7 @@ def test_a_uniform_network_scores_eight_bits() -> None:
     torch.nn.init.zeros_(model.heads.weight)
     torch.nn.init.zeros_(model.heads.bias)
     codes = random_codes(model, 100, num_clips=2)
-    surprise, entropy = model.surprise_and_entropy(codes)
+    surprise, entropy, _ = model.sample_scores(codes)
     assert surprise.unique().tolist() == [8.0]
     assert entropy.unique().tolist() == [8.0]
     assert model.loss_bits(codes).item() == pytest.approx(8.0, abs=1e-6)
@@ -173,7 +173,7 @@ def test_a_network_that_starts_from_marginals_predicts_each_channel_by_its_own()
     codes[:, 0, ::2], codes[:, 1, ::4] = 1, 3  # channel 0: halves of 0 and 1; channel 1: three quarters of 0
     model.start_from_marginals(codes)
     torch.nn.init.zeros_(model.heads.weight)
-    surprise, _ = model.surprise_and_entropy(torch.from_numpy(codes))
+    surprise = model.sample_scores(torch.from_numpy(codes)).surprise
     shares = [(61 / 124, 61 / 124), (91 / 124, 31 / 124)]  # of 120 samples, one added to each of four levels
     for channel, (of_zero, of_other) in enumerate(shares):
         expected = {round(-math.log2(of_zero), 6), round(-math.log2(of_other), 6)}
