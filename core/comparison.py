@@ -1,13 +1,13 @@
 """WaveNet and its alternatives side by side: the same clips, the same choices, the same figures.
 
-A detector comes here as frame scores (N, C, F) of the judged clips. Its window, its side and its threshold are chosen
-on validation; the figures are the test's, which reaches nothing that chooses.
+A detector comes here as frame scores (N, C, F) of the judged clips. Its score, window, side, fusion, sigma and
+threshold are chosen on validation, and so is which of an alternative's variants speaks for it, out of as many as its
+budget of time allows. The verdicts are on the test's clips, which reach nothing that chooses.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -17,16 +17,20 @@ from core.baselines.log_mel import FrameGrid
 from core.clips import ClipSet
 from core.dataset import JUDGED, Dataset
 from core.errors import UserError
-from core.metrics import BoolArray, FloatArray, auc, bootstrap_interval, f1_score, partial_auc
+from core.evaluation import count_events
+from core.event_metrics import event_metrics
+from core.metrics import BoolArray, FloatArray, f1_score
 from core.postprocess import PostprocessingConfig
 from core.scoring import Scores
-from core.statistic import fit_statistic
+from core.statistic import Judgement, fit_statistic
 from core.thread_pool import ThreadPool
-
-Metric = Callable[[FloatArray, BoolArray], float]
+from core.verdicts import Verdicts, draw_takes, mean_area
 
 WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
 """The longest first, since of windows that are equal on validation the first is taken."""
+EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
+"""The gap that is filled and the shortest event, where the faults' places are known."""
+NUM_EVENT_THRESHOLDS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +38,13 @@ class ScoredDataset:
     """What one detector makes of the judged clips, and what it costs."""
 
     name: str
-    scores: Mapping[str, Scores]
-    """(N, C, F) of each split of JUDGED."""
+    setup: str
+    """Its configuration, in words."""
+    scores: Mapping[str, Mapping[str, Scores]]
+    """By kind of score, (N, C, F) of each split of JUDGED."""
     frame_ms: float
+    first_s: float
+    """Where the first frame begins in a clip."""
     num_weights: int
     seconds_to_train: float
     """Reading the clips included."""
@@ -46,65 +54,72 @@ class ScoredDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was chosen on validation, and what it is worth there."""
+    """What was chosen on validation, and what it is worth there: optimistic, for it has seen the labels."""
 
+    score: str
+    """The kind of score."""
     postprocessing: PostprocessingConfig
     """Its threshold included."""
     auc: float
+    """Mean over machines."""
     f1: float
-    """At the threshold. Optimistic, as the AUC is: both have seen the labels."""
+    """Of clips, at the threshold."""
+    event_f1: float | None
+    """At the threshold; None where the faults' places are not known."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A figure with its interval of 95 %, by takes."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """Of one machine, or of all. What is not defined, as an AUC is not where one class is missing, is NaN."""
-
-    f1: Figure
-    auc: Figure
-    pauc: Figure
-    f1_flag_everything: float
-    """F1 of calling every clip anomalous."""
-    num_clips: int
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """The higher the better: what the task asks for comes first."""
+        return (self.auc, self.f1) if self.event_f1 is None else (self.event_f1, self.auc)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One detector in the table."""
+    """One detector on one split."""
 
-    scored: ScoredDataset
+    name: str
+    setup: str
     choice: Choice
-    overall: Figures
-    machines: Mapping[str, Figures]
+    verdicts: Verdicts
+    num_weights: int
+    seconds_to_train: float
+    seconds_to_score: float
+    num_tried: int
+    """Variants that it was chosen from."""
+    seconds_of_tuning: float
+    """For all of them."""
 
 
 def compare(
-    dataset: Dataset,
-    *,
-    alternatives: Sequence[Alternative],
-    seed: int,
-    windows_ms: Sequence[float] = WINDOWS_MS,
-    sides: Sequence[bool] = (False, True),
-    postprocessing: PostprocessingConfig | None = None,
-    num_resamples: int = 1000,
-) -> tuple[Row, ...]:
-    """Trains and judges every alternative. UserError where clips are too short for one of them.
+    datasets: Mapping[int, Dataset], families: Mapping[str, Sequence[Alternative]], *, seed: int, budget_s: float
+) -> Iterable[Row]:
+    """Each family of alternatives at each of the rates, tried in turn until the budget is spent; one at the least.
 
-    `sides` are the values of `two_sided` to choose from; what is not chosen is as in `postprocessing`.
+    `datasets` holds the same clips by sample rate in Hz. UserError, before any is trained, where clips are too short.
     """
-    for alternative in alternatives:
-        check_length(alternative, dataset)
-    choices = choices_over(postprocessing or PostprocessingConfig(), windows_ms=windows_ms, sides=sides)
-    scored = (fit_and_score(alternative, dataset, seed=seed) for alternative in alternatives)
-    return tuple(row_of(one, dataset.judged(), choices=choices, num_resamples=num_resamples) for one in scored)
+    for alternatives, dataset in product(families.values(), datasets.values()):
+        for alternative in alternatives:
+            check_length(alternative, dataset)
+    for name, alternatives in families.items():
+        yield _best_of(name, alternatives, datasets, seed=seed, budget_s=budget_s)
+
+
+def _best_of(
+    name: str, alternatives: Sequence[Alternative], datasets: Mapping[int, Dataset], *, seed: int, budget_s: float
+) -> Row:
+    started, best, num_tried = time.perf_counter(), None, 0
+    for alternative, dataset in product(alternatives, datasets.values()):
+        if best is not None and time.perf_counter() - started >= budget_s:
+            break
+        scored = fit_and_score(alternative, dataset, seed=seed)
+        choice = choose(scored, dataset.judged(), choices_over(dataset))
+        num_tried += 1
+        if best is None or choice.rank > best[1].rank:
+            best = scored, choice, dataset
+    assert best is not None, f"the family {name} is empty"
+    scored, choice, dataset = best
+    seconds = time.perf_counter() - started
+    return row_of(scored, choice, dataset.judged(), num_tried=num_tried, seconds_of_tuning=seconds)
 
 
 def check_length(alternative: Alternative, dataset: Dataset) -> None:
@@ -129,8 +144,10 @@ def fit_and_score(alternative: Alternative, dataset: Dataset, *, seed: int) -> S
         done = time.perf_counter()
     return ScoredDataset(
         name=alternative.name,
-        scores=scores,
+        setup=", ".join([f"{dataset.sample_rate_hz} Hz", *alternative.setup]),
+        scores={"its own": scores},
         frame_ms=scorer.frame_ms,
+        first_s=scorer.first_s,
         num_weights=scorer.num_weights,
         seconds_to_train=trained - started,
         seconds_to_score=done - trained,
@@ -138,52 +155,65 @@ def fit_and_score(alternative: Alternative, dataset: Dataset, *, seed: int) -> S
 
 
 def choices_over(
-    config: PostprocessingConfig, *, windows_ms: Sequence[float], sides: Sequence[bool]
+    dataset: Dataset, *, windows_ms: Sequence[float] = WINDOWS_MS, sides: Sequence[bool] = (False, True)
 ) -> tuple[PostprocessingConfig, ...]:
-    """Every window with every side."""
+    """All there is to choose from: what cannot matter on these clips is left out."""
+    clips = dataset.validation
+    fusions = ("mean", "weighted", "maximum") if dataset.num_channels > 1 else ("mean",)
+    sigmas = ("pooled", "machine") if len(set(clips.machines)) > 1 else ("machine",)
+    lengths = EVENT_LENGTHS_MS if clips.events is not None else EVENT_LENGTHS_MS[:1]
+    clip_ms = 1000 * dataset.config.clips.clip_seconds
+    windows = [window_ms for window_ms in windows_ms if window_ms <= clip_ms]
     return tuple(
-        replace(config, window_ms=window_ms, two_sided=two_sided) for two_sided, window_ms in product(sides, windows_ms)
-    )
-
-
-def row_of(
-    scored: ScoredDataset,
-    judged: Mapping[str, ClipSet],
-    *,
-    choices: Sequence[PostprocessingConfig],
-    num_resamples: int = 1000,
-) -> Row:
-    """One detector's row: WaveNet's, too, from the frame scores that were kept of it."""
-    choice = choose(scored, judged, choices)
-    test = judged["test"]
-    clip_scores = _clip_scores(scored, judged, choice.postprocessing, "test")
-    threshold = choice.postprocessing.threshold_sigmas
-    everything = np.ones(len(test), dtype=np.bool_)
-    by_machine = {name: np.array([machine == name for machine in test.machines]) for name in sorted(set(test.machines))}
-    figures = partial(_figures, clip_scores, test, threshold=threshold, num_resamples=num_resamples)
-    return Row(
-        scored=scored,
-        choice=choice,
-        overall=figures(everything),
-        machines={name: figures(rows) for name, rows in by_machine.items()},
+        PostprocessingConfig(
+            window_ms=window_ms, two_sided=two_sided, fusion=fusion, sigma=sigma, gap_ms=gap_ms, min_event_ms=event_ms
+        )
+        for two_sided, window_ms, fusion, sigma, (gap_ms, event_ms) in product(sides, windows, fusions, sigmas, lengths)
     )
 
 
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
-    """The highest AUC on validation, among equals the highest F1, then the first; with the threshold of that F1."""
-    labels = judged["validation"].is_anomalous
-    found = []
-    for config in choices:
-        clip_scores = _clip_scores(scored, judged, config, "validation")
-        threshold = best_threshold(clip_scores, labels)
-        found.append(
-            Choice(
-                postprocessing=replace(config, threshold_sigmas=threshold),
-                auc=auc(clip_scores, labels),
-                f1=f1_score(clip_scores >= threshold, labels),
-            )
-        )
-    return max(found, key=lambda choice: (choice.auc, choice.f1))
+    """The best on validation, among equals the first."""
+    return max(
+        (_choice(scored, judged, kind, config) for kind, config in product(scored.scores, choices)),
+        key=lambda choice: choice.rank,
+    )
+
+
+def _choice(scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig) -> Choice:
+    """With the threshold that is best for it."""
+    judgement, clips = _judge(scored, judged, kind, config, "validation"), judged["validation"]
+    event_f1 = None
+    threshold = best_threshold(judgement.clip_scores, clips.is_anomalous)
+    if clips.events is not None:
+        threshold, event_f1 = _best_event_threshold(scored, judgement, clips)
+    verdicts = _verdicts(judgement.clip_scores, clips, threshold)
+    return Choice(
+        score=kind,
+        postprocessing=replace(config, threshold_sigmas=threshold),
+        auc=float(mean_area([verdicts], draw_takes([verdicts], num_draws=0))[0]),
+        f1=f1_score(judgement.clip_scores >= threshold, clips.is_anomalous),
+        event_f1=event_f1,
+    )
+
+
+def _best_event_threshold(scored: ScoredDataset, judgement: Judgement, clips: ClipSet) -> tuple[float, float]:
+    """Out of some that are spread over the frames' scores, and its event-based F1."""
+    assert clips.events is not None
+    finite = judgement.thresholds[np.isfinite(judgement.thresholds)]
+    levels = np.unique(np.quantile(finite, np.linspace(0.3, 1, NUM_EVENT_THRESHOLDS))) if finite.size else np.zeros(1)
+    measure = _event_f1_of(scored, judgement, clips)
+    found = [(measure(float(level)), float(level)) for level in levels]
+    f1, threshold = max(found)
+    return threshold, f1
+
+
+def _event_f1_of(scored: ScoredDataset, judgement: Judgement, clips: ClipSet) -> Callable[[float], float]:
+    assert clips.events is not None
+    spans, frame_s = clips.events, scored.frame_ms / 1000
+    return lambda threshold: (
+        event_metrics(count_events(judgement, spans, threshold, first_s=scored.first_s, frame_s=frame_s)).event_f1
+    )
 
 
 def best_threshold(scores: FloatArray, is_anomalous: BoolArray) -> float:
@@ -196,29 +226,44 @@ def best_threshold(scores: FloatArray, is_anomalous: BoolArray) -> float:
     return float((levels[best] + levels[max(0, best - 1)]) / 2)
 
 
-def _clip_scores(
-    scored: ScoredDataset, judged: Mapping[str, ClipSet], config: PostprocessingConfig, split: str
-) -> FloatArray:
-    """(N,) in sigmas, by mu and sigma of the calibration clips."""
-    calibration = judged["calibration"].machines
-    statistic = fit_statistic(config, scored.scores["calibration"], calibration, frame_ms=scored.frame_ms)
-    return statistic.judge(scored.scores[split], judged[split].machines).clip_scores
-
-
-def _figures(
-    clip_scores: FloatArray, clips: ClipSet, rows: BoolArray, *, threshold: float, num_resamples: int
-) -> Figures:
-    scores, labels = clip_scores[rows], clips.is_anomalous[rows]
-    takes = [take for take, is_in in zip(clips.recording_ids, rows, strict=True) if is_in]
-
-    def figure(metric: Metric) -> Figure:
-        low, high = bootstrap_interval(metric, scores, labels, takes, num_resamples=num_resamples)
-        return Figure(value=metric(scores, labels), low=low, high=high)
-
-    return Figures(
-        f1=figure(lambda drawn, truth: f1_score(drawn >= threshold, truth)),
-        auc=figure(auc),
-        pauc=figure(partial_auc),
-        f1_flag_everything=f1_score(np.ones_like(labels), labels),
-        num_clips=len(labels),
+def row_of(
+    scored: ScoredDataset, choice: Choice, judged: Mapping[str, ClipSet], *, num_tried: int, seconds_of_tuning: float
+) -> Row:
+    """One detector's verdicts on the test's clips: WaveNet's, too, from the frame scores that were kept of it."""
+    judgement, clips = _judge(scored, judged, choice.score, choice.postprocessing, "test"), judged["test"]
+    verdicts = _verdicts(judgement.clip_scores, clips, choice.postprocessing.threshold_sigmas)
+    if clips.events is not None:
+        counts = count_events(
+            judgement, clips.events, verdicts.threshold, first_s=scored.first_s, frame_s=scored.frame_ms / 1000
+        )
+        verdicts = replace(verdicts, events=counts)
+    return Row(
+        name=scored.name,
+        setup=scored.setup,
+        choice=choice,
+        verdicts=verdicts,
+        num_weights=scored.num_weights,
+        seconds_to_train=scored.seconds_to_train,
+        seconds_to_score=scored.seconds_to_score,
+        num_tried=num_tried,
+        seconds_of_tuning=seconds_of_tuning,
     )
+
+
+def _verdicts(clip_scores: FloatArray, clips: ClipSet, threshold: float) -> Verdicts:
+    return Verdicts(
+        scores=clip_scores,
+        threshold=threshold,
+        is_anomalous=clips.is_anomalous,
+        recording_ids=clips.recording_ids,
+        machines=clips.machines,
+    )
+
+
+def _judge(
+    scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig, split: str
+) -> Judgement:
+    """By mu and sigma of the calibration clips."""
+    scores, calibration = scored.scores[kind], judged["calibration"].machines
+    statistic = fit_statistic(config, scores["calibration"], calibration, frame_ms=scored.frame_ms)
+    return statistic.judge(scores[split], judged[split].machines)

@@ -1,9 +1,9 @@
 """Frame scores to the figures of an epoch: mu and sigma from calibration, validation and test by one threshold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from core.clips import ClipSet
-from core.event_metrics import event_metrics
+from core.clips import ClipSet, Spans
+from core.event_metrics import EventCounts, event_counts, event_metrics
 from core.metrics import clip_metrics
 from core.postprocess import PostprocessingConfig, events
 from core.scoring import FrameScores, ScoringConfig
@@ -36,8 +36,11 @@ def evaluate(
         figures |= {f"{prefix}_f1": metrics.f1, f"{prefix}_auc": metrics.auc}
         if clips.events is not None:
             first_s = context_samples / sample_rate_hz
-            found = _event_figures(judgement, clips, postprocessing.threshold_sigmas, first_s, frame_s)
-            figures |= {f"{prefix}_{kind}": value for kind, value in found.items()}
+            counts = count_events(
+                judgement, clips.events, postprocessing.threshold_sigmas, first_s=first_s, frame_s=frame_s
+            )
+            found = event_metrics(counts)
+            figures |= {f"{prefix}_event_f1": found.event_f1, f"{prefix}_segment_f1": found.segment_f1}
     return statistic, figures
 
 
@@ -51,20 +54,18 @@ def _losses(scores: Mapping[str, FrameScores], judged: Mapping[str, ClipSet]) ->
     }
 
 
-def _event_figures(
-    judgement: Judgement, clips: ClipSet, threshold: float, first_s: float, frame_s: float
-) -> dict[str, float]:
-    """Events are compared where clips are scored, from `first_s` to the last whole frame; one that goes on there begins
-    there."""
-    assert clips.events is not None
+def count_events(
+    judgement: Judgement, events_s: Sequence[Spans], threshold: float, *, first_s: float, frame_s: float
+) -> EventCounts:
+    """Of clips whose faults' places are known. Compared where clips are scored, from `first_s` to the last whole frame;
+    a fault that goes on there begins there."""
     scored_s = judgement.thresholds.shape[1] * frame_s
     labelled = [
         [(max(0.0, a - first_s), b - first_s) for a, b in spans if b > first_s and a < first_s + scored_s]
-        for spans in clips.events
+        for spans in events_s
     ]
     flagged = [
         [(event.first_frame * frame_s, event.end_frame * frame_s) for event in events(row, threshold)]
         for row in judgement.thresholds
     ]
-    metrics = event_metrics(flagged, labelled, clip_seconds=scored_s)
-    return {"event_f1": metrics.event_f1, "segment_f1": metrics.segment_f1}
+    return event_counts(flagged, labelled, clip_seconds=scored_s)

@@ -13,6 +13,8 @@ import numpy.typing as npt
 ClipEvents = Sequence[tuple[float, float]]
 """The events of one clip, none overlapping another; empty for a normal clip."""
 
+Counts = npt.NDArray[np.int64]
+
 ONSET_TOLERANCE_S = 0.25
 """An event counts as found where one is flagged that begins at most so much earlier or later."""
 SEGMENT_S = 0.1
@@ -38,18 +40,46 @@ class EventMetrics:
     num_flagged: int
 
 
-def event_metrics(
+@dataclass(frozen=True, kw_only=True)
+class EventCounts:
+    """What the metrics are made of, clip by clip: each (N,)."""
+
+    matched: Counts
+    """Labelled events that were found."""
+    labelled: Counts
+    flagged: Counts
+    shared_segments: Counts
+    """Segments that are both labelled and flagged."""
+    labelled_segments: Counts
+    flagged_segments: Counts
+
+
+def event_counts(
     estimated: Sequence[ClipEvents], reference: Sequence[ClipEvents], *, clip_seconds: float
-) -> EventMetrics:
+) -> EventCounts:
     """`estimated` and `reference` list the same clips, each `clip_seconds` long, in the same order.
 
     Each labelled event is matched with one flagged event at most, so that as many as possible are. What lies outside
     the clip is in no segment.
     """
-    num_events, num_flagged = (sum(len(clip) for clip in clips) for clips in (reference, estimated))
-    matched = sum(_num_matched(flagged, labelled) for flagged, labelled in zip(estimated, reference, strict=True))
+    matched = [_num_matched(flagged, labelled) for flagged, labelled in zip(estimated, reference, strict=True)]
     heard, labelled = (_active_segments(clips, clip_seconds) for clips in (estimated, reference))
-    shared, num_heard, num_labelled = (int(np.sum(segments)) for segments in (heard & labelled, heard, labelled))
+    return EventCounts(
+        matched=np.array(matched, dtype=np.int64),
+        labelled=np.array([len(clip) for clip in reference], dtype=np.int64),
+        flagged=np.array([len(clip) for clip in estimated], dtype=np.int64),
+        shared_segments=np.sum(heard & labelled, axis=1),
+        labelled_segments=np.sum(labelled, axis=1),
+        flagged_segments=np.sum(heard, axis=1),
+    )
+
+
+def event_metrics(counts: EventCounts) -> EventMetrics:
+    """Of all clips together."""
+    matched, num_events, num_flagged = (int(each.sum()) for each in (counts.matched, counts.labelled, counts.flagged))
+    shared, num_labelled, num_heard = (
+        int(each.sum()) for each in (counts.shared_segments, counts.labelled_segments, counts.flagged_segments)
+    )
     return EventMetrics(
         event_f1=_share(2 * matched, num_events + num_flagged),
         event_precision=_share(matched, num_flagged),
@@ -77,7 +107,7 @@ def _num_matched(flagged: ClipEvents, labelled: ClipEvents) -> int:
 
 
 def _active_segments(clips: Sequence[ClipEvents], clip_seconds: float) -> npt.NDArray[np.bool_]:
-    """(N * S,) for N clips of S segments, the last of which may be shorter."""
+    """(N, S) for N clips of S segments, the last of which may be shorter."""
     num_segments = int(np.ceil(clip_seconds / SEGMENT_S - ROUNDING))
     active = np.zeros((len(clips), num_segments), dtype=np.bool_)
     for row, events in zip(active, clips, strict=True):
@@ -85,4 +115,4 @@ def _active_segments(clips: Sequence[ClipEvents], clip_seconds: float) -> npt.ND
             first = int(np.floor(start_s / SEGMENT_S + ROUNDING))
             end = int(np.ceil(end_s / SEGMENT_S - ROUNDING))
             row[max(0, first) : max(0, end)] = True
-    return active.ravel()
+    return active

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.audio import Waveform, quantise
-from core.baselines import Alternative, Scorer, all_alternatives, loudness_scores
+from core.baselines import Alternative, Scorer, families, loudness_scores
 from core.baselines import log_mel as log_mel_module
 from core.baselines.network import NetworkAlternative
 from core.clips import clips_of
@@ -26,7 +26,7 @@ def small(alternative: Alternative, num_steps: int = 30) -> Alternative:
     return replace(alternative, num_steps=num_steps, batch_stretches=min(64, alternative.batch_stretches))
 
 
-ALTERNATIVES = {alternative.name: small(alternative) for alternative in all_alternatives()}
+ALTERNATIVES = {name: small(variants[0]) for name, variants in families().items()}
 LEARNERS = [name for name in ALTERNATIVES if name.startswith("log-mel")]
 each = pytest.mark.parametrize("name", ALTERNATIVES)
 each_learner = pytest.mark.parametrize("name", LEARNERS)

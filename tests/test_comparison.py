@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.baselines import all_alternatives, autoencoder, flatness, loudness
+from core.baselines import Gaussian, autoencoder, families, flatness, loudness
 from core.clips import ClipConfig, ClipSet
-from core.comparison import ScoredDataset, best_threshold, choices_over, choose, compare, fit_and_score, row_of
-from core.comparison_text import as_table
+from core.comparison import Row, ScoredDataset, best_threshold, choose, compare, fit_and_score, row_of
+from core.comparison_table import as_markdown, lines_of
 from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
 from core.metrics import best_f1, f1_score
@@ -17,14 +17,18 @@ from core.sources import open_source
 from core.splits import SplitConfig
 
 LEARNER = replace(autoencoder(num_steps=60), batch_stretches=128)
-CHOICES = choices_over(PostprocessingConfig(), windows_ms=(1000, 200), sides=(False, True))
+CHOICES = tuple(
+    PostprocessingConfig(window_ms=window_ms, two_sided=two_sided)
+    for two_sided in (False, True)
+    for window_ms in (1000, 200)
+)
 
 
-def simulated(*, seconds: float = 1.0, **options: object) -> Dataset:
+def simulated(*, seconds: float = 1.0, sample_rate_hz: int = 4000, **options: object) -> Dataset:
     default = {"num_normal": 32, "num_anomalous": 24, "num_microphones": 2, "severity": 1.5}
     corpus = open_source("simulated", options={**default, **options, "seconds": seconds})
     clips = ClipConfig(clip_seconds=seconds, evaluation_seconds=40, calibration_seconds=8)
-    return prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=clips, split=SplitConfig()))
+    return prepare_dataset(corpus, DataConfig(sample_rate_hz=sample_rate_hz, clips=clips, split=SplitConfig()))
 
 
 @pytest.fixture(scope="module")
@@ -41,58 +45,92 @@ def relabelled(clips: ClipSet, seed: int) -> ClipSet:
     return replace(clips, is_anomalous=np.random.default_rng(seed).permutation(clips.is_anomalous))
 
 
+def judge(scored: ScoredDataset, judged: dict[str, ClipSet]) -> Row:
+    return row_of(scored, choose(scored, judged, CHOICES), judged, num_tried=1, seconds_of_tuning=0.0)
+
+
+def auc_of(row: Row) -> float:
+    return lines_of([[row]], num_draws=0)[0].figures["auc"].value
+
+
 def test_every_alternative_goes_from_recordings_to_figures() -> None:
     two_cars = simulated(machines=2, num_normal=12, num_anomalous=8)
-    alternatives = all_alternatives(num_steps=10)
-    rows = compare(two_cars, alternatives=alternatives, seed=1, num_resamples=5)
-    assert [row.scored.name for row in rows] == [alternative.name for alternative in alternatives]
+    kinds = families([(10, 1e-3)])
+    rows = list(compare({4000: two_cars}, kinds, seed=1, budget_s=0))
+    assert [row.name for row in rows] == list(kinds)
+    assert [row.num_weights > 0 for row in rows] == [True] * 4 + [False] * 2
     for row in rows:
-        assert set(row.machines) == {"car1", "car2"}
-        assert sum(figures.num_clips for figures in row.machines.values()) == row.overall.num_clips
-        for figures in (row.overall, *row.machines.values()):
-            for figure in (figures.f1, figures.auc, figures.pauc):
-                assert 0 <= figure.low <= figure.high <= 1
-        assert row.scored.seconds_to_train >= 0
-        assert row.scored.seconds_to_score > 0
-    assert [row.scored.num_weights > 0 for row in rows] == [True] * 4 + [False] * 2
-    lines = as_table(rows).splitlines()
-    assert len(lines) == 2 + len(rows)
-    assert {line.count("|") for line in lines} == {lines[0].count("|")}
-    assert f"{rows[0].overall.auc.value:.3f} (" in lines[2]
+        assert row.seconds_to_train >= 0
+        assert row.seconds_to_score > 0
+        assert row.verdicts.recording_ids == two_cars.test.recording_ids
+    lines = lines_of([rows], num_draws=20)
+    for line in lines:
+        assert set(line.auc_by_machine) == {"car1", "car2"}
+        for figure in line.figures.values():
+            assert 0 <= figure.low <= figure.high <= 1
+    text = as_markdown(lines).splitlines()
+    assert len(text) == 2 + len(rows)
+    assert {line.count("|") for line in text} == {text[0].count("|")}
+    assert f"{lines[0].figures['auc'].value:.3f} (" in text[2]
+
+
+def test_variants_are_tried_while_the_budget_lasts_and_one_at_the_least(car: Dataset) -> None:
+    variants = {"log-mel autoencoder": [replace(LEARNER, num_steps=steps) for steps in (1, 2, 60)]}
+    (frugal,) = compare({4000: car}, variants, seed=1, budget_s=0)
+    (rich,) = compare({4000: car}, variants, seed=1, budget_s=600)
+    assert frugal.num_tried == 1
+    assert rich.num_tried == 3
+    assert rich.choice.rank >= frugal.choice.rank
+    assert rich.seconds_of_tuning > rich.seconds_to_train
+
+
+def test_another_rate_is_another_variant_on_the_same_clips(car: Dataset) -> None:
+    slow = simulated(sample_rate_hz=2000)
+    (row,) = compare({4000: car, 2000: slow}, {"log-mel Gaussian": [Gaussian()]}, seed=1, budget_s=600)
+    assert row.num_tried == 2
+    assert row.verdicts.recording_ids == car.test.recording_ids
 
 
 def test_a_seed_says_all_that_is_random(car: Dataset, scored: ScoredDataset) -> None:
     again = fit_and_score(LEARNER, car, seed=1)
-    for split, scores in scored.scores.items():
-        np.testing.assert_array_equal(again.scores[split], scores)
-    row, same = (row_of(one, car.judged(), choices=CHOICES, num_resamples=20) for one in (scored, again))
-    assert (same.choice, same.overall) == (row.choice, row.overall)
-    assert row.overall.auc.value > 0.8
+    for split, scores in scored.scores["its own"].items():
+        np.testing.assert_array_equal(again.scores["its own"][split], scores)
+    row, same = (judge(one, dict(car.judged())) for one in (scored, again))
+    assert same.choice == row.choice
+    np.testing.assert_array_equal(same.verdicts.scores, row.verdicts.scores)
+    assert auc_of(row) > 0.8
 
 
 def test_nothing_that_is_chosen_has_seen_the_test(car: Dataset, scored: ScoredDataset) -> None:
     judged = dict(car.judged())
-    row = row_of(scored, judged, choices=CHOICES, num_resamples=20)
+    row = judge(scored, judged)
     judged["test"] = relabelled(judged["test"], 3)
-    other_labels = row_of(scored, judged, choices=CHOICES, num_resamples=20)
+    other_labels = judge(scored, judged)
     assert other_labels.choice == row.choice
-    assert other_labels.overall.auc != row.overall.auc
+    assert auc_of(other_labels) != auc_of(row)
     random = np.random.default_rng(0)
-    other_scores = {**scored.scores, "test": random.permutation(scored.scores["test"])}
-    shuffled = row_of(replace(scored, scores=other_scores), judged, choices=CHOICES, num_resamples=20)
+    kept = scored.scores["its own"]
+    shuffled = judge(replace(scored, scores={"its own": {**kept, "test": random.permutation(kept["test"])}}), judged)
     assert shuffled.choice == row.choice
     judged["validation"] = relabelled(judged["validation"], 3)
-    assert row_of(scored, judged, choices=CHOICES, num_resamples=20).choice != row.choice
+    assert judge(scored, judged).choice != row.choice
 
 
 def test_with_labels_permuted_figures_are_those_of_chance(car: Dataset, scored: ScoredDataset) -> None:
     values = []
     for seed in range(40):
         judged = {name: relabelled(clips, seed) for name, clips in car.judged().items()}
-        values.append(row_of(scored, judged, choices=CHOICES, num_resamples=1).overall.auc.value)
+        values.append(auc_of(judge(scored, judged)))
     # One AUC at chance spreads by 0.14 with 8 normal clips and 12 faulty ones; their mean by a sixth of that.
     assert abs(np.mean(values) - 0.5) < 4 * 0.14 / 40**0.5
     assert np.std(values) < 0.25
+
+
+def made_up(scores: dict[str, np.ndarray], kind: str = "its own") -> ScoredDataset:
+    return ScoredDataset(
+        name="made up", setup="", scores={kind: scores}, frame_ms=32.0, first_s=0.0, num_weights=0,
+        seconds_to_train=0.0, seconds_to_score=0.0,
+    )  # fmt: skip
 
 
 def test_the_window_and_the_side_are_those_that_tell_validation_s_clips_apart(car: Dataset) -> None:
@@ -106,11 +144,7 @@ def test_the_window_and_the_side_are_those_that_tell_validation_s_clips_apart(ca
         short[name][clips.is_anomalous, :, 10:14] += 8
         short[name] -= short[name].mean(axis=-1, keepdims=True)
         low[name][clips.is_anomalous] -= 3
-    cost = {"num_weights": 0, "seconds_to_train": 0.0, "seconds_to_score": 0.0}
-    chosen = [
-        choose(ScoredDataset(name="made up", scores=scores, frame_ms=32.0, **cost), judged, CHOICES)  # type: ignore[arg-type]
-        for scores in (short, low)
-    ]
+    chosen = [choose(made_up(scores), judged, CHOICES) for scores in (short, low)]
     assert chosen[0].postprocessing.window_ms == 200
     assert chosen[1].postprocessing.two_sided
     assert [choice.auc for choice in chosen] == [1.0, 1.0]
@@ -135,5 +169,33 @@ def test_clips_that_are_too_short_for_an_alternative_are_refused_before_any_is_t
     with pytest.raises(
         UserError, match=r"clips.clip_seconds must be at least 0.544 for the log-mel Gaussian, but got 0.5"
     ):
-        compare(short, alternatives=all_alternatives(), seed=1)
-    assert len(compare(short, alternatives=[loudness(), flatness()], seed=1, num_resamples=2)) == 2
+        list(compare({4000: short}, families(), seed=1, budget_s=0))
+    measures = {"loudness": [loudness()], "spectral flatness": [flatness()]}
+    assert len(list(compare({4000: short}, measures, seed=1, budget_s=0))) == 2
+
+
+def test_the_score_is_chosen_on_validation_too(car: Dataset) -> None:
+    noise = {name: np.zeros((len(clips), 2, 31), np.float32) for name, clips in car.judged().items()}
+    for name, scores in noise.items():
+        scores += np.random.default_rng(len(name)).normal(size=scores.shape)
+    plain = {name: scores + 5 * car.judged()[name].is_anomalous[:, None, None] for name, scores in noise.items()}
+    both = replace(made_up(noise), scores={"deaf": noise, "hears": plain})
+    assert choose(both, dict(car.judged()), CHOICES).score == "hears"
+
+
+def test_events_are_chosen_and_judged_by_their_onsets(car: Dataset) -> None:
+    """Faults from 0.32 s on, in frames of 32 ms: the threshold and the window are those that find where they begin."""
+    judged = {}
+    scores = {}
+    for name, clips in car.judged().items():
+        spans = tuple(((0.32, 0.8),) if label else () for label in clips.is_anomalous)
+        judged[name] = replace(clips, events=spans)
+        scores[name] = np.random.default_rng(len(name)).normal(size=(len(clips), 2, 31)).astype(np.float32)
+        scores[name][clips.is_anomalous, :, 10:25] += 12
+    choices = [replace(config, gap_ms=100.0, min_event_ms=96.0) for config in CHOICES]
+    choice = choose(made_up(scores), judged, choices)
+    row = row_of(made_up(scores), choice, judged, num_tried=1, seconds_of_tuning=0.0)
+    figures = lines_of([[row]], num_draws=0)[0].figures
+    assert choice.event_f1 == 1.0
+    assert figures["event_f1"].value > 0.9
+    assert figures["segment_f1"].value > 0.8

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.event_metrics import ONSET_TOLERANCE_S, SEGMENT_S, EventMetrics, event_metrics
+from core.event_metrics import ONSET_TOLERANCE_S, SEGMENT_S, EventMetrics, event_counts, event_metrics
 
 Clip = list[tuple[float, float]]
 
 
 def measure(*clips: tuple[Clip, Clip], clip_seconds: float = 2.0) -> EventMetrics:
     """Each clip as what is flagged and what is labelled."""
-    return event_metrics([e for e, _ in clips], [r for _, r in clips], clip_seconds=clip_seconds)
+    return event_metrics(event_counts([e for e, _ in clips], [r for _, r in clips], clip_seconds=clip_seconds))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_last_segment_of_a_clip_may_be_shorter():
 
 def test_clips_that_do_not_pair_up_are_a_mistake_of_ours():
     with pytest.raises(ValueError, match="argument"):
-        event_metrics([[]], [[], []], clip_seconds=1.0)
+        event_counts([[]], [[], []], clip_seconds=1.0)
 
 
 # Steps of 50 ms, half a step off, so that no difference lies on the edge of the tolerance or of a segment.

@@ -1,5 +1,7 @@
 """What WaveNet has to beat: detectors behind one interface, and the list of those it is compared with."""
 
+from collections.abc import Sequence
+
 from core.baselines.alternative import Alternative, Scorer
 from core.baselines.autoencoder import autoencoder, idnn
 from core.baselines.gaussian import Gaussian
@@ -10,8 +12,8 @@ __all__ = [
     "Alternative",
     "Gaussian",
     "Scorer",
-    "all_alternatives",
     "autoencoder",
+    "families",
     "flatness",
     "idnn",
     "loudness",
@@ -20,13 +22,17 @@ __all__ = [
 ]
 
 
-def all_alternatives(*, num_steps: int = 1000) -> tuple[Alternative, ...]:
-    """Every alternative, the networks trained for so many steps of Adam."""
-    return (
-        autoencoder(num_steps=num_steps),
-        idnn(num_steps=num_steps),
-        lstm(num_steps=num_steps),
-        Gaussian(),
-        flatness(),
-        loudness(),
-    )
+STEPS_AND_RATES = ((1000, 1e-3), (3000, 1e-3), (3000, 3e-4), (300, 1e-3))
+"""Steps of training and learning rates that networks are tried with, in this order."""
+
+
+def families(
+    steps_and_rates: Sequence[tuple[int, float]] = STEPS_AND_RATES,
+) -> dict[str, tuple[Alternative, ...]]:
+    """Every kind of alternative by its name, with the variants among which validation chooses."""
+    kinds: list[tuple[Alternative, ...]] = [
+        tuple(make(num_steps=num_steps, learning_rate=rate) for num_steps, rate in steps_and_rates)
+        for make in (autoencoder, idnn, lstm)
+    ]
+    kinds += [(Gaussian(),), (flatness(),), (loudness(),)]
+    return {variants[0].name: variants for variants in kinds}

@@ -40,6 +40,11 @@ class Alternative(Protocol):
     def name(self) -> str: ...
 
     @property
+    def setup(self) -> tuple[str, ...]:
+        """What tells it from its variants, in words."""
+        ...
+
+    @property
     def min_frames(self) -> int:
         """Frames of 64 ms, one every 32 ms, that a clip must have."""
         ...

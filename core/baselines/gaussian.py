@@ -98,6 +98,7 @@ class Gaussian:
 
     name: str = "log-mel Gaussian"
     min_frames: int = WINDOW_FRAMES
+    setup: tuple[str, ...] = ()
 
     def fit(self, order: ClipOrder, *, sample_rate_hz: int, seed: int) -> GaussianScorer:  # noqa: ARG002 (nothing drawn)
         """From windows that do not overlap, since Ledoit and Wolf's rule takes its points for independent."""

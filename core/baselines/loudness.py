@@ -52,6 +52,7 @@ class Measure:
     name: str
     measure: Callable[[FrameGrid, Waveform], Waveform]
     min_frames: int = 1
+    setup: tuple[str, ...] = ()
 
     def fit(self, order: ClipOrder, *, sample_rate_hz: int, seed: int) -> MeasureScorer:  # noqa: ARG002 (learns nothing)
         return MeasureScorer(grid=FrameGrid.at(sample_rate_hz), measure=self.measure)

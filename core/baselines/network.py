@@ -108,6 +108,10 @@ class NetworkAlternative:
         if not 0 < self.learning_rate <= 1:
             raise UserError(f"{self.name}: learning_rate must be above 0 and at most 1, but got {self.learning_rate}.")
 
+    @property
+    def setup(self) -> tuple[str, ...]:
+        return f"{self.num_steps} steps", f"learning rate {self.learning_rate:g}"
+
     def fit(self, order: ClipOrder, *, sample_rate_hz: int, seed: int) -> NetworkScorer:
         log_mel = LogMel(FrameGrid.at(sample_rate_hz))
         frames = training_frames(order, log_mel).frames
