@@ -10,13 +10,14 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-import core.experiment
+import core.scored_training
 from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
 from core.experiment import EpochResult
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed
+from hpo.data_by_rate import Datasets
 from hpo.objective import Bench, TrialEnd, TrialRun, run_trial
 from hpo.run_log import EVENTS_FILE_NAME, Ended, Started, metrics_by_step, read_events
 from hpo.storage import StudyStorage
@@ -66,7 +67,11 @@ def opened(spec: StudySpec, folder: Path) -> OpenStudy:
 
 def bench(dataset: Dataset, listener: Listener | None = None) -> Bench:
     return Bench(
-        dataset=dataset, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=listener or Listener()
+        datasets=Datasets(lambda _: dataset, [4000]),
+        device=torch.device("cpu"),
+        pool=ThreadPool(1),
+        tags={},
+        progress=listener or Listener(),
     )
 
 
@@ -189,7 +194,7 @@ def test_a_failed_configuration_counts_and_says_why(
         raise ConfigurationFailed("the loss was not finite in epoch 1")
 
     search = opened(spec, tmp_path)
-    monkeypatch.setattr(core.experiment, "train_epochs", diverge)
+    monkeypatch.setattr(core.scored_training, "train_epochs", diverge)
     ends = run_all(search, bench(dataset), 3)
     assert [end.state for end in ends] == [TrialState.FAIL] * 3
     assert search.failures_in_a_row() == 3
