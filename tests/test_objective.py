@@ -187,6 +187,21 @@ def test_a_continued_trial_logs_no_epoch_twice(spec: StudySpec, dataset: Dataset
     assert log.count('"train_loss"') == spec.training.epochs
 
 
+def test_a_continued_trial_is_not_asked_again_whether_an_old_epoch_should_have_been_its_last(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path
+) -> None:
+    """What others have found meanwhile must not decide over epochs that it has behind it."""
+    search = opened(spec, tmp_path)
+    asked: list[int | None] = []
+    search.study.pruner = SimpleNamespace(prune=lambda _study, trial: bool(asked.append(trial.last_step)))  # type: ignore
+    listener = Listener(at=(0, 2))
+    with pytest.raises(KeyboardInterrupt):
+        run_all(search, bench(dataset, listener), 1)
+    run_all(search, bench(dataset, listener), 1)
+    assert asked == [1, 2], "the second was interrupted before it was asked"
+    assert [result.epoch for _, result in listener.results] == [1, 2, 2, 3]
+
+
 def test_a_failed_configuration_counts_and_says_why(
     spec: StudySpec, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,6 +195,19 @@ def test_who_needs_a_training_that_is_at_work_waits_and_reads_it(
     assert [row["train_loss"] for row in found[0].history] == [row["train_loss"] for row in rest[-1].history]
 
 
+def test_what_is_there_is_read_without_waiting(dataset: Dataset, tmp_path: Path) -> None:
+    shared = tmp_path / "trainings"
+    run(CONFIG, dataset, tmp_path / "first", shared)
+    (training,) = shared.iterdir()
+    reader = threading.Thread(
+        target=lambda: run(POST_ONLY["window"], dataset, tmp_path / "second", shared), daemon=True
+    )
+    with TrainingRecord(training).lock():
+        reader.start()
+        reader.join(10)
+        assert not reader.is_alive()
+
+
 def test_waiting_for_another_one_s_training_ends_with_ctrl_c(tmp_path: Path) -> None:
     record = TrainingRecord(tmp_path / "training")
     waiting = f"from pathlib import Path\nfrom core.training_record import TrainingRecord\nprint('here', flush=True)\n\
