@@ -31,7 +31,7 @@ from core.sources import known_options, open_source  # noqa: E402
 from core.store import Store  # noqa: E402
 from core.training_clips import fit_to_training  # noqa: E402
 from core.wavenet import WaveNet  # noqa: E402
-from hpo.session import open_dataset  # noqa: E402
+from hpo.data_by_rate import open_datasets  # noqa: E402
 from hpo.study_file import StudySpec, load_study_file  # noqa: E402
 from tests.hub_layout import HubLayout, write_hub_copy  # noqa: E402
 from tests.toyadmos_layout import write_tree  # noqa: E402
@@ -139,20 +139,22 @@ def start_up(root: Path, data: str, num_takes: int) -> str:
     if data.startswith("hub:"):
         empty = Store(root / "empty")
         started = time.perf_counter()
-        dataset = open_dataset(open_source(data, options=options, store=empty), spec, skip_bad_files=False, store=empty)
-        prepare_first_step(spec, dataset)
+        datasets = open_datasets(
+            open_source(data, options=options, store=empty), spec, skip_bad_files=False, store=empty
+        )
+        prepare_first_step(spec, datasets.default)
         seconds = time.perf_counter() - started
         words.append(f"{seconds:.1f} s from the stream, with {len(list(empty.files()))} of {num_takes} takes read")
-        dataset.close()
+        datasets.close()
     full = Store(root / "runs/store")
     started = time.perf_counter()
-    dataset = open_dataset(open_source(data, options=options, store=full), spec, skip_bad_files=False, store=full)
-    prepare_first_step(spec, dataset)
+    datasets = open_datasets(open_source(data, options=options, store=full), spec, skip_bad_files=False, store=full)
+    prepare_first_step(spec, datasets.default)
     words.append(f"{time.perf_counter() - started:.1f} s from the store")
     started = time.perf_counter()
-    prepare_first_step(replace(spec, network=replace(spec.network, residual_channels=8)), dataset)
+    prepare_first_step(replace(spec, network=replace(spec.network, residual_channels=8)), datasets.default)
     words.append(f"{time.perf_counter() - started:.2f} s in the second trial")
-    dataset.close()
+    datasets.close()
     return ", ".join(words)
 
 

@@ -1,4 +1,4 @@
-"""Files of tensors with a JSON header (safetensors): a trained detector, and the state a trial continues from.
+"""Files of tensors with a JSON header (safetensors): a trained detector, and the state a training continues from.
 
 Nothing is ever unpickled. Files are written under another name and renamed, so a reader sees a whole file or none.
 """

@@ -96,7 +96,7 @@ def read_all(
     that differ in their number of channels, and where the store has no room.
     """
     _check_channel_counts(corpus.recordings)
-    _check_not_upsampled(corpus.recordings, sample_rate_hz)
+    check_not_upsampled(corpus.recordings, sample_rate_hz)
     if not skip_bad_files:
         for recording in corpus.recordings:  # as far as headers tell, before anything is decoded
             check_long_enough(recording, recording.seconds, min_seconds)
@@ -192,7 +192,8 @@ def _check_channel_counts(recordings: Iterable[Recording]) -> None:
         )
 
 
-def _check_not_upsampled(recordings: Iterable[Recording], sample_rate_hz: int) -> None:
+def check_not_upsampled(recordings: Iterable[Recording], sample_rate_hz: int) -> None:
+    """UserError for a rate above a recording's own, as its header has it."""
     slowest = min(recordings, key=lambda recording: recording.sample_rate_hz, default=None)
     if slowest is not None and slowest.sample_rate_hz < sample_rate_hz:
         raise UserError(

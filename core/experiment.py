@@ -1,38 +1,44 @@
 """One configuration from recordings to metrics: the only place that composes the stages.
 
-    dataset -> front end -> WaveNet, epoch by epoch -> frame scores -> statistic -> metrics
+    dataset -> scored training, epoch by epoch -> frame scores -> statistic -> metrics
+
+What is trained is apart from what is made of it (core/scored_training.py): an experiment follows the epochs of its
+training, which are read back where they exist, and judges each by its own score and post-processing. So experiments
+that differ in those alone share one training, and may find their best epochs in different places of it.
 
 `run_experiment` is a generator that yields after every epoch, so a search can log, report and prune between epochs, and
-leaves three files in the trial's folder: the state it continues from, and the detector and frame scores of the epoch
-with the best validation AUC. Test figures are measured every epoch and reach nothing here that chooses.
+leaves two files in the experiment's folder: the detector and the frame scores of the epoch with the best validation
+AUC. Test figures are measured every epoch and reach nothing here that chooses.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from core.checkpoint import Detector, load_training_state, save_detector, save_training_state
-from core.dataset import JUDGED, Dataset
+from core.checkpoint import Detector, save_detector
+from core.dataset import Dataset
 from core.evaluation import evaluate
-from core.frontend import Codes, FrontEnd, FrontEndConfig
+from core.frontend import FrontEndConfig
 from core.postprocess import PostprocessingConfig
 from core.score_file import save_scores
-from core.scoring import FrameScores, ScoringConfig, score_clips
+from core.scored_training import TrainingSetup, scored_epochs
+from core.scoring import ScoringConfig
 from core.statistic import Statistic
 from core.thread_pool import ThreadPool
-from core.training import ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
-from core.training_clips import fit_to_training
+from core.training import ConfigurationFailed, TrainingConfig
+from core.training_record import ScoredEpoch
 from core.wavenet import WaveNet, WaveNetConfig
 
 DIVERGED_SHARE = 3
 """Of the bits of a uniform guess: a validation loss beyond it is not a bad detector but a broken one."""
-STATE_FILE = "state.safetensors"
 DETECTOR_FILE = "checkpoint.safetensors"
 SCORES_FILE = "frame_scores.npz"
+TRAININGS_DIRECTORY = "trainings"
+"""A folder of trainings by key, in a study's folder or in that of a single experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,11 @@ class NetworkConfig:
     """Width of the skip path and of the hidden layer before the heads."""
 
 
+def receptive_field_samples(receptive_field_ms: float, sample_rate_hz: int) -> int:
+    """To the nearest sample: what is longer in time never has fewer."""
+    return round(receptive_field_ms * sample_rate_hz / 1000)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """One point of the search, complete."""
@@ -61,14 +72,25 @@ class ExperimentConfig:
 
     def wavenet(self, num_channels: int) -> WaveNetConfig:
         """The network's shape on data of this many microphones."""
-        samples = round(self.network.receptive_field_ms * self.front_end.sample_rate_hz / 1000)
         return WaveNetConfig(
             num_channels=num_channels,
             mu_law_levels=self.front_end.mu_law_levels,
             dilation_depth=self.network.dilation_depth,
-            receptive_field_samples=samples,
+            receptive_field_samples=receptive_field_samples(
+                self.network.receptive_field_ms, self.front_end.sample_rate_hz
+            ),
             residual_channels=self.network.residual_channels,
             skip_channels=self.network.skip_channels,
+        )
+
+    def training_setup(self, num_channels: int, context_samples: int) -> TrainingSetup:
+        """What of it determines the training: neither the score nor the post-processing."""
+        return TrainingSetup(
+            front_end=self.front_end,
+            network=self.wavenet(num_channels),
+            training=self.training,
+            frame_samples=self.scoring.frame_samples(self.front_end.sample_rate_hz),
+            context_samples=context_samples,
         )
 
 
@@ -79,7 +101,7 @@ class EpochResult:
     metrics: Mapping[str, float]
     """`epoch` and the figures that are logged every epoch."""
     history: tuple[Mapping[str, float], ...]
-    """The metrics of every epoch so far, this one last; earlier lives of an interrupted experiment included."""
+    """The metrics of every epoch so far, this one last."""
     best_epoch: int
     """The epoch with the highest validation AUC so far; among equals the latest, which has trained longest."""
 
@@ -101,57 +123,37 @@ def run_experiment(
     context_samples: int,
     device: torch.device,
     pool: ThreadPool,
-) -> Iterator[EpochResult]:
-    """Trains, scores and judges, epoch by epoch, continuing from what an earlier life left in the directory.
+    trainings: Path | None = None,
+) -> Generator[EpochResult, None, None]:
+    """Judges every epoch of the configuration's training, from the first, and trains those that are not there yet.
 
-    A continued experiment first yields the last epoch that was saved, so that its caller knows where it stands.
+    `trainings` is the folder where trainings are looked for and kept; without one that is in `directory`, so that the
+    experiment trains by itself. What is random in training comes from the seed and what determines the training, and
+    from nothing else of the experiment. Close the generator to let others go on with the training.
     Raises ConfigurationFailed where the configuration diverges or does not fit into memory.
     """
     assert config.front_end.sample_rate_hz == dataset.sample_rate_hz, "the dataset was made for another rate"
     directory.mkdir(parents=True, exist_ok=True)
-    windows, sample = fit_to_training(config.front_end, dataset.training.order(seed), dataset.levels)
-    front_end = windows.front_end
-    torch.manual_seed(seed)
-    model = WaveNet(config.wavenet(dataset.num_channels))
-    model.start_from_marginals(sample)
-    model.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
-    codes: dict[str, Codes] = {}
+    setup = config.training_setup(dataset.num_channels, context_samples)
+    trainings = trainings or directory / TRAININGS_DIRECTORY
     history: list[Mapping[str, float]] = []
-    if (directory / STATE_FILE).exists():
-        history = load_training_state(directory / STATE_FILE, model, optimizer)["history"]
-        yield _result(history)
-    with _out_of_memory_is_a_failed_configuration():
-        for report in train_epochs(
-            model,
-            optimizer,
-            windows,
-            config=config.training,
-            sample_rate_hz=dataset.sample_rate_hz,
-            seed=seed,
-            pool=pool,
-            first_epoch=len(history) + 1,
-        ):
-            codes = codes or {name: front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
-            scores = _score(model, codes, config, context_samples, pool)
-            statistic, figures = _evaluate(scores, dataset, config, context_samples)
-            history.append(_row(report, figures))
+    with closing(scored_epochs(setup, dataset, trainings, seed=seed, device=device, pool=pool)) as epochs:
+        for scored in epochs:
+            statistic, figures = _evaluate(scored, dataset, config, context_samples)
+            history.append(_row(scored, figures))
             _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
             if result.best_epoch == result.epoch:
-                clip_samples = dataset.config.clip_samples
-                detector = _detector(model, front_end, config, statistic, clip_samples, context_samples)
-                save_detector(directory / DETECTOR_FILE, detector)
-                save_scores(directory / SCORES_FILE, scores, dataset)
-            save_training_state(directory / STATE_FILE, model, optimizer, {"history": history})
+                save_detector(directory / DETECTOR_FILE, _detector(setup, scored, config, statistic, dataset))
+                save_scores(directory / SCORES_FILE, scored.scores, dataset)
             yield result
 
 
 def _evaluate(
-    scores: Mapping[str, FrameScores], dataset: Dataset, config: ExperimentConfig, context_samples: int
+    scored: ScoredEpoch, dataset: Dataset, config: ExperimentConfig, context_samples: int
 ) -> tuple[Statistic, dict[str, float]]:
     return evaluate(
-        scores,
+        scored.scores,
         dataset.judged(),
         scoring=config.scoring,
         postprocessing=config.postprocessing,
@@ -172,53 +174,29 @@ def _result(history: list[Mapping[str, float]]) -> EpochResult:
     return EpochResult(metrics=history[-1], history=tuple(history), best_epoch=int(best["epoch"]))
 
 
-def _score(
-    model: WaveNet, codes: Mapping[str, Codes], config: ExperimentConfig, context_samples: int, pool: ThreadPool
-) -> dict[str, FrameScores]:
-    frame_samples = config.scoring.frame_samples(config.front_end.sample_rate_hz)
-    return {
-        name: score_clips(model, codes[name], context_samples=context_samples, frame_samples=frame_samples, pool=pool)
-        for name in JUDGED
-    }
-
-
 def _detector(
-    model: WaveNet,
-    front_end: FrontEnd,
-    config: ExperimentConfig,
-    statistic: Statistic,
-    clip_samples: int,
-    context_samples: int,
+    setup: TrainingSetup, scored: ScoredEpoch, config: ExperimentConfig, statistic: Statistic, dataset: Dataset
 ) -> Detector:
+    model = WaveNet(setup.network)
+    model.load_state_dict(scored.weights)
     return Detector(
         model=model,
-        front_end=front_end,
+        front_end=scored.front_end,
         scoring=config.scoring,
         statistic=statistic,
-        clip_samples=clip_samples,
-        context_samples=context_samples,
+        clip_samples=dataset.config.clip_samples,
+        context_samples=setup.context_samples,
     )
 
 
-def _row(report: EpochReport, figures: Mapping[str, float]) -> dict[str, float]:
-    """The figures of one epoch under the names that they have everywhere."""
+def _row(scored: ScoredEpoch, figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures of one epoch under the names that they have everywhere; those of training as they were recorded."""
     return {
-        "epoch": report.epoch,
-        "train_loss": report.train_loss,
+        "epoch": scored.report.epoch,
+        "train_loss": scored.report.train_loss,
         **figures,
-        "lr": report.learning_rate,
-        "audio_seconds_per_second": report.audio_seconds_per_second,
+        "val_bits_saved": scored.memoryless_bits["validation"] - figures["val_loss"],
+        "test_bits_saved": scored.memoryless_bits["test"] - figures["test_loss"],
+        "lr": scored.report.learning_rate,
+        "audio_seconds_per_second": scored.report.audio_seconds_per_second,
     }
-
-
-@contextmanager
-def _out_of_memory_is_a_failed_configuration() -> Iterator[None]:
-    """PyTorch's out-of-memory errors, on either kind of device, become ConfigurationFailed."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ConfigurationFailed("it does not fit into memory") from error
-    except RuntimeError as error:
-        if "DefaultCPUAllocator" in str(error):
-            raise ConfigurationFailed("it does not fit into memory") from error
-        raise

@@ -128,9 +128,7 @@ class WaveNet(nn.Module):
 
         An untrained network is then about as good as the best predictor without memory, instead of uniform.
         """
-        levels = self.config.mu_law_levels
-        counts = np.stack([np.bincount(codes[:, c].ravel(), minlength=levels) + 1.0 for c in range(codes.shape[1])])
-        frequencies = torch.from_numpy(counts / counts.sum(axis=1, keepdims=True))
+        frequencies = torch.from_numpy(marginals_of(codes, self.config.mu_law_levels))
         self.heads.bias.copy_(frequencies.log().flatten())
 
     @property
@@ -174,6 +172,31 @@ class WaveNet(nn.Module):
         hidden, targets = self._hidden_and_targets(codes)
         scores = sample_scores(hidden, self.heads.weight, self.heads.bias, targets)
         return SampleScores(*(x.view(len(codes), -1, self.config.num_channels).transpose(1, 2) for x in scores))
+
+
+def marginals_of(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.float64]:
+    """(C, Q) frequencies of the levels in codes (N, C, T), channel by channel; each is counted once too often, so that
+    none is 0."""
+    counts = _level_counts(codes, levels) + 1.0
+    frequencies: npt.NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
+    return frequencies
+
+
+def memoryless_bits(frequencies: npt.NDArray[np.float64], codes: npt.NDArray[np.uint8]) -> float:
+    """Mean surprise in bits per sample of codes (N, C, T) to who expects these frequencies (C, Q) at every sample.
+
+    What a network's loss is below it was learned from the past; in those bits front ends compare that differ in rate or
+    number of levels. NaN where there are no codes.
+    """
+    if not codes.size:
+        return math.nan
+    counts = _level_counts(codes, frequencies.shape[1])
+    return float(-(counts * np.log2(frequencies)).sum() / counts.sum())
+
+
+def _level_counts(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.int64]:
+    """(N, C, T) to (C, Q)."""
+    return np.stack([np.bincount(codes[:, c].ravel(), minlength=levels) for c in range(codes.shape[1])])
 
 
 def _smooth_embedding(config: WaveNetConfig) -> Tensor:

@@ -31,7 +31,6 @@ from hpo.session import (
     start_study_run,
 )
 from hpo.shipper import Shipper
-from hpo.study import trial_seed
 from hpo.trial_record import trial_records
 from hpo.workers import Workers
 
@@ -45,7 +44,7 @@ def run(options: Namespace, root: Path) -> int:
     try:
         return _run(material, options, root)
     finally:
-        material.dataset.close()
+        material.datasets.close()
 
 
 def _run(material: Material, options: Namespace, root: Path) -> int:
@@ -68,6 +67,7 @@ def _search(session: Session, options: Namespace) -> int:
     _print(*overview(material), *where_to_look(session))
     if missing > 0:
         _print(estimate_line(material, missing))
+        material.datasets.open_all()
     console = Console(total=material.total, ended=search.num_ended(), epochs=material.spec.training.epochs)
     workers = Workers(
         min(material.num_workers, missing) - 1, options, threads=material.pool.num_threads, say=console.say
@@ -84,7 +84,7 @@ def _search(session: Session, options: Namespace) -> int:
         start_study_run(session)
         with console, workers:
             run_trials(session, _bench(session, console), console, shipper, is_worker=False)
-        result = publish_study(search, material.dataset, session.log, about=session.about)
+        result = publish_study(search, material.datasets, session.log, about=session.about)
         session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
         _print(*summary(result, search.directory))
         seconds_to_ship = SECONDS_TO_SHIP
@@ -106,6 +106,7 @@ def _work(session: Session) -> int:
     material, search = session.material, session.search
     console = Console(total=material.total, ended=search.num_ended(), epochs=material.spec.training.epochs)
     shipper = Shipper(search.directory, session.target, warn=console.say)
+    material.datasets.open_all()
     shipper.start()
     try:
         with console:
@@ -119,7 +120,7 @@ def _work(session: Session) -> int:
 def _bench(session: Session, console: Console) -> Bench:
     material = session.material
     return Bench(
-        dataset=material.dataset, device=material.device, pool=material.pool, tags=session.tags, progress=console
+        datasets=material.datasets, device=material.device, pool=material.pool, tags=session.tags, progress=console
     )
 
 
@@ -134,7 +135,7 @@ def _ship(shipper: Shipper, session: Session, seconds: float) -> None:
 
 def _page(session: Session, number: int) -> int:
     _check_trial(session, number)
-    path = publish_trial_page(session.search, session.material.dataset, number)
+    path = publish_trial_page(session.search, session.material.datasets, number)
     shipper = Shipper(session.search.directory, session.target, warn=_print)
     shipper.start()
     _ship(shipper, session, SECONDS_TO_SHIP)
@@ -151,24 +152,24 @@ def _check_trial(session: Session, number: int) -> None:
 def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> int:
     """One configuration, with a run and a folder of its own; the search does not hear of it."""
     material, search = session.material, session.search
-    config, seed, source = _chosen(session, options, changes)
+    config, source = _chosen(session, options, changes)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     directory = search.directory / "single" / stamp
     log = RunLog(directory / EVENTS_FILE_NAME)
     name = f"single {stamp}: {source}"
-    params = run_params(config, search.space.parameters_of(config), material.dataset)
+    params = run_params(config, search.space.parameters_of(config), material.datasets.num_channels)
     tags = {"optuna.study": search.study.study_name, "single": source, **session.tags}
     log.start(run_key=f"{search.uid}/single/{stamp}", name=name, tags=tags, params=params)
     shipper = Shipper(directory, session.target, warn=_print)
     shipper.start()
-    context = search.space.max_receptive_field_samples
+    rate = config.front_end.sample_rate_hz
     try:
         for result in run_experiment(
             config,
-            material.dataset,
+            material.datasets.at(rate),
             directory,
-            seed=seed,
-            context_samples=context,
+            seed=search.spec.seed,
+            context_samples=search.space.context_samples(rate),
             device=material.device,
             pool=material.pool,
         ):
@@ -194,17 +195,17 @@ def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> i
     return 0
 
 
-def _chosen(session: Session, options: Namespace, changes: Mapping[str, Any]) -> tuple[ExperimentConfig, int, str]:
-    """Configuration, seed, and where both come from, in words."""
+def _chosen(session: Session, options: Namespace, changes: Mapping[str, Any]) -> tuple[ExperimentConfig, str]:
+    """The configuration, and where it comes from, in words."""
     search = session.search
     if options.rerun is not None:
         records = trial_records(search.study)
         if options.rerun >= len(records) or not records[options.rerun].parameters:
             raise UserError(f"--rerun must be a trial of the study, but got {options.rerun}.")
         config = search.space.configuration(records[options.rerun].parameters)
-        return config, search.seed_of(options.rerun), f"trial {options.rerun} again"
+        return config, f"trial {options.rerun} again"
     words = ", ".join(f"{name} {short(value)}" for name, value in changes.items())
-    return search.space.configuration(changes), trial_seed(search.spec.seed, 0), words or "default configuration"
+    return search.space.configuration(changes), words or "default configuration"
 
 
 def _assignment(text: str, space: SearchSpace) -> tuple[str, Any]:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from core.dataset import Dataset
+from core.experiment import ExperimentConfig
 from core.scoring import score_clips
 from core.thread_pool import ThreadPool
 from core.training import HeldWindows, TrainingConfig, train_epochs
-from core.wavenet import WaveNet, WaveNetConfig
+from core.wavenet import WaveNet
 from hpo.search_space import SearchSpace
 
 NUM_CLIPS, NUM_FRAMES = 8, 40
@@ -29,20 +30,17 @@ class Estimate:
 
 def estimate_trial_seconds(space: SearchSpace, dataset: Dataset, device: torch.device, pool: ThreadPool) -> Estimate:
     """Times the smallest, the default and the largest network of the space on this machine, as it is now."""
-    smallest, largest = space.extreme_networks(dataset.num_channels)
-    default = space.default.wavenet(dataset.num_channels)
-    seconds = [_trial_seconds(network, space, dataset, device, pool) for network in (smallest, default, largest)]
+    smallest, largest = space.extremes(dataset.num_channels)
+    seconds = [_trial_seconds(config, dataset, device, pool) for config in (smallest, space.default, largest)]
     return Estimate(smallest=seconds[0], default=seconds[1], largest=seconds[2])
 
 
-def _trial_seconds(
-    network: WaveNetConfig, space: SearchSpace, dataset: Dataset, device: torch.device, pool: ThreadPool
-) -> float:
+def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.device, pool: ThreadPool) -> float:
     """Epochs times (steps times a step, and the seconds of audio that are judged times the cost of one)."""
-    training, rate = space.default.training, dataset.sample_rate_hz
+    training, rate, network = config.training, config.front_end.sample_rate_hz, config.wavenet(dataset.num_channels)
     model = WaveNet(network).to(device)
     optimizer = torch.optim.Adam(model.parameters())
-    context, frame = network.receptive_field_samples, space.default.scoring.frame_samples(rate)
+    context, frame = network.receptive_field_samples, config.scoring.frame_samples(rate)
     samples = NUM_FRAMES * frame
     shape = (NUM_CLIPS, network.num_channels, context + max(samples, training.window_targets))
     noise = np.random.default_rng(0).integers(network.mu_law_levels, size=shape, dtype=np.uint8)
@@ -62,8 +60,9 @@ def _trial_seconds(
     def score() -> None:
         score_clips(model, noise[..., : context + samples], context_samples=context, frame_samples=frame, pool=pool)
 
-    per_sample = _best_of(score) / (NUM_CLIPS * samples)
-    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step) + dataset.num_judged_samples * per_sample)
+    per_second = _best_of(score) / (NUM_CLIPS * samples) * rate
+    judged_s = dataset.num_judged_samples / dataset.sample_rate_hz
+    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step) + judged_s * per_second)
 
 
 def _best_of(work: Callable[[], None], repeats: int = 3) -> float:

@@ -21,7 +21,7 @@ def overview(material: Material) -> list[str]:
     """What is searched and on what, in a few lines."""
     spec, space, dataset = material.spec, material.space, material.dataset
     searched = [f"{name} {describe_range(distribution)}" for name, distribution in space.distributions.items()]
-    networks = [describe(network) for network in space.extreme_networks(dataset.num_channels)]
+    networks = [describe(config.wavenet(dataset.num_channels)) for config in space.extremes(dataset.num_channels)]
     sizes = [f"{facts['num_layers']} layers with {facts['num_weights']:,} weights" for facts in networks]
     return [
         f"Study {material.name}: {spec.goal}",

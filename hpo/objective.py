@@ -5,7 +5,8 @@ AUC. Pruning watches validation AUC, which a bad threshold cannot spoil. Test fi
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,13 +17,13 @@ import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from core.dataset import Dataset
 from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.post_search import best_f1_over_windows
 from core.score_file import load_scores
 from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed
 from core.wavenet import describe
+from hpo.data_by_rate import Datasets
 from hpo.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
 from hpo.study import OpenStudy
 from hpo.trial_record import EPOCHS, FACTS, FAILURE
@@ -42,7 +43,7 @@ class Progress(Protocol):
 class Bench:
     """What all trials of a process share beside the study: the data, the device, and who is told."""
 
-    dataset: Dataset
+    datasets: Datasets
     device: torch.device
     pool: ThreadPool
     tags: Mapping[str, str]
@@ -100,30 +101,39 @@ class TrialRun:
             run_key=f"{self.search.uid}/{self.trial.number}",
             name=self.name,
             tags=tags,
-            params=run_params(self.config, self.trial.params, self.bench.dataset),
+            params=run_params(self.config, self.trial.params, self.bench.datasets.num_channels),
         )
 
     def follow(self) -> TrialEnd:
-        """Epoch by epoch: log, report, prune."""
-        logged = {int(row["epoch"]) for row in metrics_by_step(self.log.path)}
+        """Epoch by epoch: log, report, prune. What an earlier life has done so far is not done again, nor asked anew
+        whether it should have been pruned; its last epoch is, as it may not have come to that."""
+        num_logged = max((int(row["epoch"]) for row in metrics_by_step(self.log.path)), default=0)
         result: EpochResult | None = None
-        for result in run_experiment(
-            self.config,
-            self.bench.dataset,
-            self.directory,
-            seed=self.search.seed_of(self.trial.number),
-            context_samples=self.search.space.max_receptive_field_samples,
-            device=self.bench.device,
-            pool=self.bench.pool,
-        ):
-            if result.epoch not in logged:
-                self.log.metrics(result.epoch, _without_epoch(result.metrics))
-            self._report(result)
-            self.bench.progress.epoch(self.trial.number, result)
-            if result.epoch < self.config.training.epochs and self.trial.should_prune():
-                return self.end(result, TrialState.PRUNED)
+        with closing(self._epochs()) as epochs:
+            for result in epochs:
+                if result.epoch < num_logged:
+                    continue
+                if result.epoch > num_logged:
+                    self.log.metrics(result.epoch, _without_epoch(result.metrics))
+                self._report(result)
+                self.bench.progress.epoch(self.trial.number, result)
+                if result.epoch < self.config.training.epochs and self.trial.should_prune():
+                    return self.end(result, TrialState.PRUNED)
         assert result is not None, "an experiment has at least one epoch"
         return self.end(result, TrialState.COMPLETE)
+
+    def _epochs(self) -> Generator[EpochResult, None, None]:
+        rate = self.config.front_end.sample_rate_hz
+        return run_experiment(
+            self.config,
+            self.bench.datasets.at(rate),
+            self.directory,
+            seed=self.search.spec.seed,
+            context_samples=self.search.space.context_samples(rate),
+            device=self.bench.device,
+            pool=self.bench.pool,
+            trainings=self.search.trainings_directory,
+        )
 
     def _report(self, result: EpochResult) -> None:
         with warnings.catch_warnings():  # a continued trial repeats its last epoch; Optuna keeps the first report
@@ -133,7 +143,7 @@ class TrialRun:
     def end(self, result: EpochResult, state: TrialState) -> TrialEnd:
         """Records what the trial came to: facts and artifacts first, then Optuna's state, which is what counts."""
         facts = {
-            **describe(self.config.wavenet(self.bench.dataset.num_channels)),
+            **describe(self.config.wavenet(self.bench.datasets.num_channels)),
             "best_epoch": result.best_epoch,
             **{name: result.best[name] for name in ("val_f1", "val_auc", "test_f1", "test_auc")},
             "val_f1_best_postprocessing": best_postprocessing(self.directory, self.config, self.search),
@@ -156,7 +166,7 @@ class TrialRun:
     def fail(self, reason: str) -> TrialEnd:
         """The configuration is at fault: it counts as a trial, and the reason is kept everywhere."""
         self.trial.set_user_attr(EPOCHS, [row for row in metrics_by_step(self.log.path) if "val_auc" in row])
-        self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.bench.dataset.num_channels)))
+        self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.bench.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)
         self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
         self.search.study.tell(self.trial, state=TrialState.FAIL)
@@ -174,11 +184,11 @@ class TrialRun:
 
 
 def run_params(
-    config: ExperimentConfig, parameters: Mapping[str, Any], dataset: Dataset
+    config: ExperimentConfig, parameters: Mapping[str, Any], num_channels: int
 ) -> dict[str, str | int | float]:
     """A run's parameters: what was searched, and the facts that follow from it."""
-    facts = describe(config.wavenet(dataset.num_channels))
-    milliseconds = 1000 * facts["receptive_field_samples"] / dataset.sample_rate_hz
+    facts = describe(config.wavenet(num_channels))
+    milliseconds = 1000 * facts["receptive_field_samples"] / config.front_end.sample_rate_hz
     return {**parameters, **facts, "receptive_field_ms_exact": milliseconds}
 
 

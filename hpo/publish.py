@@ -8,11 +8,11 @@ import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from core.clips import ClipSet
-from core.dataset import Dataset
 from core.experiment import DETECTOR_FILE
 from core.post_search import F1Surface, f1_surface
 from core.postprocess import PostprocessingConfig, events
 from core.statistic import Judgement
+from hpo.data_by_rate import Datasets
 from hpo.pages.clip_figure import ClipView
 from hpo.pages.event_figures import at_best_epoch, event_metrics_in
 from hpo.pages.plot_style import CONFIG
@@ -63,13 +63,13 @@ def study_description(search: OpenStudy, data: str) -> str:
     )
 
 
-def publish_study(search: OpenStudy, dataset: Dataset, log: RunLog, *, about: Mapping[str, Any]) -> dict[str, Any]:
+def publish_study(search: OpenStudy, datasets: Datasets, log: RunLog, *, about: Mapping[str, Any]) -> dict[str, Any]:
     """result.json, the winner's folder, pages of the best trials, plots and report; returns the result."""
     result = study_result(search, about=about)
     log.artifact(write_result(search, result))
     for record in best_records(search, NUM_PAGES):
         if has_files(search.trial_directory(record.number)):
-            publish_trial_page(search, dataset, record.number)
+            publish_trial_page(search, datasets, record.number)
     surface = winner_surface(search, result["winner"]["trial"]) if result["winner"] else None
     figures = study_figures(search.study, result=result, surface=surface)
     for name, figure in figures.items():
@@ -141,11 +141,12 @@ def best_records(search: OpenStudy, count: int) -> list[TrialRecord]:
     return best
 
 
-def publish_trial_page(search: OpenStudy, dataset: Dataset, number: int) -> Path:
+def publish_trial_page(search: OpenStudy, datasets: Datasets, number: int) -> Path:
     """Writes one trial's page beside its other files and attaches it to its run."""
     record = trial_records(search.study)[number]
     directory = search.trial_directory(number)
     trial = judge_trial(directory)
+    dataset = datasets.at(trial.detector.front_end.config.sample_rate_hz)
     path = directory / PAGE_FILE
     events_found = {metric: at_best_epoch(record, metric) for metric in event_metrics_in([record])}
     page = trial_page(

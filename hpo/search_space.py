@@ -14,8 +14,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from core.errors import UserError
-from core.experiment import ExperimentConfig
-from core.wavenet import WaveNetConfig, describe
+from core.experiment import ExperimentConfig, receptive_field_samples
+from core.wavenet import describe
 
 PARAMETERS: dict[str, tuple[str, str]] = {
     "dilation_depth": ("network", "dilation_depth"),
@@ -25,7 +25,10 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "window_ms": ("postprocessing", "window_ms"),
     "threshold_sigmas": ("postprocessing", "threshold_sigmas"),
     "skip_channels": ("network", "skip_channels"),
+    "sample_rate_hz": ("front_end", "sample_rate_hz"),
+    "level": ("front_end", "level"),
     "pre_emphasis": ("front_end", "pre_emphasis"),
+    "mu_law_levels": ("front_end", "mu_law_levels"),
     "score": ("scoring", "score"),
     "two_sided": ("postprocessing", "two_sided"),
     "fusion": ("postprocessing", "fusion"),
@@ -35,6 +38,11 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "min_event_ms": ("postprocessing", "min_event_ms"),
 }
 """What can be searched: the parameter's name everywhere, and where it lives in an ExperimentConfig."""
+
+SHAPING = ("sample_rate_hz", "mu_law_levels")
+"""Parameters of the front end on which the network's layers and weights depend, as they do on all of the network's."""
+MAX_RATES = 16
+"""Every rate has its own decoded copy of the data."""
 
 RANGE_KEYS = ("low", "high", "step", "log", "choices")
 
@@ -92,11 +100,11 @@ class SearchSpace:
         return config
 
     def corners(self) -> Iterator[ExperimentConfig]:
-        """Every network of the box's extremes: all depths, the ends of the other network parameters' ranges."""
+        """Every network of the box's extremes: all depths, the ends of the ranges of what else shapes a network."""
         axes = {
             name: _walk(distribution) if name == "dilation_depth" else _ends(distribution)
             for name, distribution in self.distributions.items()
-            if PARAMETERS[name][0] == "network"
+            if PARAMETERS[name][0] == "network" or name in SHAPING
         }
         for values in product(*axes.values()):
             yield self.configuration(dict(zip(axes, values, strict=True)))
@@ -107,20 +115,35 @@ class SearchSpace:
             return [self.default]
         return [self.configuration({name: end}) for end in _ends(self.distributions[name])]
 
-    def extreme_networks(self, num_channels: int) -> tuple[WaveNetConfig, WaveNetConfig]:
-        """The smallest and the largest network of the box, by weights."""
-        networks = [config.wavenet(num_channels) for config in self.corners()]
-        by_weights = sorted(networks, key=lambda network: describe(network)["num_weights"])
-        return by_weights[0], by_weights[-1]
+    def extremes(self, num_channels: int) -> tuple[ExperimentConfig, ExperimentConfig]:
+        """Those with the smallest and the largest network of the box, by weights; among equals by rate."""
+
+        def size(config: ExperimentConfig) -> tuple[int, int]:
+            return describe(config.wavenet(num_channels))["num_weights"], config.front_end.sample_rate_hz
+
+        by_size = sorted(self.corners(), key=size)
+        return by_size[0], by_size[-1]
 
     @property
-    def max_receptive_field_samples(self) -> int:
-        return max(config.wavenet(1).receptive_field_samples for config in self.corners())
+    def sample_rates_hz(self) -> tuple[int, ...]:
+        """Every rate that a configuration can have."""
+        if "sample_rate_hz" not in self.distributions:
+            return (self.default.front_end.sample_rate_hz,)
+        return _walk(self.distributions["sample_rate_hz"])
+
+    def context_samples(self, sample_rate_hz: int) -> int:
+        """What every configuration of this rate leaves unscored of a clip: the largest receptive field of the space.
+
+        It is as long in time at every rate, to a sample, so that all of them are judged on the same stretches.
+        """
+        longest_ms = max(config.network.receptive_field_ms for config in self.corners())
+        return receptive_field_samples(longest_ms, sample_rate_hz)
 
     def check_box(self, max_layers: int, max_weights: int, *, num_channels: int) -> None:
         """UserError where a corner of the box has more layers or weights than the study allows.
 
-        Layers and weights never fall when the receptive field or a width grows, so the corners bound the box.
+        Layers and weights never fall when the receptive field, the rate, a width or the number of levels grows, so the
+        corners bound the box.
         """
         for config in self.corners():
             facts = describe(config.wavenet(num_channels))
@@ -130,7 +153,8 @@ class SearchSpace:
                     raise UserError(
                         f"limits.max_{key} must hold for every network of the space, but got {facts[fact]} {key}, over "
                         f"{limit}, at dilation_depth {network.dilation_depth}, receptive_field_ms "
-                        f"{network.receptive_field_ms:g}, residual_channels {network.residual_channels}. "
+                        f"{network.receptive_field_ms:g}, residual_channels {network.residual_channels}, "
+                        f"{config.front_end.sample_rate_hz} Hz, {config.front_end.mu_law_levels} levels. "
                         "Narrow the space or raise the limit."
                     )
 
@@ -164,23 +188,34 @@ def _distribution(name: str, given: Mapping[str, Any], default: ExperimentConfig
     section, key = PARAMETERS[name]
     value = getattr(getattr(default, section), key)
     try:
-        if "choices" in given:
-            return CategoricalDistribution(given["choices"])
-        if isinstance(value, (str, bool)):
-            raise ValueError(f"choices must be given, as {name} is not a number")
-        kind = IntDistribution if isinstance(value, int) else FloatDistribution
-        numbers = {key: item for key, item in given.items() if key in ("low", "high", "step")}
-        if kind is IntDistribution and any(type(item) is not int for item in numbers.values()):
-            raise ValueError(f"low, high and step must be whole numbers, as {name} is one")
-        distribution: BaseDistribution = kind(**numbers, log=given.get("log", False))
+        distribution = _range_of(name, given, value)
     except (TypeError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise UserError(
             f"space.{name} must be a range {{ low, high }} or {{ choices }}, but got {dict(given)}: {reason}."
         ) from error
+    if name == "sample_rate_hz" and len(_walk(distribution)) > MAX_RATES:
+        raise UserError(
+            f"space.sample_rate_hz must be of at most {MAX_RATES} rates, as {{ choices }} or {{ low, high, step }}, "
+            f"but got {len(_walk(distribution))}. Take a larger step."
+        )
     for end in _ends(distribution):  # a value that its own dataclass refuses is refused here, before trial 0
         replace(default, **{section: replace(getattr(default, section), **{key: end})})
     return distribution
+
+
+def _range_of(name: str, given: Mapping[str, Any], value: Any) -> BaseDistribution:
+    """The range of a parameter whose default has this value. TypeError or ValueError where it is none."""
+    is_whole = type(value) is int
+    numbers = {key: item for key, item in given.items() if key in ("low", "high", "step")}
+    if is_whole and any(type(item) is not int for item in (*numbers.values(), *given.get("choices", ()))):
+        raise ValueError(f"all of it must be whole numbers, as {name} is one")
+    if "choices" in given:
+        return CategoricalDistribution(given["choices"])
+    if isinstance(value, (str, bool)):
+        raise ValueError(f"choices must be given, as {name} is not a number")
+    kind = IntDistribution if is_whole else FloatDistribution
+    return kind(**numbers, log=given.get("log", False))
 
 
 def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:

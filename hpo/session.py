@@ -15,18 +15,17 @@ from typing import Any
 
 import torch
 
-from core.dataset import DataConfig, Dataset, prepare_dataset
+from core.dataset import Dataset
 from core.errors import UserError
 from core.recordings import Corpus, StreamedCorpus
 from core.sources import choose_source, open_source
 from core.store import Store
-from core.streamed_dataset import stream_dataset
 from core.thread_pool import ThreadPool
 from hpo.console import Console
+from hpo.data_by_rate import Datasets, open_datasets
 from hpo.links import Pages, resolve_pages
 from hpo.notes import run_note, study_words, write_notes
 from hpo.objective import Bench, run_trial
-from hpo.preparation import PreparationBar
 from hpo.publish import study_description
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.saved_view import saved_view
@@ -59,13 +58,18 @@ class Material:
     spec: StudySpec
     space: SearchSpace
     corpus: Corpus | StreamedCorpus
-    dataset: Dataset
+    datasets: Datasets
     device: torch.device
     pool: ThreadPool
     num_workers: int
     """Processes that work on the study at once, this one included."""
     name: str
     total: int
+
+    @property
+    def dataset(self) -> Dataset:
+        """The default configuration's."""
+        return self.datasets.default
 
 
 def gather(options: Namespace, root: Path) -> Material:
@@ -78,9 +82,9 @@ def gather(options: Namespace, root: Path) -> Material:
     corpus = open_source(
         spec.data["source"], options=source_options, skip_bad_files=options.skip_bad_files, store=store
     )
-    dataset = open_dataset(corpus, spec, skip_bad_files=options.skip_bad_files, store=store)
+    datasets = open_datasets(corpus, spec, skip_bad_files=options.skip_bad_files, store=store)
     space = spec.search_space
-    space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=dataset.num_channels)
+    space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=datasets.num_channels)
     name = options.name or f"{options.study.stem}-{corpus.name}"
     if not re.fullmatch(NAME_PATTERN, name) or name in RESERVED_NAMES:
         raise UserError(
@@ -92,7 +96,7 @@ def gather(options: Namespace, root: Path) -> Material:
         spec=spec,
         space=space,
         corpus=corpus,
-        dataset=dataset,
+        datasets=datasets,
         device=_device(options.device),
         pool=ThreadPool(options.threads or min(max(1, num_cores() // num_workers), MAX_THREADS)),
         num_workers=num_workers,
@@ -106,18 +110,6 @@ def _store(options: Namespace) -> Store | None:
     if options.no_store:
         return None
     return Store(options.store, max_gb=options.store_gb, is_read_only=options.dry_run)
-
-
-def open_dataset(
-    corpus: Corpus | StreamedCorpus, spec: StudySpec, *, skip_bad_files: bool, store: Store | None
-) -> Dataset:
-    """The study's clips: prepared at once where the corpus is listed, as they arrive where it is streamed."""
-    config = DataConfig(
-        sample_rate_hz=spec.front_end.sample_rate_hz, clips=spec.clips, split=spec.split, skip_bad_files=skip_bad_files
-    )
-    if isinstance(corpus, StreamedCorpus):
-        return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)
-    return prepare_dataset(corpus, config, store=store, progress=PreparationBar())
 
 
 def num_cores() -> int:

@@ -2,8 +2,8 @@
 
 `--trials N` is the study's total. Trials are handed out one at a time under the storage's lock, so N is never passed
 and nothing is handed out twice; a trial whose process died is handed out again, under its own number.
-Every trial's randomness comes from (study seed, trial number): with one worker, a study that was interrupted and
-resumed proposes what an uninterrupted one does.
+Every proposal's randomness comes from (study seed, trial number), and a training's from (study seed, what determines
+it): with one worker, a study that was interrupted and resumed proposes and finds what an uninterrupted one does.
 """
 
 import json
@@ -19,6 +19,7 @@ import optuna
 from optuna.trial import TrialState
 
 from core.errors import UserError
+from core.experiment import TRAININGS_DIRECTORY
 from hpo.search_space import SearchSpace
 from hpo.storage import Life, StudyStorage, give_back, give_back_the_dead
 from hpo.study_file import PrunerConfig, SamplerConfig, StudySpec
@@ -31,8 +32,9 @@ STUDY_FILE = "study.json"
 MAX_FAILURES_IN_A_ROW = 5
 
 
-def trial_seed(study_seed: int, number: int) -> int:
-    """The one seed of everything random in a trial: proposal, initial weights, batches."""
+def proposal_seed(study_seed: int, number: int) -> int:
+    """Of what Optuna proposes for a trial. What is random in training has a seed of its own (core/scored_training.py),
+    so that trials can share a training."""
     return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])
 
 
@@ -79,8 +81,9 @@ class OpenStudy:
     def trial_directory(self, number: int) -> Path:
         return self.trials_directory / f"{number:04d}"
 
-    def seed_of(self, number: int) -> int:
-        return trial_seed(self.spec.seed, number)
+    @property
+    def trainings_directory(self) -> Path:
+        return self.directory / TRAININGS_DIRECTORY
 
     def num_ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
@@ -103,7 +106,7 @@ class OpenStudy:
             trials = self.study.get_trials(deepcopy=False)
             waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
             number = min(waiting, default=len(trials))
-            self.study.sampler = make_sampler(self.spec.sampler, self.seed_of(number))
+            self.study.sampler = make_sampler(self.spec.sampler, proposal_seed(self.spec.seed, number))
             trial = self.study.ask()
             assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
             return trial, Life(self.storage, trial, self.trial_directory(number))

@@ -75,7 +75,7 @@ class StudySpec:
     workers: int = 1
     """Processes that work on it at once, where the machine has so many cores. One repeats a search exactly."""
     seed: int = 1
-    """Every trial's seeds come from this one and its number."""
+    """Proposals come from this one and the trial's number, what is random in a training from it and the setup."""
     data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
     """`source` as `--data` takes it, and the source's own options."""
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -138,6 +138,7 @@ def load_study_file(path: Path) -> StudySpec:
         spec = TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
         spec.search_space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=1)
         _check_lengths(spec)
+        _check_rates(spec)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error.errors()[0])}") from error
     except UserError as error:
@@ -148,13 +149,36 @@ def load_study_file(path: Path) -> StudySpec:
 def _check_lengths(spec: StudySpec) -> None:
     """A clip must hold the largest receptive field, the shortest event, and something to judge."""
     clip_ms = spec.clips.clip_seconds * 1000
-    context_ms = 1000 * spec.search_space.max_receptive_field_samples / spec.front_end.sample_rate_hz
-    events_ms = [config.postprocessing.min_event_ms for config in spec.search_space.ends_of("min_event_ms")]
+    space = spec.search_space
+    context_ms = max(1000 * space.context_samples(rate) / rate for rate in space.sample_rates_hz)
+    events_ms = [config.postprocessing.min_event_ms for config in space.ends_of("min_event_ms")]
     needed = context_ms + max(2 * spec.scoring.frame_ms, *events_ms)
     if clip_ms < needed:
         raise UserError(
             f"clips.clip_seconds must hold the largest receptive field and the shortest event ({needed / 1000:g} s), "
             f"but got {spec.clips.clip_seconds:g}. Make clips longer or the receptive field shorter."
+        )
+
+
+def _check_rates(spec: StudySpec) -> None:
+    """Where several rates are searched, frames must lie at the same times at all of them, and be as many."""
+    space, frame_ms = spec.search_space, spec.scoring.frame_ms
+    if len(space.sample_rates_hz) == 1:
+        return
+    num_frames = set()
+    for rate in space.sample_rates_hz:
+        frame_samples = spec.scoring.frame_samples(rate)
+        if abs(frame_samples - frame_ms * rate / 1000) > 1e-6:
+            raise UserError(
+                f"space.sample_rate_hz must be of rates at which a frame (scoring.frame_ms {frame_ms:g}) is a whole "
+                f"number of samples, but at {rate} Hz it is {frame_ms * rate / 1000:g}. Choose another rate or frame."
+            )
+        clip_samples = round(spec.clips.clip_seconds * rate)
+        num_frames.add((clip_samples - space.context_samples(rate)) // frame_samples)
+    if len(num_frames) > 1:
+        raise UserError(
+            f"Clips must have as many frames at every rate of space.sample_rate_hz, but have {min(num_frames)} or "
+            f"{max(num_frames)}. Change the largest receptive_field_ms by a little."
         )
 
 

@@ -62,7 +62,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         write(data / name, recording.read().T, recording.sample_rate_hz, subtype="FLOAT")
     config = DataConfig(sample_rate_hz=RATE_HZ, clips=SPEC.clips, split=SPEC.split)
     dataset = prepare_dataset(listed(data), config)
-    context, cpu = SPEC.search_space.max_receptive_field_samples, torch.device("cpu")
+    context, cpu = SPEC.search_space.context_samples(4000), torch.device("cpu")
     experiment = SPEC.default_experiment
     with ThreadPool(1) as pool:
         list(run_experiment(experiment, dataset, winner, seed=5, context_samples=context, device=cpu, pool=pool))

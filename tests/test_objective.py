@@ -10,13 +10,14 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-import core.experiment
+import core.scored_training
 from core.dataset import DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
 from core.experiment import EpochResult
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from core.training import ConfigurationFailed
+from hpo.data_by_rate import Datasets
 from hpo.objective import Bench, TrialEnd, TrialRun, run_trial
 from hpo.run_log import EVENTS_FILE_NAME, Ended, Started, metrics_by_step, read_events
 from hpo.storage import StudyStorage
@@ -66,7 +67,11 @@ def opened(spec: StudySpec, folder: Path) -> OpenStudy:
 
 def bench(dataset: Dataset, listener: Listener | None = None) -> Bench:
     return Bench(
-        dataset=dataset, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=listener or Listener()
+        datasets=Datasets(lambda _: dataset, [4000]),
+        device=torch.device("cpu"),
+        pool=ThreadPool(1),
+        tags={},
+        progress=listener or Listener(),
     )
 
 
@@ -182,6 +187,21 @@ def test_a_continued_trial_logs_no_epoch_twice(spec: StudySpec, dataset: Dataset
     assert log.count('"train_loss"') == spec.training.epochs
 
 
+def test_a_continued_trial_is_not_asked_again_whether_an_old_epoch_should_have_been_its_last(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path
+) -> None:
+    """What others have found meanwhile must not decide over epochs that it has behind it."""
+    search = opened(spec, tmp_path)
+    asked: list[int | None] = []
+    search.study.pruner = SimpleNamespace(prune=lambda _study, trial: bool(asked.append(trial.last_step)))  # type: ignore
+    listener = Listener(at=(0, 2))
+    with pytest.raises(KeyboardInterrupt):
+        run_all(search, bench(dataset, listener), 1)
+    run_all(search, bench(dataset, listener), 1)
+    assert asked == [1, 2], "the second was interrupted before it was asked"
+    assert [result.epoch for _, result in listener.results] == [1, 2, 2, 3]
+
+
 def test_a_failed_configuration_counts_and_says_why(
     spec: StudySpec, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +209,7 @@ def test_a_failed_configuration_counts_and_says_why(
         raise ConfigurationFailed("the loss was not finite in epoch 1")
 
     search = opened(spec, tmp_path)
-    monkeypatch.setattr(core.experiment, "train_epochs", diverge)
+    monkeypatch.setattr(core.scored_training, "train_epochs", diverge)
     ends = run_all(search, bench(dataset), 3)
     assert [end.state for end in ends] == [TrialState.FAIL] * 3
     assert search.failures_in_a_row() == 3

@@ -34,7 +34,7 @@ def test_every_point_of_a_study_s_box_is_a_network_within_its_limits(path: Path)
                 network = config.wavenet(NUM_CHANNELS[path.stem])
                 asked = round(config.network.receptive_field_ms * config.front_end.sample_rate_hz / 1000)
                 assert receptive_field_of(network.dilations) == asked
-                assert asked <= space.max_receptive_field_samples
+                assert asked <= space.context_samples(config.front_end.sample_rate_hz)
                 facts = describe(network)
                 assert facts["num_layers"] <= spec.limits.max_layers
                 assert facts["num_weights"] <= spec.limits.max_weights

@@ -24,6 +24,8 @@ CURVES = {
     "test_loss": "test loss, bits per sample (never used for choosing)",
     "val_loss": "validation loss, bits per sample",
     "train_loss": "training loss, bits per sample",
+    "val_bits_saved": "validation, bits per sample saved against prediction without memory",
+    "test_bits_saved": "test, bits per sample saved against prediction without memory (never used for choosing)",
     "val_auc": "validation AUC of clips",
     "val_f1": "validation F1 of clips",
     "test_f1": "test F1 of clips (never used for choosing)",
