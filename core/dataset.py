@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from core.clips import ClipConfig, ClipSet, clips_of, read_clips, spread_over_strata
 from core.decoding import Progress, read_all
 from core.errors import UserError
+from core.noise import NoiseConfig, with_noise
 from core.recordings import Corpus, Skipped, Take
 from core.splits import SplitConfig, split_recordings
 from core.store import Store
@@ -29,10 +30,17 @@ class DataConfig:
     clips: ClipConfig
     split: SplitConfig
     skip_bad_files: bool = False
+    noise: NoiseConfig | None = None
+    """Added to every take; None: none."""
 
     @property
     def clip_samples(self) -> int:
         return round(self.clips.clip_seconds * self.sample_rate_hz)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the takes, for people."""
+        return (self.noise.describe(),) if self.noise else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +94,8 @@ def prepare_dataset(
         store=store,
         progress=progress,
     )
-    takes = {take.recording.recording_id: take for take in read.takes}
+    noisy = [with_noise(take, config.noise, config.sample_rate_hz) for take in read.takes]
+    takes = {take.recording.recording_id: take for take in noisy}
     parts = split_recordings([take.recording for take in read.takes], config.split)
     by_split = {
         name: [takes[recording.recording_id] for recording in getattr(parts, name)] for name in ("train", *JUDGED)
@@ -103,7 +112,7 @@ def prepare_dataset(
         takes=lambda: _describe(by_split),
         skipped=lambda: corpus.skipped + read.skipped,
         num_judged_samples=sum(len(clips) for clips in judged.values()) * config.clip_samples,
-        notes=(*read.notes, *_left_out(by_split, chosen)),
+        notes=(*read.notes, *config.notes, *_left_out(by_split, chosen)),
     )
 
 

@@ -113,7 +113,11 @@ def open_dataset(
 ) -> Dataset:
     """The study's clips: prepared at once where the corpus is listed, as they arrive where it is streamed."""
     config = DataConfig(
-        sample_rate_hz=spec.front_end.sample_rate_hz, clips=spec.clips, split=spec.split, skip_bad_files=skip_bad_files
+        sample_rate_hz=spec.front_end.sample_rate_hz,
+        clips=spec.clips,
+        split=spec.split,
+        skip_bad_files=skip_bad_files,
+        noise=spec.noise,
     )
     if isinstance(corpus, StreamedCorpus):
         return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)

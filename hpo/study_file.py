@@ -8,7 +8,7 @@ import json
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,6 +17,7 @@ from core.clips import ClipConfig
 from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.frontend import FrontEndConfig
+from core.noise import NoiseConfig
 from core.postprocess import PostprocessingConfig
 from core.scoring import ScoringConfig
 from core.splits import SplitConfig
@@ -80,6 +81,8 @@ class StudySpec:
     """`source` as `--data` takes it, and the source's own options."""
     split: SplitConfig = field(default_factory=SplitConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
+    noise: NoiseConfig | None = None
+    """Added to every take, where the table is there."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -174,4 +177,5 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     kind: Any = StudySpec
     for part in location[:-1]:
         kind = {f.name: f.type for f in fields(kind)}[str(part)]
+        kind = next(iter(get_args(kind)), kind)  # of a table that may be missing: X | None
     return [f.name for f in fields(kind)]

@@ -80,6 +80,12 @@ WRONG = {
     "a clip too short": (TINY.replace("high = 12, log", "high = 1200, log"), "must hold"),
     "a broken table": (TINY + "[", "must be a TOML file"),
     "a wrong word": (TINY + "[scoring]\nscore = 'loudness'\n", "scoring.score must be 'surprise', 'entropy'"),
+    "a table that may be missing": (TINY + "[noise]\nsnr = 6.0\n", "noise.snr_db must be given"),
+    "an unknown key in it": (
+        TINY + "[noise]\nsnr_db = 6.0\ncolour = 'pink'\n",
+        "noise.colour must be a known key, but is not. Known here: snr_db, kind, seed.",
+    ),
+    "noise of no kind": (TINY + "[noise]\nsnr_db = 6.0\nkind = 'brown'\n", "noise.kind must be 'pink' or 'white'"),
     "a rash pruner": (TINY.replace("warmup_epochs = 1", "warmup_epochs = 0"), "must be at least 1"),
     "not a number": (
         TINY.replace("seconds_per_epoch = 1", "seconds_per_epoch = nan"),
@@ -117,3 +123,5 @@ def test_the_identity_ignores_words_and_counts_but_not_the_space(tmp_path: Path)
     assert identity(TINY.replace("high = 6.0", "high = 6.5")) != same
     assert identity(TINY.replace("num_normal = 12", "num_normal = 13")) != same
     assert identity(TINY.replace("seed = 7", "seed = 8")) != same
+    assert identity(TINY + "[noise]\nsnr_db = 6.0\n") != same
+    assert identity(TINY + "[noise]\nsnr_db = 6.0\n") != identity(TINY + "[noise]\nsnr_db = 12.0\n")
