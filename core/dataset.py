@@ -14,6 +14,7 @@ from core.decoding import Progress, read_all
 from core.errors import UserError
 from core.noise import NoiseConfig, with_noise
 from core.recordings import Corpus, Skipped, Take
+from core.splicing import SpliceConfig, spliced_clips
 from core.splits import SplitConfig, split_recordings
 from core.store import Store
 from core.training_clips import Levels, ListedClips, TrainingClips
@@ -32,6 +33,12 @@ class DataConfig:
     skip_bad_files: bool = False
     noise: NoiseConfig | None = None
     """Added to every take; None: none."""
+    splice: SpliceConfig | None = None
+    """Faults spliced into normal clips of validation and test; None: clips are cut from takes as they are."""
+
+    def __post_init__(self) -> None:
+        if self.splice:
+            self.splice.check_room(self.clips.clip_seconds)
 
     @property
     def clip_samples(self) -> int:
@@ -40,7 +47,7 @@ class DataConfig:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is done to the takes, for people."""
-        return (self.noise.describe(),) if self.noise else ()
+        return tuple(change.describe() for change in (self.noise, self.splice) if change)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +128,11 @@ def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> 
 
     UserError where labelled events leave clips of one kind alone, as they do where a fault is heard from end to end.
     """
-    most = config.clips.max_clips(split_name) // len(takes)
-    clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=most)
+    max_clips = config.clips.max_clips(split_name)
+    if config.splice and split_name != "calibration":
+        clips = spliced_clips(takes, config.splice, config.clip_samples, config.sample_rate_hz, max_clips=max_clips)
+    else:
+        clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=max_clips // len(takes))
     if split_name != "calibration" and clips.is_anomalous.min() == clips.is_anomalous.max():
         kind = "a fault in each" if clips.is_anomalous.all() else "none with a fault"
         raise UserError(

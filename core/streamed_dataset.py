@@ -35,6 +35,11 @@ def stream_dataset(
 
     `say` is told once what is waited for, and of what is left out the first few.
     """
+    if config.splice:
+        raise UserError(
+            "[splice] must be left out where takes are streamed, but is there. Take a source that can be listed: a "
+            "folder, or the ToyADMOS tree."
+        )
     first = next((take for take in corpus.takes() if isinstance(take, Recording)), None)
     if first is None:
         raise UserError(f"The stream must bring takes, but {corpus.name} brought none that can be used.")

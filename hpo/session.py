@@ -118,6 +118,7 @@ def open_dataset(
         split=spec.split,
         skip_bad_files=skip_bad_files,
         noise=spec.noise,
+        splice=spec.splice,
     )
     if isinstance(corpus, StreamedCorpus):
         return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)

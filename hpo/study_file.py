@@ -20,6 +20,7 @@ from core.frontend import FrontEndConfig
 from core.noise import NoiseConfig
 from core.postprocess import PostprocessingConfig
 from core.scoring import ScoringConfig
+from core.splicing import SpliceConfig
 from core.splits import SplitConfig
 from core.training import TrainingConfig
 from hpo.search_space import SearchSpace
@@ -83,6 +84,8 @@ class StudySpec:
     clips: ClipConfig = field(default_factory=ClipConfig)
     noise: NoiseConfig | None = None
     """Added to every take, where the table is there."""
+    splice: SpliceConfig | None = None
+    """Faults spliced into normal clips of validation and test, where the table is there."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -159,6 +162,9 @@ def _check_lengths(spec: StudySpec) -> None:
             f"clips.clip_seconds must hold the largest receptive field and the shortest event ({needed / 1000:g} s), "
             f"but got {spec.clips.clip_seconds:g}. Make clips longer or the receptive field shorter."
         )
+    if spec.splice:
+        spec.splice.check_room(spec.clips.clip_seconds)
+        spec.splice.check_margin(context_ms / 1000)
 
 
 def _first_problem(problem: ErrorDetails) -> str:

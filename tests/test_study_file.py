@@ -86,6 +86,11 @@ WRONG = {
         "noise.colour must be a known key, but is not. Known here: snr_db, kind, seed.",
     ),
     "noise of no kind": (TINY + "[noise]\nsnr_db = 6.0\nkind = 'brown'\n", "noise.kind must be 'pink' or 'white'"),
+    "a stretch longer than a clip": (TINY + "[splice]\n", "clips.clip_seconds must hold splice.max_seconds"),
+    "a stretch where nothing is scored": (
+        TINY + "[splice]\nmax_seconds = 0.6\nmargin_seconds = 0.01\n",
+        "splice.margin_seconds must hold the largest receptive field (0.012 s)",
+    ),
     "a rash pruner": (TINY.replace("warmup_epochs = 1", "warmup_epochs = 0"), "must be at least 1"),
     "not a number": (
         TINY.replace("seconds_per_epoch = 1", "seconds_per_epoch = nan"),
