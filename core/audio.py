@@ -60,6 +60,24 @@ class HeldAudio:
         return self.samples[:, start:stop] * self.steps
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AudioPart:
+    """A stretch of another audio."""
+
+    whole: Audio
+    first: int
+    """Where it begins there, in samples."""
+    num_samples: int
+
+    @property
+    def num_channels(self) -> int:
+        return self.whole.num_channels
+
+    def read(self, start: int = 0, stop: int | None = None) -> Waveform:
+        start, stop, _ = slice(start, stop).indices(self.num_samples)
+        return self.whole.read(self.first + start, self.first + max(start, stop))
+
+
 def quantise(waveform: Waveform) -> HeldAudio:
     """(C, T) float32, finite and of any level, to 16 bits. A channel of zeros stays zero."""
     peaks = np.abs(waveform).max(axis=1, keepdims=True, initial=0.0)

@@ -7,8 +7,9 @@ clips, because evaluation costs as much as training if nobody watches it, and is
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from core.audio import AudioPart
 from core.clips import ClipConfig, ClipSet, clips_of, read_clips, spread_over_strata
 from core.decoding import Progress, read_all
 from core.errors import UserError
@@ -107,6 +108,8 @@ def prepare_dataset(
     by_split = {
         name: [takes[recording.recording_id] for recording in getattr(parts, name)] for name in ("train", *JUDGED)
     }
+    if config.split.calibration == "parts":
+        by_split |= _parted(by_split["train"], config)
     chosen = {name: spread_over_strata(by_split[name], config.clips.max_clips(name), name) for name in JUDGED}
     judged = {name: judged_clips(chosen[name], name, config) for name in JUDGED}
     check_calibration(judged["calibration"])
@@ -121,6 +124,27 @@ def prepare_dataset(
         num_judged_samples=sum(len(clips) for clips in judged.values()) * config.clip_samples,
         notes=(*read.notes, *config.notes, *_left_out(by_split, chosen)),
     )
+
+
+def _parted(takes: Sequence[Take], config: DataConfig) -> dict[str, list[Take]]:
+    """Of each take what is trained on and what is calibrated on: whole clips, at least one to either."""
+    parted: dict[str, list[Take]] = {"train": [], "calibration": []}
+    for take in takes:
+        num_clips = take.audio.num_samples // config.clip_samples
+        if num_clips < 2:
+            raise UserError(
+                f"{take.recording.recording_id} must hold two clips, one to train and one to calibrate on, "
+                f"but is {take.recording.seconds:.1f} s long. Shorten clips.clip_seconds."
+            )
+        num_calibration = min(max(1, round(num_clips * config.split.calibration_fraction)), num_clips - 1)
+        border = (num_clips - num_calibration) * config.clip_samples
+        parted["train"].append(_part(take, 0, border))
+        parted["calibration"].append(_part(take, border, num_clips * config.clip_samples))
+    return parted
+
+
+def _part(take: Take, first: int, end: int) -> Take:
+    return replace(take, audio=AudioPart(whole=take.audio, first=first, num_samples=end - first))
 
 
 def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> ClipSet:

@@ -3,12 +3,19 @@
 Train and calibration hold normal takes alone; validation and test hold both labels. Who goes where depends on the
 recordings' ids and the seed, by a hash, and not on the order in which they are listed. A set that is listed is dealt so
 that every part gets its share; of one that is streamed each take is decided by itself, so the shares hold on average.
+
+With folds, the normal takes of a machine are dealt into groups; one is the test's, the next validation's, and the
+others are trained and calibrated on. Fold i of four, where there are four takes:
+
+    fold 0   test  val  train train        fold 2   train train test  val
+    fold 1   train test val   train        fold 3   val   train train test
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from core.errors import UserError
@@ -20,6 +27,8 @@ _Members = dict[str, list[Recording]]
 
 MIN_NORMAL_TAKES = 4
 """Of each machine: one to train on, one to calibrate on, one for validation and one for test."""
+MIN_FOLDS = 3
+CALIBRATIONS = ("takes", "parts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +43,25 @@ class SplitConfig:
     """Of the normal takes that are left for training: on these mu and sigma are measured, and no gradient."""
     seed: int = 0
     """Which takes go where."""
+    calibration: Literal["takes", "parts"] = "takes"
+    """Whether whole takes are set aside to calibrate on, or the last part of every training take. Parts know how takes
+    differ, which one take cannot tell; but the network has heard the takes that they are of."""
+    folds: int = 0
+    """Groups that the normal takes are dealt into, in the order of their ids, in place of the fractions; 0: none."""
+    fold: int = 0
+    """Which group is the test's, from 0. The next one is validation's."""
 
     def __post_init__(self) -> None:
+        if self.calibration not in CALIBRATIONS:
+            raise UserError(
+                f"split.calibration must be one of {', '.join(CALIBRATIONS)}, but got {self.calibration!r}."
+            )
+        if self.folds != 0 and self.folds < MIN_FOLDS:
+            raise UserError(
+                f"split.folds must be at least {MIN_FOLDS} (training, validation, test), but got {self.folds}."
+            )
+        if not 0 <= self.fold < max(1, self.folds):
+            raise UserError(f"split.fold must be 0 to split.folds - 1, but got {self.fold} of {self.folds}.")
         for name in ("validation_fraction", "test_fraction", "calibration_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise UserError(f"split.{name} must be above 0 and below 1, but got {getattr(self, name)}.")
@@ -48,7 +74,10 @@ class SplitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Who is where. Each part is in the order of the recordings' ids; takes with label "unknown" are in none."""
+    """Who is where. Each part is in the order of the recordings' ids; takes with label "unknown" are in none.
+
+    Train and calibration are the same takes where a part of every take is calibrated on.
+    """
 
     train: tuple[Recording, ...]
     calibration: tuple[Recording, ...]
@@ -67,6 +96,8 @@ def split_recordings(recordings: Iterable[Recording], config: SplitConfig) -> Sp
     _check_both_labels(everything)
     if any(recording.split for recording in labelled):
         members = _split_as_asked(labelled, config)
+    elif config.folds:
+        members = _split_by_fold(labelled, config)
     else:
         members = _split_by_seed(labelled, config)
     ordered = {part: tuple(sorted(takes, key=lambda take: take.recording_id)) for part, takes in members.items()}
@@ -77,8 +108,14 @@ def split_of(recording: Recording, config: SplitConfig) -> Part | None:
     """Where a take of a set that cannot be listed goes: a function of its own id and label, and the seed.
 
     A take that asks for `train` is trained or calibrated on, one that asks for `held_out` is for validation or test.
-    None for label "unknown". Raises UserError for an anomalous take that asks for `train`.
+    None for label "unknown". Raises UserError for an anomalous take that asks for `train`, and for a split that needs
+    the whole list.
     """
+    if config.folds or config.calibration == "parts":
+        raise UserError(
+            "split.folds and split.calibration = 'parts' must be left out where takes are streamed, but are set. "
+            "Take a source that can be listed: a folder, or the ToyADMOS tree."
+        )
     if recording.label == "unknown":
         return None
     _check_normal_if_train(recording)
@@ -108,6 +145,24 @@ def _split_by_seed(recordings: Sequence[Recording], config: SplitConfig) -> _Mem
     return members
 
 
+def _split_by_fold(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
+    members = _no_members()
+    for machine, takes in sorted(_by_machine(recordings).items()):
+        normal = sorted((take for take in takes if take.label == "normal"), key=lambda take: take.recording_id)
+        if len(normal) < max(MIN_NORMAL_TAKES, config.folds):
+            raise UserError(
+                f"Machine {machine!r} must have at least {max(MIN_NORMAL_TAKES, config.folds)} normal takes for "
+                f"{config.folds} folds, but got {len(normal)}. Ask for fewer folds, or leave it out."
+            )
+        groups = [normal[first :: config.folds] for first in range(config.folds)]
+        groups = groups[config.fold :] + groups[: config.fold]
+        members["test"] += groups[0]
+        members["validation"] += groups[1]
+        _deal_training(_shuffled(chain.from_iterable(groups[2:]), config.seed), config, members)
+    _deal_anomalous([take for take in recordings if take.label == "anomalous"], config.seed, members, turn=config.fold)
+    return members
+
+
 def _deal_normal(takes: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
     """The fractions, rounded, but at least one take to each part."""
     shuffled = _shuffled(takes, config.seed)
@@ -119,6 +174,10 @@ def _deal_normal(takes: Sequence[Recording], config: SplitConfig, members: _Memb
 
 
 def _deal_training(shuffled: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
+    if config.calibration == "parts":
+        members["calibration"] += shuffled
+        members["train"] += shuffled
+        return
     num_calibration = _share(len(shuffled), config.calibration_fraction, keep=1)
     members["calibration"] += shuffled[:num_calibration]
     members["train"] += shuffled[num_calibration:]
@@ -129,8 +188,9 @@ def _share(count: int, fraction: float, *, keep: int) -> int:
     return min(max(1, round(count * fraction)), count - keep)
 
 
-def _deal_anomalous(takes: Sequence[Recording], seed: int, members: _Members) -> None:
-    """In turn to validation and test. The turn goes on from one condition and one machine to the next.
+def _deal_anomalous(takes: Sequence[Recording], seed: int, members: _Members, *, turn: int = 0) -> None:
+    """In turn to validation and test, on odd turns to test and validation. The turn goes on from one condition and one
+    machine to the next.
 
     So the totals differ by at most one, of each machine and over all, and of a condition with two takes or more each
     part has one. A machine's only anomalous take goes where its turn is, validation if it is the first.
@@ -145,11 +205,16 @@ def _deal_anomalous(takes: Sequence[Recording], seed: int, members: _Members) ->
         conditions = {take.condition for take in of_machine}
         for condition in sorted(conditions, key=lambda name: _hash(seed, of_machine[0].machine, name)):
             in_turn += _shuffled([take for take in of_machine if take.condition == condition], seed)
-    members["validation"] += in_turn[0::2]
-    members["test"] += in_turn[1::2]
+    members["validation"] += in_turn[turn % 2 :: 2]
+    members["test"] += in_turn[1 - turn % 2 :: 2]
 
 
 def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
+    if config.folds:
+        raise UserError(
+            f"split.folds must be 0 where the recordings say in which split they are, but got {config.folds}. "
+            "Empty the column, or leave the folds out."
+        )
     _check_all_ask(recordings)
     members = _no_members()
     members["validation"] = [take for take in recordings if take.split == "validation"]

@@ -1,8 +1,10 @@
 """Takes to clips: nothing overlaps, nothing is lost, budgets are kept, and no take is in two splits."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import replace
 from functools import partial
 from itertools import combinations, pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -68,11 +70,18 @@ def corpus(num_normal: int = 12, num_anomalous: int = 6, machines: tuple[str, ..
     return Corpus(name="made", description="made by hand", recordings=tuple(recordings))
 
 
-def prepare(source: Corpus, *, skip_bad_files: bool = False, **clips: float) -> Dataset:
+def prepare(
+    source: Corpus, *, skip_bad_files: bool = False, calibration: Literal["takes", "parts"] = "takes", **clips: float
+) -> Dataset:
     config = ClipConfig(**({"clip_seconds": 1.0, "evaluation_seconds": 60.0, "calibration_seconds": 20.0} | clips))
     return prepare_dataset(
         source,
-        DataConfig(sample_rate_hz=RATE_HZ, clips=config, split=SplitConfig(), skip_bad_files=skip_bad_files),
+        DataConfig(
+            sample_rate_hz=RATE_HZ,
+            clips=config,
+            split=SplitConfig(calibration=calibration),
+            skip_bad_files=skip_bad_files,
+        ),
     )
 
 
@@ -145,6 +154,29 @@ def test_no_take_is_in_two_splits_and_training_hears_normal_sound_alone() -> Non
     for name in JUDGED:
         assert set(getattr(dataset, name).machines) == {"car1", "car2"}
     assert dataset.takes() == "8 train, 4 calibration, 12 validation, 12 test; machines car1, car2"
+
+
+def test_parts_of_training_takes_are_calibrated_on_and_not_trained_on() -> None:
+    takes = [replace(one, num_samples=8500, read=partial(one.read.func, one.read.args[0], 8500))
+             for one in corpus().recordings]  # fmt: skip
+    dataset = prepare(Corpus(name="made", description="", recordings=tuple(takes)), calibration="parts")
+    clips = dataset.training.order(0).all_of(10_000)
+    assert clips is not None
+    trained: dict[str, list[float]] = defaultdict(list)
+    for clip in clips:
+        trained[clip.take.recording.recording_id].append(float(clip.read()[0, 0]))
+    calibrated: dict[str, list[float]] = defaultdict(list)
+    for name, waveform in zip(dataset.calibration.recording_ids, dataset.calibration.waveforms, strict=True):
+        calibrated[name].append(float(waveform[0, -1]))
+    assert trained.keys() == calibrated.keys()
+    for name, begins in trained.items():
+        assert len(begins) == 6  # of eight clips a quarter is calibrated on
+        assert max(begins) + 1000 <= min(calibrated[name])
+
+
+def test_a_take_of_one_clip_has_no_two_parts() -> None:
+    with pytest.raises(UserError, match="must hold two clips, one to train and one to calibrate on"):
+        prepare(corpus(), calibration="parts", clip_seconds=2.0)
 
 
 def test_the_audio_of_a_clip_is_that_of_its_take() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.recordings import Label, Recording
-from core.splits import Split, SplitConfig, split_recordings
+from core.splits import Split, SplitConfig, split_of, split_recordings
 
 PARTS = ("train", "calibration", "validation", "test")
 
@@ -192,3 +192,72 @@ def test_a_part_that_is_asked_for_must_hold_both_labels(missing):
     part = {"v": "validation", "t": "test"}[missing[0]]
     with pytest.raises(UserError, match=f"split {part} must hold normal and anomalous"):
         split_recordings([take for take in asked() if take.recording_id != missing], SplitConfig())
+
+
+@given(corpora(), st.integers(3, 4), st.sampled_from(["takes", "parts"]))
+@settings(max_examples=60, deadline=None)
+def test_over_all_folds_each_normal_take_is_tested_once_and_validates_once(
+    everything: list[Recording], folds: int, calibration: str
+) -> None:
+    splits = [
+        split_recordings(everything, SplitConfig(folds=folds, fold=fold, calibration=calibration))
+        for fold in range(folds)
+    ]
+    for part in ("test", "validation"):
+        heard = Counter(
+            take.recording_id for split in splits for take in getattr(split, part) if take.label == "normal"
+        )
+        assert heard == {take.recording_id: 1 for take in everything if take.label == "normal"}
+    for split in splits:
+        parts = ids(split)
+        learned = {*parts["train"], *parts["calibration"]}
+        assert not learned & {*parts["validation"], *parts["test"]}
+        assert not set(parts["validation"]) & set(parts["test"])
+        assert (parts["train"] == parts["calibration"]) == (calibration == "parts")
+        assert all(take.label == "normal" for take in split.train + split.calibration)
+    assert ids(splits[0]) == ids(
+        split_recordings(everything[::-1], SplitConfig(folds=folds, fold=0, calibration=calibration))
+    )
+
+
+def test_a_fold_of_four_takes_is_as_drawn() -> None:
+    split = split_recordings(takes(4, 4), SplitConfig(folds=4, fold=1, calibration="parts"))
+    assert ids(split)["test"][-1] == "fan/n1"
+    assert ids(split)["validation"][-1] == "fan/n2"
+    assert ids(split)["train"] == ids(split)["calibration"] == ["fan/n0", "fan/n3"]
+
+
+def test_an_anomalous_take_is_tested_in_every_other_fold() -> None:
+    tested = [
+        {take.recording_id for take in split_recordings(takes(4, 5), SplitConfig(folds=4, fold=fold)).test}
+        for fold in range(4)
+    ]
+    anomalous = [{name for name in names if "/a" in name} for names in tested]
+    assert anomalous[0] == anomalous[2]
+    assert anomalous[1] == anomalous[3]
+    assert not anomalous[0] & anomalous[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"folds": 2}, "split.folds must be at least 3"),
+        ({"folds": 4, "fold": 4}, "split.fold must be 0 to split.folds - 1"),
+        ({"fold": 1}, "split.fold must be 0 to split.folds - 1"),
+        ({"calibration": "halves"}, "split.calibration must be one of takes, parts"),
+    ],
+)
+def test_impossible_folds_are_named_in_one_line(values: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        SplitConfig(**values)
+
+
+def test_folds_need_so_many_takes_that_do_not_ask_for_a_split() -> None:
+    with pytest.raises(UserError, match="must have at least 5 normal takes for 5 folds"):
+        split_recordings(takes(4, 2), SplitConfig(folds=5))
+    asking = [recording(f"{part}{i}", split=part) for part in ("train", "validation", "test") for i in range(2)]
+    asking += [recording(f"a{part}", "anomalous", split=part) for part in ("validation", "test")]
+    with pytest.raises(UserError, match=r"split\.folds must be 0"):
+        split_recordings(asking, SplitConfig(folds=4))
+    with pytest.raises(UserError, match="where takes are streamed"):
+        split_of(recording("x"), SplitConfig(calibration="parts"))
