@@ -11,8 +11,8 @@ from hpo.study_file import load_study_file
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (ROOT / "tests/data/tiny.toml").read_text()
 STUDIES = sorted((ROOT / "studies").glob("*.toml"))
-NUM_CHANNELS = {"quickstart": 4, "cars": 1, "paper": 4, "toyadmos_car": 4}
-"""Of the data that each study file is made for."""
+NUM_CHANNELS = {"quickstart": 4, "paper": 4, "toyadmos_car": 4}
+"""Of the data that each study file is made for; cars are recorded with one microphone."""
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -31,7 +31,7 @@ def test_every_point_of_a_study_s_box_is_a_network_within_its_limits(path: Path)
                 config = space.configuration(
                     {name: value for name, value in given.items() if name in space.distributions}
                 )
-                network = config.wavenet(NUM_CHANNELS[path.stem])
+                network = config.wavenet(NUM_CHANNELS.get(path.stem, 1))
                 asked = round(config.network.receptive_field_ms * config.front_end.sample_rate_hz / 1000)
                 assert receptive_field_of(network.dilations) == asked
                 assert asked <= space.max_receptive_field_samples
