@@ -13,7 +13,9 @@ from core.audio import AudioPart
 from core.clips import ClipConfig, ClipSet, clips_of, read_clips, spread_over_strata
 from core.decoding import Progress, read_all
 from core.errors import UserError
+from core.noise import NoiseConfig, with_noise
 from core.recordings import Corpus, Skipped, Take
+from core.splicing import SpliceConfig, spliced_clips
 from core.splits import SplitConfig, split_recordings
 from core.store import Store
 from core.training_clips import Levels, ListedClips, TrainingClips
@@ -30,10 +32,23 @@ class DataConfig:
     clips: ClipConfig
     split: SplitConfig
     skip_bad_files: bool = False
+    noise: NoiseConfig | None = None
+    """Added to every take; None: none."""
+    splice: SpliceConfig | None = None
+    """Faults spliced into normal clips of validation and test; None: clips are cut from takes as they are."""
+
+    def __post_init__(self) -> None:
+        if self.splice:
+            self.splice.check_room(self.clips.clip_seconds)
 
     @property
     def clip_samples(self) -> int:
         return round(self.clips.clip_seconds * self.sample_rate_hz)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the takes, for people."""
+        return tuple(change.describe() for change in (self.noise, self.splice) if change)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +102,8 @@ def prepare_dataset(
         store=store,
         progress=progress,
     )
-    takes = {take.recording.recording_id: take for take in read.takes}
+    noisy = [with_noise(take, config.noise, config.sample_rate_hz) for take in read.takes]
+    takes = {take.recording.recording_id: take for take in noisy}
     parts = split_recordings([take.recording for take in read.takes], config.split)
     by_split = {
         name: [takes[recording.recording_id] for recording in getattr(parts, name)] for name in ("train", *JUDGED)
@@ -106,7 +122,7 @@ def prepare_dataset(
         takes=lambda: _describe(by_split),
         skipped=lambda: corpus.skipped + read.skipped,
         num_judged_samples=sum(len(clips) for clips in judged.values()) * config.clip_samples,
-        notes=(*read.notes, *_left_out(by_split, chosen)),
+        notes=(*read.notes, *config.notes, *_left_out(by_split, chosen)),
     )
 
 
@@ -136,8 +152,11 @@ def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> 
 
     UserError where labelled events leave clips of one kind alone, as they do where a fault is heard from end to end.
     """
-    most = config.clips.max_clips(split_name) // len(takes)
-    clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=most)
+    max_clips = config.clips.max_clips(split_name)
+    if config.splice and split_name != "calibration":
+        clips = spliced_clips(takes, config.splice, config.clip_samples, config.sample_rate_hz, max_clips=max_clips)
+    else:
+        clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=max_clips // len(takes))
     if split_name != "calibration" and clips.is_anomalous.min() == clips.is_anomalous.max():
         kind = "a fault in each" if clips.is_anomalous.all() else "none with a fault"
         raise UserError(

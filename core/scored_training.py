@@ -47,6 +47,8 @@ class TrainingSetup:
             "setup": asdict(self),
             "clips": asdict(data.clips),
             "split": asdict(data.split),
+            "noise": asdict(data.noise) if data.noise else None,
+            "splice": asdict(data.splice) if data.splice else None,
             "seed": seed,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from core.clips import Clip, ClipSet, clips_of
 from core.dataset import JUDGED, DataConfig, Dataset
 from core.errors import UserError
 from core.judged_takes import JudgedTakes
+from core.noise import with_noise
 from core.recordings import Recording, Skipped, StreamedCorpus, Take
 from core.splits import split_of
 from core.store import Store
@@ -34,6 +35,11 @@ def stream_dataset(
 
     `say` is told once what is waited for, and of what is left out the first few.
     """
+    if config.splice:
+        raise UserError(
+            "[splice] must be left out where takes are streamed, but is there. Take a source that can be listed: a "
+            "folder, or the ToyADMOS tree."
+        )
     first = next((take for take in corpus.takes() if isinstance(take, Recording)), None)
     if first is None:
         raise UserError(f"The stream must bring takes, but {corpus.name} brought none that can be used.")
@@ -49,6 +55,7 @@ def stream_dataset(
         takes=source.describe,
         skipped=lambda: tuple(left_out),
         num_judged_samples=sum(config.clips.max_clips(name) for name in JUDGED) * config.clip_samples,
+        notes=config.notes,
         close=source.close,
     )
 
@@ -169,6 +176,7 @@ class Arrivals:
             return
         part = split_of(take.recording, self._config.split)
         self._counts[part or "unknown"] += 1
+        take = with_noise(take, self._config.noise, self._config.sample_rate_hz)
         if part == "train":
             self._clips += clips_of(take, self._config.clip_samples)
         elif part is not None:
@@ -230,7 +238,7 @@ class Restreamed:
         )
         for arrival in arrivals:
             if isinstance(arrival, Take):
-                yield arrival
+                yield with_noise(arrival, self._config.noise, self._config.sample_rate_hz)
             else:
                 self._left_out.add(arrival)
 

@@ -81,7 +81,12 @@ def _open_dataset(
 ) -> Dataset:
     """Prepared at once where the corpus is listed, as it arrives where it is streamed."""
     config = DataConfig(
-        sample_rate_hz=sample_rate_hz, clips=spec.clips, split=spec.split, skip_bad_files=skip_bad_files
+        sample_rate_hz=sample_rate_hz,
+        clips=spec.clips,
+        split=spec.split,
+        skip_bad_files=skip_bad_files,
+        noise=spec.noise,
+        splice=spec.splice,
     )
     if isinstance(corpus, StreamedCorpus):
         return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)

@@ -8,7 +8,7 @@ import json
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,8 +17,10 @@ from core.clips import ClipConfig
 from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.frontend import FrontEndConfig
+from core.noise import NoiseConfig
 from core.postprocess import PostprocessingConfig
 from core.scoring import ScoringConfig
+from core.splicing import SpliceConfig
 from core.splits import SplitConfig
 from core.training import TrainingConfig
 from hpo.search_space import SearchSpace
@@ -80,6 +82,10 @@ class StudySpec:
     """`source` as `--data` takes it, and the source's own options."""
     split: SplitConfig = field(default_factory=SplitConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
+    noise: NoiseConfig | None = None
+    """Added to every take, where the table is there."""
+    splice: SpliceConfig | None = None
+    """Faults spliced into normal clips of validation and test, where the table is there."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -158,6 +164,9 @@ def _check_lengths(spec: StudySpec) -> None:
             f"clips.clip_seconds must hold the largest receptive field and the shortest event ({needed / 1000:g} s), "
             f"but got {spec.clips.clip_seconds:g}. Make clips longer or the receptive field shorter."
         )
+    if spec.splice:
+        spec.splice.check_room(spec.clips.clip_seconds)
+        spec.splice.check_margin(context_ms / 1000)
 
 
 def _check_rates(spec: StudySpec) -> None:
@@ -198,4 +207,5 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     kind: Any = StudySpec
     for part in location[:-1]:
         kind = {f.name: f.type for f in fields(kind)}[str(part)]
+        kind = next(iter(get_args(kind)), kind)  # of a table that may be missing: X | None
     return [f.name for f in fields(kind)]

@@ -19,6 +19,7 @@ from core.dataset import JUDGED, DataConfig, Dataset
 from core.errors import UserError
 from core.experiment import EpochResult, ExperimentConfig, NetworkConfig, run_experiment
 from core.frontend import FrontEndConfig
+from core.noise import NoiseConfig
 from core.recordings import REPAIR, BadRecording, Label, Recording, Skipped, StreamedCorpus
 from core.splits import SplitConfig, split_of
 from core.store import Store
@@ -332,3 +333,20 @@ def test_closing_lets_go_of_the_stream(store: Store) -> None:
     dataset.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "stream"]
     assert not list(store.streams_directory.glob("*.json")), "an index of a stream that was not followed to its end"
+
+
+def test_a_stream_s_takes_are_as_noisy_whether_they_are_stored_or_not(tmp_path: Path) -> None:
+    noise = NoiseConfig(snr_db=6)
+    clean = opened(corpus(rows()), Store(tmp_path))
+    noisy = [opened(corpus(rows()), store, noise=noise) for store in (Store(tmp_path), None)]
+    for name in JUDGED:
+        stored, passing = (each.judged()[name].waveforms for each in noisy)
+        np.testing.assert_array_equal(stored, passing)
+        ratio = np.std(stored - clean.judged()[name].waveforms) / clean.judged()[name].waveforms.std()
+        assert abs(20 * np.log10(ratio) + 6) < 0.5
+    assert [each.notes for each in noisy] == [(noise.describe(),)] * 2
+    ours, pure = (each.training.order(0).at(0) for each in (noisy[0], clean))
+    np.testing.assert_array_equal(ours.read(), noisy[1].training.order(0).at(0).read())
+    assert np.std(ours.read() - pure.read()) > 0.3 * np.std(pure.read())
+    for each in (clean, *noisy):
+        each.close()
