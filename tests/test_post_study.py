@@ -332,7 +332,5 @@ def test_a_study_goes_on_whatever_its_file_says_of_post_processing_afterwards(op
 @pytest.mark.parametrize("wrong", [{"trials": 0}, {"points": -1}])
 def test_a_wrong_table_is_said_in_one_line(wrong: dict[str, int]) -> None:
     ((name, value),) = wrong.items()
-    with pytest.raises(
-        UserError, match=rf"^post\.{name} must be at least 1, but got {value}\.|^post\.{name} must be 0 or"
-    ):
+    with pytest.raises(UserError, match=rf"^post\.{name} must be [^\n]*, but got {value}\."):
         PostConfig(**wrong)
