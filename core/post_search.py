@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from core.metrics import best_f1
+from core.metrics import auc, best_f1
 from core.postprocess import PostprocessingConfig
 from core.score_file import ScoredClips
 from core.statistic import fit_statistic
@@ -56,6 +56,33 @@ class F1Surface:
             threshold_sigmas=float(self.thresholds_sigmas[column]),
             f1=float(self.f1[row, column]),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What one choice of post-processing makes of the validation clips."""
+
+    f1: FloatArray
+    """(B,) at each threshold."""
+    auc: float
+    """Of all thresholds together; NaN where a class is missing."""
+
+
+def sweep_thresholds(
+    config: PostprocessingConfig,
+    thresholds_sigmas: FloatArray,
+    scored: Mapping[str, ScoredClips],
+    *,
+    score: str,
+    frame_ms: float,
+) -> Sweep:
+    """F1 at each of (B,) thresholds, whatever the configuration's own, and AUC, from one pass of post-processing.
+
+    Calibration clips give mu and sigma, validation clips are judged; no other split is looked at.
+    """
+    scores = _validation_scores(config, scored, score=score, frame_ms=frame_ms)
+    is_anomalous = scored["validation"].is_anomalous
+    return Sweep(f1=f1_at_thresholds(scores, is_anomalous, thresholds_sigmas), auc=auc(scores, is_anomalous))
 
 
 def f1_surface(

@@ -110,7 +110,21 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         default = result["default"]
         lines.append(f"Default configuration (trial 0): validation F1 {_figures(default['validation'])}")
         lines.append(f"                                 test F1 {_figures(default['test'])}")
-    return [*lines, report]
+    return [*lines, *_post_lines(result.get("post")), report]
+
+
+def _post_lines(post: Mapping[str, Any] | None) -> list[str]:
+    """What other post-processing would have made of the best trials."""
+    if post is None:
+        return []
+    best = post["best"]
+    parameters = ", ".join(f"{name} {short(value)}" for name, value in best["parameters"].items())
+    return [
+        f"Post-processing alone, {post['num_points']:,} points in {post['seconds']:.1f} s: best was {parameters}",
+        f"  validation  F1 {_figures(best['validation'])}",
+        f"  test        F1 {_figures(best['test'])}",
+        f"  {post['optimism']}",
+    ]
 
 
 def _figures(figures: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from hpo.pages.report import study_page
 from hpo.pages.study_figures import study_figures
 from hpo.pages.trial_figures import SplitScores
 from hpo.pages.trial_page import trial_page
+from hpo.post_result import POST_DIRECTORY, post_result
 from hpo.result import WINNER_DIRECTORY, JudgedTrial, has_files, judge_trial, study_result, write_result
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.search_space import describe_range
@@ -66,12 +67,14 @@ def study_description(search: OpenStudy, data: str) -> str:
 def publish_study(search: OpenStudy, datasets: Datasets, log: RunLog, *, about: Mapping[str, Any]) -> dict[str, Any]:
     """result.json, the winner's folder, pages of the best trials, plots and report; returns the result."""
     result = study_result(search, about=about)
+    post = post_result(search, best_records(search, search.spec.post.trials))
+    result |= {"post": post.summary if post else None}
     log.artifact(write_result(search, result))
     for record in best_records(search, NUM_PAGES):
         if has_files(search.trial_directory(record.number)):
             publish_trial_page(search, datasets, record.number)
     surface = winner_surface(search, result["winner"]["trial"]) if result["winner"] else None
-    figures = study_figures(search.study, result=result, surface=surface)
+    figures = study_figures(search.study, result=result, surface=surface) | (dict(post.figures) if post else {})
     for name, figure in figures.items():
         path = search.directory / "plots" / f"{name}.html"
         path.parent.mkdir(exist_ok=True)
@@ -89,6 +92,8 @@ def publish_study(search: OpenStudy, datasets: Datasets, log: RunLog, *, about: 
     if result["winner"]:
         log.artifact(search.directory / WINNER_DIRECTORY / DETECTOR_FILE, WINNER_DIRECTORY)
         log.tags({"winner": f"trial {result['winner']['trial']}", "detector_found": str(result["detector_found"])})
+    if post:
+        log.artifact(post.checkpoint, POST_DIRECTORY)
     return result
 
 

@@ -58,8 +58,11 @@ def judge_trial(directory: Path) -> JudgedTrial:
             f"{directory} must hold the trial's {DETECTOR_FILE} and {SCORES_FILE}, but does not: another machine ran "
             "the trial, or they were deleted. Run the command there, or run the trial again with --rerun."
         )
-    detector = load_detector(directory / DETECTOR_FILE)
-    scored = load_scores(directory / SCORES_FILE)
+    return judge_scores(load_detector(directory / DETECTOR_FILE), load_scores(directory / SCORES_FILE))
+
+
+def judge_scores(detector: Detector, scored: Mapping[str, ScoredClips]) -> JudgedTrial:
+    """What a detector's statistic makes of kept scores of its network."""
     judged = {
         name: detector.statistic.judge(clips.scores.of(detector.scoring.score), clips.machines)
         for name, clips in scored.items()
@@ -143,21 +146,21 @@ def beats_flagging_everything(winner: Mapping[str, Any] | None) -> bool:
 def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
     """Writes result.json, and the winner's detector into a folder of its own."""
     path = search.directory / RESULT_FILE
-    write_text(path, json.dumps(_without_nan(result), indent=2) + "\n")
+    write_text(path, json.dumps(without_nan(result), indent=2) + "\n")
     if result["winner"] is not None:
         folder = search.directory / WINNER_DIRECTORY
         folder.mkdir(exist_ok=True)
         source = search.trial_directory(result["winner"]["trial"])
         shutil.copyfile(source / DETECTOR_FILE, folder / f".{DETECTOR_FILE}")
         os.replace(folder / f".{DETECTOR_FILE}", folder / DETECTOR_FILE)
-        write_text(folder / "winner.json", json.dumps(_without_nan(result["winner"]), indent=2) + "\n")
+        write_text(folder / "winner.json", json.dumps(without_nan(result["winner"]), indent=2) + "\n")
     return path
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no NaN: a figure that is not defined becomes null."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

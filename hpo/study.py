@@ -27,9 +27,16 @@ from hpo.text_files import write_text
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
 """User attributes of the study: what it searches on what data, its unique key, its MLflow experiment."""
+POST_OF = "post_of"
+"""User attribute of a companion study (`hpo/post_study.py`): the unique key of the study that it belongs to."""
 STUDY_FILE = "study.json"
 """In the study's folder: which storage holds it, and its unique key there."""
 MAX_FAILURES_IN_A_ROW = 5
+
+
+def companion_name(name: str) -> str:
+    """Of the study that holds what other post-processing makes of a study's best trials."""
+    return f"{name}-post"
 
 
 def proposal_seed(study_seed: int, number: int) -> int:
@@ -126,6 +133,8 @@ def open_study(
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
         study = optuna.create_study(study_name=name, storage=storage.backend, direction="maximize", load_if_exists=True)
+        if POST_OF in study.user_attrs:
+            raise UserError(f"A study's name must not be a companion's, but {name!r} is one. Take another --name.")
         identity = json.loads(json.dumps(spec.identity() | {"data_fingerprint": data_fingerprint}))
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
@@ -192,10 +201,21 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
         elif name not in known:
             return None
         if name in known:
-            backend = storage.backend
-            optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=archived)
-            optuna.delete_study(study_name=name, storage=backend)
+            _rename_study(name, archived, storage)
+        if companion_name(name) in known and is_companion(companion_name(name), storage):
+            _rename_study(companion_name(name), companion_name(archived), storage)
     return archived
+
+
+def is_companion(name: str, storage: StudyStorage) -> bool:
+    """Whether a study of the storage was made by us from another's trials."""
+    return POST_OF in optuna.load_study(study_name=name, storage=storage.backend).user_attrs
+
+
+def _rename_study(name: str, new_name: str, storage: StudyStorage) -> None:
+    backend = storage.backend
+    optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=new_name)
+    optuna.delete_study(study_name=name, storage=backend)
 
 
 def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:

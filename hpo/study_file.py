@@ -23,6 +23,7 @@ from core.scoring import ScoringConfig
 from core.splicing import SpliceConfig
 from core.splits import SplitConfig
 from core.training import TrainingConfig
+from hpo.post_space import PostConfig
 from hpo.search_space import SearchSpace
 
 
@@ -94,6 +95,7 @@ class StudySpec:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     pruner: PrunerConfig = field(default_factory=PrunerConfig)
+    post: PostConfig = field(default_factory=PostConfig)
     space: dict[str, dict[str, Any]]
     """What is searched: a range for each parameter."""
 
@@ -121,9 +123,10 @@ class StudySpec:
         return SearchSpace.parse(self.space, self.default_experiment)
 
     def identity(self) -> dict[str, Any]:
-        """What makes two studies the same search: everything but the words, the count of trials, the source's name."""
+        """What makes two studies the same search: all but the words, the count of trials, the source's name, and
+        what is made of the trials once they are over."""
         rows = asdict(self)
-        for key in ("goal", "trials", "workers", "data"):
+        for key in ("goal", "trials", "workers", "data", "post"):
             del rows[key]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         return rows

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.metrics import best_f1, f1_score
-from core.post_search import F1Surface, Point, best_f1_over_windows, f1_at_thresholds, f1_surface
+from core.metrics import auc, best_f1, f1_score
+from core.post_search import F1Surface, Point, best_f1_over_windows, f1_at_thresholds, f1_surface, sweep_thresholds
 from core.postprocess import PostprocessingConfig, events
 from core.score_file import ScoredClips
 from core.scoring import FrameScores
@@ -106,3 +106,13 @@ def test_of_equally_good_points_the_best_is_the_nearest_to_the_trial_s_own(
         windows_ms=np.array([100.0, 1000.0]), thresholds_sigmas=np.array([1.0, 2.0]), f1=np.full((2, 2), 0.9), own=own
     )
     assert flat.best == Point(window_ms=window_ms, threshold_sigmas=threshold, f1=0.9)
+
+
+def test_a_sweep_is_a_loop_over_thresholds_and_has_the_auc_of_all_of_them() -> None:
+    config = replace(CONFIG, fusion="maximum", two_sided=True, sigma="pooled", gap_ms=200.0)
+    found = sweep_thresholds(config, np.array(THRESHOLDS), scored(), score="surprise", frame_ms=FRAME_MS)
+    assert list(found.f1) == [judged_f1(replace(config, threshold_sigmas=threshold)) for threshold in THRESHOLDS]
+    calibration, validation = scored().values()
+    statistic = fit_statistic(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS)
+    scores = statistic.judge(validation.scores.surprise, validation.machines).clip_scores
+    assert found.auc == auc(scores, validation.is_anomalous)

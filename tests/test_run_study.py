@@ -75,13 +75,13 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def load(project: Path) -> optuna.Study:
+def load(project: Path, name: str = STUDY) -> optuna.Study:
     storage = JournalStorage(JournalFileBackend(str(project / "runs/optuna.journal")))
-    return optuna.load_study(study_name=STUDY, storage=storage)
+    return optuna.load_study(study_name=name, storage=storage)
 
 
-def outline(project: Path) -> list[object]:
-    trials = load(project).get_trials(deepcopy=False)
+def outline(project: Path, name: str = STUDY) -> list[object]:
+    trials = load(project, name).get_trials(deepcopy=False)
     return [(t.number, t.state, t.params, t.values, t.intermediate_values) for t in trials]
 
 
@@ -130,14 +130,16 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
         "frame_scores.npz",
     }
     study_files = {file.path for file in client.list_artifacts(runs["study"].info.run_id)}
-    assert {"report.html", "result.json", "plots", "winner"} <= study_files
+    assert {"report.html", "result.json", "plots", "winner", "post"} <= study_files
     result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
     winner = load(project).trials[result["winner"]["trial"]]
     assert winner.value == pytest.approx(result["winner"]["validation"]["f1"])
     assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
-    before = outline(project)
+    assert len(outline(project, f"{STUDY}-post")) == result["post"]["num_points"] == 26
+    assert "Post-processing alone, 26 points" in out
+    before = outline(project), outline(project, f"{STUDY}-post")
     run("--trials", "2")
-    assert outline(project) == before
+    assert (outline(project), outline(project, f"{STUDY}-post")) == before
     assert_lands_whole(project, tracked_runs(project), client, 2)
 
 

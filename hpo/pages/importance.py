@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import optuna
 import plotly.graph_objects as go
 from optuna.importance import (
@@ -19,6 +20,8 @@ MIN_TRIALS_FOR_IMPORTANCE = 30
 """With fewer complete trials the importances change visibly from one study to the next."""
 BEST_SHARE = 0.1
 """PED-ANOVA compares so many of the trials, the best, with all of them."""
+MAX_FANOVA_TRIALS = 256
+"""fANOVA's time grows with the square of the trials (8 s for 500, 97 s for 2,000); of more it sees a sample."""
 COLOURS = {"PED-ANOVA": BLUE, "fANOVA": ORANGE}
 
 
@@ -51,14 +54,15 @@ def importance_warning(study: optuna.Study) -> str | None:
     )
 
 
-def importance_words(study: optuna.Study) -> str:
-    """What the two evaluators ask, and of how many trials."""
+def importance_words(study: optuna.Study, *, noun: str = "trial") -> str:
+    """What the two evaluators ask, and of how many trials, or whatever the study's trials stand for."""
     num_trials, num_best = len(finite_trials(study)), _num_best(study)
-    share = f"the best tenth ({num_best} trial{'s' if num_best > 1 else ''}{_tie_words(num_best, num_trials)})"
+    share = f"the best tenth ({num_best} {noun}{'s' if num_best > 1 else ''}{_tie_words(num_best, num_trials)})"
+    sample = f" (of a sample of {MAX_FANOVA_TRIALS} of them)" if num_trials > MAX_FANOVA_TRIALS else ""
     return (
-        f"PED-ANOVA asks what sets {share} apart from all {num_trials}; fANOVA asks how much of the spread of F1 each "
-        "parameter explains alone, pairs of them left out. The shares of each add up to 1. A parameter on which the "
-        "two disagree has not been shown to matter."
+        f"PED-ANOVA asks what sets {share} apart from all {num_trials}; fANOVA{sample} asks how much of the spread of "
+        "F1 each parameter explains alone, pairs of them left out. The shares of each add up to 1. A parameter on "
+        "which the two disagree has not been shown to matter."
     )
 
 
@@ -104,14 +108,28 @@ def importance_shares(study: optuna.Study) -> dict[str, dict[str, float]]:
     """By evaluator, each parameter's share, which add up to 1. Only where there is no obstacle."""
     # The forest's seed is fixed, so that a report that is made again is the same. Trials with an infinite value are
     # dropped by Optuna itself.
-    evaluators: dict[str, BaseImportanceEvaluator] = {
-        "PED-ANOVA": PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE),
-        "fANOVA": FanovaImportanceEvaluator(seed=0),
+    evaluators: dict[str, tuple[BaseImportanceEvaluator, optuna.Study]] = {
+        "PED-ANOVA": (PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE), study),
+        "fANOVA": (FanovaImportanceEvaluator(seed=0), _fanova_sample(study)),
     }
     return {
-        name: {parameter: float(share) for parameter, share in get_param_importances(study, evaluator=one).items()}
-        for name, one in evaluators.items()
+        name: {parameter: float(share) for parameter, share in get_param_importances(of, evaluator=one).items()}
+        for name, (one, of) in evaluators.items()
     }
+
+
+def _fanova_sample(study: optuna.Study) -> optuna.Study:
+    """The study, or where it is too large a copy in memory with some of its trials, best and worst among them."""
+    trials = finite_trials(study)
+    if len(trials) <= MAX_FANOVA_TRIALS:
+        return study
+    values = np.array([t.value for t in trials], float)
+    ends = {int(values.argmax()), int(values.argmin())}
+    order = [int(index) for index in np.random.default_rng(0).permutation(len(trials)) if int(index) not in ends]
+    chosen = sorted([*ends, *order[: MAX_FANOVA_TRIALS - len(ends)]])
+    sample = optuna.create_study(direction=study.direction)
+    sample.add_trials([trials[index] for index in chosen])
+    return sample
 
 
 def _bars(evaluator: str, shares: dict[str, float], names: list[str]) -> Any:

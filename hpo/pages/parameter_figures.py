@@ -104,7 +104,7 @@ def slices_figure(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAx
         place = {"row": index // SLICE_COLUMNS + 1, "col": index % SLICE_COLUMNS + 1}
         for trace in _slice(shown, axis.name, winner, has_legend=index == 0):
             figure.add_trace(trace, **place)
-        _set_slice_axis(figure, axis, place)
+        set_slice_axis(figure, axis, place)
     figure.update_yaxes(title_text="validation F1", col=1)
     return styled(figure, title=title, height=110 + 250 * num_rows)
 
@@ -135,7 +135,8 @@ def _slice(records: Sequence[TrialRecord], name: str, winner: int | None, *, has
     ]
 
 
-def _set_slice_axis(figure: Any, axis: ParameterAxis, place: Mapping[str, int]) -> None:
+def set_slice_axis(figure: Any, axis: ParameterAxis, place: Mapping[str, int]) -> None:
+    """The x axis of one small plot: the parameter's whole range, in its scale."""
     figure.update_xaxes(title_text=plot_text(axis.name), **place)
     if axis.choices:
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(axis.choices), **place)

@@ -12,6 +12,7 @@ from core.post_search import F1Surface
 from hpo.pages.importance import importance_obstacle, importance_title, importance_warning, importance_words
 from hpo.pages.parameter_axis import boundary_sentences, parameter_axes
 from hpo.pages.plot_style import figure_html
+from hpo.pages.post_section import SLICES, post_sections
 from hpo.pages.report_tables import comparison_tables, failures_table, interval_text, machines_table, trials_table
 from hpo.pages.surface_figure import TITLE, surface_words
 from hpo.pages.web_page import (
@@ -34,7 +35,7 @@ from hpo.trial_record import trial_records
 
 SIMULATED = "Simulated data: no real machine was recorded. The figures say that the tool works, not how well it hears."
 NO_DEFAULT = "The default configuration (trial 0) is not complete, so there is nothing to compare with."
-MIN_WIDTHS_PX = {"loss_by_epoch": 640, "parallel_coordinates": 760, "parameter_slices": 760}
+MIN_WIDTHS_PX = {"loss_by_epoch": 640, "parallel_coordinates": 760, "parameter_slices": 760, SLICES: 760}
 """Of plots that would print over themselves on a telephone."""
 BUTTON_PX = 100
 """About the width of a button that is named after a metric."""
@@ -73,6 +74,7 @@ def study_page(
         ),
         section("Slices: validation F1 against each parameter", plots["parameter_slices"]),
         *_surface_sections(surface, result, plots),
+        *post_sections(result, plots),
         _boundary_section(study, result),
         *_trial_sections(study, result),
     ]
