@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from core.errors import UserError
+from core.experiment import ExperimentConfig
 from hpo.search_space import SearchSpace
 from hpo.storage import Life, StudyStorage, give_back, give_back_the_dead
 from hpo.study_file import PrunerConfig, SamplerConfig, StudySpec
@@ -29,6 +30,9 @@ IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
 STUDY_FILE = "study.json"
 """In the study's folder: which storage holds it, and its unique key there."""
 MAX_FAILURES_IN_A_ROW = 5
+FINALISTS_SUFFIX = "-finalists"
+COMPANION_SUFFIXES = (FINALISTS_SUFFIX,)
+"""Of studies that belong to another one, whose name stands before: they are archived with it."""
 
 
 def trial_seed(study_seed: int, number: int) -> int:
@@ -81,6 +85,19 @@ class OpenStudy:
 
     def seed_of(self, number: int) -> int:
         return trial_seed(self.spec.seed, number)
+
+    def configuration_of(self, trial: optuna.Trial) -> ExperimentConfig:
+        return self.space.suggest(trial)
+
+    def training_seed_of(self, trial: optuna.Trial | FrozenTrial) -> int:
+        """Of initial weights and batches."""
+        return self.seed_of(trial.number)
+
+    def run_name_of(self, trial: optuna.Trial | FrozenTrial) -> str:
+        return f"trial {trial.number:02d}"
+
+    def run_tags_of(self, trial: optuna.Trial | FrozenTrial) -> dict[str, str]:
+        return {"optuna.study": self.study.study_name, "optuna.trial": str(trial.number)}
 
     def num_ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
@@ -174,25 +191,34 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
     with storage.lock():
         known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
         archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        if name in known:
-            study = optuna.load_study(study_name=name, storage=storage.backend)
-            give_back_the_dead(storage, study)
-            alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if alive:
-                raise UserError(
-                    f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
-                    "End its process first."
-                )
+        suffixes = [suffix for suffix in ("", *COMPANION_SUFFIXES) if name + suffix in known]
+        for suffix in suffixes:
+            _check_at_rest(name + suffix, storage)
         if directory.exists():  # first the folder: one that is left behind would pass for the next study's
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
-        elif name not in known:
+        elif not suffixes:
             return None
-        if name in known:
-            backend = storage.backend
-            optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=archived)
-            optuna.delete_study(study_name=name, storage=backend)
+        for suffix in suffixes:
+            _rename(name + suffix, archived + suffix, storage)
     return archived
+
+
+def _check_at_rest(name: str, storage: StudyStorage) -> None:
+    study = optuna.load_study(study_name=name, storage=storage.backend)
+    give_back_the_dead(storage, study)
+    alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    if alive:
+        raise UserError(
+            f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
+            "End its process first."
+        )
+
+
+def _rename(name: str, new_name: str, storage: StudyStorage) -> None:
+    backend = storage.backend
+    optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=new_name)
+    optuna.delete_study(study_name=name, storage=backend)
 
 
 def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
