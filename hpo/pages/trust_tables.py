@@ -44,8 +44,8 @@ def seeds_section(finalists: Sequence[Mapping[str, Any]]) -> str:
     ]
     how = (
         f"Trainings of {finalists[0]['epochs']} epochs; seed 1 is the trial's own. The highest mean validation F1 "
-        "wins, and the file that is handed over is of the seed that is best on validation (F1, then AUC). The spread is "
-        "the standard deviation over seeds; a training that failed counts as 0."
+        "wins, and the file that is handed over is of the seed that is best on validation (F1, then AUC). The spread "
+        "is the standard deviation over seeds; a training that failed counts as 0."
     )
     rows = [_finalist_row(row) for row in finalists]
     return section(heading, paragraph(how), table(columns, rows), paragraph(spread_sentence(finalists)))
