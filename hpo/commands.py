@@ -5,6 +5,7 @@ import uuid
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ def _search(session: Session, options: Namespace) -> int:
     finally:
         _ship(shipper, session, seconds_to_ship)
     link_trials(session, shipper)
+    if companion is not None:
+        link_trials(replace(session, search=companion), shipper)
     return 0
 
 

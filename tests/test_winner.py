@@ -53,7 +53,7 @@ def finalist(number: int, *figures: tuple[float | None, float], weights: int = 1
     [
         ([finalist(0, (1.0, 0.9), (0.4, 0.9)), finalist(1, (0.8, 0.9), (0.8, 0.9))], 1),  # lucky once
         ([finalist(0, (0.8, 0.7), (0.6, 0.7)), finalist(1, (0.7, 0.8), (0.7, 0.8))], 1),  # AUC decides among equals
-        ([finalist(0, (0.1, 0.7), (0.2, 0.7), (0.3, 0.7)), finalist(1, *[(0.2, 0.7)] * 3, weights=9)], 1),
+        ([finalist(0, *[(0.2, 0.7)] * 3), finalist(1, (0.1, 0.7), (0.2, 0.7), (0.3, 0.7), weights=9)], 1),
         ([finalist(4, (0.7, 0.7)), finalist(3, (0.7, 0.7))], 3),
         ([finalist(0, (0.9, 0.9), (None, 0.0)), finalist(1, (0.5, 0.5), (0.5, 0.5))], 1),  # a failure counts as 0
         ([finalist(0, (0.6, 0.6), test_f1=0.9), finalist(1, (0.7, 0.7), test_f1=0.1)], 1),
