@@ -5,6 +5,7 @@ import uuid
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from core.errors import UserError
 from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
 from core.training import ConfigurationFailed
 from hpo.console import Console
+from hpo.finalist_runs import run_finalists
+from hpo.finalists import num_trainings_to_come
 from hpo.messages import curves_line, estimate_line, overview, short, summary, where_to_look
 from hpo.objective import Bench, run_params
 from hpo.publish import publish_study, publish_trial_page
@@ -64,13 +67,17 @@ def _search(session: Session, options: Namespace) -> int:
     """The whole study: its own run, trials here and in workers, result and report."""
     material, search = session.material, session.search
     missing = material.total - search.num_ended()
+    finalists_missing = num_trainings_to_come(search, material.total)
     _print(*overview(material), *where_to_look(session))
     if missing > 0:
         _print(estimate_line(material, missing))
         material.datasets.open_all()
     console = Console(total=material.total, ended=search.num_ended(), epochs=material.spec.training.epochs)
     workers = Workers(
-        min(material.num_workers, missing) - 1, options, threads=material.pool.num_threads, say=console.say
+        min(material.num_workers, max(missing, finalists_missing)) - 1,
+        options,
+        threads=material.pool.num_threads,
+        say=console.say,
     )
     shipper = Shipper(
         search.directory,
@@ -84,7 +91,8 @@ def _search(session: Session, options: Namespace) -> int:
         start_study_run(session)
         with console, workers:
             run_trials(session, _bench(session, console), console, shipper, is_worker=False)
-        result = publish_study(search, material.datasets, session.log, about=session.about)
+            companion = run_finalists(session, _bench(session, console), console, shipper, is_worker=False)
+        result = publish_study(search, material.datasets, session.log, about=session.about, companion=companion)
         session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
         _print(*summary(result, search.directory))
         seconds_to_ship = SECONDS_TO_SHIP
@@ -98,6 +106,8 @@ def _search(session: Session, options: Namespace) -> int:
     finally:
         _ship(shipper, session, seconds_to_ship)
     link_trials(session, shipper)
+    if companion is not None:
+        link_trials(replace(session, search=companion), shipper)
     return 0
 
 
@@ -111,6 +121,7 @@ def _work(session: Session) -> int:
     try:
         with console:
             run_trials(session, _bench(session, console), console, shipper, is_worker=True)
+            run_finalists(session, _bench(session, console), console, shipper, is_worker=True)
     finally:
         _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
     link_trials(session, shipper)

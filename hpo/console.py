@@ -47,9 +47,17 @@ class Console:
             self._rich.print(line, markup=False)
             self._rich.file.flush()
 
+    def begin(self, what: str, *, total: int, ended: int, epochs: int) -> None:
+        """Both bars anew, for trials of another kind."""
+        self._bars.reset(self._trials, total=total, completed=ended, description=what, note="")
+        self._bars.reset(self._epochs, total=epochs)
+
     def epoch(self, number: int, result: EpochResult) -> None:
+        self.epoch_of(f"trial {number:02d}", result)
+
+    def epoch_of(self, name: str, result: EpochResult) -> None:
         note = f"val AUC {result.metrics['val_auc']:.3f}"
-        self._bars.update(self._epochs, description=f"trial {number:02d}", completed=result.epoch, note=note)
+        self._bars.update(self._epochs, description=name, completed=result.epoch, note=note)
 
     def show(self, ended: int, best: TrialRecord | None) -> None:
         """How many trials have ended, whoever ran them, and which is the best so far."""
@@ -63,7 +71,7 @@ class Console:
 
 
 def _line(end: TrialEnd) -> str:
-    head = f"trial {end.number:02d}  {end.state.name.lower():8}"
+    head = f"{end.name}  {end.state.name.lower():8}"
     if end.state is TrialState.FAIL:
         return f"{head}  {end.failure}"
     facts = end.facts

@@ -51,7 +51,17 @@ def estimate_line(material: Material, num_trials: int) -> str:
         f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
         f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
         f"{material.device}, {material.num_workers} process(es) of {material.pool.num_threads} thread(s)"
+        f"{_estimate_of_finalists(material, seconds.default / 60 / material.num_workers)}"
     )
+
+
+def _estimate_of_finalists(material: Material, minutes_each: float) -> str:
+    config, epochs = material.spec.finalists, material.spec.training.epochs
+    num_trainings = config.count * len(config.seeds(epochs))
+    if not num_trainings:
+        return ""
+    minutes = num_trainings * minutes_each * config.epochs(epochs) / epochs
+    return f"; then {minutes:.1f} min for {num_trainings} trainings of the finalists"
 
 
 def where_to_look(session: Session) -> list[str]:
@@ -95,11 +105,13 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
     if winner is None:
         return [f"No trial completed ({counts}).", report]
     verdict = "Winner" if result["detector_found"] else "No detector found: flagging everything is as good. Best was"
+    again = next((row for row in result["finalists"] if row["is_winner"]), None)
     parameters = ", ".join(f"{name} {short(value)}" for name, value in winner["parameters"].items())
     lines = [
         "",
         f"{verdict}: trial {winner['trial']} ({counts})",
         f"  {parameters}",
+        *(_over_seeds(again) if again else ()),
         f"  validation  F1 {_figures(winner['validation'])}",
         f"  test        F1 {_figures(winner['test'])}",
     ]
@@ -124,6 +136,15 @@ def _post_lines(post: Mapping[str, Any] | None) -> list[str]:
         f"  validation  F1 {_figures(best['validation'])}",
         f"  test        F1 {_figures(best['test'])}",
         f"  {post['optimism']}",
+    ]
+
+
+def _over_seeds(row: Mapping[str, Any]) -> list[str]:
+    """The finalist that won by its mean, of which the file of one seed is handed over."""
+    f1, test_f1 = (f"{row[split]['f1_mean']:.3f} ± {row[split]['f1_spread']:.3f}" for split in ("validation", "test"))
+    return [
+        f"  {len(row['seeds'])} seeds     mean validation F1 {f1}, mean test F1 {test_f1}",
+        f"  the file of seed {row['seed_of_file']}, the best of them on validation:",
     ]
 
 

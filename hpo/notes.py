@@ -18,8 +18,8 @@ from hpo.tracking_target import NUMBER
 OBJECTIVE_NAME = "validation F1"
 HOW_TO_READ = (
     "In this dashboard: intermediate values, and the points of pruned trials in the history, are validation AUC. Of "
-    "trials with equal F1 it calls the first the best; the study's winner is the one with the higher AUC, then with "
-    "fewer weights, and is named in the report."
+    "trials with equal F1 it calls the first the best; the study ranks them by AUC, then by fewer weights. The winner, "
+    "which is the best of the finalists by its mean over several seeds, is named in the report."
 )
 _MOST_CHARACTERS = 2000
 """Of one attribute of a study in a database; the dashboard puts them together."""

@@ -56,6 +56,7 @@ class TrialEnd:
     """How a trial ended, for one line of text."""
 
     number: int
+    name: str
     state: TrialState
     facts: Mapping[str, Any]
     failure: str | None = None
@@ -85,18 +86,13 @@ class TrialRun:
 
     def __init__(self, trial: optuna.Trial, search: OpenStudy, bench: Bench) -> None:
         self.trial, self.search, self.bench = trial, search, bench
-        self.config = search.space.suggest(trial)
+        self.config = search.configuration_of(trial)
         self.directory = search.trial_directory(trial.number)
         self.log = RunLog(self.directory / EVENTS_FILE_NAME)
-        self.name = f"trial {trial.number:02d}"
+        self.name = search.run_name_of(trial)
 
     def start(self) -> None:
-        tags = {
-            "optuna.study": self.search.study.study_name,
-            "optuna.trial": str(self.trial.number),
-            STATE_TAG: "RUNNING",
-            **self.bench.tags,
-        }
+        tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.bench.tags}
         self.log.start(
             run_key=f"{self.search.uid}/{self.trial.number}",
             name=self.name,
@@ -128,7 +124,7 @@ class TrialRun:
             self.config,
             self.bench.datasets.at(rate),
             self.directory,
-            seed=self.search.spec.seed,
+            seed=self.search.training_seed_of(self.trial),
             context_samples=self.search.space.context_samples(rate),
             device=self.bench.device,
             pool=self.bench.pool,
@@ -161,7 +157,7 @@ class TrialRun:
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
         self.trial.set_user_attr(FACTS, facts)
         self.search.study.tell(self.trial, None if pruned else facts["val_f1"], state=state)
-        return TrialEnd(number=self.trial.number, state=state, facts=facts)
+        return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
 
     def fail(self, reason: str) -> TrialEnd:
         """The configuration is at fault: it counts as a trial, and the reason is kept everywhere."""
@@ -170,7 +166,7 @@ class TrialRun:
         self.trial.set_user_attr(FAILURE, reason)
         self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
         self.search.study.tell(self.trial, state=TrialState.FAIL)
-        return TrialEnd(number=self.trial.number, state=TrialState.FAIL, facts={}, failure=reason)
+        return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
 
     def leave(self, status: RunStatus, state: str) -> None:
         """Ends the run for now and gives the trial back, to be continued by whoever asks next.

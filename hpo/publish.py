@@ -13,6 +13,7 @@ from core.post_search import F1Surface, f1_surface
 from core.postprocess import PostprocessingConfig, events
 from core.statistic import Judgement
 from hpo.data_by_rate import Datasets
+from hpo.finalists import FinalistsStudy, finalists_of
 from hpo.pages.clip_figure import ClipView
 from hpo.pages.event_figures import at_best_epoch, event_metrics_in
 from hpo.pages.plot_style import CONFIG
@@ -27,7 +28,7 @@ from hpo.search_space import describe_range
 from hpo.study import OpenStudy
 from hpo.text_files import write_text
 from hpo.trial_record import TrialRecord, trial_records
-from hpo.winner import choose_winner
+from hpo.winner import choose_best
 
 PAGE_FILE = "page.html"
 REPORT_FILE = "report.html"
@@ -64,16 +65,20 @@ def study_description(search: OpenStudy, data: str) -> str:
     )
 
 
-def publish_study(search: OpenStudy, datasets: Datasets, log: RunLog, *, about: Mapping[str, Any]) -> dict[str, Any]:
+def publish_study(
+    search: OpenStudy, datasets: Datasets, log: RunLog, *, about: Mapping[str, Any], companion: FinalistsStudy | None
+) -> dict[str, Any]:
     """result.json, the winner's folder, pages of the best trials, plots and report; returns the result."""
-    result = study_result(search, about=about)
+    result = study_result(search, about=about, companion=companion)
     post = post_result(search, best_records(search, search.spec.post.trials))
     result |= {"post": post.summary if post else None}
     log.artifact(write_result(search, result))
     for record in best_records(search, NUM_PAGES):
         if has_files(search.trial_directory(record.number)):
             publish_trial_page(search, datasets, record.number)
-    surface = winner_surface(search, result["winner"]["trial"]) if result["winner"] else None
+    if companion is not None:
+        _publish_winning_seed(companion, datasets, result)
+    surface = winner_surface(search, result["winner"]) if result["winner"] else None
     figures = study_figures(search.study, result=result, surface=surface) | (dict(post.figures) if post else {})
     for name, figure in figures.items():
         path = search.directory / "plots" / f"{name}.html"
@@ -91,15 +96,33 @@ def publish_study(search: OpenStudy, datasets: Datasets, log: RunLog, *, about: 
     log.artifact(table)
     if result["winner"]:
         log.artifact(search.directory / WINNER_DIRECTORY / DETECTOR_FILE, WINNER_DIRECTORY)
-        log.tags({"winner": f"trial {result['winner']['trial']}", "detector_found": str(result["detector_found"])})
+        winner = result["winner"]
+        log.tags(
+            {
+                "winner": f"trial {winner['trial']} seed {winner['seed']}",
+                "detector_found": str(result["detector_found"]),
+            }
+        )
     if post:
         log.artifact(post.checkpoint, POST_DIRECTORY)
     return result
 
 
-def winner_surface(search: OpenStudy, number: int) -> F1Surface:
-    """F1 of the trial's validation clips over the windows and thresholds that the study searches."""
-    trial = judge_trial(search.trial_directory(number))
+def _publish_winning_seed(companion: FinalistsStudy, datasets: Datasets, result: Mapping[str, Any]) -> None:
+    """The page of the training whose file is handed over, where that is none of the search's."""
+    for finalist in finalists_of(companion):
+        best = finalist.best
+        if (
+            best
+            and finalist.number == result["winner"]["trial"]
+            and best.directory.parent == companion.trials_directory
+        ):
+            publish_trial_page(companion, datasets, best.record.number)
+
+
+def winner_surface(search: OpenStudy, winner: Mapping[str, Any]) -> F1Surface:
+    """F1 of the winner's validation clips over the windows and thresholds that the study searches."""
+    trial = judge_trial((search.directory / winner["checkpoint"]).parent)
     statistic = trial.detector.statistic
     clip_ms = statistic.frame_ms * trial.judged["validation"].sigmas.shape[1]
     windows_ms, thresholds = surface_grid(
@@ -137,25 +160,21 @@ def _range(distribution: BaseDistribution | None, *, or_else: tuple[float, float
 
 
 def best_records(search: OpenStudy, count: int) -> list[TrialRecord]:
-    """Complete trials, best first, by the rule that chooses the winner."""
-    records = trial_records(search.study)
-    best: list[TrialRecord] = []
-    while len(best) < count and (winner := choose_winner(records)):
-        best.append(winner)
-        records.remove(winner)
-    return best
+    """Complete trials, best first, by the rule that chooses the finalists."""
+    return choose_best(trial_records(search.study), count)
 
 
 def publish_trial_page(search: OpenStudy, datasets: Datasets, number: int) -> Path:
     """Writes one trial's page beside its other files and attaches it to its run."""
-    record = trial_records(search.study)[number]
+    frozen = search.study.get_trials(deepcopy=False)[number]
+    record = TrialRecord.of(frozen)
     directory = search.trial_directory(number)
     trial = judge_trial(directory)
     dataset = datasets.at(trial.detector.front_end.config.sample_rate_hz)
     path = directory / PAGE_FILE
     events_found = {metric: at_best_epoch(record, metric) for metric in event_metrics_in([record])}
     page = trial_page(
-        title=f"{search.study.study_name}, trial {number}",
+        title=f"{search.study.study_name}, {search.run_name_of(frozen)}",
         epochs=record.epochs,
         validation=_split_scores(trial, "validation"),
         test=_split_scores(trial, "test"),

@@ -9,10 +9,11 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,13 @@ from core.experiment import DETECTOR_FILE, SCORES_FILE
 from core.metrics import auc, bootstrap_interval, clip_metrics, f1_score
 from core.score_file import ScoredClips, load_scores
 from core.statistic import Judgement
+from hpo.faults import SPLITS, fault_rows
+from hpo.finalists import FinalistsStudy, finalists_of
 from hpo.study import OpenStudy
 from hpo.text_files import write_text
 from hpo.trial_record import TrialRecord, trial_records
-from hpo.winner import choose_winner
+from hpo.trust import seed_rows, split_gaps
+from hpo.winner import Finalist, SeedTraining, choose_finalist, choose_winner
 
 RESULT_FILE = "result.json"
 WINNER_DIRECTORY = "winner"
@@ -99,48 +103,86 @@ def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) ->
     }
 
 
-def trial_figures(record: TrialRecord, search: OpenStudy) -> dict[str, Any]:
-    """One trial in result.json: what it was, and its figures on validation and test."""
-    trial = judge_trial(search.trial_directory(record.number))
-    splits = ("validation", "test")
+def trial_figures(number: int, training: SeedTraining, study_directory: Path) -> dict[str, Any]:
+    """One trial in result.json: what it was, which of its trainings is shown, and the figures of that one."""
+    record, trial = training.record, judge_trial(training.directory)
     machines = sorted(trial.detector.statistic.calibrations)
     return {
-        "trial": record.number,
+        "trial": number,
+        "seed": training.seed,
+        "checkpoint": (training.directory / DETECTOR_FILE).relative_to(study_directory).as_posix(),
         "parameters": dict(record.parameters),
         "epoch": record.facts["best_epoch"],
         **{name: record.facts[name] for name in ("num_weights", "num_layers", "receptive_field_samples")},
-        **{split: split_figures(trial, split) for split in splits},
+        **{split: split_figures(trial, split) for split in SPLITS},
         "per_machine": {
-            machine: {split: split_figures(trial, split, machine) for split in splits} for machine in machines
+            machine: {split: split_figures(trial, split, machine) for split in SPLITS} for machine in machines
         },
     }
 
 
-def study_result(search: OpenStudy, *, about: Mapping[str, Any]) -> dict[str, Any]:
-    """result.json as a mapping. `about` is what the caller knows of data, device and commit."""
+def study_result(
+    search: OpenStudy, *, about: Mapping[str, Any], companion: FinalistsStudy | None = None
+) -> dict[str, Any]:
+    """result.json as a mapping. `about` is what the caller knows of data, device and commit; the companion holds the
+    finalists, whose trainings have all ended."""
     records = trial_records(search.study)
-    winner, default = choose_winner(records), records[0]
-    figures = trial_figures(winner, search) if winner else None
+    finalists = finalists_of(companion) if companion else []
+    winner, default = _winner(search, finalists), _own_training(search, records[0])
+    figures = _figures_of_best(winner, search)
     return {
         "study": search.study.study_name,
         "goal": search.spec.goal,
         **about,
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
-        "detector_found": beats_flagging_everything(figures),
+        "detector_found": winner is not None and beats_flagging_everything(winner, figures),
         "winner": figures,
-        "default": trial_figures(default, search) if _can_be_shown(default, search) else None,
+        "default": _figures_of_default(default, search),
+        "finalists": seed_rows(finalists, winner),
+        "gaps": split_gaps(figures, finalists, records),
+        "faults": _faults(winner),
         "seconds": sum(record.seconds or 0.0 for record in records),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 
 
-def _can_be_shown(record: TrialRecord, search: OpenStudy) -> bool:
-    return record.state == "complete" and has_files(search.trial_directory(record.number))
+def _winner(search: OpenStudy, finalists: Sequence[Finalist]) -> Finalist | None:
+    """By the finalists' means; by the search alone where there are none, or no training of theirs came to anything."""
+    if chosen := choose_finalist(finalists):
+        return chosen
+    record = choose_winner(trial_records(search.study))
+    if record is None:
+        return None
+    return Finalist(number=record.number, epochs=len(record.epochs), seeds=(_own_training(search, record),))
 
 
-def beats_flagging_everything(winner: Mapping[str, Any] | None) -> bool:
-    """A winner that calling every clip anomalous equals is no detector. Decided on validation."""
-    return winner is not None and winner["validation"]["f1"] > winner["validation"]["f1_flag_everything"]
+def _own_training(search: OpenStudy, record: TrialRecord) -> SeedTraining:
+    return SeedTraining(seed=1, record=record, directory=search.trial_directory(record.number))
+
+
+def _figures_of_best(finalist: Finalist | None, search: OpenStudy) -> dict[str, Any] | None:
+    if finalist is None or finalist.best is None:
+        return None
+    return trial_figures(finalist.number, finalist.best, search.directory)
+
+
+def _figures_of_default(training: SeedTraining, search: OpenStudy) -> dict[str, Any] | None:
+    if training.record.state != "complete" or not has_files(training.directory):
+        return None
+    return trial_figures(training.record.number, training, search.directory)
+
+
+def _faults(finalist: Finalist | None) -> list[dict[str, Any]]:
+    if finalist is None or finalist.best is None:
+        return []
+    trial = judge_trial(finalist.best.directory)
+    return fault_rows({split: trial.judged[split].clip_scores >= trial.threshold for split in SPLITS}, trial.scored)
+
+
+def beats_flagging_everything(winner: Finalist, figures: Mapping[str, Any] | None) -> bool:
+    """A winner that calling every clip anomalous equals is no detector. Decided on validation, by the mean over seeds:
+    the best of several trainings beats it sooner than it should."""
+    return figures is not None and fmean(winner.values("val_f1")) > figures["validation"]["f1_flag_everything"]
 
 
 def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
@@ -150,8 +192,7 @@ def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
     if result["winner"] is not None:
         folder = search.directory / WINNER_DIRECTORY
         folder.mkdir(exist_ok=True)
-        source = search.trial_directory(result["winner"]["trial"])
-        shutil.copyfile(source / DETECTOR_FILE, folder / f".{DETECTOR_FILE}")
+        shutil.copyfile(search.directory / result["winner"]["checkpoint"], folder / f".{DETECTOR_FILE}")
         os.replace(folder / f".{DETECTOR_FILE}", folder / DETECTOR_FILE)
         write_text(folder / "winner.json", json.dumps(without_nan(result["winner"]), indent=2) + "\n")
     return path

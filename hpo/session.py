@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from hpo.console import Console
 from hpo.data_by_rate import Datasets, open_datasets
 from hpo.links import Pages, resolve_pages
 from hpo.notes import run_note, study_words, write_notes
-from hpo.objective import Bench, run_trial
+from hpo.objective import Bench
 from hpo.publish import study_description
 from hpo.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.saved_view import saved_view
@@ -33,20 +32,25 @@ from hpo.search_space import SearchSpace, describe_range
 from hpo.settings import resolve_setting
 from hpo.shipper import Shipper
 from hpo.storage import StudyStorage
-from hpo.study import MAX_FAILURES_IN_A_ROW, OpenStudy, archive_study, check_study_exists, open_study
+from hpo.study import (
+    COMPANION_SUFFIXES,
+    MAX_FAILURES_IN_A_ROW,
+    OpenStudy,
+    archive_study,
+    check_study_exists,
+    open_study,
+)
 from hpo.study_file import StudySpec, load_study_file
 from hpo.tracking_target import TrackingTarget, resolve_tracking_uri, tracking_target
 from hpo.trial_record import TrialRecord, trial_records
 from hpo.winner import choose_winner
-from hpo.workers import parent_is_gone
+from hpo.work import work_on
 
 NAME_PATTERN = r"\w[\w.-]*"
 RESERVED_NAMES = ("archive", "mlartifacts", "mlflow.db", "optuna.journal")
 """Other things in runs/."""
 MAX_THREADS = 4
 """More than this share a batch of the usual size badly; more cores are for more workers."""
-SECONDS_BETWEEN_LOOKS = 1.0
-"""How often a process with nothing to do looks whether another one's trial has ended or died."""
 SECONDS_TO_SHIP = 120.0
 SECONDS_TO_SHIP_INTERRUPTED = 10.0
 
@@ -90,6 +94,11 @@ def gather(options: Namespace, root: Path) -> Material:
         raise UserError(
             f"A study's name must be of letters, digits, '.', '_', '-', begin with a letter or digit and be none of "
             f"{', '.join(RESERVED_NAMES)}, but got {name!r}. Give it one with --name."
+        )
+    if name.endswith(COMPANION_SUFFIXES):
+        raise UserError(
+            f"A study's name must not end with {' or '.join(COMPANION_SUFFIXES)}, as studies do that belong to another "
+            f"one, but got {name!r}. Give it another with --name."
         )
     num_workers = options.workers or min(spec.workers, num_cores())
     return Material(
@@ -199,21 +208,13 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
 def run_trials(session: Session, bench: Bench, console: Console, shipper: Shipper, *, is_worker: bool) -> None:
     """Works until the study has its trials. UserError when five configurations in a row have failed."""
     search, total = session.search, session.material.total
-    while True:
-        if parent_is_gone():
-            return
-        claim = search.claim_trial(total)
-        if claim is None:
-            if is_worker or search.num_ended() >= total:
-                return
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            console.show(search.num_ended(), choose_winner(trial_records(search.study)))
-            continue
-        trial, life = claim
-        try:
-            end = run_trial(trial, search, bench)
-        finally:
-            life.end()
+    # A worker goes on to the finalists, which are known when everybody's trials have ended.
+    waits = not is_worker or search.spec.finalists.new_seeds > 0
+
+    def show() -> None:
+        console.show(search.num_ended(), choose_winner(trial_records(search.study)))
+
+    for end in work_on(search, total, bench, waits=waits, looked=show):
         best = _record_best(session)
         console.show(search.num_ended(), best)
         console.trial_ended(end, best)

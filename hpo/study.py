@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from core.errors import UserError
-from core.experiment import TRAININGS_DIRECTORY
+from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from hpo.search_space import SearchSpace
 from hpo.storage import Life, StudyStorage, give_back, give_back_the_dead
 from hpo.study_file import PrunerConfig, SamplerConfig, StudySpec
@@ -32,17 +32,20 @@ POST_OF = "post_of"
 STUDY_FILE = "study.json"
 """In the study's folder: which storage holds it, and its unique key there."""
 MAX_FAILURES_IN_A_ROW = 5
+FINALISTS_SUFFIX = "-finalists"
+POST_SUFFIX = "-post"
+COMPANION_SUFFIXES = (FINALISTS_SUFFIX, POST_SUFFIX)
+"""Of studies that belong to another one, whose name stands before: they are archived with it."""
 
 
 def companion_name(name: str) -> str:
     """Of the study that holds what other post-processing makes of a study's best trials."""
-    return f"{name}-post"
+    return f"{name}{POST_SUFFIX}"
 
 
-def proposal_seed(study_seed: int, number: int) -> int:
-    """Of what Optuna proposes for a trial. What is random in training has a seed of its own (core/scored_training.py),
-    so that trials can share a training."""
-    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])
+def derived_seed(seed: int, number: int) -> int:
+    """One of many from a study's seed: of what Optuna proposes for a trial, of a finalist's new training."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def make_sampler(config: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
@@ -92,6 +95,20 @@ class OpenStudy:
     def trainings_directory(self) -> Path:
         return self.directory / TRAININGS_DIRECTORY
 
+    def configuration_of(self, trial: optuna.Trial) -> ExperimentConfig:
+        return self.space.suggest(trial)
+
+    def training_seed_of(self, trial: optuna.Trial | FrozenTrial) -> int:  # noqa: ARG002 (a finalist's has its own)
+        """What training's randomness comes from, beside what determines the training (core/scored_training.py): trials
+        that train alike share one training."""
+        return self.spec.seed
+
+    def run_name_of(self, trial: optuna.Trial | FrozenTrial) -> str:
+        return f"trial {trial.number:02d}"
+
+    def run_tags_of(self, trial: optuna.Trial | FrozenTrial) -> dict[str, str]:
+        return {"optuna.study": self.study.study_name, "optuna.trial": str(trial.number)}
+
     def num_ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
 
@@ -113,7 +130,7 @@ class OpenStudy:
             trials = self.study.get_trials(deepcopy=False)
             waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
             number = min(waiting, default=len(trials))
-            self.study.sampler = make_sampler(self.spec.sampler, proposal_seed(self.spec.seed, number))
+            self.study.sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))
             trial = self.study.ask()
             assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
             return trial, Life(self.storage, trial, self.trial_directory(number))
@@ -133,8 +150,6 @@ def open_study(
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
         study = optuna.create_study(study_name=name, storage=storage.backend, direction="maximize", load_if_exists=True)
-        if POST_OF in study.user_attrs:
-            raise UserError(f"A study's name must not be a companion's, but {name!r} is one. Take another --name.")
         identity = json.loads(json.dumps(spec.identity() | {"data_fingerprint": data_fingerprint}))
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
@@ -186,24 +201,18 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
     with storage.lock():
         known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
         archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        if name in known:
-            study = optuna.load_study(study_name=name, storage=storage.backend)
-            give_back_the_dead(storage, study)
-            alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if alive:
-                raise UserError(
-                    f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
-                    "End its process first."
-                )
+        suffixes = [suffix for suffix in ("", *COMPANION_SUFFIXES) if name + suffix in known]
+        if POST_SUFFIX in suffixes and not is_companion(name + POST_SUFFIX, storage):
+            suffixes.remove(POST_SUFFIX)  # somebody's own, of a time when such a name was allowed
+        for suffix in suffixes:
+            _check_at_rest(name + suffix, storage)
         if directory.exists():  # first the folder: one that is left behind would pass for the next study's
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
-        elif name not in known:
+        elif not suffixes:
             return None
-        if name in known:
-            _rename_study(name, archived, storage)
-        if companion_name(name) in known and is_companion(companion_name(name), storage):
-            _rename_study(companion_name(name), companion_name(archived), storage)
+        for suffix in suffixes:
+            _rename(name + suffix, archived + suffix, storage)
     return archived
 
 
@@ -212,7 +221,18 @@ def is_companion(name: str, storage: StudyStorage) -> bool:
     return POST_OF in optuna.load_study(study_name=name, storage=storage.backend).user_attrs
 
 
-def _rename_study(name: str, new_name: str, storage: StudyStorage) -> None:
+def _check_at_rest(name: str, storage: StudyStorage) -> None:
+    study = optuna.load_study(study_name=name, storage=storage.backend)
+    give_back_the_dead(storage, study)
+    alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    if alive:
+        raise UserError(
+            f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
+            "End its process first."
+        )
+
+
+def _rename(name: str, new_name: str, storage: StudyStorage) -> None:
     backend = storage.backend
     optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=new_name)
     optuna.delete_study(study_name=name, storage=backend)

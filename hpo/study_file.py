@@ -66,6 +66,37 @@ class PrunerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FinalistsConfig:
+    """The best trials of a search are trained again with new seeds, and the best by their means wins."""
+
+    count: int = 3
+    """Trials that are trained again."""
+    new_seeds: int = 2
+    """Trainings of each beside its own; with 0 the search alone decides."""
+    epochs_factor: float = 1.0
+    """So many times the epochs of the search. Beyond 1 the trial's own seed is trained so long, too, and counts instead
+    of its training in the search, so that like is compared with like."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise UserError(f"finalists.count must be at least 1, but got {self.count}. new_seeds = 0 turns them off.")
+        if self.new_seeds < 0:
+            raise UserError(f"finalists.new_seeds must be 0 or more, but got {self.new_seeds}.")
+        if self.epochs_factor < 1:
+            raise UserError(f"finalists.epochs_factor must be at least 1, but got {self.epochs_factor:g}.")
+
+    def epochs(self, epochs_of_search: int) -> int:
+        return round(self.epochs_factor * epochs_of_search)
+
+    def seeds(self, epochs_of_search: int) -> range:
+        """Those that each finalist is trained with again: 1 is its own, 2 and more are new; none where turned off."""
+        if not self.new_seeds:
+            return range(0)
+        own_again = self.epochs(epochs_of_search) != epochs_of_search
+        return range(1 if own_again else 2, 2 + self.new_seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudySpec:
     """A study file, checked."""
 
@@ -96,6 +127,7 @@ class StudySpec:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     pruner: PrunerConfig = field(default_factory=PrunerConfig)
     post: PostConfig = field(default_factory=PostConfig)
+    finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     space: dict[str, dict[str, Any]]
     """What is searched: a range for each parameter."""
 
@@ -126,7 +158,7 @@ class StudySpec:
         """What makes two studies the same search: all but the words, the count of trials, the source's name, and
         what is made of the trials once they are over."""
         rows = asdict(self)
-        for key in ("goal", "trials", "workers", "data", "post"):
+        for key in ("goal", "trials", "workers", "finalists", "data", "post"):
             del rows[key]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         return rows

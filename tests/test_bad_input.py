@@ -69,6 +69,7 @@ def takes(tmp_path: Path) -> Path:
         (("--data", "folder:nowhere"), "nowhere"),
         (("--data", "tape:1"), "must be one of"),
         (("--name", "../up"), "--name"),
+        (("--name", "cars-finalists"), "must not end with -finalists"),
         (("--device", "cuda"), "--device cuda must have a GPU"),
         (("--tracking-uri", "htp://x"), "tracking URI must"),
         (("--tracking-uri", "http://:5000"), "tracking URI must"),

@@ -114,19 +114,21 @@ def result_of(study: Any, **changes: Any) -> dict[str, Any]:
     }
     per_machine = {"car-1": {"validation": figures, "test": figures | {"f1": 0.123, "auc": math.nan}}}
     default = {"trial": 0, "parameters": study.trials[0].params, "validation": figures, "test": figures}
-    shape = {"epoch": 3, "num_weights": 10, "num_layers": 5, "receptive_field_samples": 64}
+    shape = {"seed": 1, "epoch": 3, "num_weights": 10, "num_layers": 5, "receptive_field_samples": 64}
     return {
         "study": study.study_name, "goal": "a goal", "data": "some data", "data_is_simulated": False,
         "data_fingerprint": "0123456789ab", "trials": {"complete": 6, "pruned": 1, "failed": 1}, "detector_found": True,
         "winner": winner and {"trial": winner.number, "parameters": dict(winner.parameters), "validation": figures,
                               "test": test, "per_machine": per_machine, **shape},
-        "default": default, "git_commit": "abc", "device": "cpu", "threads": 1, "seconds": 75.0, "created": "today",
+        "default": default, "finalists": [], "gaps": [], "faults": [],
+        "git_commit": "abc", "device": "cpu", "threads": 1, "seconds": 75.0, "created": "today",
     } | changes  # fmt: skip
 
 
 EMPTY_RESULT = {
     "study": "toy", "goal": "", "data": "", "data_is_simulated": False, "data_fingerprint": "", "winner": None,
     "trials": {"complete": 0, "pruned": 0, "failed": 0}, "detector_found": False, "default": None,
+    "finalists": [], "gaps": [], "faults": [],
     "git_commit": None, "device": "cpu", "threads": 1, "seconds": None, "created": "",
 }  # fmt: skip
 

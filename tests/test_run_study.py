@@ -168,6 +168,34 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
     assert_lands_whole(project, tracked_runs(project), client, 4)
 
 
+def test_finalists_are_trained_by_all_processes_and_survive_a_kill(project: Path, run: Command) -> None:
+    file = project / "studies/tiny.toml"
+    file.write_text(file.read_text().replace("new_seeds = 0", "count = 1\nnew_seeds = 3"))
+    process = start(project, "--trials", "2")
+    log = project / f"runs/{STUDY}/finalists/trials/0000" / EVENTS_FILE_NAME
+    wait_for(lambda: bool(metrics_by_step(log)), "epoch of the first finalist")
+    process.kill()
+    process.communicate()
+    worker = start(project, "--trials", "2", "--worker")
+    out = run("--trials", "2")
+    said, err = worker.communicate(timeout=SECONDS)
+    assert worker.returncode == 0, said + err
+    assert "seed 2" in out + said
+    result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
+    (finalist,) = result["finalists"]
+    assert [each["state"] for each in finalist["seeds"]] == ["complete"] * 4
+    assert result["winner"]["seed"] == finalist["seed_of_file"]
+    runs = tracked_runs(project)
+    name = f"trial {finalist['trial']:02d}"
+    assert sorted(runs) == sorted(["study", "trial 00", "trial 01", *(f"{name} seed {seed}" for seed in (2, 3, 4))])
+    assert {each.info.status for each in runs.values()} == {"FINISHED"}
+    before = outline(project, f"{STUDY}-finalists")
+    again = run("--trials", "2")
+    assert "seed 2  complete" not in again
+    assert outline(project, f"{STUDY}-finalists") == before
+    assert sorted(tracked_runs(project)) == sorted(runs)
+
+
 def test_two_processes_share_a_study_and_never_pass_its_total(project: Path) -> None:
     processes = [start(project, "--trials", "5"), start(project, "--trials", "5", "--worker")]
     for process in processes:

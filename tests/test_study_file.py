@@ -92,6 +92,12 @@ WRONG = {
         "splice.margin_seconds must hold the largest receptive field (0.012 s)",
     ),
     "a rash pruner": (TINY.replace("warmup_epochs = 1", "warmup_epochs = 0"), "must be at least 1"),
+    "seeds below none": (TINY.replace("new_seeds = 0", "new_seeds = -1"), "finalists.new_seeds must be 0 or more"),
+    "no finalist": (TINY.replace("new_seeds = 0", "count = 0"), "finalists.count must be at least 1"),
+    "a shorter training": (
+        TINY.replace("new_seeds = 0", "epochs_factor = 0.5"),
+        "finalists.epochs_factor must be at least 1",
+    ),
     "not a number": (
         TINY.replace("seconds_per_epoch = 1", "seconds_per_epoch = nan"),
         "training.seconds_per_epoch must be",
@@ -125,6 +131,7 @@ def test_the_identity_ignores_words_and_counts_but_not_the_space(tmp_path: Path)
 
     same = identity(TINY)
     assert identity(TINY.replace("trials = 3", "trials = 9").replace("Be over", "Finish")) == same
+    assert identity(TINY.replace("new_seeds = 0", "new_seeds = 2")) == same, "what comes after the search"
     assert identity(TINY.replace("high = 6.0", "high = 6.5")) != same
     assert identity(TINY.replace("num_normal = 12", "num_normal = 13")) != same
     assert identity(TINY.replace("seed = 7", "seed = 8")) != same

@@ -15,6 +15,7 @@ from hpo.pages.plot_style import figure_html
 from hpo.pages.post_section import SLICES, post_sections
 from hpo.pages.report_tables import comparison_tables, failures_table, interval_text, machines_table, trials_table
 from hpo.pages.surface_figure import TITLE, surface_words
+from hpo.pages.trust_tables import faults_section, gap_section, seeds_section
 from hpo.pages.web_page import (
     TEST_MARK,
     TEST_NOTE,
@@ -59,6 +60,9 @@ def study_page(
     body = [
         _opening(result, description),
         *_winner_sections(result),
+        seeds_section(result["finalists"]),
+        gap_section(result["gaps"]),
+        faults_section(result["faults"]),
         section("Optimisation history", plots["optimisation_history"]),
         section(
             "Every trial's curves against epochs",
@@ -114,13 +118,24 @@ def _headline(result: Mapping[str, Any]) -> str:
     f1 = number_text(validation.get("f1"), decimals=3)
     flag_everything = number_text(validation.get("f1_flag_everything"), decimals=3)
     if result["detector_found"]:
-        verdict = f"<b>Trial {winner['trial']} won with a validation F1 of {f1}</b>"
+        verdict = f"<b>Trial {winner['trial']} won with a validation F1 of {f1}</b>{_over_seeds(result)}"
     else:
-        verdict = f"<b>No detector found.</b> The best, trial {winner['trial']}, has a validation F1 of {f1}"
+        verdict = (
+            f"<b>No detector found.</b> The best, trial {winner['trial']}, has a validation F1 of {f1}"
+            f"{_over_seeds(result)}"
+        )
     return (
         f'<p class="headline">{verdict}; flagging every clip would have {flag_everything}.</p>'
         f'<p class="headline">{_test_sentence(test)}</p>'
     )
+
+
+def _over_seeds(result: Mapping[str, Any]) -> str:
+    row = next((row for row in result["finalists"] if row["is_winner"]), None)
+    if row is None:
+        return ""
+    mean = number_text(row["validation"]["f1_mean"], decimals=3)
+    return f" (seed {row['seed_of_file']}; mean over {len(row['seeds'])} seeds {mean})"
 
 
 def _test_sentence(test: Mapping[str, Any]) -> str:
@@ -155,9 +170,9 @@ def _winner_sections(result: Mapping[str, Any]) -> list[str]:
     if winner is None:
         return []
     shape = (
-        f"Trial {winner['trial']}, weights of epoch {winner['epoch']}: {number_text(winner['num_layers'])} layers, "
-        f"{number_text(winner['num_weights'])} weights, a receptive field of "
-        f"{number_text(winner['receptive_field_samples'])} samples."
+        f"Trial {winner['trial']}, seed {winner['seed']}, weights of epoch {winner['epoch']}: "
+        f"{number_text(winner['num_layers'])} layers, {number_text(winner['num_weights'])} weights, "
+        f"a receptive field of {number_text(winner['receptive_field_samples'])} samples."
     )
     default = result["default"]
     parts = [paragraph(shape)]
