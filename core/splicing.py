@@ -130,9 +130,9 @@ def spliced_clips(
 def splice(clip: Waveform, stretch: Stretch, sample_rate_hz: int, *, crossfade_ms: float) -> Waveform:
     """(C, T) with the stretch in place of what was there; elsewhere the clip's own samples."""
     first, end = _span(stretch, sample_rate_hz)
-    audio = stretch.source.audio
-    source_first = min(round(stretch.source_start_s * sample_rate_hz), audio.num_samples - (end - first))
-    fault, mean = audio.read(source_first, source_first + end - first), _mean(clip[:, first:end])
+    source_first = round(stretch.source_start_s * sample_rate_hz)
+    fault = stretch.source.audio.read(source_first, source_first + end - first)
+    mean = _mean(clip[:, first:end])
     replaced = clip[:, first:end] - mean  # or an offset, which is in phase with itself, would rise where powers add
     fade_in = _fade(end - first, round(crossfade_ms / 1000 * sample_rate_hz))
     spliced = clip.copy()

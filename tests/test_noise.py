@@ -100,6 +100,18 @@ def test_no_stretch_of_noise_comes_again() -> None:
     assert np.abs(np.corrcoef(rows) - np.eye(6)).max() < 0.1
 
 
+def test_pink_noise_goes_on_from_block_to_block() -> None:
+    """Neighbours are as alike at a block's border as within it."""
+    samples = added(noisy(car(num_samples=100 * BLOCK)))
+    borders = np.arange(1, 100) * BLOCK
+    across, within = (
+        np.corrcoef(samples[:, places - 1].ravel(), samples[:, places].ravel())[0, 1]
+        for places in (borders, borders + BLOCK // 2)
+    )
+    assert within > 0.4
+    assert abs(across - within) < 0.2
+
+
 def test_a_channel_that_stands_still_stays_still() -> None:
     still = quantise(np.full((1, 5000), 0.25, np.float32))
     np.testing.assert_array_equal(noisy(still).read(), still.read())

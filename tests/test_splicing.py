@@ -181,7 +181,6 @@ def test_at_another_rate_the_same_clips_have_the_same_stretches() -> None:
 
 
 def test_a_stretch_may_reach_up_to_the_end_of_its_take() -> None:
-    """Rounding start and length up must not ask for a sample more than there is."""
     takes = [take("n", "normal", hiss(0, 0.1, 0, 60)), take("f", "anomalous", hiss(1, 0.1, 0, 3.0))]
     for seed in range(20):
         config = SpliceConfig(min_seconds=3.0, max_seconds=3.0, seed=seed)
