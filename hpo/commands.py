@@ -14,9 +14,11 @@ import optuna
 from core.errors import UserError
 from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
 from core.training import ConfigurationFailed
+from hpo.alternatives import compare_winner, kept_comparison
 from hpo.console import Console
 from hpo.finalist_runs import run_finalists
 from hpo.finalists import num_trainings_to_come
+from hpo.folds import run_folds
 from hpo.messages import curves_line, estimate_line, overview, short, summary, where_to_look
 from hpo.objective import Bench, run_params
 from hpo.publish import publish_study, publish_trial_page
@@ -43,9 +45,16 @@ def run(options: Namespace, root: Path) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/storage.py beats it itself
+    if options.folds and options.fold is None and not options.dry_run:
+        return run_folds(options, root, lambda fold: _one_study(fold, root)[1])
+    return _one_study(options, root)[0]
+
+
+def _one_study(options: Namespace, root: Path) -> tuple[int, str]:
+    """The exit code, and the study's name."""
     material = gather(options, root)
     try:
-        return _run(material, options, root)
+        return _run(material, options, root), material.name
     finally:
         material.datasets.close()
 
@@ -92,7 +101,18 @@ def _search(session: Session, options: Namespace) -> int:
         with console, workers:
             run_trials(session, _bench(session, console), console, shipper, is_worker=False)
             companion = run_finalists(session, _bench(session, console), console, shipper, is_worker=False)
-        result = publish_study(search, material.datasets, session.log, about=session.about, companion=companion)
+        result = publish_study(
+            search,
+            material.datasets,
+            session.log,
+            about=session.about,
+            companion=companion,
+            rows_beside=lambda winner: (
+                compare_winner(search, material.datasets, winner, say=_print)
+                if options.compare
+                else kept_comparison(search, winner)
+            ),
+        )
         session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
         _print(*summary(result, search.directory))
         seconds_to_ship = SECONDS_TO_SHIP

@@ -1,6 +1,7 @@
 """Pages and results: made from what trials left, written to the study's folder, and put on record in MLflow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from core.clips import ClipSet
+from core.comparison import Row as ComparedRow
+from core.comparison_table import lines_of
 from core.experiment import DETECTOR_FILE
 from core.post_search import F1Surface, f1_surface
 from core.postprocess import PostprocessingConfig, events
@@ -66,12 +69,23 @@ def study_description(search: OpenStudy, data: str) -> str:
 
 
 def publish_study(
-    search: OpenStudy, datasets: Datasets, log: RunLog, *, about: Mapping[str, Any], companion: FinalistsStudy | None
+    search: OpenStudy,
+    datasets: Datasets,
+    log: RunLog,
+    *,
+    about: Mapping[str, Any],
+    companion: FinalistsStudy | None,
+    rows_beside: Callable[[Mapping[str, Any]], Sequence[ComparedRow]],
 ) -> dict[str, Any]:
-    """result.json, the winner's folder, pages of the best trials, plots and report; returns the result."""
+    """result.json, the winner's folder, pages of the best trials, plots and report; returns the result.
+
+    `rows_beside` gives the comparison of a winner with its alternatives, or nothing.
+    """
     result = study_result(search, about=about, companion=companion)
     post = post_result(search, best_records(search, search.spec.post.trials))
-    result |= {"post": post.summary if post else None}
+    rows = rows_beside(result["winner"]) if result["winner"] else ()
+    comparison = lines_of([rows]) if rows else []
+    result |= {"post": post.summary if post else None, "comparison": [asdict(line) for line in comparison]}
     log.artifact(write_result(search, result))
     for record in best_records(search, NUM_PAGES):
         if has_files(search.trial_directory(record.number)):
@@ -86,7 +100,9 @@ def publish_study(
         write_text(path, figure.to_html(include_plotlyjs=True, config=CONFIG))
         log.artifact(path, "plots")
     report = search.directory / REPORT_FILE
-    page = study_page(search.study, result=result, figures=figures, description=OBJECTIVE, surface=surface)
+    page = study_page(
+        search.study, result=result, figures=figures, description=OBJECTIVE, surface=surface, comparison=comparison
+    )
     write_text(report, page)
     log.artifact(report)
     table = search.directory / TABLE_FILE

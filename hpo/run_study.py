@@ -29,6 +29,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     what.add_argument("--trials", type=positive, metavar="N", help="the study's total (default: the study file's)")
     what.add_argument("--name", help="the study's name (default: from its file and its data)")
     what.add_argument("--fresh", action="store_true", help="archive the study of this name and begin anew")
+    what.add_argument("--folds", type=positive, metavar="K", help="the study once for each of K folds of the takes")
+    what.add_argument("--fold", type=positive, metavar="I", help="with --folds: this one alone, from 1")
+    what.add_argument("--compare", action="store_true", help="train the alternatives, too, and judge them beside")
     how = parser.add_argument_group("how it runs")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--workers", type=positive, metavar="N", help="processes at once (default: the study file's)")
@@ -56,7 +59,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
     if options.set and not options.once:
         raise UserError("--set must come with --once, but came alone. A search takes its ranges from the study file.")
+    _check_folds(options)
     return options
+
+
+def _check_folds(options: argparse.Namespace) -> None:
+    if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
+        raise UserError(f"--fold must be 1 to the number of --folds, but got {options.fold} of {options.folds or 0}.")
+    wants_one = options.once or options.worker or options.rerun is not None or options.page is not None
+    if options.folds and options.fold is None and wants_one:
+        raise UserError("--folds must come with --fold where one study is meant, but came alone. Name the fold.")
+    if options.compare and (wants_one or options.dry_run):
+        raise UserError("--compare must come with a search, but came with something else. Leave it out.")
 
 
 def positive(text: str) -> int:

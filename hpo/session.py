@@ -22,6 +22,7 @@ from core.store import Store
 from core.thread_pool import ThreadPool
 from hpo.console import Console
 from hpo.data_by_rate import Datasets, open_datasets
+from hpo.folds import fold_name
 from hpo.links import Pages, resolve_pages
 from hpo.notes import run_note, study_words, write_notes
 from hpo.objective import Bench
@@ -80,6 +81,9 @@ def gather(options: Namespace, root: Path) -> Material:
     """Reads and checks the study file and the data. UserError for whatever is wrong with either."""
     spec = load_study_file(options.study)
     spec = replace(spec, data=choose_source(spec.data, options.data, root))
+    if options.folds:
+        fold = options.fold or 1
+        spec = replace(spec, split=replace(spec.split, folds=options.folds, fold=fold - 1))
     total = spec.trials if options.trials is None else options.trials
     source_options = {key: value for key, value in spec.data.items() if key != "source"}
     store = _store(options)
@@ -90,6 +94,8 @@ def gather(options: Namespace, root: Path) -> Material:
     space = spec.search_space
     space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=datasets.num_channels)
     name = options.name or f"{options.study.stem}-{corpus.name}"
+    if options.folds:
+        name = fold_name(name, fold)
     if not re.fullmatch(NAME_PATTERN, name) or name in RESERVED_NAMES:
         raise UserError(
             f"A study's name must be of letters, digits, '.', '_', '-', begin with a letter or digit and be none of "

@@ -97,6 +97,19 @@ class FinalistsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What alternatives to WaveNet may choose from, beside what the search could."""
+
+    sample_rates_hz: tuple[int, ...] = ()
+    """Rates that they are tried at; where none is named, those that the study searches, or has."""
+
+    def __post_init__(self) -> None:
+        for rate in self.sample_rates_hz:
+            if not 1000 <= rate <= 192_000:
+                raise UserError(f"compare.sample_rates_hz must be 1000 to 192000, but got {rate}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudySpec:
     """A study file, checked."""
 
@@ -127,6 +140,7 @@ class StudySpec:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     pruner: PrunerConfig = field(default_factory=PrunerConfig)
     post: PostConfig = field(default_factory=PostConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     space: dict[str, dict[str, Any]]
     """What is searched: a range for each parameter."""
@@ -158,7 +172,7 @@ class StudySpec:
         """What makes two studies the same search: all but the words, the count of trials, the source's name, and
         what is made of the trials once they are over."""
         rows = asdict(self)
-        for key in ("goal", "trials", "workers", "finalists", "data", "post"):
+        for key in ("goal", "trials", "workers", "finalists", "data", "post", "compare"):
             del rows[key]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         return rows

@@ -65,6 +65,8 @@ def _arguments(options: Namespace) -> list[str]:
         "--data": options.data,
         "--trials": options.trials,
         "--name": options.name,
+        "--folds": options.folds,
+        "--fold": options.fold,
         "--workers": options.workers,
         "--device": options.device,
         "--storage": options.storage,

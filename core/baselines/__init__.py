@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-STEPS_AND_RATES = ((1000, 1e-3), (3000, 1e-3), (3000, 3e-4), (300, 1e-3))
+STEPS_AND_RATES = ((1000, 1e-3), (3000, 1e-3))
 """Steps of training and learning rates that networks are tried with, in this order."""
 
 

@@ -3,12 +3,14 @@
 Every text that comes from outside (names of studies and machines, reasons, descriptions) is escaped on its way in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 
+from core.comparison_table import Line
 from core.post_search import F1Surface
+from hpo.pages.comparison_section import comparison_section
 from hpo.pages.importance import importance_obstacle, importance_title, importance_warning, importance_words
 from hpo.pages.parameter_axis import boundary_sentences, parameter_axes
 from hpo.pages.plot_style import figure_html
@@ -49,6 +51,7 @@ def study_page(
     figures: Mapping[str, Any],
     description: str,
     surface: F1Surface | None = None,
+    comparison: Sequence[Line] = (),
 ) -> str:
     """The whole page as HTML. The winner and all its figures are the result's, which is `runs/<study>/result.json`.
 
@@ -60,6 +63,7 @@ def study_page(
     body = [
         _opening(result, description),
         *_winner_sections(result),
+        *([comparison_section(comparison)] if comparison else []),
         seeds_section(result["finalists"]),
         gap_section(result["gaps"]),
         faults_section(result["faults"]),

@@ -1,0 +1,147 @@
+"""Four microphones: one network that hears all of them, against four networks of one each with their scores fused.
+
+    python benchmarks/microphones.py
+
+On the simulated toy car, over four folds of its takes. All networks have one configuration and train for as long; the
+four of one microphone together cost more. Score, window, side, fusion and threshold are chosen on validation by the
+rule of every comparison, and so is which microphone is the best by itself. Two microphones hear a fault that one misses
+only as far as the simulation says so: it stands in for recordings of four microphones, of which none were at hand.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from core.audio import Waveform
+from core.clips import ClipConfig
+from core.comparison import Choice, Row, ScoredDataset, choices_over, choose, row_of
+from core.comparison_table import as_markdown, lines_of
+from core.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
+from core.experiment import SCORES_FILE, ExperimentConfig, NetworkConfig, run_experiment
+from core.frontend import FrontEndConfig
+from core.recordings import Corpus, Recording
+from core.score_file import load_scores
+from core.scoring import SCORES, Scores
+from core.sources import open_source
+from core.splits import SplitConfig
+from core.thread_pool import ThreadPool
+from core.training import TrainingConfig
+
+NUM_MICROPHONES, FOLDS = 4, 4
+CAR = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": NUM_MICROPHONES, "severity": 0.8}
+CONFIG = ExperimentConfig(
+    front_end=FrontEndConfig(sample_rate_hz=4000, mu_law_levels=64),
+    network=NetworkConfig(dilation_depth=6, residual_channels=12, receptive_field_ms=24, skip_channels=24),
+    training=TrainingConfig(epochs=3, seconds_per_epoch=120, learning_rate=1e-2),
+)
+CONTEXT_SAMPLES = CONFIG.wavenet(1).receptive_field_samples
+
+KindScores = Mapping[str, Mapping[str, Scores]]
+"""By kind of score, (N, C, F) of each split."""
+
+
+def dataset_of(corpus: Corpus, fold: int) -> Dataset:
+    clips = ClipConfig(clip_seconds=2.0, evaluation_seconds=120, calibration_seconds=48)
+    split = SplitConfig(folds=FOLDS, fold=fold)
+    return prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=clips, split=split))
+
+
+def of_microphone(corpus: Corpus, channel: int) -> Corpus:
+    """The same takes as one microphone has them."""
+    heard = tuple(
+        replace(take, num_channels=1, digest=f"{take.digest}/{channel}", read=partial(_read, take, channel))
+        for take in corpus.recordings
+    )
+    return replace(corpus, recordings=heard)
+
+
+def _read(take: Recording, channel: int) -> Waveform:
+    return take.read()[channel : channel + 1]
+
+
+def scores_of(dataset: Dataset, pool: ThreadPool) -> tuple[KindScores, float]:
+    """Of a network that was trained on the dataset, at its best epoch; and the seconds that it took."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in run_experiment(
+            CONFIG,
+            dataset,
+            Path(folder),
+            seed=1,
+            context_samples=CONTEXT_SAMPLES,
+            device=torch.device("cpu"),
+            pool=pool,
+        ):
+            pass
+        kept = load_scores(Path(folder) / SCORES_FILE)
+    scores = {kind: {name: kept[name].scores.of(kind) for name in JUDGED} for kind in SCORES}
+    return scores, time.perf_counter() - started
+
+
+def stacked(singles: Sequence[KindScores]) -> KindScores:
+    """Scores of one microphone each, side by side."""
+    return {
+        kind: {name: np.concatenate([scores[kind][name] for scores in singles], axis=1) for name in JUDGED}
+        for kind in SCORES
+    }
+
+
+def judged_row(name: str, scores: KindScores, dataset: Dataset, seconds: float) -> tuple[Row, Choice]:
+    rate, num_channels = CONFIG.front_end.sample_rate_hz, scores[SCORES[0]]["test"].shape[1]
+    scored = ScoredDataset(
+        name=name,
+        setup=f"{num_channels} microphone(s)",
+        scores=scores,
+        frame_ms=CONFIG.scoring.frame_ms,
+        first_s=CONTEXT_SAMPLES / rate,
+        num_weights=0,
+        seconds_to_train=seconds,
+        seconds_to_score=0.0,
+    )
+    choice = choose(scored, dataset.judged(), choices_over(dataset))
+    return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=seconds), choice
+
+
+def rows_of_fold(corpus: Corpus, fold: int, pool: ThreadPool) -> list[Row]:
+    joint_data = dataset_of(corpus, fold)
+    heard, seconds = scores_of(joint_data, pool)
+    joint, _ = judged_row("one network, four microphones", heard, joint_data, seconds)
+    parts = [dataset_of(of_microphone(corpus, channel), fold) for channel in range(NUM_MICROPHONES)]
+    trained = [scores_of(part, pool) for part in parts]
+    seconds = sum(each for _, each in trained)
+    fused, _ = judged_row("four networks of one, fused", stacked([one for one, _ in trained]), joint_data, seconds)
+    alone = [
+        judged_row("the best microphone alone", one, part, took)
+        for (one, took), part in zip(trained, parts, strict=True)
+    ]
+    best, _ = max(alone, key=lambda pair: pair[1].rank)
+    return [joint, fused, best]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    corpus = open_source("simulated", options=CAR)
+    assert isinstance(corpus, Corpus)
+    with ThreadPool(options.threads) as pool:
+        folds = []
+        for fold in range(FOLDS):
+            folds.append(rows_of_fold(corpus, fold, pool))
+            print(f"fold {fold + 1} of {FOLDS} done", file=sys.stderr, flush=True)
+    print(as_markdown(lines_of(folds)))
+
+
+if __name__ == "__main__":
+    main()
