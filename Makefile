@@ -3,15 +3,17 @@
 # make test-slow         the tests that take minutes
 # make test-stack        the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                MLflow's pages and Optuna's dashboard on the local studies, until Ctrl-C
+# make reproduce-quality   the README's tables of quality, from nothing, in about an hour (CARS=folder:PATH)
 # make lock              the lock file anew, from the bounds in pyproject.toml
 
 PYTHON ?= python3
 TRIALS ?= 50
 TORCH_ARGS ?=
+CARS ?= folder:../shared/recordings/cars
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: study test test-slow test-stack ui lock
+.PHONY: study test test-slow test-stack ui reproduce-quality lock
 
 study: $(READY)
 	$(BIN)/python hpo/run_study.py --trials $(TRIALS)
@@ -30,6 +32,9 @@ test-stack: $(READY)
 
 ui: $(READY)
 	@$(BIN)/python -m hpo.ui
+
+reproduce-quality: $(READY)
+	$(BIN)/python benchmarks/quality.py --data $(CARS)
 
 # torch comes first and by itself, so that its build (CPU or CUDA) can be chosen with TORCH_ARGS.
 $(READY): requirements-torch.lock requirements.lock

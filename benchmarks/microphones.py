@@ -37,6 +37,7 @@ from core.sources import open_source
 from core.splits import SplitConfig
 from core.thread_pool import ThreadPool
 from core.training import TrainingConfig
+from core.wavenet import count_weights
 
 NUM_MICROPHONES, FOLDS = 4, 4
 CAR = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": NUM_MICROPHONES, "severity": 0.8}
@@ -97,7 +98,9 @@ def stacked(singles: Sequence[KindScores]) -> KindScores:
     }
 
 
-def judged_row(name: str, scores: KindScores, dataset: Dataset, seconds: float) -> tuple[Row, Choice]:
+def judged_row(
+    name: str, scores: KindScores, dataset: Dataset, seconds: float, *, num_weights: int
+) -> tuple[Row, Choice]:
     rate, num_channels = CONFIG.front_end.sample_rate_hz, scores[SCORES[0]]["test"].shape[1]
     scored = ScoredDataset(
         name=name,
@@ -105,7 +108,7 @@ def judged_row(name: str, scores: KindScores, dataset: Dataset, seconds: float) 
         scores=scores,
         frame_ms=CONFIG.scoring.frame_ms,
         first_s=CONTEXT_SAMPLES / rate,
-        num_weights=0,
+        num_weights=num_weights,
         seconds_to_train=seconds,
         seconds_to_score=0.0,
     )
@@ -116,13 +119,17 @@ def judged_row(name: str, scores: KindScores, dataset: Dataset, seconds: float) 
 def rows_of_fold(corpus: Corpus, fold: int, pool: ThreadPool) -> list[Row]:
     joint_data = dataset_of(corpus, fold)
     heard, seconds = scores_of(joint_data, pool)
-    joint, _ = judged_row("one network, four microphones", heard, joint_data, seconds)
+    of_all, of_one = (count_weights(CONFIG.wavenet(count)) for count in (NUM_MICROPHONES, 1))
+    joint, _ = judged_row("one network, four microphones", heard, joint_data, seconds, num_weights=of_all)
     parts = [dataset_of(of_microphone(corpus, channel), fold) for channel in range(NUM_MICROPHONES)]
     trained = [scores_of(part, pool) for part in parts]
     seconds = sum(each for _, each in trained)
-    fused, _ = judged_row("four networks of one, fused", stacked([one for one, _ in trained]), joint_data, seconds)
+    side_by_side = stacked([one for one, _ in trained])
+    fused, _ = judged_row(
+        "four networks of one, fused", side_by_side, joint_data, seconds, num_weights=NUM_MICROPHONES * of_one
+    )
     alone = [
-        judged_row("the best microphone alone", one, part, took)
+        judged_row("the best microphone alone", one, part, took, num_weights=of_one)
         for (one, took), part in zip(trained, parts, strict=True)
     ]
     best, _ = max(alone, key=lambda pair: pair[1].rank)

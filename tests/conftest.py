@@ -1,8 +1,16 @@
-"""For all tests: one thread, since bits depend on their number; and examples that are the same in every run."""
+"""For all tests: one thread, since bits depend on their number; and examples that are the same in every run. For tests
+of the command: a clone of the project, and the command in this process."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+Command = Callable[..., str]
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
@@ -11,3 +19,31 @@ settings.load_profile("repeatable")
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A clone, so that runs/ is its own and nothing of this machine's settings reaches it."""
+    for name in ("core", "hpo", "studies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests/data/tiny.toml", tmp_path / "studies/tiny.toml")
+    return tmp_path
+
+
+@pytest.fixture
+def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command in this process, which spares the imports; its standard output, once it has ended well."""
+    import hpo.run_study
+
+    monkeypatch.setattr(hpo.run_study, "ROOT", project)
+    monkeypatch.chdir(project)
+    for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str) -> str:
+        code = hpo.run_study.main(["--study", "studies/tiny.toml", "--threads", "1", *arguments])
+        said = capsys.readouterr()
+        assert code == 0, said
+        return said.out
+
+    return call

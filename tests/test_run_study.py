@@ -20,7 +20,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-import hpo.run_study
 from hpo.run_log import EVENTS_FILE_NAME, metrics_by_step
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,15 +27,6 @@ STUDY = "tiny-simulated"
 SECONDS = 120
 
 Command = Callable[..., str]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A clone, so that runs/ is its own and nothing of this machine's settings reaches it."""
-    for name in ("core", "hpo", "studies"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "tests/data/tiny.toml", tmp_path / "studies/tiny.toml")
-    return tmp_path
 
 
 def start(project: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -49,23 +39,6 @@ def start(project: Path, *arguments: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-@pytest.fixture
-def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command in this process, which spares the imports; what needs a process of its own calls `start`."""
-    monkeypatch.setattr(hpo.run_study, "ROOT", project)
-    monkeypatch.chdir(project)
-    for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
-        monkeypatch.delenv(name, raising=False)
-
-    def call(*arguments: str) -> str:
-        code = hpo.run_study.main(["--study", "studies/tiny.toml", "--threads", "1", *arguments])
-        said = capsys.readouterr()
-        assert code == 0, said
-        return said.out
-
-    return call
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

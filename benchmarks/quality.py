@@ -1,0 +1,93 @@
+"""The tables of quality in the README, from nothing: `make reproduce-quality`.
+
+    python benchmarks/quality.py --data folder:../shared/recordings/cars
+
+Each task is a study file; each of its four folds a search of its own, with the alternatives beside the winner. Folds
+run in two processes at once, and go on where they were when the command is called again. Under each table stands the
+same without the one take that is unlike all others of its car, and at the end what four microphones bring.
+"""
+
+import argparse
+import queue
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(
+        Path(__file__).resolve().parent.parent
+    )  # so that `core` and `hpo` are found without being installed
+
+from core.comparison_file import load_rows
+from core.comparison_table import as_markdown, lines_of
+from hpo.alternatives import COMPARISON_FILE
+from hpo.folds import fold_name, summarise_folds
+
+ROOT = Path(__file__).resolve().parent.parent
+TASKS = {
+    "cars_10s": "10 s clips",
+    "cars_1s": "1 s clips",
+    "cars_noise_6db": "10 s clips with noise at 6 dB",
+    "cars_spliced": "spliced events",
+    "cars_noise_0db": "10 s clips with noise at 0 dB",
+    "cars_noise_12db": "10 s clips with noise at 12 dB",
+}
+DEFAULT_TASKS = tuple(TASKS)[:4]
+FOLDS = 4
+ODD_TAKE = "normal/CAR01_NORMAL.flac"
+
+
+def run_fold(task: str, fold: int, options: argparse.Namespace, tracking: "queue.Queue[Path]") -> None:
+    """One search on one core with its comparison. What it prints goes to a file beside its folder."""
+    database = tracking.get()  # one a process, or two would make its tables at once
+    log = ROOT / "runs" / "quality" / f"{fold_name(task, fold)}.log"
+    command = [sys.executable, "hpo/run_study.py", "--study", f"studies/{task}.toml", "--data", options.data]
+    command += ["--name", task, "--folds", str(FOLDS), "--fold", str(fold), "--compare", "--workers", "1"]
+    command += ["--threads", "1", "--tracking-uri", f"sqlite:///{database}"]
+    command += ["--trials", str(options.trials)] if options.trials else []
+    started = time.perf_counter()
+    with log.open("w") as out:
+        code = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+    tracking.put(database)
+    print(f"{fold_name(task, fold)}: exit code {code} after {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    if code:
+        raise SystemExit(f"{fold_name(task, fold)} must come to an end, but ended with exit code {code}: see {log}.")
+
+
+def print_task(task: str) -> None:
+    """Figures over all folds, with and without the odd take."""
+    studies = [ROOT / "runs" / fold_name(task, fold) for fold in range(1, FOLDS + 1)]
+    print(f"\n## {TASKS[task]} (studies/{task}.toml)\n")
+    summarise_folds(task, studies, ROOT / "runs" / f"{task}.folds")
+    rows = [load_rows(study / COMPARISON_FILE) for study in studies]
+    print(f"\nWithout {ODD_TAKE}:\n\n{as_markdown(lines_of(rows, without=(ODD_TAKE,)))}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="folder:../shared/recordings/cars", help="the car recordings")
+    parser.add_argument("--tasks", nargs="*", choices=TASKS, default=DEFAULT_TASKS, help="study files")
+    parser.add_argument("--trials", type=int, help="of each search (default: the study file's)")
+    parser.add_argument("--processes", type=int, default=2, help="folds at once")
+    options = parser.parse_args()
+    (ROOT / "runs" / "quality").mkdir(parents=True, exist_ok=True)
+    tracking: queue.Queue[Path] = queue.Queue()
+    for number in range(options.processes):
+        tracking.put(ROOT / "runs" / "quality" / f"mlflow{number}.db")
+    with ThreadPoolExecutor(options.processes) as pool:
+        jobs = {
+            task: [pool.submit(run_fold, task, fold, options, tracking) for fold in range(1, FOLDS + 1)]
+            for task in options.tasks
+        }
+        for task, folds in jobs.items():
+            for fold in folds:
+                fold.result()
+            print_task(task)
+    print("\n## Four microphones (benchmarks/microphones.py)\n", flush=True)
+    subprocess.run([sys.executable, "benchmarks/microphones.py"], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()
