@@ -12,6 +12,7 @@ import numpy as np
 from core.comparison import Row
 from core.verdicts import METRICS, NUM_DRAWS, Draws, Figure, Verdicts, draw_takes, of_machine
 
+CLIP_METRICS = ("auc", "pauc", "f1")
 TITLES = {"auc": "AUC", "pauc": "pAUC", "f1": "F1", "event_f1": "event F1", "segment_f1": "segment F1"}
 
 
@@ -24,7 +25,8 @@ class Line:
     """By metric; those of events only where the faults' places are known."""
     differences: Mapping[str, Figure]
     """The first detector's figure less this one's, take for take; empty in the first line."""
-    auc_by_machine: Mapping[str, Figure]
+    by_machine: Mapping[str, Mapping[str, Figure]]
+    """Of each machine alone, the figures of clips; by metric."""
     num_weights: float
     """The mean over splits, as those that follow."""
     seconds_to_train: float
@@ -41,7 +43,7 @@ def lines_of(
     """From the rows of each split, the same detectors in the same order; `without` names takes that do not count."""
     first = [rows[0].verdicts for rows in splits]
     draws = draw_takes(first, num_draws=num_draws, without=without)
-    metrics = [name for name in METRICS if first[0].events is not None or not name.endswith(("event_f1", "segment_f1"))]
+    metrics = [name for name in METRICS if first[0].events is not None or name in CLIP_METRICS]
     ours = {name: METRICS[name](first, draws) for name in metrics}
     lines = []
     for index, rows in enumerate(zip(*splits, strict=True)):
@@ -52,7 +54,7 @@ def lines_of(
                 name=rows[0].name,
                 figures={name: Figure.of(values[name]) for name in metrics},
                 differences={name: Figure.of(ours[name] - values[name]) for name in metrics} if index else {},
-                auc_by_machine=_by_machine(verdicts, draws),
+                by_machine=_by_machine(verdicts, draws),
                 num_weights=float(np.mean([row.num_weights for row in rows])),
                 seconds_to_train=float(np.mean([row.seconds_to_train for row in rows])),
                 seconds_to_score=float(np.mean([row.seconds_to_score for row in rows])),
@@ -64,9 +66,13 @@ def lines_of(
     return lines
 
 
-def _by_machine(verdicts: Sequence[Verdicts], draws: Draws) -> dict[str, Figure]:
+def _by_machine(verdicts: Sequence[Verdicts], draws: Draws) -> dict[str, dict[str, Figure]]:
     machines = sorted({machine for split in verdicts for machine in split.machines})
-    return {name: Figure.of(METRICS["auc"]([of_machine(v, name) for v in verdicts], draws)) for name in machines}
+    parts = {machine: [of_machine(split, machine) for split in verdicts] for machine in machines}
+    return {
+        machine: {name: Figure.of(METRICS[name](splits, draws)) for name in CLIP_METRICS}
+        for machine, splits in parts.items()
+    }
 
 
 def _choice_text(row: Row) -> str:
@@ -77,13 +83,22 @@ def _choice_text(row: Row) -> str:
     return ", ".join([*words, f"sigma {config.sigma}"])
 
 
+def asked_metric(lines: Sequence[Line]) -> str:
+    """What the task asks for."""
+    return "event_f1" if "event_f1" in lines[0].figures else "auc"
+
+
+def ahead_title(lines: Sequence[Line]) -> str:
+    return f"{TITLES[asked_metric(lines)]}: {lines[0].name} is ahead by"
+
+
 def cells_of(lines: Sequence[Line]) -> list[list[str]]:
     """Heading and a row of cells a detector, as text."""
     if not lines:
         return []
-    metrics, machines = list(lines[0].figures), list(lines[0].auc_by_machine)
-    asked = "event_f1" if "event_f1" in metrics else "auc"
-    head = ["detector", *(TITLES[name] for name in metrics), f"{TITLES[asked]}: {lines[0].name} is ahead by"]
+    metrics, machines = list(lines[0].figures), list(lines[0].by_machine)
+    asked = asked_metric(lines)
+    head = ["detector", *(TITLES[name] for name in metrics), ahead_title(lines)]
     head += [f"AUC {name}" for name in machines] if len(machines) > 1 else []
     head += ["weights", "train s", "score s", "tried", "tuning s"]
     return [head, *(_cells(line, asked, machines if len(machines) > 1 else []) for line in lines)]
@@ -94,7 +109,7 @@ def _cells(line: Line, asked: str, machines: Sequence[str]) -> list[str]:
         line.name,
         *(figure_text(figure) for figure in line.figures.values()),
         figure_text(line.differences[asked], sign=True) if line.differences else "",
-        *(f"{line.auc_by_machine[name].value:.3f}" for name in machines),
+        *(f"{line.by_machine[name]['auc'].value:.3f}" for name in machines),
         f"{line.num_weights:,.0f}",
         f"{line.seconds_to_train:.1f}",
         f"{line.seconds_to_score:.1f}",

@@ -65,7 +65,7 @@ def test_every_alternative_goes_from_recordings_to_figures() -> None:
         assert row.verdicts.recording_ids == two_cars.test.recording_ids
     lines = lines_of([rows], num_draws=20)
     for line in lines:
-        assert set(line.auc_by_machine) == {"car1", "car2"}
+        assert set(line.by_machine) == {"car1", "car2"}
         for figure in line.figures.values():
             assert 0 <= figure.low <= figure.high <= 1
     text = as_markdown(lines).splitlines()
