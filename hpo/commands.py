@@ -4,13 +4,15 @@ import time
 import uuid
 import warnings
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 
+from core.comparison import Row
 from core.errors import UserError
 from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
 from core.training import ConfigurationFailed
@@ -107,11 +109,7 @@ def _search(session: Session, options: Namespace) -> int:
             session.log,
             about=session.about,
             companion=companion,
-            rows_beside=lambda winner: (
-                compare_winner(search, material.datasets, winner, say=_print)
-                if options.compare
-                else kept_comparison(search, winner)
-            ),
+            rows_beside=_comparison(session, is_wanted=options.compare),
         )
         session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
         _print(*summary(result, search.directory))
@@ -129,6 +127,13 @@ def _search(session: Session, options: Namespace) -> int:
     if companion is not None:
         link_trials(replace(session, search=companion), shipper)
     return 0
+
+
+def _comparison(session: Session, *, is_wanted: bool) -> Callable[[Mapping[str, Any]], list[Row]]:
+    """What gives the comparison of a winner: made where it is wanted, else what there is of it."""
+    if is_wanted:
+        return partial(compare_winner, session.search, session.material.datasets, say=_print)
+    return partial(kept_comparison, session.search)
 
 
 def _work(session: Session) -> int:

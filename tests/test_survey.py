@@ -106,7 +106,9 @@ def test_the_split_is_the_one_that_a_study_makes(tmp_path, survey, seed):
 
 def study_options(**changes: object) -> Namespace:
     given = {"study": TINY, "data": None, "trials": None, "name": None, "device": "cpu", "workers": 1, "threads": 1}
-    return Namespace(**{**given, "no_store": True, "skip_bad_files": False, "dry_run": True, **changes})
+    return Namespace(
+        **{**given, "no_store": True, "skip_bad_files": False, "dry_run": True, "folds": None, "fold": None, **changes}
+    )
 
 
 @pytest.mark.parametrize("source", [None, "simulated"])
