@@ -1,0 +1,97 @@
+"""Why CAR01_NORMAL is called faulty: the same network with and without having heard a part of it.
+
+    python benchmarks/odd_take.py --data folder:../shared/recordings/cars
+
+The take is the test's in fold 1 of the car tasks. Here its first half is trained on, which no figure of a detector may
+do, and its second half is judged, against the faulty test takes of the car. If the second half is then normal, nothing
+is wrong with the method that one more healthy take of that kind would not mend.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from core.audio import AudioPart
+from core.clips import Clip, clips_of
+from core.decoding import read_all
+from core.experiment import ExperimentConfig
+from core.metrics import auc
+from core.recordings import Corpus, Take
+from core.scoring import score_clips
+from core.sources import open_source
+from core.splits import SplitConfig, split_recordings
+from core.thread_pool import ThreadPool
+from core.training import train_epochs
+from core.training_clips import Levels, ListedOrder, fit_to_training
+from core.wavenet import WaveNet
+from hpo.study_file import load_study_file
+
+ODD_TAKE = "normal/CAR01_NORMAL.flac"
+STUDY = Path(__file__).resolve().parent.parent / "studies/cars_10s.toml"
+
+
+def half(take: Take, number: int) -> Take:
+    num_samples = take.audio.num_samples // 2
+    return replace(take, audio=AudioPart(whole=take.audio, first=number * num_samples, num_samples=num_samples))
+
+
+def mean_surprise(
+    config: ExperimentConfig, clip_samples: int, trained_on: list[Take], judged: list[Take], pool: ThreadPool
+) -> list[np.ndarray]:
+    """Of each judged take the mean surprise of its clips, in bits, by a network trained on the others."""
+    rate = config.front_end.sample_rate_hz
+    order = ListedOrder([clip for take in trained_on for clip in clips_of(take, clip_samples)], 1)
+    windows, sample = fit_to_training(config.front_end, order, Levels())
+    torch.manual_seed(1)
+    model = WaveNet(config.wavenet(1))
+    model.start_from_marginals(sample)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
+    for _ in train_epochs(model, optimizer, windows, config=config.training, sample_rate_hz=rate, seed=1, pool=pool):
+        pass
+
+    def score(clips: list[Clip]) -> np.ndarray:
+        codes = windows.front_end.encode(np.stack([clip.read() for clip in clips]))
+        context, frame = model.config.receptive_field_samples, config.scoring.frame_samples(rate)
+        scores = score_clips(model, codes, context_samples=context, frame_samples=frame, pool=pool)
+        return np.asarray(scores.surprise.mean(axis=(1, 2)))
+
+    return [score(clips_of(take, clip_samples)) for take in judged]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="folder:../shared/recordings/cars")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    config, clips = load_study_file(STUDY).default_experiment, load_study_file(STUDY).clips
+    corpus = open_source(options.data, options={})
+    assert isinstance(corpus, Corpus)
+    rate = config.front_end.sample_rate_hz
+    read = read_all(corpus, sample_rate_hz=rate, min_seconds=clips.clip_seconds, skip_bad_files=False)
+    takes = {take.recording.recording_id: take for take in read.takes}
+    split = split_recordings(corpus.recordings, SplitConfig(folds=4, fold=0, calibration="parts"))
+    train = [takes[recording.recording_id] for recording in split.train]
+    odd, other = takes[ODD_TAKE], next(r for r in split.validation if r.machine == "CAR01" and r.label == "normal")
+    faulty = [takes[r.recording_id] for r in split.test if r.machine == "CAR01" and r.label == "anomalous"]
+    print("| trained on | its second half | another healthy take | faulty takes | AUC of its second half |")
+    print("| --- | --- | --- | --- | --- |")
+    with ThreadPool(options.threads) as pool:
+        for name, more in (("the fold's training takes", []), ("those and its first half", [half(odd, 0)])):
+            judged = [half(odd, 1), takes[other.recording_id], *faulty]
+            length = round(clips.clip_seconds * rate)
+            second, healthy, *faults = mean_surprise(config, length, [*train, *more], judged, pool)
+            scores = np.concatenate([second, *faults])
+            labels = np.arange(len(scores)) >= len(second)
+            bits = [f"{values.mean():.2f}" for values in (second, healthy, np.concatenate(faults))]
+            print(f"| {name} | {bits[0]} | {bits[1]} | {bits[2]} | {auc(scores, labels):.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
