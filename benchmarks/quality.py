@@ -12,6 +12,7 @@ import queue
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +22,7 @@ if __name__ == "__main__":
     )  # so that `core` and `hpo` are found without being installed
 
 from core.comparison_file import load_rows
-from core.comparison_table import as_markdown, lines_of
+from core.comparison_table import TITLES, Line, asked_metric, figure_text, lines_of
 from hpo.alternatives import COMPARISON_FILE
 from hpo.folds import fold_name, summarise_folds
 
@@ -62,7 +63,30 @@ def print_task(task: str) -> None:
     print(f"\n## {TASKS[task]} (studies/{task}.toml)\n")
     summarise_folds(task, studies, ROOT / "runs" / f"{task}.folds")
     rows = [load_rows(study / COMPARISON_FILE) for study in studies]
-    print(f"\nWithout {ODD_TAKE}:\n\n{as_markdown(lines_of(rows, without=(ODD_TAKE,)))}", flush=True)
+    print(f"\n{compact_table(lines_of(rows), lines_of(rows, without=(ODD_TAKE,)))}", flush=True)
+
+
+def compact_table(lines: Sequence[Line], without: Sequence[Line]) -> str:
+    """What the task asks for, on all takes and without the odd one, with WaveNet's lead; then what else there is."""
+    asked = asked_metric(lines)
+    others = [name for name in TITLES if name in lines[0].figures and name not in (asked, "pauc")]
+    head = ["detector", f"{TITLES[asked]}, all takes", "WaveNet ahead by", f"{TITLES[asked]} without the odd take"]
+    head += ["WaveNet ahead by", *(TITLES[name] for name in others), "weights", "train s", "score s"]
+    cells = [
+        [
+            line.name,
+            figure_text(line.figures[asked]),
+            figure_text(line.differences[asked], sign=True) if line.differences else "",
+            figure_text(other.figures[asked]),
+            figure_text(other.differences[asked], sign=True) if other.differences else "",
+            *(f"{line.figures[name].value:.3f}" for name in others),
+            f"{line.num_weights:,.0f}",
+            f"{line.seconds_to_train:.0f}",
+            f"{line.seconds_to_score:.1f}",
+        ]
+        for line, other in zip(lines, without, strict=True)
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells))
 
 
 def main() -> None:
