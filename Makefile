@@ -3,7 +3,7 @@
 # make test-slow         the tests that take minutes
 # make test-stack        the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                MLflow's pages and Optuna's dashboard on the local studies, until Ctrl-C
-# make reproduce-quality   the README's tables of quality, from nothing, in about an hour (CARS=folder:PATH)
+# make reproduce-quality   the README's tables of quality, from nothing, in an hour and a half (CARS=folder:PATH)
 # make lock              the lock file anew, from the bounds in pyproject.toml
 
 PYTHON ?= python3
