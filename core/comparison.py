@@ -20,7 +20,7 @@ from core.errors import UserError
 from core.evaluation import count_events
 from core.event_metrics import event_metrics
 from core.metrics import BoolArray, FloatArray, f1_score
-from core.postprocess import PostprocessingConfig
+from core.postprocess import BASELINES, PostprocessingConfig
 from core.scoring import Scores
 from core.statistic import Judgement, fit_statistic
 from core.thread_pool import ThreadPool
@@ -91,13 +91,13 @@ class Row:
 
 
 def compare(
-    datasets: Mapping[int, Dataset], families: Mapping[str, Sequence[Alternative]], *, seed: int, budget_s: float
+    datasets: Sequence[Dataset], families: Mapping[str, Sequence[Alternative]], *, seed: int, budget_s: float
 ) -> Iterable[Row]:
-    """Each family of alternatives at each of the rates, tried in turn until the budget is spent; one at the least.
+    """Each family of alternatives on each of the datasets, tried in turn until the budget is spent; one at the least.
 
-    `datasets` holds the same clips by sample rate in Hz. UserError, before any is trained, where clips are too short.
+    All `datasets` have the same clips to judge. UserError, before any is trained, where clips are too short.
     """
-    for alternatives, dataset in product(families.values(), datasets.values()):
+    for alternatives, dataset in product(families.values(), datasets):
         for alternative in alternatives:
             check_length(alternative, dataset)
     for name, alternatives in families.items():
@@ -105,10 +105,10 @@ def compare(
 
 
 def _best_of(
-    name: str, alternatives: Sequence[Alternative], datasets: Mapping[int, Dataset], *, seed: int, budget_s: float
+    name: str, alternatives: Sequence[Alternative], datasets: Sequence[Dataset], *, seed: int, budget_s: float
 ) -> Row:
     started, best, num_tried = time.perf_counter(), None, 0
-    for alternative, dataset in product(alternatives, datasets.values()):
+    for alternative, dataset in product(alternatives, datasets):
         if best is not None and time.perf_counter() - started >= budget_s:
             break
         scored = fit_and_score(alternative, dataset, seed=seed)
@@ -142,9 +142,10 @@ def fit_and_score(alternative: Alternative, dataset: Dataset, *, seed: int) -> S
         trained = time.perf_counter()
         scores = {name: scorer.frame_scores(judged[name].waveforms) for name in JUDGED}
         done = time.perf_counter()
+    speeds = ["several speeds"] if dataset.config.speed_perturbation else []
     return ScoredDataset(
         name=alternative.name,
-        setup=", ".join([f"{dataset.sample_rate_hz} Hz", *alternative.setup]),
+        setup=", ".join([f"{dataset.sample_rate_hz} Hz", *speeds, *alternative.setup]),
         scores={"its own": scores},
         frame_ms=scorer.frame_ms,
         first_s=scorer.first_s,
@@ -161,14 +162,24 @@ def choices_over(
     clips = dataset.validation
     fusions = ("mean", "weighted", "maximum") if dataset.num_channels > 1 else ("mean",)
     sigmas = ("pooled", "machine") if len(set(clips.machines)) > 1 else ("machine",)
+    # A fault that is there from end to end must not be held against itself.
+    baselines = BASELINES if clips.events is not None else BASELINES[:1]
     lengths = EVENT_LENGTHS_MS if clips.events is not None else EVENT_LENGTHS_MS[:1]
     clip_ms = 1000 * dataset.config.clips.clip_seconds
     windows = [window_ms for window_ms in windows_ms if window_ms <= clip_ms]
     return tuple(
         PostprocessingConfig(
-            window_ms=window_ms, two_sided=two_sided, fusion=fusion, sigma=sigma, gap_ms=gap_ms, min_event_ms=event_ms
+            window_ms=window_ms,
+            two_sided=two_sided,
+            fusion=fusion,
+            sigma=sigma,
+            baseline=baseline,
+            gap_ms=gap_ms,
+            min_event_ms=event_ms,
         )
-        for two_sided, window_ms, fusion, sigma, (gap_ms, event_ms) in product(sides, windows, fusions, sigmas, lengths)
+        for two_sided, window_ms, fusion, sigma, baseline, (gap_ms, event_ms) in product(
+            sides, windows, fusions, sigmas, baselines, lengths
+        )
     )
 
 

@@ -6,7 +6,7 @@ clips, because evaluation costs as much as training if nobody watches it, and is
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.audio import AudioPart
@@ -15,6 +15,7 @@ from core.decoding import Progress, read_all
 from core.errors import UserError
 from core.noise import NoiseConfig, with_noise
 from core.recordings import Corpus, Skipped, Take
+from core.speed_perturbation import SpeedConfig, at_speed
 from core.splicing import SpliceConfig, spliced_clips
 from core.splits import SplitConfig, split_recordings
 from core.store import Store
@@ -36,6 +37,8 @@ class DataConfig:
     """Added to every take; None: none."""
     splice: SpliceConfig | None = None
     """Faults spliced into normal clips of validation and test; None: clips are cut from takes as they are."""
+    speed_perturbation: SpeedConfig | None = None
+    """Other speeds at which training takes are heard; None: their own alone."""
 
     def __post_init__(self) -> None:
         if self.splice:
@@ -77,6 +80,15 @@ class Dataset:
         return self.config.sample_rate_hz
 
     @property
+    def as_recorded(self) -> "Dataset":
+        """The same, but trained on takes at their own speed alone."""
+        if self.config.speed_perturbation is None:
+            return self
+        assert isinstance(self.training, ListedClips), "what is streamed has its own speed"
+        training = ListedClips([clip for clip in self.training.clips if clip.take.speed == 1])
+        return replace(self, config=replace(self.config, speed_perturbation=None), training=training)
+
+    @property
     def calibration(self) -> ClipSet:
         return self.judged()["calibration"]
 
@@ -102,8 +114,7 @@ def prepare_dataset(
         store=store,
         progress=progress,
     )
-    noisy = [with_noise(take, config.noise, config.sample_rate_hz) for take in read.takes]
-    takes = {take.recording.recording_id: take for take in noisy}
+    takes = _by_id(with_noise(take, config.noise, config.sample_rate_hz) for take in read.takes)
     parts = split_recordings([take.recording for take in read.takes], config.split)
     by_split = {
         name: [takes[recording.recording_id] for recording in getattr(parts, name)] for name in ("train", *JUDGED)
@@ -113,7 +124,8 @@ def prepare_dataset(
     chosen = {name: spread_over_strata(by_split[name], config.clips.max_clips(name), name) for name in JUDGED}
     judged = {name: judged_clips(chosen[name], name, config) for name in JUDGED}
     check_calibration(judged["calibration"])
-    training = [clip for take in by_split["train"] for clip in clips_of(take, config.clip_samples)]
+    perturbed, speed_notes = _perturbed(by_split["train"], corpus, config, store=store, progress=progress)
+    training = [clip for take in (*by_split["train"], *perturbed) for clip in clips_of(take, config.clip_samples)]
     return Dataset(
         config=config,
         num_channels=read.takes[0].audio.num_channels,
@@ -122,8 +134,33 @@ def prepare_dataset(
         takes=lambda: _describe(by_split),
         skipped=lambda: corpus.skipped + read.skipped,
         num_judged_samples=sum(len(clips) for clips in judged.values()) * config.clip_samples,
-        notes=(*read.notes, *config.notes, *_left_out(by_split, chosen)),
+        notes=(*read.notes, *config.notes, *speed_notes, *_left_out(by_split, chosen)),
     )
+
+
+def _by_id(takes: Iterable[Take]) -> dict[str, Take]:
+    return {take.recording.recording_id: take for take in takes}
+
+
+def _perturbed(
+    takes: Sequence[Take], corpus: Corpus, config: DataConfig, *, store: Store | None, progress: Progress | None
+) -> tuple[list[Take], tuple[str, ...]]:
+    """The training takes at every other speed that their recordings allow, and what is to be said of that."""
+    if config.speed_perturbation is None:
+        return [], ()
+    originals, perturbed = _by_id(takes), []
+    recordings = tuple(take.recording for take in takes)
+    speeds = config.speed_perturbation.possible(recordings, config.sample_rate_hz)
+    for speed in speeds:
+        rate = config.speed_perturbation.rate_hz(speed, config.sample_rate_hz)
+        training = replace(corpus, recordings=recordings)
+        read = read_all(
+            training, sample_rate_hz=rate, min_seconds=0, skip_bad_files=False, store=store, progress=progress
+        )
+        for take in read.takes:
+            slow_or_fast = at_speed(take, originals[take.recording.recording_id], speed)
+            perturbed.append(with_noise(slow_or_fast, config.noise, rate))
+    return perturbed, (config.speed_perturbation.describe(speeds),)
 
 
 def _parted(takes: Sequence[Take], config: DataConfig) -> dict[str, list[Take]]:

@@ -70,6 +70,7 @@ class NoisyAudio:
     clean: Audio
     config: NoiseConfig
     recording_id: str
+    speed: float
     sample_rate_hz: int
 
     @property
@@ -106,15 +107,21 @@ class NoisyAudio:
 
     @cached_property
     def _key(self) -> int:
-        return int(hashlib.sha256(f"{self.config.seed}\t{self.recording_id}".encode()).hexdigest()[:32], 16)
+        speed = "" if self.speed == 1 else f"\t{self.speed}"  # a take at another speed has other noise
+        return int(hashlib.sha256(f"{self.config.seed}\t{self.recording_id}{speed}".encode()).hexdigest()[:32], 16)
 
 
 def with_noise(take: Take, config: NoiseConfig | None, sample_rate_hz: int) -> Take:
     """The take with noise in it; the take itself where there shall be none."""
     if config is None:
         return take
-    recording_id = take.recording.recording_id
-    noisy = NoisyAudio(clean=take.audio, config=config, recording_id=recording_id, sample_rate_hz=sample_rate_hz)
+    noisy = NoisyAudio(
+        clean=take.audio,
+        config=config,
+        recording_id=take.recording.recording_id,
+        speed=take.speed,
+        sample_rate_hz=sample_rate_hz,
+    )
     return replace(take, audio=noisy)
 
 

@@ -20,6 +20,7 @@ Frames = npt.NDArray[np.float64]
 
 FUSIONS = ("mean", "weighted", "maximum")
 SIGMAS = ("machine", "pooled")
+BASELINES = ("machine", "clip")
 MIN_SIGMA_BITS = 1e-4
 """Floor of sigma: below it a spread is rounding, not knowledge."""
 
@@ -45,6 +46,9 @@ class PostprocessingConfig:
     sigma: Literal["machine", "pooled"] = "machine"
     """Whether each machine has a sigma of its own, or all share the root of their mean variance. Every machine has a mu
     of its own. A few takes of a machine tell little of its sigma; all machines together tell more."""
+    baseline: Literal["machine", "clip"] = "machine"
+    """What a smoothed score is held against: its machine's normal sound, or the median of its own clip. The latter
+    finds what changes within a clip, whatever the take is like, and nothing of what is heard from end to end."""
 
     def __post_init__(self) -> None:
         if not self.window_ms > 0:
@@ -54,7 +58,7 @@ class PostprocessingConfig:
         for name in ("median_ms", "gap_ms", "min_event_ms"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"postprocessing.{name} must be 0 or more, but got {getattr(self, name)}.")
-        for name, choices in (("fusion", FUSIONS), ("sigma", SIGMAS)):
+        for name, choices in (("fusion", FUSIONS), ("sigma", SIGMAS), ("baseline", BASELINES)):
             if getattr(self, name) not in choices:
                 raise UserError(
                     f"postprocessing.{name} must be one of {', '.join(choices)}, but got {getattr(self, name)!r}."

@@ -94,6 +94,8 @@ class Take:
     recording: Recording
     audio: Audio
     """(C, T), finite, no channel silent, at the study's rate."""
+    speed: float = 1.0
+    """How much faster it plays than it was recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """The one number that everything speaks of: a clip's score in sigmas, per machine, from scores to events.
 
 Scores (N, C, F) are smoothed, fused over channels, and standardised by mu and sigma of equally smoothed and fused
-scores of the same machine's calibration clips: never by the clip that is judged, since a take that is strange from end
-to end must be caught. The threshold, AUC, F1 and the events all read this statistic.
+scores of the same machine's calibration clips: not by the clip that is judged, since a take that is strange from end
+to end must be caught. Where faults are known to come and go, `baseline` takes the clip's own median off first. The
+threshold, AUC, F1 and the events all read this statistic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -127,7 +128,10 @@ def _calibrations(by_machine: Mapping[str, Frames], config: PostprocessingConfig
 
 
 def _smoothed(scores: Scores, config: PostprocessingConfig, frame_ms: float) -> Frames:
-    return smooth(scores, max(1, round(config.window_ms / frame_ms)))
+    smoothed = smooth(scores, max(1, round(config.window_ms / frame_ms)))
+    if config.baseline == "clip":
+        smoothed -= np.median(smoothed, axis=-1, keepdims=True)
+    return smoothed
 
 
 def _rows_by_machine(machines: Sequence[str]) -> dict[str, npt.NDArray[np.intp]]:

@@ -40,6 +40,11 @@ def stream_dataset(
             "[splice] must be left out where takes are streamed, but is there. Take a source that can be listed: a "
             "folder, or the ToyADMOS tree."
         )
+    if config.speed_perturbation:
+        raise UserError(
+            "[speed_perturbation] must be left out where takes are streamed, as a stream is read once and at one rate, "
+            "but is there. Take a source that can be listed: a folder, or the ToyADMOS tree."
+        )
     first = next((take for take in corpus.takes() if isinstance(take, Recording)), None)
     if first is None:
         raise UserError(f"The stream must bring takes, but {corpus.name} brought none that can be used.")

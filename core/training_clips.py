@@ -126,7 +126,7 @@ class Levels:
     def of(self, clip: Clip, front_end: FrontEnd) -> ClipLevel:
         # Gains come from the training clips, which are others for another seed; a matched level needs none.
         measured_with = front_end.config if front_end.config.level == "matched" else front_end
-        key = (clip.take.recording.recording_id, clip.start, measured_with)
+        key = (clip.take.recording.recording_id, clip.take.speed, clip.start, measured_with)
         level: ClipLevel | None = self._known.get(key)
         if level is None:
             level = self._known[key] = front_end.level_of(clip.read())

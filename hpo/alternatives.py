@@ -27,7 +27,7 @@ from hpo.trial_record import TrialRecord, trial_records
 
 COMPARISON_FILE = "comparison.json"
 WAVENET = "WaveNet"
-FORMAT = 1
+FORMAT = 2
 """Of the file: raise it when the same winner would be compared in another way."""
 
 
@@ -48,8 +48,7 @@ def compare_winner(
     budget_s = sum(record.seconds or 0.0 for record in trial_records(search.study))
     say(f"Alternatives beside the winner; each may be tuned for {budget_s / 60:.1f} min, as long as the trials took.")
     rows = [_wavenet_row(checkpoint, search, datasets, trial=winner["trial"], seconds_of_tuning=budget_s)]
-    by_rate = {rate: datasets.at(rate) for rate in _rates(search)}
-    for row in compare(by_rate, families(), seed=search.spec.seed, budget_s=budget_s):
+    for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
         say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
         rows.append(row)
     table = {"key": _key(search, winner), "rows": rows_to_json(rows)}
@@ -60,6 +59,12 @@ def compare_winner(
 def _key(search: OpenStudy, winner: Mapping[str, Any]) -> str:
     checkpoint = (search.directory / winner["checkpoint"]).read_bytes()
     return hashlib.sha256(checkpoint + f"{FORMAT} {_rates(search)}".encode()).hexdigest()
+
+
+def _choices_of_data(search: OpenStudy, datasets: Datasets) -> list[Dataset]:
+    """Every rate; where the study trains on other speeds, with them and without."""
+    at_rates = [datasets.at(rate) for rate in _rates(search)]
+    return at_rates + [dataset.as_recorded for dataset in at_rates if dataset.config.speed_perturbation]
 
 
 def _rates(search: OpenStudy) -> Sequence[int]:

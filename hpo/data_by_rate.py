@@ -87,6 +87,7 @@ def _open_dataset(
         skip_bad_files=skip_bad_files,
         noise=spec.noise,
         splice=spec.splice,
+        speed_perturbation=spec.speed_perturbation,
     )
     if isinstance(corpus, StreamedCorpus):
         return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)

@@ -73,6 +73,8 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
         usual["fusion"] = CategoricalDistribution(FUSIONS)
     if any_own.num_machines > 1:
         usual["sigma"] = CategoricalDistribution(SIGMAS)
+    if "baseline" in searched:  # where faults come and go, which is the study's to say
+        usual["baseline"] = searched["baseline"]
     trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
     return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}
 

@@ -33,6 +33,7 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "two_sided": ("postprocessing", "two_sided"),
     "fusion": ("postprocessing", "fusion"),
     "sigma": ("postprocessing", "sigma"),
+    "baseline": ("postprocessing", "baseline"),
     "median_ms": ("postprocessing", "median_ms"),
     "gap_ms": ("postprocessing", "gap_ms"),
     "min_event_ms": ("postprocessing", "min_event_ms"),

@@ -20,6 +20,7 @@ from core.frontend import FrontEndConfig
 from core.noise import NoiseConfig
 from core.postprocess import PostprocessingConfig
 from core.scoring import ScoringConfig
+from core.speed_perturbation import SpeedConfig
 from core.splicing import SpliceConfig
 from core.splits import SplitConfig
 from core.training import TrainingConfig
@@ -131,6 +132,8 @@ class StudySpec:
     """Added to every take, where the table is there."""
     splice: SpliceConfig | None = None
     """Faults spliced into normal clips of validation and test, where the table is there."""
+    speed_perturbation: SpeedConfig | None = None
+    """Other speeds at which training takes are heard, where the table is there."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

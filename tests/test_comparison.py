@@ -56,7 +56,7 @@ def auc_of(row: Row) -> float:
 def test_every_alternative_goes_from_recordings_to_figures() -> None:
     two_cars = simulated(machines=2, num_normal=12, num_anomalous=8)
     kinds = families([(10, 1e-3)])
-    rows = list(compare({4000: two_cars}, kinds, seed=1, budget_s=0))
+    rows = list(compare([two_cars], kinds, seed=1, budget_s=0))
     assert [row.name for row in rows] == list(kinds)
     assert [row.num_weights > 0 for row in rows] == [True] * 4 + [False] * 2
     for row in rows:
@@ -76,8 +76,8 @@ def test_every_alternative_goes_from_recordings_to_figures() -> None:
 
 def test_variants_are_tried_while_the_budget_lasts_and_one_at_the_least(car: Dataset) -> None:
     variants = {"log-mel autoencoder": [replace(LEARNER, num_steps=steps) for steps in (1, 2, 60)]}
-    (frugal,) = compare({4000: car}, variants, seed=1, budget_s=0)
-    (rich,) = compare({4000: car}, variants, seed=1, budget_s=600)
+    (frugal,) = compare([car], variants, seed=1, budget_s=0)
+    (rich,) = compare([car], variants, seed=1, budget_s=600)
     assert frugal.num_tried == 1
     assert rich.num_tried == 3
     assert rich.choice.rank >= frugal.choice.rank
@@ -86,7 +86,7 @@ def test_variants_are_tried_while_the_budget_lasts_and_one_at_the_least(car: Dat
 
 def test_another_rate_is_another_variant_on_the_same_clips(car: Dataset) -> None:
     slow = simulated(sample_rate_hz=2000)
-    (row,) = compare({4000: car, 2000: slow}, {"log-mel Gaussian": [Gaussian()]}, seed=1, budget_s=600)
+    (row,) = compare([car, slow], {"log-mel Gaussian": [Gaussian()]}, seed=1, budget_s=600)
     assert row.num_tried == 2
     assert row.verdicts.recording_ids == car.test.recording_ids
 
@@ -169,9 +169,9 @@ def test_clips_that_are_too_short_for_an_alternative_are_refused_before_any_is_t
     with pytest.raises(
         UserError, match=r"clips.clip_seconds must be at least 0.544 for the log-mel Gaussian, but got 0.5"
     ):
-        list(compare({4000: short}, families(), seed=1, budget_s=0))
+        list(compare([short], families(), seed=1, budget_s=0))
     measures = {"loudness": [loudness()], "spectral flatness": [flatness()]}
-    assert len(list(compare({4000: short}, measures, seed=1, budget_s=0))) == 2
+    assert len(list(compare([short], measures, seed=1, budget_s=0))) == 2
 
 
 def test_the_score_is_chosen_on_validation_too(car: Dataset) -> None:

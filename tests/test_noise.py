@@ -34,7 +34,7 @@ def noisy(
     clean: HeldAudio, snr_db: float = 6.0, name: str = "a", rate_hz: int = RATE_HZ, **options: object
 ) -> NoisyAudio:
     config = NoiseConfig(snr_db=snr_db, **options)  # type: ignore[arg-type]
-    return NoisyAudio(clean=clean, config=config, recording_id=name, sample_rate_hz=rate_hz)
+    return NoisyAudio(clean=clean, config=config, recording_id=name, speed=1.0, sample_rate_hz=rate_hz)
 
 
 def added(audio: NoisyAudio) -> Waveform:
@@ -68,7 +68,8 @@ def test_another_process_makes_the_same_noise() -> None:
     code = (
         "import sys, numpy; from core.audio import quantise; from core.noise import NoiseConfig, NoisyAudio;"
         "clean = quantise(numpy.sin(numpy.arange(60_000, dtype=numpy.float32))[None]);"
-        "noisy = NoisyAudio(clean=clean, config=NoiseConfig(snr_db=6), recording_id='a', sample_rate_hz=4000);"
+        "noisy = NoisyAudio(clean=clean, config=NoiseConfig(snr_db=6), recording_id='a', speed=1.0,"
+        "sample_rate_hz=4000);"
         "sys.stdout.buffer.write(noisy.read(20_000, 40_000).tobytes())"
     )
     theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT).stdout

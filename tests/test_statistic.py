@@ -73,6 +73,17 @@ def test_a_clip_that_is_strange_from_end_to_end_is_caught(window_ms: float) -> N
     assert judge(statistic, steady).clip_scores[0] > judge(statistic, bits(20, seed=2)).clip_scores.max()
 
 
+def test_a_clip_s_own_baseline_finds_what_comes_and_goes_in_any_take_and_nothing_that_stays() -> None:
+    own, machines = fit(bits(), baseline="clip", window_ms=100), fit(bits(), window_ms=100)
+    clips = bits(3, seed=1)
+    clips[1:] += 2  # another take
+    clips[2, :, 30:50] += 1  # with a fault in it
+    assert judge(own, clips).clip_scores[1] == pytest.approx(judge(own, clips - 2).clip_scores[1], abs=1e-4)
+    faulty = judge(own, clips).clip_scores
+    assert faulty[2] > 2 * faulty[:2].max()
+    assert judge(machines, clips).clip_scores[1] > 2 * judge(machines, clips).clip_scores[0]
+
+
 def test_two_sided_catches_what_is_too_predictable_and_one_sided_does_not() -> None:
     calm, wild = bits(1, seed=1) - 1.0, bits(1, seed=1) + 1.0
     one_sided, two_sided = fit(bits()), fit(bits(), two_sided=True)
