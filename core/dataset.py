@@ -15,7 +15,7 @@ from core.decoding import Progress, read_all
 from core.errors import UserError
 from core.noise import NoiseConfig, with_noise
 from core.recordings import Corpus, Skipped, Take
-from core.speed_perturbation import SpeedConfig, at_speed
+from core.speed_perturbation import SpeedConfig, takes_at_other_speeds
 from core.splicing import SpliceConfig, spliced_clips
 from core.splits import SplitConfig, split_recordings
 from core.store import Store
@@ -145,22 +145,13 @@ def _by_id(takes: Iterable[Take]) -> dict[str, Take]:
 def _perturbed(
     takes: Sequence[Take], corpus: Corpus, config: DataConfig, *, store: Store | None, progress: Progress | None
 ) -> tuple[list[Take], tuple[str, ...]]:
-    """The training takes at every other speed that their recordings allow, and what is to be said of that."""
-    if config.speed_perturbation is None:
+    """Training takes at every other speed, and what is to be said of that."""
+    speeds, rate = config.speed_perturbation, config.sample_rate_hz
+    if speeds is None:
         return [], ()
-    originals, perturbed = _by_id(takes), []
-    recordings = tuple(take.recording for take in takes)
-    speeds = config.speed_perturbation.possible(recordings, config.sample_rate_hz)
-    for speed in speeds:
-        rate = config.speed_perturbation.rate_hz(speed, config.sample_rate_hz)
-        training = replace(corpus, recordings=recordings)
-        read = read_all(
-            training, sample_rate_hz=rate, min_seconds=0, skip_bad_files=False, store=store, progress=progress
-        )
-        for take in read.takes:
-            slow_or_fast = at_speed(take, originals[take.recording.recording_id], speed)
-            perturbed.append(with_noise(slow_or_fast, config.noise, rate))
-    return perturbed, (config.speed_perturbation.describe(speeds),)
+    others = takes_at_other_speeds(takes, corpus, speeds, rate, store=store, progress=progress)
+    noisy = [with_noise(take, config.noise, speeds.rate_hz(take.speed, rate)) for take in others]
+    return noisy, (speeds.describe(takes, rate),)
 
 
 def _parted(takes: Sequence[Take], config: DataConfig) -> dict[str, list[Take]]:

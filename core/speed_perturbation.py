@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from core.audio import AudioPart
+from core.decoding import Progress, read_all
 from core.errors import UserError
-from core.recordings import Recording, Take
+from core.recordings import Corpus, Take
+from core.store import Store
 
 SPEED_RANGE = (0.5, 2.0)
 
@@ -40,27 +42,46 @@ class SpeedConfig:
         """The rate at which a take is read so that it has this speed at the other rate."""
         return round(sample_rate_hz / speed)
 
-    def possible(self, recordings: Iterable[Recording], sample_rate_hz: int) -> tuple[float, ...]:
+    def possible(self, takes: Iterable[Take], sample_rate_hz: int) -> tuple[float, ...]:
         """Those for which every recording has the rate: a slower take that lacks its highest tones is like none."""
-        lowest_hz = min(recording.sample_rate_hz for recording in recordings)
+        lowest_hz = min(take.recording.sample_rate_hz for take in takes)
         return tuple(speed for speed in self.speeds if self.rate_hz(speed, sample_rate_hz) <= lowest_hz)
 
-    def describe(self, possible: Sequence[float]) -> str:
-        """For people, in a line."""
+    def describe(self, takes: Iterable[Take], sample_rate_hz: int) -> str:
+        """What comes of these takes, for people, in a line."""
+        possible = self.possible(takes, sample_rate_hz)
         missing = [speed for speed in self.speeds if speed not in possible]
         said = f"training takes are also heard at speed {_listed(possible)}" if possible else ""
         left_out = f"speed {_listed(missing)} needs recordings of a higher rate and is left out" if missing else ""
         return "; ".join(each for each in (said, left_out) if each)
 
 
-def at_speed(take: Take, original: Take, speed: float) -> Take:
-    """`take`, the same recording as `original` read at the rate that this speed needs, and as much of it.
+def takes_at_other_speeds(
+    takes: Sequence[Take],
+    corpus: Corpus,
+    config: SpeedConfig,
+    sample_rate_hz: int,
+    *,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> list[Take]:
+    """The corpus's `takes`, or what there is of them, at every other possible speed."""
+    found = []
+    recordings = replace(corpus, recordings=tuple(take.recording for take in takes))
+    for speed in config.possible(takes, sample_rate_hz):
+        rate = config.rate_hz(speed, sample_rate_hz)
+        read = read_all(
+            recordings, sample_rate_hz=rate, min_seconds=0, skip_bad_files=False, store=store, progress=progress
+        )
+        found += [_beginning(other, take, speed) for other, take in zip(read.takes, takes, strict=True)]
+    return found
 
-    `original` may be the first part of its recording, which is where a take's training part lies.
-    """
-    assert not isinstance(original.audio, AudioPart) or original.audio.first == 0, "a take's training part comes first"
-    num_samples = min(math.floor(original.audio.num_samples / speed), take.audio.num_samples)
-    return replace(take, audio=AudioPart(whole=take.audio, first=0, num_samples=num_samples), speed=speed)
+
+def _beginning(other: Take, take: Take, speed: float) -> Take:
+    """The same recording as `take` at another rate, cut to what `take` holds."""
+    assert not isinstance(take.audio, AudioPart) or take.audio.first == 0, "what is trained on begins with its take"
+    num_samples = min(math.floor(take.audio.num_samples / speed), other.audio.num_samples)
+    return replace(other, audio=AudioPart(whole=other.audio, first=0, num_samples=num_samples), speed=speed)
 
 
 def _listed(speeds: Sequence[float]) -> str:

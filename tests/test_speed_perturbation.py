@@ -1,4 +1,4 @@
-"""Training takes at other speeds: faster is higher, what is judged is as it was recorded, and no part is left behind."""
+"""Training takes at other speeds: faster is higher, what is judged stays as it was recorded, no take is left behind."""
 
 from functools import partial
 from pathlib import Path
