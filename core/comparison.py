@@ -27,10 +27,12 @@ from core.thread_pool import ThreadPool
 from core.verdicts import Verdicts, draw_takes, mean_area
 
 WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
-"""The longest first, since of windows that are equal on validation the first is taken."""
+"""The longest first, since of windows that are as good on validation the first is taken."""
 EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
 """The gap that is filled and the shortest event, where the faults' places are known."""
 NUM_EVENT_THRESHOLDS = 16
+NUM_DRAWS_TO_CHOOSE = 200
+"""Of validation's takes: enough for a standard error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +144,9 @@ def fit_and_score(alternative: Alternative, dataset: Dataset, *, seed: int) -> S
         trained = time.perf_counter()
         scores = {name: scorer.frame_scores(judged[name].waveforms) for name in JUDGED}
         done = time.perf_counter()
-    speeds = ["several speeds"] if dataset.config.speed_perturbation else []
     return ScoredDataset(
         name=alternative.name,
-        setup=", ".join([f"{dataset.sample_rate_hz} Hz", *speeds, *alternative.setup]),
+        setup=setup_of(alternative, dataset),
         scores={"its own": scores},
         frame_ms=scorer.frame_ms,
         first_s=scorer.first_s,
@@ -155,10 +156,16 @@ def fit_and_score(alternative: Alternative, dataset: Dataset, *, seed: int) -> S
     )
 
 
+def setup_of(alternative: Alternative, dataset: Dataset) -> str:
+    """What tells it from all that is tried beside it, in words."""
+    speeds = ["several speeds"] if dataset.config.speed_perturbation else []
+    return ", ".join([f"{dataset.sample_rate_hz} Hz", *speeds, *alternative.setup])
+
+
 def choices_over(
     dataset: Dataset, *, windows_ms: Sequence[float] = WINDOWS_MS, sides: Sequence[bool] = (False, True)
 ) -> tuple[PostprocessingConfig, ...]:
-    """All there is to choose from: what cannot matter on these clips is left out."""
+    """All there is to choose from, the plainest first: what cannot matter on these clips is left out."""
     clips = dataset.validation
     fusions = ("mean", "weighted", "maximum") if dataset.num_channels > 1 else ("mean",)
     sigmas = ("pooled", "machine") if len(set(clips.machines)) > 1 else ("machine",)
@@ -184,11 +191,38 @@ def choices_over(
 
 
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
-    """The best on validation, among equals the first."""
-    return max(
-        (_choice(scored, judged, kind, config) for kind, config in product(scored.scores, choices)),
-        key=lambda choice: choice.rank,
+    """The first on validation of those that are as good as the best, as far as its takes can tell.
+
+    That is the one-standard-error rule (Breiman and others, 1984), on the paired difference of AUC: of a few hundred
+    choices on a few takes the best owes its lead to luck. Where events are sought, whose places a take or two of each
+    machine cannot resample, it is the best itself.
+    """
+    found = [_choice(scored, judged, kind, config) for kind, config in product(scored.scores, choices)]
+    best = max(found, key=lambda choice: choice.rank)
+    if best.event_f1 is not None:
+        return best
+    of_best = _validation(scored, judged, best)
+    draws = draw_takes([of_best], num_draws=NUM_DRAWS_TO_CHOOSE)
+    best_areas = mean_area([of_best], draws)
+    return next(
+        choice
+        for choice in found
+        if is_within_an_error(best_areas, mean_area([_validation(scored, judged, choice)], draws))
     )
+
+
+def is_within_an_error(best: FloatArray, other: FloatArray) -> bool:
+    """Of two figures in (R,) draws, the first of which is every take once: whether the other is not worse by more than
+    the standard error of the difference."""
+    differences = best - other
+    spread = differences[1:][~np.isnan(differences[1:])]
+    return bool(differences[0] <= (spread.std() if spread.size else 0.0))
+
+
+def _validation(scored: ScoredDataset, judged: Mapping[str, ClipSet], choice: Choice) -> Verdicts:
+    config, clips = choice.postprocessing, judged["validation"]
+    judgement = _judge(scored, judged, choice.score, config, "validation")
+    return _verdicts(judgement.clip_scores, clips, config.threshold_sigmas)
 
 
 def _choice(scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig) -> Choice:

@@ -27,7 +27,7 @@ from hpo.trial_record import TrialRecord, trial_records
 
 COMPARISON_FILE = "comparison.json"
 WAVENET = "WaveNet"
-FORMAT = 2
+FORMAT = 3
 """Of the file: raise it when the same winner would be compared in another way."""
 
 

@@ -183,6 +183,19 @@ def test_the_score_is_chosen_on_validation_too(car: Dataset) -> None:
     assert choose(both, dict(car.judged()), CHOICES).score == "hears"
 
 
+def test_a_later_choice_must_be_better_by_more_than_an_error_of_the_takes(car: Dataset) -> None:
+    judged, scores = dict(car.judged()), {}
+    for name, clips in judged.items():
+        noise = np.random.default_rng(len(name)).normal(size=(len(clips), 2, 31)).astype(np.float32)
+        scores[name] = noise + 5 * clips.is_anomalous[:, None, None]
+    faulty = np.flatnonzero(judged["validation"].is_anomalous)
+    for num_missed, expected in ((0, "first"), (1, "first"), (4, "second")):
+        first = {name: values.copy() for name, values in scores.items()}
+        first["validation"][faulty[:num_missed]] -= 10
+        both = replace(made_up(first), scores={"first": first, "second": scores})
+        assert choose(both, judged, CHOICES[:1]).score == expected
+
+
 def test_events_are_chosen_and_judged_by_their_onsets(car: Dataset) -> None:
     """Faults from 0.32 s on, in frames of 32 ms: the threshold and the window are those that find where they begin."""
     judged = {}
