@@ -3,8 +3,9 @@
     python benchmarks/quality.py --data folder:../shared/recordings/cars
 
 Each task is a study file; each of its four folds a search of its own, with the alternatives beside the winner. Folds
-run in two processes at once, and go on where they were when the command is called again. Under each table stands the
-same without the one take that is unlike all others of its car, and at the end what four microphones bring.
+run in two processes at once, and go on where they were when the command is called again. Every figure stands twice,
+with and without the one take that is unlike all others of its car. At the end: what is found of spliced events, and what
+four microphones bring.
 """
 
 import argparse
@@ -36,6 +37,7 @@ TASKS = {
     "cars_noise_12db": "10 s clips with noise at 12 dB",
 }
 DEFAULT_TASKS = tuple(TASKS)[:4]
+SPLICED = "cars_spliced"
 FOLDS = 4
 ODD_TAKE = "normal/CAR01_NORMAL.flac"
 
@@ -109,6 +111,9 @@ def main() -> None:
             for fold in folds:
                 fold.result()
             print_task(task)
+    if SPLICED in options.tasks:
+        print("\n## What is found of spliced events (benchmarks/splices.py)\n", flush=True)
+        subprocess.run([sys.executable, "benchmarks/splices.py", "--data", options.data], cwd=ROOT, check=True)
     print("\n## Four microphones (benchmarks/microphones.py)\n", flush=True)
     subprocess.run([sys.executable, "benchmarks/microphones.py"], cwd=ROOT, check=True)
 

@@ -7,13 +7,14 @@ into the same test clips at the same places. Whoever finds them as often hears t
 faulty. Each detector is the fold's, with what was chosen for it on validation; alternatives are trained again.
 
 And for WaveNet, in half a second's mean surprise: how far stretches stand out of their clips, beside the spread within
-healthy clips and what that would be if samples were surprising independently of each other.
+healthy clips and what that would be if frames of 25 ms were surprising independently of each other.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -150,58 +151,56 @@ def pooled(counts: Sequence[EventCounts]) -> EventCounts:
     return EventCounts(**{name: np.concatenate([getattr(each, name) for each in counts]) for name in names})
 
 
+def row_of_detector(fold: Fold, name: str) -> Row:
+    (row,) = (row for row in load_rows(fold.directory / COMPARISON_FILE) if row.name == name)
+    return row
+
+
 def print_control(folds: Sequence[Fold]) -> None:
-    print("| detector | faulty stretches found | healthy ones found | events flagged a clip without any |")
+    print("| detector | faulty stretches found | healthy ones found | events flagged in a clip without any |")
     print("| --- | --- | --- | --- |")
     for name in DETECTORS:
-        found: dict[str, list[EventCounts]] = {"faulty": [], "healthy": []}
-        for fold in folds:
-            (row,) = (row for row in load_rows(fold.directory / COMPARISON_FILE) if row.name == name)
-            assert row.verdicts.events is not None
-            found["faulty"].append(row.verdicts.events)
-            found["healthy"].append(counts_of(row, fold, fold.healthy))
-        faulty, healthy = (pooled(found[kind]) for kind in ("faulty", "healthy"))
-        false = faulty.flagged[faulty.labelled == 0].mean()
+        rows = [row_of_detector(fold, name) for fold in folds]
+        faulty = pooled([row.verdicts.events for row in rows if row.verdicts.events])
+        healthy = pooled([counts_of(row, fold, fold.healthy) for row, fold in zip(rows, folds, strict=True)])
         recalls = [event_metrics(each).event_recall for each in (faulty, healthy)]
-        print(f"| {name} | {recalls[0]:.2f} | {recalls[1]:.2f} | {false:.2f} |", flush=True)
-
-
-def standing_out(surprise: np.ndarray, clips: ClipSet, frame_s: float, first_s: float) -> dict[str, list[float]]:
-    """By machine, how far the mean of each stretch of WINDOW_S or more lies above its clip's median, in bits."""
-    assert clips.events is not None
-    smoothed = smooth(surprise, round(WINDOW_S / frame_s))
-    middles = first_s + (np.arange(smoothed.shape[1]) + 0.5) * frame_s
-    found: dict[str, list[float]] = {machine: [] for machine in set(clips.machines)}
-    for row, machine, spans in zip(smoothed, clips.machines, clips.events, strict=True):
-        for start_s, end_s in spans:
-            inside = (middles >= start_s + WINDOW_S / 2) & (middles <= end_s - WINDOW_S / 2)
-            if inside.any():
-                found[machine].append(float(row[inside].mean() - np.median(row)))
-    return found
+        false_alarms = faulty.flagged[faulty.labelled == 0].mean()
+        print(f"| {name} | {recalls[0]:.2f} | {recalls[1]:.2f} | {false_alarms:.2f} |", flush=True)
 
 
 def print_spread(folds: Sequence[Fold]) -> None:
-    print("\n| car | within healthy clips | of independent samples | faulty stretches | healthy stretches |")
-    print("| --- | --- | --- | --- | --- |")
-    within: dict[str, list[float]] = {}
-    independent: dict[str, list[float]] = {}
-    stretches: dict[str, dict[str, list[float]]] = {"faulty": {}, "healthy": {}}
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for fold in folds:
-        (row,) = (row for row in load_rows(fold.directory / COMPARISON_FILE) if row.name == WAVENET)
-        for kind in stretches:
-            scored, dataset = score_wavenet(row, fold, getattr(fold, kind))
-            surprise, frame_s = scored.scores["surprise"]["test"][:, 0], scored.frame_ms / 1000
-            clips, window = dataset.test, round(WINDOW_S / frame_s)
-            for machine, found in standing_out(surprise, clips, frame_s, scored.first_s).items():
-                stretches[kind].setdefault(machine, []).extend(found)
-            for clip, machine, is_anomalous in zip(surprise, clips.machines, clips.is_anomalous, strict=True):
-                if kind == "faulty" and not is_anomalous:
-                    within.setdefault(machine, []).append(float(smooth(clip, window).std()))
-                    independent.setdefault(machine, []).append(float(clip.std() / np.sqrt(window)))
-    for machine in sorted(within):
-        shifts = [f"{np.mean(found[machine]):+.3f} ± {np.std(found[machine]):.3f}" for found in stretches.values()]
-        spreads = [f"{np.sqrt(np.mean(np.square(each[machine]))):.3f}" for each in (within, independent)]
+        for stretches in ("faulty", "healthy"):
+            scored, dataset = score_wavenet(row_of_detector(fold, WAVENET), fold, getattr(fold, stretches))
+            for machine, what, bits in spread_of(scored, dataset.test, stretches):
+                found[machine][what].append(bits)
+    print("\n| car | within healthy clips | of independent frames | faulty stretches | healthy stretches |")
+    print("| --- | --- | --- | --- | --- |")
+    for machine, of_car in sorted(found.items()):
+        spreads = [f"{np.sqrt(np.mean(np.square(of_car[what]))):.3f}" for what in ("within", "independent")]
+        shifts = [f"{np.mean(of_car[what]):+.3f} ± {np.std(of_car[what]):.3f}" for what in ("faulty", "healthy")]
         print(f"| {machine} | {' | '.join(spreads + shifts)} |", flush=True)
+
+
+def spread_of(scored: ScoredDataset, clips: ClipSet, stretches: str) -> Iterator[tuple[str, str, float]]:
+    """Machine, what was measured, and its bits: of a clip without a stretch the deviation of its half seconds, and what
+    independent frames would make of it; of one with a stretch how far that lies above the clip's median."""
+    assert clips.events is not None
+    frame_s = scored.frame_ms / 1000
+    window = round(WINDOW_S / frame_s)
+    surprise = scored.scores["surprise"]["test"][:, 0]
+    for frames, machine, spans in zip(surprise, clips.machines, clips.events, strict=True):
+        halves = smooth(frames, window)
+        if not spans:
+            yield machine, "within", float(halves.std())
+            yield machine, "independent", float(frames.std() / np.sqrt(window))
+            continue
+        ((start_s, end_s),) = spans
+        middles_s = scored.first_s + (np.arange(len(halves)) + 0.5) * frame_s
+        inside = (middles_s >= start_s + WINDOW_S / 2) & (middles_s <= end_s - WINDOW_S / 2)
+        if inside.any():
+            yield machine, stretches, float(halves[inside].mean() - np.median(halves))
 
 
 def main() -> None:
