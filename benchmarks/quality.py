@@ -4,8 +4,8 @@
 
 Each task is a study file; each of its four folds a search of its own, with the alternatives beside the winner. Folds
 run in two processes at once, and go on where they were when the command is called again. Every figure stands twice,
-with and without the one take that is unlike all others of its car. At the end: what is found of spliced events, and what
-four microphones bring.
+with and without the one take that is unlike all others of its car. At the end: what is found of spliced events, and
+what four microphones bring.
 """
 
 import argparse
