@@ -1,7 +1,8 @@
 """--compare: the study's winner beside its alternatives, each with as much time to be tuned as the search itself took.
 
 What the detectors said of the test's clips is kept in `runs/<study>/comparison.json`, and made anew only for another
-winner: a study that is called again compares nothing twice.
+winner: a study that is called again compares nothing twice. The winner is compared with the score and post-processing
+that the rule for all detectors chooses for it; `compared/` has it as it then is.
 """
 
 import hashlib
@@ -12,22 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from core.baselines import families
-from core.checkpoint import Detector, load_detector
+from core.checkpoint import Detector, load_detector, save_detector
 from core.comparison import Row, ScoredDataset, choices_over, choose, compare, row_of
 from core.comparison_file import load_rows, rows_to_json
 from core.dataset import JUDGED, Dataset
-from core.experiment import SCORES_FILE
+from core.experiment import DETECTOR_FILE, SCORES_FILE
 from core.score_file import load_scores
 from core.scoring import SCORES, score_clips
 from core.thread_pool import ThreadPool
 from hpo.data_by_rate import Datasets
+from hpo.post_study import recalibrated
 from hpo.study import OpenStudy
 from hpo.text_files import write_text
 from hpo.trial_record import TrialRecord, trial_records
 
-COMPARISON_FILE = "comparison.json"
+COMPARISON_FILE, COMPARED_DIRECTORY = "comparison.json", "compared"
 WAVENET = "WaveNet"
-FORMAT = 3
+FORMAT = 4
 """Of the file: raise it when the same winner would be compared in another way."""
 
 
@@ -74,7 +76,7 @@ def _rates(search: OpenStudy) -> Sequence[int]:
 def _wavenet_row(
     checkpoint: Path, search: OpenStudy, datasets: Datasets, *, trial: int, seconds_of_tuning: float
 ) -> Row:
-    """From the frame scores that were kept, by the choices that the alternatives have."""
+    """From the frame scores that were kept, by the choices that the alternatives have. Leaves `compared/`."""
     detector, scored = load_detector(checkpoint), load_scores(checkpoint.parent / SCORES_FILE)
     rate, records = detector.front_end.config.sample_rate_hz, trial_records(search.study)
     dataset, frame_samples = datasets.at(rate), detector.scoring.frame_samples(rate)
@@ -89,6 +91,10 @@ def _wavenet_row(
         seconds_to_score=_seconds_to_score(detector, dataset, frame_samples),
     )
     choice = choose(wavenet, dataset.judged(), choices_over(dataset))
+    folder = search.directory / COMPARED_DIRECTORY
+    folder.mkdir(exist_ok=True)
+    chosen = recalibrated(detector, scored["calibration"], score=choice.score, config=choice.postprocessing)
+    save_detector(folder / DETECTOR_FILE, chosen)
     return row_of(wavenet, choice, dataset.judged(), num_tried=len(records), seconds_of_tuning=seconds_of_tuning)
 
 

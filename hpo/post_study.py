@@ -22,6 +22,7 @@ from optuna.storages import JournalStorage
 from core.checkpoint import Detector
 from core.post_search import sweep_thresholds
 from core.postprocess import PostprocessingConfig
+from core.score_file import ScoredClips
 from core.statistic import fit_statistic
 from hpo.notes import name_objective, write_note
 from hpo.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at
@@ -151,15 +152,16 @@ def changed_config(own: PostprocessingConfig, chosen: Mapping[str, Any]) -> Post
 
 
 def detector_at(point: PostPoint, trial: JudgedTrial) -> Detector:
-    """The trial's weights with the point's score and post-processing, mu and sigma measured anew."""
-    detector, calibration = trial.detector, trial.scored["calibration"]
-    statistic = fit_statistic(
-        changed_config(detector.statistic.config, point.parameters),
-        calibration.scores.of(point.parameters[SCORE]),
-        calibration.machines,
-        frame_ms=detector.statistic.frame_ms,
-    )
-    return replace(detector, scoring=replace(detector.scoring, score=point.parameters[SCORE]), statistic=statistic)
+    """The trial's weights with the point's score and post-processing."""
+    config = changed_config(trial.detector.statistic.config, point.parameters)
+    return recalibrated(trial.detector, trial.scored["calibration"], score=point.parameters[SCORE], config=config)
+
+
+def recalibrated(detector: Detector, calibration: ScoredClips, *, score: str, config: PostprocessingConfig) -> Detector:
+    """The same weights with another score and post-processing, mu and sigma measured anew."""
+    scores, frame_ms = calibration.scores.of(score), detector.statistic.frame_ms
+    statistic = fit_statistic(config, scores, calibration.machines, frame_ms=frame_ms)
+    return replace(detector, scoring=replace(detector.scoring, **{SCORE: score}), statistic=statistic)
 
 
 def store_points(search: OpenStudy, found: PostSearch) -> int:

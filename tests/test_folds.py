@@ -10,12 +10,15 @@ import pytest
 import hpo.alternatives
 import hpo.run_study
 from core.baselines import families
+from core.checkpoint import load_detector
 from core.comparison import Choice, Row
 from core.comparison_file import load_rows, rows_from_json, rows_to_json
 from core.event_metrics import event_counts
+from core.experiment import DETECTOR_FILE, SCORES_FILE
 from core.postprocess import PostprocessingConfig
+from core.score_file import load_scores
 from core.verdicts import Verdicts
-from hpo.alternatives import COMPARISON_FILE, WAVENET
+from hpo.alternatives import COMPARED_DIRECTORY, COMPARISON_FILE, WAVENET
 from hpo.folds import spreads_of
 
 Command = Callable[..., str]
@@ -76,6 +79,12 @@ def test_a_new_winner_is_compared_anew_and_an_old_comparison_is_not_shown_for_it
     assert json.loads((study / "result.json").read_text())["comparison"]
     rows = load_rows(study / COMPARISON_FILE)
     assert [row.name for row in rows] == [WAVENET, *families()]
+    detector = load_detector(study / COMPARED_DIRECTORY / DETECTOR_FILE)
+    winner = json.loads((study / "result.json").read_text())["winner"]
+    test = load_scores((study / winner["checkpoint"]).parent / SCORES_FILE)["test"]
+    judged = detector.statistic.judge(test.scores.of(detector.scoring.score), test.machines)
+    np.testing.assert_array_equal(judged.clip_scores, rows[0].verdicts.scores)
+    assert detector.statistic.config == rows[0].choice.postprocessing
     changed = json.loads((study / COMPARISON_FILE).read_text()) | {"key": "another winner's"}
     (study / COMPARISON_FILE).write_text(json.dumps(changed))
     run("--trials", "1")
