@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from core.checkpoint import Detector
 from core.post_search import sweep_thresholds
 from core.postprocess import PostprocessingConfig
 from core.score_file import ScoredClips
+from core.scoring import ScoringConfig
 from core.statistic import fit_statistic
 from hpo.notes import name_objective, write_note
 from hpo.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at
@@ -161,7 +162,8 @@ def recalibrated(detector: Detector, calibration: ScoredClips, *, score: str, co
     """The same weights with another score and post-processing, mu and sigma measured anew."""
     scores, frame_ms = calibration.scores.of(score), detector.statistic.frame_ms
     statistic = fit_statistic(config, scores, calibration.machines, frame_ms=frame_ms)
-    return replace(detector, scoring=replace(detector.scoring, **{SCORE: score}), statistic=statistic)
+    scoring = ScoringConfig(**asdict(detector.scoring) | {SCORE: score})
+    return replace(detector, scoring=scoring, statistic=statistic)
 
 
 def store_points(search: OpenStudy, found: PostSearch) -> int:
