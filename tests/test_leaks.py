@@ -24,6 +24,7 @@ from core.recordings import Corpus, Recording
 from core.sources import open_source
 from core.splits import SplitConfig
 from core.thread_pool import ThreadPool
+from hpo.data_by_rate import Datasets
 from hpo.objective import Bench, run_trial
 from hpo.storage import StudyStorage
 from hpo.study import open_study
@@ -120,7 +121,8 @@ def outcome_of_a_study(spec: StudySpec, corpus: Corpus, folder: Path) -> Outcome
     dataset = prepare_dataset(corpus, config)
     storage = StudyStorage(str(folder / "optuna.journal"))
     search = open_study("leak", spec, data_fingerprint=corpus.name, storage=storage, directory=folder / "leak")
-    bench = Bench(dataset=dataset, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Nobody())
+    datasets = Datasets(lambda _: dataset, [RATE_HZ])
+    bench = Bench(datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Nobody())
     while claim := search.claim_trial(NUM_TRIALS):
         trial, life = claim
         try:

@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SPEC = load_study_file(ROOT / "tests/data/tiny.toml")
 CONFIG = SPEC.default_experiment
 CONTEXT = SPEC.search_space.context_samples(4000)
+SEED = 10
+"""One with which not every way of post-processing has the same best epoch."""
 
 POST_ONLY = {
     "window": replace(CONFIG, postprocessing=replace(CONFIG.postprocessing, window_ms=50.0)),
@@ -70,7 +72,13 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def run(
-    config: ExperimentConfig, dataset: Dataset, folder: Path, trainings: Path | None, *, seed: int = 5, epochs: int = 9
+    config: ExperimentConfig,
+    dataset: Dataset,
+    folder: Path,
+    trainings: Path | None,
+    *,
+    seed: int = SEED,
+    epochs: int = 9,
 ) -> EpochResult:
     """Follows so many epochs, as a pruner would end a trial."""
     with closing(
@@ -175,7 +183,7 @@ def test_who_needs_a_training_that_is_at_work_waits_and_reads_it(
         CONFIG,
         dataset,
         tmp_path / "first",
-        seed=5,
+        seed=SEED,
         context_samples=CONTEXT,
         device=torch.device("cpu"),
         pool=ThreadPool(1),
