@@ -4,7 +4,7 @@
     clip 2                      |context| frames . . . . . . |
     last                              |context| frames . . . . . . |     (the file ends here)
 
-Level, DC, smoothing and a median are a clip's own, since mu and sigma were measured on clips of this length. Clips overlap by the
+Level, DC and smoothing are a clip's own, since mu and sigma were measured on clips of this length. Clips overlap by the
 context, which is heard but not scored, so that their frames lie end to end over the file. The last clip is moved back
 by whole frames until it fits; a frame of two clips keeps the higher of its thresholds. So a file's score is the highest
 of its clips, and a file of one clip has the score that a study gives this clip.
