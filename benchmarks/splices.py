@@ -210,6 +210,10 @@ def main() -> None:
     store = Store(ROOT / "runs" / "store", max_gb=50)
     corpus = open_source(options.data, options={}, skip_bad_files=False, store=store)
     assert isinstance(corpus, Corpus)
+    compared = [ROOT / "runs" / fold_name(TASK, number) / COMPARISON_FILE for number in range(1, FOLDS + 1)]
+    for file in compared:
+        if not file.exists():
+            parser.error(f"the folds of {TASK} must have been run, but {file} is not there. Run benchmarks/quality.py.")
     folds = [open_fold(number, corpus, store) for number in range(1, FOLDS + 1)]
     print_control(folds)
     print_spread(folds)

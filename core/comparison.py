@@ -198,17 +198,13 @@ def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequen
     machine cannot resample, it is the best itself.
     """
     found = [_choice(scored, judged, kind, config) for kind, config in product(scored.scores, choices)]
-    best = max(found, key=lambda choice: choice.rank)
+    best, of_best = max(found, key=lambda pair: pair[0].rank)
     if best.event_f1 is not None:
         return best
-    of_best = _validation(scored, judged, best)
     draws = draw_takes([of_best], num_draws=NUM_DRAWS_TO_CHOOSE)
     best_areas = mean_area([of_best], draws)
-    return next(
-        choice
-        for choice in found
-        if is_within_an_error(best_areas, mean_area([_validation(scored, judged, choice)], draws))
-    )
+    as_good = (choice for choice, verdicts in found if is_within_an_error(best_areas, mean_area([verdicts], draws)))
+    return next(as_good, best)  # where no machine has clips of both kinds there is no AUC, and none is as good
 
 
 def is_within_an_error(best: FloatArray, other: FloatArray) -> bool:
@@ -219,27 +215,24 @@ def is_within_an_error(best: FloatArray, other: FloatArray) -> bool:
     return bool(differences[0] <= (spread.std() if spread.size else 0.0))
 
 
-def _validation(scored: ScoredDataset, judged: Mapping[str, ClipSet], choice: Choice) -> Verdicts:
-    config, clips = choice.postprocessing, judged["validation"]
-    judgement = _judge(scored, judged, choice.score, config, "validation")
-    return _verdicts(judgement.clip_scores, clips, config.threshold_sigmas)
-
-
-def _choice(scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig) -> Choice:
-    """With the threshold that is best for it."""
+def _choice(
+    scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig
+) -> tuple[Choice, Verdicts]:
+    """With the threshold that is best for it, and what it then says of validation's clips."""
     judgement, clips = _judge(scored, judged, kind, config, "validation"), judged["validation"]
     event_f1 = None
     threshold = best_threshold(judgement.clip_scores, clips.is_anomalous)
     if clips.events is not None:
         threshold, event_f1 = _best_event_threshold(scored, judgement, clips)
     verdicts = _verdicts(judgement.clip_scores, clips, threshold)
-    return Choice(
+    choice = Choice(
         score=kind,
         postprocessing=replace(config, threshold_sigmas=threshold),
         auc=float(mean_area([verdicts], draw_takes([verdicts], num_draws=0))[0]),
         f1=f1_score(judgement.clip_scores >= threshold, clips.is_anomalous),
         event_f1=event_f1,
     )
+    return choice, verdicts
 
 
 def _best_event_threshold(scored: ScoredDataset, judgement: Judgement, clips: ClipSet) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from core.baselines import families
 from core.checkpoint import Detector, load_detector, save_detector
-from core.comparison import Row, ScoredDataset, choices_over, choose, compare, row_of
+from core.comparison import Choice, Row, ScoredDataset, choices_over, choose, compare, row_of
 from core.comparison_file import load_rows, rows_to_json
 from core.dataset import JUDGED, Dataset
 from core.experiment import DETECTOR_FILE, SCORES_FILE
@@ -53,9 +53,18 @@ def compare_winner(
     for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
         say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
         rows.append(row)
+    _keep_compared(checkpoint, rows[0].choice, search.directory / COMPARED_DIRECTORY)
     table = {"key": _key(search, winner), "rows": rows_to_json(rows)}
     write_text(search.directory / COMPARISON_FILE, json.dumps(table) + "\n")
     return rows
+
+
+def _keep_compared(checkpoint: Path, choice: Choice, folder: Path) -> None:
+    """The winner's weights with what was chosen for the comparison, ready for `core.detect`."""
+    calibration = load_scores(checkpoint.parent / SCORES_FILE)["calibration"]
+    detector = recalibrated(load_detector(checkpoint), calibration, score=choice.score, config=choice.postprocessing)
+    folder.mkdir(exist_ok=True)
+    save_detector(folder / DETECTOR_FILE, detector)
 
 
 def _key(search: OpenStudy, winner: Mapping[str, Any]) -> str:
@@ -76,7 +85,7 @@ def _rates(search: OpenStudy) -> Sequence[int]:
 def _wavenet_row(
     checkpoint: Path, search: OpenStudy, datasets: Datasets, *, trial: int, seconds_of_tuning: float
 ) -> Row:
-    """From the frame scores that were kept, by the choices that the alternatives have. Leaves `compared/`."""
+    """From the frame scores that were kept, by the choices that the alternatives have."""
     detector, scored = load_detector(checkpoint), load_scores(checkpoint.parent / SCORES_FILE)
     rate, records = detector.front_end.config.sample_rate_hz, trial_records(search.study)
     dataset, frame_samples = datasets.at(rate), detector.scoring.frame_samples(rate)
@@ -91,10 +100,6 @@ def _wavenet_row(
         seconds_to_score=_seconds_to_score(detector, dataset, frame_samples),
     )
     choice = choose(wavenet, dataset.judged(), choices_over(dataset))
-    folder = search.directory / COMPARED_DIRECTORY
-    folder.mkdir(exist_ok=True)
-    chosen = recalibrated(detector, scored["calibration"], score=choice.score, config=choice.postprocessing)
-    save_detector(folder / DETECTOR_FILE, chosen)
     return row_of(wavenet, choice, dataset.judged(), num_tried=len(records), seconds_of_tuning=seconds_of_tuning)
 
 

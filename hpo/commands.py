@@ -215,8 +215,8 @@ def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> i
         log.end("FAILED", name=f"{name} failed", tags={"failure": str(error)})
         _ship(shipper, session, SECONDS_TO_SHIP)
         raise UserError(f"The configuration must be trainable, but {error}. Change it with --set.") from error
-    except BaseException:
-        log.end("KILLED", name=f"{name} ended early")
+    except BaseException as error:
+        log.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", name=f"{name} ended early")
         _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
         raise
     for file in (DETECTOR_FILE, SCORES_FILE):

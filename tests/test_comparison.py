@@ -196,6 +196,20 @@ def test_a_later_choice_must_be_better_by_more_than_an_error_of_the_takes(car: D
         assert choose(both, judged, CHOICES[:1]).score == expected
 
 
+def test_without_an_auc_the_best_by_f1_is_chosen(car: Dataset) -> None:
+    """Of two machines one has normal clips alone, and the other faulty ones."""
+    judged, scores = {}, {}
+    for name, clips in car.judged().items():
+        machines = tuple(np.where(clips.is_anomalous, "a", "b"))
+        if name == "calibration":
+            machines = tuple(np.where(np.arange(len(clips)) % 2, "a", "b"))
+        judged[name] = replace(clips, machines=machines)
+        scores[name] = np.random.default_rng(len(name)).normal(size=(len(clips), 2, 31)).astype(np.float32)
+    choice = choose(made_up(scores), judged, CHOICES)
+    assert np.isnan(choice.auc)
+    assert 0 < choice.f1 <= 1
+
+
 def test_events_are_chosen_and_judged_by_their_onsets(car: Dataset) -> None:
     """Faults from 0.32 s on, in frames of 32 ms: the threshold and the window are those that find where they begin."""
     judged = {}

@@ -156,6 +156,9 @@ def test_ranges_are_the_study_s_else_usual_ones_that_hold_what_the_trials_have()
     assert not {"trial", "fusion", "sigma"} & space.keys()
     assert post_space({}, {4: own()})["window_ms"] == FloatDistribution(100.0, 3000.0, log=True)
     many = own(num_channels=4, num_machines=2)
+    baselines = CategoricalDistribution(["machine", "clip"])
+    assert "baseline" not in space, "only a study knows whether its faults come and go"
+    assert post_space({"baseline": baselines}, {4: own()})["baseline"] == baselines
     assert {"trial", "fusion", "sigma"} <= post_space({}, {4: many, 1: many}).keys()
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from core.audio import Waveform
+from core.baselines import loudness
 from core.clips import Clip, ClipConfig
+from core.comparison import setup_of
 from core.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
 from core.errors import UserError
 from core.noise import NoiseConfig
@@ -118,6 +120,10 @@ def test_as_recorded_is_the_set_without_other_speeds() -> None:
     for one, other in zip(training_clips(as_recorded), training_clips(without), strict=True):
         np.testing.assert_array_equal(one.read(), other.read())
     assert without.as_recorded is without
+    assert [setup_of(loudness(), dataset) for dataset in (prepare(), as_recorded)] == [
+        "2000 Hz, several speeds",
+        "2000 Hz",
+    ]
 
 
 def test_a_speed_that_would_leave_the_highest_tones_empty_is_left_out_and_said() -> None:
