@@ -28,10 +28,10 @@ test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
 test-stack: $(READY)
-	TORCH_ARGS="$(TORCH_ARGS)" KEEP_VOLUMES="$(KEEP_VOLUMES)" $(BIN)/pytest tests/test_stack.py -m stack -rs
+	TORCH_ARGS="$(TORCH_ARGS)" KEEP_VOLUMES="$(KEEP_VOLUMES)" $(BIN)/pytest tests/hpo/stack/test_stack.py -m stack -rs
 
 ui: $(READY)
-	@$(BIN)/python -m hpo.ui
+	@$(BIN)/python -m hpo.stack.ui
 
 reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/quality.py --data $(CARS)

@@ -26,13 +26,13 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # so that `core` is found without being installed
 
-from core.dataset import Dataset  # noqa: E402
+from core.data.dataset import Dataset  # noqa: E402
+from core.data.store import Store  # noqa: E402
+from core.data.training_clips import fit_to_training  # noqa: E402
+from core.model.wavenet import WaveNet  # noqa: E402
 from core.sources import known_options, open_source  # noqa: E402
-from core.store import Store  # noqa: E402
-from core.training_clips import fit_to_training  # noqa: E402
-from core.wavenet import WaveNet  # noqa: E402
-from hpo.data_by_rate import open_datasets  # noqa: E402
-from hpo.study_file import StudySpec, load_study_file  # noqa: E402
+from hpo.search.data_by_rate import open_datasets  # noqa: E402
+from hpo.search.study_file import StudySpec, load_study_file  # noqa: E402
 from tests.hub_layout import HubLayout, write_hub_copy  # noqa: E402
 from tests.toyadmos_layout import write_tree  # noqa: E402
 

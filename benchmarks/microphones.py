@@ -23,21 +23,21 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from core.audio import Waveform
-from core.clips import ClipConfig
-from core.comparison import Choice, Row, ScoredDataset, choices_over, choose, row_of
-from core.comparison_table import as_markdown, lines_of
-from core.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
+from core.baselines.comparison import Choice, Row, ScoredDataset, choices_over, choose, row_of
+from core.baselines.comparison_table import as_markdown, lines_of
+from core.data.audio import Waveform
+from core.data.clips import ClipConfig
+from core.data.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
+from core.data.recordings import Corpus, Recording
+from core.data.splits import SplitConfig
+from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE, ExperimentConfig, NetworkConfig, run_experiment
-from core.frontend import FrontEndConfig
-from core.recordings import Corpus, Recording
-from core.score_file import load_scores
-from core.scoring import SCORES, Scores
+from core.model.frontend import FrontEndConfig
+from core.model.scoring import SCORES, Scores
+from core.model.training import TrainingConfig
+from core.model.wavenet import count_weights
 from core.sources import open_source
-from core.splits import SplitConfig
 from core.thread_pool import ThreadPool
-from core.training import TrainingConfig
-from core.wavenet import count_weights
 
 NUM_MICROPHONES, FOLDS = 4, 4
 CAR = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": NUM_MICROPHONES, "severity": 0.8}

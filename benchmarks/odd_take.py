@@ -18,21 +18,21 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from core.audio import AudioPart
-from core.clips import Clip, clips_of
-from core.decoding import read_all
+from core.data.audio import AudioPart
+from core.data.clips import Clip, clips_of
+from core.data.decoding import read_all
+from core.data.recordings import Corpus, Take
+from core.data.speed_perturbation import takes_at_other_speeds
+from core.data.splits import SplitConfig, split_recordings
+from core.data.training_clips import Levels, ListedOrder, fit_to_training
+from core.decision.metrics import auc
 from core.experiment import ExperimentConfig
-from core.metrics import auc
-from core.recordings import Corpus, Take
-from core.scoring import score_clips
+from core.model.scoring import score_clips
+from core.model.training import train_epochs
+from core.model.wavenet import WaveNet
 from core.sources import open_source
-from core.speed_perturbation import takes_at_other_speeds
-from core.splits import SplitConfig, split_recordings
 from core.thread_pool import ThreadPool
-from core.training import train_epochs
-from core.training_clips import Levels, ListedOrder, fit_to_training
-from core.wavenet import WaveNet
-from hpo.study_file import load_study_file
+from hpo.search.study_file import load_study_file
 
 ODD_TAKE = "normal/CAR01_NORMAL.flac"
 STUDY = Path(__file__).resolve().parent.parent / "studies/cars_10s.toml"

@@ -19,16 +19,16 @@ import optuna
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from core.checkpoint import Detector
-from core.frontend import FrontEnd, FrontEndConfig
-from core.postprocess import PostprocessingConfig
-from core.score_file import ScoredClips
-from core.scoring import FrameScores, ScoringConfig
-from core.statistic import fit_statistic
-from core.wavenet import WaveNet, WaveNetConfig
-from hpo.post_study import PostSearch, search_post
-from hpo.result import JudgedTrial, judge_scores
-from hpo.storage import StudyStorage
+from core.decision.checkpoint import Detector
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.score_file import ScoredClips
+from core.decision.statistic import fit_statistic
+from core.model.frontend import FrontEnd, FrontEndConfig
+from core.model.scoring import FrameScores, ScoringConfig
+from core.model.wavenet import WaveNet, WaveNetConfig
+from hpo.results.post_study import PostSearch, search_post
+from hpo.results.result import JudgedTrial, judge_scores
+from hpo.search.storage import StudyStorage
 
 SHAPES = ((36, 4, 80, 1), (24, 1, 400, 4))
 """Validation clips, channels, frames, machines; a third as many clips for calibration."""

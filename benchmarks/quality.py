@@ -22,10 +22,10 @@ if __name__ == "__main__":
         Path(__file__).resolve().parent.parent
     )  # so that `core` and `hpo` are found without being installed
 
-from core.comparison_file import load_rows
-from core.comparison_table import TITLES, Line, asked_metric, figure_text, lines_of
-from hpo.alternatives import COMPARISON_FILE
+from core.baselines.comparison_file import load_rows
+from core.baselines.comparison_table import TITLES, Line, asked_metric, figure_text, lines_of
 from hpo.folds import fold_name, summarise_folds
+from hpo.results.alternatives import COMPARISON_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS = {

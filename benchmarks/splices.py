@@ -27,26 +27,26 @@ if __name__ == "__main__":
     )  # so that `core` and `hpo` are found without being installed
 
 from core.baselines import families
-from core.checkpoint import load_detector
-from core.clips import ClipSet
-from core.comparison import Row, ScoredDataset, fit_and_score, row_of, setup_of
-from core.comparison_file import load_rows
-from core.dataset import JUDGED, Dataset
-from core.decoding import read_all
-from core.event_metrics import EventCounts, event_metrics
-from core.postprocess import smooth
-from core.recordings import Corpus, Take
-from core.scoring import SCORES, score_clips
+from core.baselines.comparison import Row, ScoredDataset, fit_and_score, row_of, setup_of
+from core.baselines.comparison_file import load_rows
+from core.data.clips import ClipSet
+from core.data.dataset import JUDGED, Dataset
+from core.data.decoding import read_all
+from core.data.recordings import Corpus, Take
+from core.data.splicing import spliced_clips
+from core.data.splits import split_recordings
+from core.data.store import Store
+from core.decision.checkpoint import load_detector
+from core.decision.event_metrics import EventCounts, event_metrics
+from core.decision.postprocess import smooth
+from core.model.scoring import SCORES, score_clips
 from core.sources import open_source
-from core.splicing import spliced_clips
-from core.splits import split_recordings
-from core.store import Store
 from core.thread_pool import ThreadPool
-from hpo.alternatives import COMPARISON_FILE, WAVENET
-from hpo.data_by_rate import open_datasets
 from hpo.folds import fold_name
-from hpo.result import RESULT_FILE
-from hpo.study_file import StudySpec, load_study_file
+from hpo.results.alternatives import COMPARISON_FILE, WAVENET
+from hpo.results.result import RESULT_FILE
+from hpo.search.data_by_rate import open_datasets
+from hpo.search.study_file import StudySpec, load_study_file
 
 ROOT = Path(__file__).resolve().parent.parent
 TASK, FOLDS = "cars_spliced", 4

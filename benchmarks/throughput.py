@@ -28,12 +28,12 @@ from torch.nn import functional
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from core.frontend import Codes
-from core.likelihood import LEAST_VARIANCE, SampleScores
-from core.scoring import score_clips
+from core.model.frontend import Codes
+from core.model.likelihood import LEAST_VARIANCE, SampleScores
+from core.model.scoring import score_clips
+from core.model.training import HeldWindows, TrainingConfig, train_epochs
+from core.model.wavenet import FRONT_KERNEL, KERNEL, WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
-from core.training import HeldWindows, TrainingConfig, train_epochs
-from core.wavenet import FRONT_KERNEL, KERNEL, WaveNet, WaveNetConfig
 
 SAMPLE_RATE_HZ = 4000
 CLIP_SECONDS = 3
@@ -86,7 +86,7 @@ class TextbookWaveNet(nn.Module):
     def sample_scores(self, codes: Tensor, context_samples: int) -> SampleScores:
         log_p = self(codes[..., :-1])[..., context_samples - 1 :].log_softmax(dim=2) / math.log(2)
         p = log_p.exp2()
-        surprise = -log_p.gather(2, codes[:, :, None, context_samples:].long()).squeeze(2)
+        surprise = -log_p.read_inputs(2, codes[:, :, None, context_samples:].long()).squeeze(2)
         entropy = -(p * log_p).sum(dim=2)
         variance = (p * log_p.square()).sum(dim=2) - entropy.square()
         return SampleScores(surprise, entropy, (surprise - entropy) / (variance + LEAST_VARIANCE).sqrt())

@@ -32,9 +32,9 @@ from core.command_line import Parser, printable
 from core.errors import UserError
 
 if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help and a typing mistake should not wait
-    from core.checkpoint import Detector
-    from core.detect_clips import FileJudgement
-    from core.detect_plot import FileView
+    from core.decision.checkpoint import Detector
+    from core.detection.clips import FileJudgement
+    from core.detection.plot import FileView
 
 COLUMNS = ("file", "decision", "score_sigmas", "threshold_sigmas", "event_start_s", "event_end_s", "microphone")
 MAX_EVENT_LINES = 20
@@ -67,10 +67,10 @@ class Findings:
 
 def detect(options: argparse.Namespace) -> int:
     """Judges all files, prints what is found, writes what is asked for. Returns the exit code."""
-    from core.checkpoint import load_detector
-    from core.detect_clips import judge_file, needs_of
-    from core.detect_files import open_audio
-    from core.recordings import REPAIR, BadRecording
+    from core.data.recordings import REPAIR, BadRecording
+    from core.decision.checkpoint import load_detector
+    from core.detection.clips import judge_file, needs_of
+    from core.detection.files import open_audio
     from core.thread_pool import ThreadPool
 
     _check_outputs(options)
@@ -84,7 +84,7 @@ def detect(options: argparse.Namespace) -> int:
                 audio = open_audio(name, needs_of(detector))
                 judgement = judge_file(audio, detector, machine, pool=pool)
                 if options.plot:
-                    from core.detect_plot import most_striking, view_of
+                    from core.detection.plot import most_striking, view_of
 
                     findings.views = most_striking([*findings.views, view_of(audio, judgement)])
             except BadRecording as error:
@@ -98,7 +98,7 @@ def detect(options: argparse.Namespace) -> int:
     if options.csv:
         _write(options.csv, _csv_text(findings), option="--csv")
     if options.plot:
-        from core.detect_plot import page
+        from core.detection.plot import page
 
         refused = findings.decisions["refused"]
         text = page(findings.views, num_judged=len(options.files) - refused, num_refused=refused)

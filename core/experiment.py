@@ -2,8 +2,8 @@
 
     dataset -> scored training, epoch by epoch -> frame scores -> statistic -> metrics
 
-What is trained is apart from what is made of it (core/scored_training.py): an experiment follows the epochs of its
-training, which are read back where they exist, and judges each by its own score and post-processing. So experiments
+What is trained is apart from what is made of it (core/model/scored_training.py): an experiment follows the epochs of
+its training, which are read back where they exist, and judges each by its own score and post-processing. So experiments
 that differ in those alone share one training, and may find their best epochs in different places of it.
 
 `run_experiment` is a generator that yields after every epoch, so a search can log, report and prune between epochs, and
@@ -19,19 +19,19 @@ from pathlib import Path
 
 import torch
 
-from core.checkpoint import Detector, save_detector
-from core.dataset import Dataset
-from core.evaluation import evaluate
-from core.frontend import FrontEndConfig
-from core.postprocess import PostprocessingConfig
-from core.score_file import save_scores
-from core.scored_training import TrainingSetup, scored_epochs
-from core.scoring import ScoringConfig
-from core.statistic import Statistic
+from core.data.dataset import Dataset
+from core.decision.checkpoint import Detector, save_detector
+from core.decision.evaluation import evaluate
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.score_file import save_scores
+from core.decision.statistic import Statistic
+from core.model.frontend import FrontEndConfig
+from core.model.scored_training import TrainingSetup, scored_epochs
+from core.model.scoring import ScoringConfig
+from core.model.training import ConfigurationFailed, TrainingConfig
+from core.model.training_record import ScoredEpoch
+from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
-from core.training import ConfigurationFailed, TrainingConfig
-from core.training_record import ScoredEpoch
-from core.wavenet import WaveNet, WaveNetConfig
 
 DIVERGED_SHARE = 3
 """Of the bits of a uniform guess: a validation loss beyond it is not a bad detector but a broken one."""

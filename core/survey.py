@@ -29,13 +29,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.command_line import Parser, printable
+from core.data.recordings import StreamedCorpus
+from core.data.splits import SplitConfig
+from core.data.store import DEFAULT_DIRECTORY, Store
 from core.errors import UserError
-from core.recordings import StreamedCorpus
 from core.sources import KINDS, choose_source, open_source
-from core.splits import SplitConfig
-from core.store import DEFAULT_DIRECTORY, Store
-from core.survey_counts import Counts, Progress, count
-from core.survey_text import survey_lines
+from core.surveying.counts import Counts, Progress, count
+from core.surveying.text import survey_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,41 +12,42 @@ from typing import Any
 
 import optuna
 
-from core.comparison import Row
+from core.baselines.comparison import Row
 from core.errors import UserError
 from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
-from core.training import ConfigurationFailed
-from hpo.alternatives import compare_winner, kept_comparison
+from core.model.training import ConfigurationFailed
 from hpo.console import Console
 from hpo.finalist_runs import run_finalists
-from hpo.finalists import num_trainings_to_come
 from hpo.folds import run_folds
 from hpo.messages import curves_line, estimate_line, overview, short, summary, where_to_look
-from hpo.objective import Bench, run_params
-from hpo.publish import publish_study, publish_trial_page
-from hpo.run_log import EVENTS_FILE_NAME, RunLog
-from hpo.search_space import SearchSpace, describe_range
+from hpo.pages.publish import publish_study, publish_trial_page
+from hpo.results.alternatives import compare_winner, kept_comparison
+from hpo.results.finalists import num_trainings_to_come
+from hpo.search.objective import TrialContext, run_params
+from hpo.search.search_space import SearchSpace, describe_range
+from hpo.search.trial_record import trial_records
+from hpo.search.workers import Workers
 from hpo.session import (
     SECONDS_TO_SHIP,
     SECONDS_TO_SHIP_INTERRUPTED,
-    Material,
     Session,
-    gather,
+    StudyInputs,
     link_trials,
     open_session,
+    read_inputs,
     run_trials,
     start_study_run,
 )
-from hpo.shipper import Shipper
-from hpo.trial_record import trial_records
-from hpo.workers import Workers
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
+from hpo.tracking.shipper import Shipper
+from hpo.worker_command import worker_command
 
 
 def run(options: Namespace, root: Path) -> int:
     """Does what the options say and returns the exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/storage.py beats it itself
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/search/storage.py does
     if options.folds and options.fold is None and not options.dry_run:
         return run_folds(options, root, lambda fold: _one_study(fold, root)[1])
     return _one_study(options, root)[0]
@@ -54,19 +55,19 @@ def run(options: Namespace, root: Path) -> int:
 
 def _one_study(options: Namespace, root: Path) -> tuple[int, str]:
     """The exit code, and the study's name."""
-    material = gather(options, root)
+    inputs = read_inputs(options, root)
     try:
-        return _run(material, options, root), material.name
+        return _run(inputs, options, root), inputs.name
     finally:
-        material.datasets.close()
+        inputs.datasets.close()
 
 
-def _run(material: Material, options: Namespace, root: Path) -> int:
+def _run(inputs: StudyInputs, options: Namespace, root: Path) -> int:
     if options.dry_run:
-        _print(*overview(material), estimate_line(material, material.total))
+        _print(*overview(inputs), estimate_line(inputs, inputs.total))
         return 0
-    changes = dict(_assignment(text, material.space) for text in options.set)
-    session = open_session(material, options, root)
+    changes = dict(_assignment(text, inputs.space) for text in options.set)
+    session = open_session(inputs, options, root)
     if options.page is not None:
         return _page(session, options.page)
     if options.once or options.rerun is not None:
@@ -76,18 +77,17 @@ def _run(material: Material, options: Namespace, root: Path) -> int:
 
 def _search(session: Session, options: Namespace) -> int:
     """The whole study: its own run, trials here and in workers, result and report."""
-    material, search = session.material, session.search
-    missing = material.total - search.num_ended()
-    finalists_missing = num_trainings_to_come(search, material.total)
-    _print(*overview(material), *where_to_look(session))
+    inputs, search = session.inputs, session.search
+    missing = inputs.total - search.num_ended()
+    finalists_missing = num_trainings_to_come(search, inputs.total)
+    _print(*overview(inputs), *where_to_look(session))
     if missing > 0:
-        _print(estimate_line(material, missing))
-        material.datasets.open_all()
-    console = Console(total=material.total, ended=search.num_ended(), epochs=material.spec.training.epochs)
+        _print(estimate_line(inputs, missing))
+        inputs.datasets.open_all()
+    console = Console(total=inputs.total, ended=search.num_ended(), epochs=inputs.spec.training.epochs)
     workers = Workers(
-        min(material.num_workers, max(missing, finalists_missing)) - 1,
-        options,
-        threads=material.pool.num_threads,
+        min(inputs.num_workers, max(missing, finalists_missing)) - 1,
+        worker_command(options, threads=inputs.pool.num_threads),
         say=console.say,
     )
     shipper = Shipper(
@@ -101,11 +101,11 @@ def _search(session: Session, options: Namespace) -> int:
     try:
         start_study_run(session)
         with console, workers:
-            run_trials(session, _bench(session, console), console, shipper, is_worker=False)
-            companion = run_finalists(session, _bench(session, console), console, shipper, is_worker=False)
+            run_trials(session, _context(session, console), console, shipper, is_worker=False)
+            companion = run_finalists(session, _context(session, console), console, shipper, is_worker=False)
         result = publish_study(
             search,
-            material.datasets,
+            inputs.datasets,
             session.log,
             about=session.about,
             companion=companion,
@@ -116,7 +116,7 @@ def _search(session: Session, options: Namespace) -> int:
         seconds_to_ship = SECONDS_TO_SHIP
     except KeyboardInterrupt:
         session.log.end("KILLED", tags={"optuna.state": "INTERRUPTED"})
-        _print(f"Interrupted after {search.num_ended()} of {material.total} trials. The same command goes on.")
+        _print(f"Interrupted after {search.num_ended()} of {inputs.total} trials. The same command goes on.")
         raise
     except BaseException:
         session.log.end("FAILED", tags={"optuna.state": "FAILED"})
@@ -132,31 +132,31 @@ def _search(session: Session, options: Namespace) -> int:
 def _comparison(session: Session, *, is_wanted: bool) -> Callable[[Mapping[str, Any]], list[Row]]:
     """What gives the comparison of a winner: made where it is wanted, else what there is of it."""
     if is_wanted:
-        return partial(compare_winner, session.search, session.material.datasets, say=_print)
+        return partial(compare_winner, session.search, session.inputs.datasets, say=_print)
     return partial(kept_comparison, session.search)
 
 
 def _work(session: Session) -> int:
     """A worker: trials, and nothing that belongs to the whole study."""
-    material, search = session.material, session.search
-    console = Console(total=material.total, ended=search.num_ended(), epochs=material.spec.training.epochs)
+    inputs, search = session.inputs, session.search
+    console = Console(total=inputs.total, ended=search.num_ended(), epochs=inputs.spec.training.epochs)
     shipper = Shipper(search.directory, session.target, warn=console.say)
-    material.datasets.open_all()
+    inputs.datasets.open_all()
     shipper.start()
     try:
         with console:
-            run_trials(session, _bench(session, console), console, shipper, is_worker=True)
-            run_finalists(session, _bench(session, console), console, shipper, is_worker=True)
+            run_trials(session, _context(session, console), console, shipper, is_worker=True)
+            run_finalists(session, _context(session, console), console, shipper, is_worker=True)
     finally:
         _ship(shipper, session, SECONDS_TO_SHIP_INTERRUPTED)
     link_trials(session, shipper)
     return 0
 
 
-def _bench(session: Session, console: Console) -> Bench:
-    material = session.material
-    return Bench(
-        datasets=material.datasets, device=material.device, pool=material.pool, tags=session.tags, progress=console
+def _context(session: Session, console: Console) -> TrialContext:
+    inputs = session.inputs
+    return TrialContext(
+        datasets=inputs.datasets, device=inputs.device, pool=inputs.pool, tags=session.tags, progress=console
     )
 
 
@@ -171,7 +171,7 @@ def _ship(shipper: Shipper, session: Session, seconds: float) -> None:
 
 def _page(session: Session, number: int) -> int:
     _check_trial(session, number)
-    path = publish_trial_page(session.search, session.material.datasets, number)
+    path = publish_trial_page(session.search, session.inputs.datasets, number)
     shipper = Shipper(session.search.directory, session.target, warn=_print)
     shipper.start()
     _ship(shipper, session, SECONDS_TO_SHIP)
@@ -187,13 +187,13 @@ def _check_trial(session: Session, number: int) -> None:
 
 def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> int:
     """One configuration, with a run and a folder of its own; the search does not hear of it."""
-    material, search = session.material, session.search
+    inputs, search = session.inputs, session.search
     config, source = _chosen(session, options, changes)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     directory = search.directory / "single" / stamp
     log = RunLog(directory / EVENTS_FILE_NAME)
     name = f"single {stamp}: {source}"
-    params = run_params(config, search.space.parameters_of(config), material.datasets.num_channels)
+    params = run_params(config, search.space.parameters_of(config), inputs.datasets.num_channels)
     tags = {"optuna.study": search.study.study_name, "single": source, **session.tags}
     log.start(run_key=f"{search.uid}/single/{stamp}", name=name, tags=tags, params=params)
     shipper = Shipper(directory, session.target, warn=_print)
@@ -202,12 +202,12 @@ def _once(session: Session, options: Namespace, changes: Mapping[str, Any]) -> i
     try:
         for result in run_experiment(
             config,
-            material.datasets.at(rate),
+            inputs.datasets.at(rate),
             directory,
             seed=search.spec.seed,
             context_samples=search.space.context_samples(rate),
-            device=material.device,
-            pool=material.pool,
+            device=inputs.device,
+            pool=inputs.pool,
         ):
             log.metrics(result.epoch, {key: value for key, value in result.metrics.items() if key != "epoch"})
             _print(", ".join(f"{key} {short(value)}" for key, value in result.metrics.items()))

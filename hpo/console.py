@@ -10,8 +10,8 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from core.experiment import EpochResult
-from hpo.objective import TrialEnd
-from hpo.trial_record import TrialRecord
+from hpo.search.objective import TrialEnd
+from hpo.search.trial_record import TrialRecord
 
 
 class Console:

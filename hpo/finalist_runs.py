@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 from core.experiment import EpochResult
 from hpo.console import Console
-from hpo.finalists import FinalistsStudy, open_finalists
-from hpo.objective import Bench
+from hpo.results.finalists import FinalistsStudy, open_finalists
+from hpo.search.objective import TrialContext
+from hpo.search.study import OpenStudy
+from hpo.search.work import work_on
 from hpo.session import Session, link_trials
-from hpo.shipper import Shipper
-from hpo.study import OpenStudy
-from hpo.work import work_on
+from hpo.tracking.shipper import Shipper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +25,17 @@ class SeedProgress:
 
 
 def run_finalists(
-    session: Session, bench: Bench, console: Console, shipper: Shipper, *, is_worker: bool
+    session: Session, context: TrialContext, console: Console, shipper: Shipper, *, is_worker: bool
 ) -> FinalistsStudy | None:
     """Trains the finalists of a search that has its trials; None where there is nothing to train. A failed training
     counts against its finalist and stops nothing."""
-    if session.search.num_ended() < session.material.total:  # a worker whose search was ended before
+    if session.search.num_ended() < session.inputs.total:  # a worker whose search was ended before
         return None
     companion = open_finalists(session.search)
     if companion is None:
         return None
     here = replace(session, search=companion)
-    bench = replace(bench, progress=SeedProgress(console=console, search=companion))
+    context = replace(context, progress=SeedProgress(console=console, search=companion))
     config, epochs = session.search.spec.finalists, session.search.spec.training.epochs
     console.begin("finalists", total=companion.num_queued(), ended=companion.num_ended(), epochs=config.epochs(epochs))
     # Again where somebody who made the search longer has put more in the queue meanwhile.
@@ -43,9 +43,9 @@ def run_finalists(
         for end in work_on(
             companion,
             companion.num_queued(),
-            bench,
+            context,
             waits=not is_worker,
-            looked=lambda: console.show(companion.num_ended(), None),
+            on_poll=lambda: console.show(companion.num_ended(), None),
         ):
             console.show(companion.num_ended(), None)
             console.trial_ended(end, None)

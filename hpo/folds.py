@@ -12,12 +12,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from core.comparison_file import load_rows
-from core.comparison_table import Line, as_markdown, lines_of
-from hpo.alternatives import COMPARISON_FILE
+from core.baselines.comparison_file import load_rows
+from core.baselines.comparison_table import Line, as_markdown, lines_of
+from core.text_files import write_text
 from hpo.pages.folds_page import Spread, folds_page
-from hpo.result import RESULT_FILE, without_nan
-from hpo.text_files import write_text
+from hpo.results.alternatives import COMPARISON_FILE
+from hpo.results.result import RESULT_FILE, without_nan
 
 FOLDS_FILE, FOLDS_PAGE = "folds.json", "folds.html"
 METRICS = ("f1", "auc")

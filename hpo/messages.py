@@ -6,26 +6,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.recordings import Skipped
-from core.wavenet import describe
-from hpo.estimate import estimate_trial_seconds
-from hpo.links import charts_link, study_link
-from hpo.publish import REPORT_FILE
-from hpo.search_space import describe_range
-from hpo.session import Material, Session
+from core.data.recordings import Skipped
+from core.model.wavenet import describe
+from hpo.pages.publish import REPORT_FILE
+from hpo.search.estimate import estimate_trial_seconds
+from hpo.search.search_space import describe_range
+from hpo.session import Session, StudyInputs
+from hpo.tracking.links import charts_link, study_link
 
 MAX_LEFT_OUT_LINES = 10
 
 
-def overview(material: Material) -> list[str]:
+def overview(inputs: StudyInputs) -> list[str]:
     """What is searched and on what, in a few lines."""
-    spec, space, dataset = material.spec, material.space, material.dataset
+    spec, space, dataset = inputs.spec, inputs.space, inputs.dataset
     searched = [f"{name} {describe_range(distribution)}" for name, distribution in space.distributions.items()]
     networks = [describe(config.wavenet(dataset.num_channels)) for config in space.extremes(dataset.num_channels)]
     sizes = [f"{facts['num_layers']} layers with {facts['num_weights']:,} weights" for facts in networks]
     return [
-        f"Study {material.name}: {spec.goal}",
-        f"  data      {material.corpus.description} (fingerprint {material.corpus.fingerprint})",
+        f"Study {inputs.name}: {spec.goal}",
+        f"  data      {inputs.corpus.description} (fingerprint {inputs.corpus.fingerprint})",
         f"  takes     {dataset.takes()}",
         f"            clips of {dataset.config.clips.clip_seconds:g} s, {dataset.num_channels} channel(s) "
         f"at {dataset.sample_rate_hz} Hz",
@@ -42,21 +42,21 @@ def _left_out(skipped: Sequence[Skipped]) -> list[str]:
     return [*lines, f"and {others} more, which python -m core.survey lists"] if others else lines
 
 
-def estimate_line(material: Material, num_trials: int) -> str:
-    seconds = estimate_trial_seconds(material.space, material.dataset, material.device, material.pool)
+def estimate_line(inputs: StudyInputs, num_trials: int) -> str:
+    seconds = estimate_trial_seconds(inputs.space, inputs.dataset, inputs.device, inputs.pool)
     minutes = [
-        num_trials * each / 60 / material.num_workers for each in (seconds.default, seconds.smallest, seconds.largest)
+        num_trials * each / 60 / inputs.num_workers for each in (seconds.default, seconds.smallest, seconds.largest)
     ]
     return (
         f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
         f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
-        f"{material.device}, {material.num_workers} process(es) of {material.pool.num_threads} thread(s)"
-        f"{_estimate_of_finalists(material, seconds.default / 60 / material.num_workers)}"
+        f"{inputs.device}, {inputs.num_workers} process(es) of {inputs.pool.num_threads} thread(s)"
+        f"{_estimate_of_finalists(inputs, seconds.default / 60 / inputs.num_workers)}"
     )
 
 
-def _estimate_of_finalists(material: Material, minutes_each: float) -> str:
-    config, epochs = material.spec.finalists, material.spec.training.epochs
+def _estimate_of_finalists(inputs: StudyInputs, minutes_each: float) -> str:
+    config, epochs = inputs.spec.finalists, inputs.spec.training.epochs
     num_trainings = config.count * len(config.seeds(epochs))
     if not num_trainings:
         return ""

@@ -14,26 +14,22 @@ from typing import Any
 
 import torch
 
-from core.dataset import Dataset
+from core.data.dataset import Dataset
+from core.data.recordings import Corpus, StreamedCorpus
+from core.data.store import Store
 from core.errors import UserError
-from core.recordings import Corpus, StreamedCorpus
 from core.sources import choose_source, open_source
-from core.store import Store
 from core.thread_pool import ThreadPool
 from hpo.console import Console
-from hpo.data_by_rate import Datasets, open_datasets
 from hpo.folds import fold_name
-from hpo.links import Pages, resolve_pages
-from hpo.notes import run_note, study_words, write_notes
-from hpo.objective import Bench
-from hpo.publish import study_description
-from hpo.run_log import EVENTS_FILE_NAME, RunLog
-from hpo.saved_view import saved_view
-from hpo.search_space import SearchSpace, describe_range
-from hpo.settings import resolve_setting
-from hpo.shipper import Shipper
-from hpo.storage import StudyStorage
-from hpo.study import (
+from hpo.pages.publish import study_description
+from hpo.results.winner import choose_winner
+from hpo.search.data_by_rate import Datasets, open_datasets
+from hpo.search.notes import run_note, study_words, write_notes
+from hpo.search.objective import TrialContext
+from hpo.search.search_space import SearchSpace, describe_range
+from hpo.search.storage import StudyStorage
+from hpo.search.study import (
     COMPANION_SUFFIXES,
     MAX_FAILURES_IN_A_ROW,
     OpenStudy,
@@ -41,11 +37,15 @@ from hpo.study import (
     check_study_exists,
     open_study,
 )
-from hpo.study_file import StudySpec, load_study_file
-from hpo.tracking_target import TrackingTarget, resolve_tracking_uri, tracking_target
-from hpo.trial_record import TrialRecord, trial_records
-from hpo.winner import choose_winner
-from hpo.work import work_on
+from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.trial_record import TrialRecord, trial_records
+from hpo.search.work import work_on
+from hpo.tracking.links import Pages, resolve_pages
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
+from hpo.tracking.saved_view import saved_view
+from hpo.tracking.settings import resolve_setting
+from hpo.tracking.shipper import Shipper
+from hpo.tracking.target import TrackingTarget, resolve_tracking_uri, tracking_target
 
 NAME_PATTERN = r"\w[\w.-]*"
 RESERVED_NAMES = ("archive", "mlartifacts", "mlflow.db", "optuna.journal")
@@ -57,7 +57,7 @@ SECONDS_TO_SHIP_INTERRUPTED = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class StudyInputs:
     """What a study works on, checked: nothing of it is written anywhere yet."""
 
     spec: StudySpec
@@ -77,7 +77,7 @@ class Material:
         return self.datasets.default
 
 
-def gather(options: Namespace, root: Path) -> Material:
+def read_inputs(options: Namespace, root: Path) -> StudyInputs:
     """Reads and checks the study file and the data. UserError for whatever is wrong with either."""
     spec = load_study_file(options.study)
     spec = replace(spec, data=choose_source(spec.data, options.data, root))
@@ -107,7 +107,7 @@ def gather(options: Namespace, root: Path) -> Material:
             f"one, but got {name!r}. Give it another with --name."
         )
     num_workers = options.workers or min(spec.workers, num_cores())
-    return Material(
+    return StudyInputs(
         spec=spec,
         space=space,
         corpus=corpus,
@@ -142,7 +142,7 @@ def _device(asked: str) -> torch.device:
 class Session:
     """An open study with its tracker."""
 
-    material: Material
+    inputs: StudyInputs
     search: OpenStudy
     target: TrackingTarget
     tracking_source: str
@@ -153,14 +153,14 @@ class Session:
     def about(self) -> dict[str, Any]:
         """Where the figures come from: on every run as tags, and in result.json."""
         return {
-            "data": self.material.corpus.description,
-            "data_is_simulated": self.material.spec.data["source"] == "simulated",
-            "data_fingerprint": self.material.corpus.fingerprint,
-            "left_out": [f"{skipped.name}: {skipped.reason}" for skipped in self.material.dataset.skipped()],
+            "data": self.inputs.corpus.description,
+            "data_is_simulated": self.inputs.spec.data["source"] == "simulated",
+            "data_fingerprint": self.inputs.corpus.fingerprint,
+            "left_out": [f"{skipped.name}: {skipped.reason}" for skipped in self.inputs.dataset.skipped()],
             "git_commit": git_commit(),
-            "device": str(self.material.device),
-            "threads": self.material.pool.num_threads,
-            "workers": self.material.num_workers,
+            "device": str(self.inputs.device),
+            "threads": self.inputs.pool.num_threads,
+            "workers": self.inputs.num_workers,
         }
 
     @property
@@ -170,10 +170,10 @@ class Session:
         }
 
 
-def open_session(material: Material, options: Namespace, root: Path) -> Session:
+def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session:
     """Opens storage and study and names the tracker. UserError where the study is another one than it was."""
     runs = root / "runs"
-    directory = runs / material.name
+    directory = runs / inputs.name
     tracking = resolve_tracking_uri(options.tracking_uri, project_root=root)
     chosen = resolve_setting(
         options.storage, variable="OPTUNA_STORAGE", project_root=root, default=str(runs / "optuna.journal")
@@ -181,18 +181,18 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
     runs.mkdir(exist_ok=True)
     storage = StudyStorage(_from_root(chosen.value, root))
     if options.rerun is not None or options.page is not None:
-        check_study_exists(material.name, storage)
+        check_study_exists(inputs.name, storage)
     if options.fresh:
-        archive_study(material.name, storage=storage, directory=directory, archive=runs / "archive")
+        archive_study(inputs.name, storage=storage, directory=directory, archive=runs / "archive")
     search = open_study(
-        material.name,
-        material.spec,
-        data_fingerprint=material.corpus.fingerprint,
+        inputs.name,
+        inputs.spec,
+        data_fingerprint=inputs.corpus.fingerprint,
         storage=storage,
         directory=directory,
     )
     pages = resolve_pages(tracking.value, storage_name=storage.name, project_root=root)
-    description = study_description(search, material.corpus.description)
+    description = study_description(search, inputs.corpus.description)
     target = tracking_target(
         tracking.value,
         experiment=search.experiment,
@@ -202,7 +202,7 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
         run_note=run_note(search, pages),
     )
     return Session(
-        material=material,
+        inputs=inputs,
         search=search,
         target=target,
         tracking_source=tracking.source,
@@ -211,16 +211,16 @@ def open_session(material: Material, options: Namespace, root: Path) -> Session:
     )
 
 
-def run_trials(session: Session, bench: Bench, console: Console, shipper: Shipper, *, is_worker: bool) -> None:
+def run_trials(session: Session, context: TrialContext, console: Console, shipper: Shipper, *, is_worker: bool) -> None:
     """Works until the study has its trials. UserError when five configurations in a row have failed."""
-    search, total = session.search, session.material.total
+    search, total = session.search, session.inputs.total
     # A worker goes on to the finalists, which are known when everybody's trials have ended.
     waits = not is_worker or search.spec.finalists.new_seeds > 0
 
     def show() -> None:
         console.show(search.num_ended(), choose_winner(trial_records(search.study)))
 
-    for end in work_on(search, total, bench, waits=waits, looked=show):
+    for end in work_on(search, total, context, waits=waits, on_poll=show):
         best = _record_best(session)
         console.show(search.num_ended(), best)
         console.trial_ended(end, best)
@@ -241,7 +241,7 @@ def link_trials(session: Session, shipper: Shipper) -> None:
     write_notes(
         search,
         session.pages,
-        description=study_description(search, session.material.corpus.description),
+        description=study_description(search, session.inputs.corpus.description),
         experiment_id=shipper.experiment_id,
         run_ids={
             int(folder.name): run_id
@@ -261,7 +261,7 @@ def _record_best(session: Session) -> TrialRecord | None:
 
 def start_study_run(session: Session) -> None:
     """The one run that holds what belongs to all trials."""
-    spec = session.material.spec
+    spec = session.inputs.spec
     session.log.start(
         run_key=f"{session.search.uid}/study",
         name="study",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from core.recordings import Corpus
+from core.data.recordings import Corpus
 from core.sources import open_source
 
 RATE_HZ = 8000

@@ -5,9 +5,9 @@ What becomes of the scores (mu and sigma by machine, window, threshold, figures)
 
 from typing import Protocol
 
-from core.audio import Waveform
-from core.scoring import Scores
-from core.training_clips import ClipOrder
+from core.data.audio import Waveform
+from core.data.training_clips import ClipOrder
+from core.model.scoring import Scores
 
 
 class Scorer(Protocol):

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from sklearn.covariance import LedoitWolf
 from threadpoolctl import threadpool_limits
 
-from core.audio import Waveform
 from core.baselines.log_mel import FrameGrid, LogMel, LogMels, training_frames
-from core.scoring import Scores
-from core.training_clips import ClipOrder
+from core.data.audio import Waveform
+from core.data.training_clips import ClipOrder
+from core.model.scoring import Scores
 
 WINDOW_FRAMES = 16
 FLOOR = 1e-4

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core.audio import Waveform
-from core.clips import Clip
-from core.frontend import FrontEnd, FrontEndConfig
-from core.training_clips import POOL_CLIPS, ClipOrder
+from core.data.audio import Waveform
+from core.data.clips import Clip
+from core.data.training_clips import POOL_CLIPS, ClipOrder
+from core.model.frontend import FrontEnd, FrontEndConfig
 
 FRAME_MS, HOP_MS = 64, 32
 MAX_BANDS = 128

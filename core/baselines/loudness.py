@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.audio import Waveform
 from core.baselines.log_mel import FrameGrid, power_spectra
-from core.scoring import Scores
-from core.training_clips import ClipOrder
+from core.data.audio import Waveform
+from core.data.training_clips import ClipOrder
+from core.model.scoring import Scores
 
 FLOOR = 1e-12
 """Power that is added to what is measured, -120 dB re full scale: silence has a score, too."""

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.audio import Waveform
 from core.baselines.log_mel import FrameGrid, LogMel, LogMels, training_frames
+from core.data.audio import Waveform
+from core.data.training_clips import ClipOrder
 from core.errors import UserError
-from core.scoring import Scores
-from core.training_clips import ClipOrder
+from core.model.scoring import Scores
 
 
 class FrameNetwork(nn.Module, ABC):

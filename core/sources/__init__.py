@@ -6,14 +6,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.digests import Digest, RememberedDigests, digest_of
+from core.data.digests import Digest, RememberedDigests, digest_of
+from core.data.recordings import Corpus, StreamedCorpus
+from core.data.store import Store
 from core.errors import UserError
-from core.recordings import Corpus, StreamedCorpus
-from core.sources.folder import open_folder
-from core.sources.hub import HubConfig, open_hub
-from core.sources.simulated import SimulatedConfig, open_simulated
-from core.sources.toyadmos import ToyAdmosConfig, open_toyadmos
-from core.store import Store
+from core.sources.folders.source import open_folder
+from core.sources.hub.source import HubConfig, open_hub
+from core.sources.simulated.source import SimulatedConfig, open_simulated
+from core.sources.toyadmos.source import ToyAdmosConfig, open_toyadmos
 
 KINDS = ("simulated", "folder:PATH", "toyadmos:PATH", "hub:OWNER/NAME", "hub:./PATH")
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})

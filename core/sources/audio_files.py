@@ -14,10 +14,10 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from core.audio import Waveform
-from core.digests import Digest, digest_of
+from core.data.audio import Waveform
+from core.data.digests import Digest, digest_of
+from core.data.recordings import REPAIR, AskedSplit, BadRecording, Label, Recording, check_waveform
 from core.errors import UserError
-from core.recordings import REPAIR, AskedSplit, BadRecording, Label, Recording, check_waveform
 from core.sources.cut_short import check_not_cut_short, truncated
 from core.sources.labelled_events import LabelledEvent, merge_events
 

@@ -4,7 +4,7 @@ import os
 import struct
 from typing import BinaryIO
 
-from core.recordings import REPAIR, BadRecording
+from core.data.recordings import REPAIR, BadRecording
 
 # A program that writes a WAV into a pipe cannot know the length and puts (nearly) the largest number there.
 UNKNOWN_WAV_LENGTH = 0x7FFF0000

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.spectrogram_figure import spectrogram_heatmap
+from core.detection.spectrogram_figure import spectrogram_heatmap
 from hpo.pages.plot_style import BLUE, GREEN, INK, ORANGE, styled
 from hpo.pages.web_page import number_text
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from core.comparison_table import TITLES, Line, ahead_title, asked_metric, figure_text
-from core.verdicts import Figure
+from core.baselines.comparison_table import TITLES, Line, ahead_title, asked_metric, figure_text
+from core.baselines.paired_bootstrap import Figure
 from hpo.pages.web_page import (
     TEST_NOTE,
     Cell,

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from core.event_metrics import ONSET_TOLERANCE_S, SEGMENT_S
-from hpo.trial_record import TrialRecord
+from core.decision.event_metrics import ONSET_TOLERANCE_S, SEGMENT_S
+from hpo.search.trial_record import TrialRecord
 
 _KINDS = {
     "event_f1": f"F1 of events (onset within {1000 * ONSET_TOLERANCE_S:.0f} ms)",

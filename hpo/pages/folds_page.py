@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.comparison_table import Line
+from core.baselines.comparison_table import Line
 from hpo.pages.comparison_section import comparison_section
 from hpo.pages.web_page import (
     TEST_NOTE,

@@ -9,7 +9,7 @@ import optuna
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hpo.pages.importance import importance_figure, importance_obstacle, importance_words
+from hpo.pages.importance_figure import importance_figure
 from hpo.pages.parameter_axis import ParameterAxis
 from hpo.pages.parameter_figures import SLICE_COLUMNS, set_slice_axis
 from hpo.pages.plot_style import BLUE, GREY, SKY, WINNER_COLOUR, plot_text, styled
@@ -29,7 +29,7 @@ from hpo.pages.web_page import (
     table,
     text_cell,
 )
-from hpo.post_study import PostPoint, PostSearch
+from hpo.results.post_study import PostPoint, PostSearch
 
 TITLE = "Post-processing, searched without training"
 SLICES_TITLE = "F1 over each choice of post-processing"
@@ -46,11 +46,6 @@ def post_figures(found: PostSearch, study: optuna.Study) -> dict[str, Any]:
     title = f"Importance of post-processing ({len(found.points):,} points)"
     importance = importance_figure(study).update_layout(title_text=plot_text(title))
     return {IMPORTANCE: importance, SLICES: post_slices_figure(found)}
-
-
-def post_importance_words(study: optuna.Study) -> str | None:
-    """What the importance's plot shows; None where it says itself why there is none."""
-    return None if importance_obstacle(study) else importance_words(study, noun="point")
 
 
 def post_slices_figure(found: PostSearch) -> Any:

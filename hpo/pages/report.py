@@ -8,16 +8,15 @@ from typing import Any
 
 import optuna
 
-from core.comparison_table import Line
-from core.post_search import F1Surface
+from core.baselines.comparison_table import Line
+from core.decision.post_search import F1Surface
 from hpo.pages.comparison_section import comparison_section
-from hpo.pages.importance import importance_obstacle, importance_title, importance_warning, importance_words
+from hpo.pages.generalization_tables import faults_section, gap_section, seeds_section
 from hpo.pages.parameter_axis import boundary_sentences, parameter_axes
 from hpo.pages.plot_style import figure_html
 from hpo.pages.post_section import SLICES, post_sections
 from hpo.pages.report_tables import comparison_tables, failures_table, interval_text, machines_table, trials_table
 from hpo.pages.surface_figure import TITLE, surface_words
-from hpo.pages.trust_tables import faults_section, gap_section, seeds_section
 from hpo.pages.web_page import (
     TEST_MARK,
     TEST_NOTE,
@@ -34,7 +33,8 @@ from hpo.pages.web_page import (
     table,
     text_cell,
 )
-from hpo.trial_record import trial_records
+from hpo.results.importance import importance_obstacle, importance_title, importance_warning, importance_words
+from hpo.search.trial_record import trial_records
 
 SIMULATED = "Simulated data: no real machine was recorded. The figures say that the tool works, not how well it hears."
 NO_DEFAULT = "The default configuration (trial 0) is not complete, so there is nothing to compare with."

@@ -19,7 +19,7 @@ from hpo.pages.web_page import (
     table,
     text_cell,
 )
-from hpo.trial_record import TrialRecord
+from hpo.search.trial_record import TrialRecord
 
 FIGURES = {
     "f1": "F1",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from core.post_search import F1Surface, Point
+from core.decision.post_search import F1Surface, Point
 from hpo.pages.parameter_axis import log_ticks
 from hpo.pages.plot_style import F1_COLOURS, INK, WINNER_COLOUR, styled
 from hpo.pages.web_page import number_text

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from sklearn.metrics import roc_curve
 
-from core.metrics import auc
+from core.decision.metrics import auc
 from hpo.pages.plot_style import INK, LABEL_COLOURS, SPLIT_COLOURS, message_figure, styled
 from hpo.pages.web_page import number_text
 

@@ -1,0 +1,1 @@
+"""What a recording is, up to the clips that are trained on and judged."""

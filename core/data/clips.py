@@ -1,0 +1,170 @@
+"""Clips: the stretches of takes that are trained on and judged.
+
+Training clips cover their takes end to end and are read when they are needed; clips to be judged are a bounded number,
+spread over their takes, and held.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.audio import Waveform
+from core.data.recordings import Take
+from core.errors import UserError
+
+Spans = tuple[tuple[float, float], ...]
+"""Stretches of time in seconds, ends excluded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipConfig:
+    """How much audio is cut from the takes."""
+
+    clip_seconds: float = 3.0
+    """Length of a clip. Takes must be at least as long."""
+    evaluation_seconds: float = 120.0
+    """Audio judged in validation, and as much again in test, after every epoch."""
+    calibration_seconds: float = 60.0
+    """Normal audio on which mu and sigma are measured after every epoch."""
+
+    def __post_init__(self) -> None:
+        if not self.clip_seconds > 0:
+            raise UserError(f"clips.clip_seconds must be above 0, but got {self.clip_seconds}.")
+        for name in ("evaluation_seconds", "calibration_seconds"):
+            if not getattr(self, name) >= 2 * self.clip_seconds:
+                raise UserError(
+                    f"clips.{name} must be at least two clips ({2 * self.clip_seconds:g} s), "
+                    f"but got {getattr(self, name)}."
+                )
+
+    def max_clips(self, split: str) -> int:
+        """How many clips the budget of a judged split holds."""
+        seconds = self.calibration_seconds if split == "calibration" else self.evaluation_seconds
+        return int(seconds / self.clip_seconds + 1e-9)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip:
+    """A stretch of a take that is read when it is needed."""
+
+    take: Take
+    start: int
+    """First sample."""
+    num_samples: int
+
+    def read(self, first: int = 0, end: int | None = None) -> Waveform:
+        """(C, end - first) float32; both count from the clip's beginning."""
+        stop = self.num_samples if end is None else end
+        return self.take.audio.read(self.start + first, self.start + stop)
+
+    @property
+    def spans(self) -> Spans | None:
+        """Where in the clip its labelled fault is heard; None where nobody said."""
+        if self.take.recording.events is None:
+            return None if self.take.recording.label == "anomalous" else ()
+        rate = self._samples_per_second
+        end = self.start + self.num_samples
+        events = [(round(start_s * rate), round(end_s * rate)) for start_s, end_s in self.take.recording.events]
+        inside = [(max(a, self.start), min(b, end)) for a, b in events]
+        # One sample is rounding: an event that ends where a clip begins is not in it.
+        return tuple(((a - self.start) / rate, (b - self.start) / rate) for a, b in inside if b - a > 1)
+
+    @property
+    def is_anomalous(self) -> bool:
+        """As the take is, but where the fault's place is known, whether it is in this clip."""
+        return self.take.recording.label == "anomalous" and self.spans != ()
+
+    @property
+    def _samples_per_second(self) -> float:
+        """The study's rate, or a little more: resampling rounds a take up to a whole sample."""
+        return self.take.audio.num_samples / self.take.recording.seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSet:
+    """N clips of one length with what is known of each."""
+
+    waveforms: Waveform
+    """(N, C, T)."""
+    recording_ids: tuple[str, ...]
+    machines: tuple[str, ...]
+    conditions: tuple[str, ...]
+    starts_s: tuple[float, ...]
+    """Where each clip begins in its take."""
+    is_anomalous: npt.NDArray[np.bool_]
+    """(N,)."""
+    events: tuple[Spans, ...] | None = None
+    """Of each clip, where the fault is heard, from the clip's beginning; None unless that is known of every clip."""
+
+    def __len__(self) -> int:
+        return len(self.recording_ids)
+
+
+def clips_of(take: Take, clip_samples: int, *, most: int | None = None) -> list[Clip]:
+    """Clips that do not overlap: end to end, or at most `most` spread evenly over the take.
+
+    Of a take whose fault is labelled half of those are clips in which it is heard, as far as there are so many of
+    either kind.
+    """
+    num_samples = take.audio.num_samples
+    num_clips = num_samples // clip_samples
+    everywhere = [Clip(take=take, start=i * clip_samples, num_samples=clip_samples) for i in range(num_clips)]
+    if most is None or most >= num_clips:
+        return everywhere
+    if take.recording.events:
+        faulty = [clip for clip in everywhere if clip.is_anomalous]
+        others = [clip for clip in everywhere if not clip.is_anomalous]
+        faulty = _spread(faulty, max((most + 1) // 2, most - len(others)))
+        return sorted(faulty + _spread(others, most - len(faulty)), key=lambda clip: clip.start)
+    last = num_samples - clip_samples
+    starts = [last // 2] if most == 1 else [int(start) for start in np.linspace(0, last, most)]
+    return [Clip(take=take, start=start, num_samples=clip_samples) for start in starts]
+
+
+def _spread(clips: Sequence[Clip], most: int) -> list[Clip]:
+    """At most so many of them, evenly."""
+    if len(clips) <= most:
+        return list(clips)
+    return [clips[(2 * i + 1) * len(clips) // (2 * most)] for i in range(most)]
+
+
+def read_clips(takes: Sequence[Take], clip_samples: int, sample_rate_hz: int, *, most: int | None = None) -> ClipSet:
+    """Clips of all takes, at most so many of each, in memory."""
+    clips = [clip for take in takes for clip in clips_of(take, clip_samples, most=most)]
+    recordings = [clip.take.recording for clip in clips]
+    is_anomalous = np.array([clip.is_anomalous for clip in clips])
+    spans = tuple(clip.spans for clip in clips)
+    return ClipSet(
+        waveforms=np.stack([clip.read() for clip in clips]),
+        recording_ids=tuple(recording.recording_id for recording in recordings),
+        machines=tuple(recording.machine for recording in recordings),
+        conditions=tuple(r.condition if a else "normal" for r, a in zip(recordings, is_anomalous, strict=True)),
+        starts_s=tuple(clip.start / sample_rate_hz for clip in clips),
+        is_anomalous=is_anomalous,
+        events=None if None in spans or not any(spans) else tuple(span or () for span in spans),
+    )
+
+
+def spread_over_strata(takes: Sequence[Take], max_clips: int, split_name: str) -> list[Take]:
+    """All takes where the budget has a clip for each, else as many as it has, dealt in turn over (machine, label)."""
+    if len(takes) <= max_clips:
+        return list(takes)
+    strata: dict[tuple[str, str], list[Take]] = defaultdict(list)
+    for take in takes:
+        strata[take.recording.machine, take.recording.label].append(take)
+    check_budget(max_clips, len(strata), split_name)
+    dealt = chain.from_iterable(zip_longest(*strata.values()))
+    return [take for take in dealt if take is not None][:max_clips]
+
+
+def check_budget(max_clips: int, num_strata: int, split_name: str) -> None:
+    """UserError where the budget cannot hold a clip of each group of machine and label."""
+    if max_clips < num_strata:
+        raise UserError(
+            f"the budget for {split_name} must hold a clip of each of {num_strata} groups of machine and label, "
+            f"but holds {max_clips}. Raise clips.evaluation_seconds and clips.calibration_seconds."
+        )

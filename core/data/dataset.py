@@ -1,0 +1,218 @@
+"""What every trial of a study trains on and is judged on: takes to clips by split. Made once, shared by all trials.
+
+A clip is a stretch of fixed length, (C, T) float32 at the study's rate, and the unit of decision; a take is the unit
+of splitting. What is trained on stays in the store and is read when it is drawn; what is judged is a bounded number of
+clips, because evaluation costs as much as training if nobody watches it, and is held.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from core.data.audio import AudioPart
+from core.data.clips import ClipConfig, ClipSet, clips_of, read_clips, spread_over_strata
+from core.data.decoding import Progress, read_all
+from core.data.noise import NoiseConfig, with_noise
+from core.data.recordings import Corpus, Skipped, Take
+from core.data.speed_perturbation import SpeedConfig, takes_at_other_speeds
+from core.data.splicing import SpliceConfig, spliced_clips
+from core.data.splits import SplitConfig, split_recordings
+from core.data.store import Store
+from core.data.training_clips import ClipMeasurements, ListedClips, TrainingClips
+from core.errors import UserError
+
+MIN_CALIBRATION_CLIPS = 2
+JUDGED = ("calibration", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How a corpus becomes a dataset."""
+
+    sample_rate_hz: int
+    clips: ClipConfig
+    split: SplitConfig
+    skip_bad_files: bool = False
+    noise: NoiseConfig | None = None
+    """Added to every take; None: none."""
+    splice: SpliceConfig | None = None
+    """Faults spliced into normal clips of validation and test; None: clips are cut from takes as they are."""
+    speed_perturbation: SpeedConfig | None = None
+    """Other speeds at which training takes are heard; None: their own alone."""
+
+    def __post_init__(self) -> None:
+        if self.splice:
+            self.splice.check_room(self.clips.clip_seconds)
+
+    @property
+    def clip_samples(self) -> int:
+        return round(self.clips.clip_seconds * self.sample_rate_hz)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the takes, for people."""
+        return tuple(change.describe() for change in (self.noise, self.splice) if change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Everything a trial needs of the data. Of a set that is still arriving, what is judged is waited for."""
+
+    config: DataConfig
+    num_channels: int
+    training: TrainingClips
+    judged: Callable[[], Mapping[str, ClipSet]]
+    """The clip sets of JUDGED, the same objects every time; for a set that arrives, waits until they are there."""
+    takes: Callable[[], str]
+    """What is known of the takes of each split, in words."""
+    skipped: Callable[[], tuple[Skipped, ...]]
+    """What could not be used, so far."""
+    num_judged_samples: int
+    """Per channel, over all judged clips; of a set that arrives, as many as the budget allows."""
+    notes: tuple[str, ...] = ()
+    """What a person should be told once: resampling, takes left out by the budget."""
+    measurements: ClipMeasurements = field(default_factory=ClipMeasurements)
+    close: Callable[[], None] = lambda: None
+    """Stops whatever reads in the background."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self.config.sample_rate_hz
+
+    @property
+    def as_recorded(self) -> "Dataset":
+        """The same, but trained on takes at their own speed alone."""
+        if self.config.speed_perturbation is None:
+            return self
+        assert isinstance(self.training, ListedClips), "what is streamed has its own speed"
+        training = ListedClips([clip for clip in self.training.clips if clip.take.speed == 1])
+        return replace(self, config=replace(self.config, speed_perturbation=None), training=training)
+
+    @property
+    def calibration(self) -> ClipSet:
+        return self.judged()["calibration"]
+
+    @property
+    def validation(self) -> ClipSet:
+        return self.judged()["validation"]
+
+    @property
+    def test(self) -> ClipSet:
+        return self.judged()["test"]
+
+
+def prepare_dataset(
+    corpus: Corpus, config: DataConfig, *, store: Store | None = None, progress: Progress | None = None
+) -> Dataset:
+    """Decodes what the store lacks, splits by take, and cuts clips. UserError where the data cannot carry a study."""
+    split_recordings(corpus.recordings, config.split)  # what is wrong with it is said before anything is decoded
+    read = read_all(
+        corpus,
+        sample_rate_hz=config.sample_rate_hz,
+        min_seconds=config.clips.clip_seconds,
+        skip_bad_files=config.skip_bad_files,
+        store=store,
+        progress=progress,
+    )
+    takes = _by_id(with_noise(take, config.noise, config.sample_rate_hz) for take in read.takes)
+    parts = split_recordings([take.recording for take in read.takes], config.split)
+    by_split = {
+        name: [takes[recording.recording_id] for recording in getattr(parts, name)] for name in ("train", *JUDGED)
+    }
+    if config.split.calibration == "parts":
+        by_split |= _parted(by_split["train"], config)
+    chosen = {name: spread_over_strata(by_split[name], config.clips.max_clips(name), name) for name in JUDGED}
+    judged = {name: judged_clips(chosen[name], name, config) for name in JUDGED}
+    check_calibration(judged["calibration"])
+    perturbed, speed_notes = _perturbed(by_split["train"], corpus, config, store=store, progress=progress)
+    training = [clip for take in (*by_split["train"], *perturbed) for clip in clips_of(take, config.clip_samples)]
+    return Dataset(
+        config=config,
+        num_channels=read.takes[0].audio.num_channels,
+        training=ListedClips(training),
+        judged=lambda: judged,
+        takes=lambda: _describe(by_split),
+        skipped=lambda: corpus.skipped + read.skipped,
+        num_judged_samples=sum(len(clips) for clips in judged.values()) * config.clip_samples,
+        notes=(*read.notes, *config.notes, *speed_notes, *_left_out(by_split, chosen)),
+    )
+
+
+def _by_id(takes: Iterable[Take]) -> dict[str, Take]:
+    return {take.recording.recording_id: take for take in takes}
+
+
+def _perturbed(
+    takes: Sequence[Take], corpus: Corpus, config: DataConfig, *, store: Store | None, progress: Progress | None
+) -> tuple[list[Take], tuple[str, ...]]:
+    """Training takes at every other speed, and what is to be said of that."""
+    speeds, rate = config.speed_perturbation, config.sample_rate_hz
+    if speeds is None:
+        return [], ()
+    others = takes_at_other_speeds(takes, corpus, speeds, rate, store=store, progress=progress)
+    noisy = [with_noise(take, config.noise, speeds.rate_hz(take.speed, rate)) for take in others]
+    return noisy, (speeds.describe(takes, rate),)
+
+
+def _parted(takes: Sequence[Take], config: DataConfig) -> dict[str, list[Take]]:
+    """Of each take what is trained on and what is calibrated on: whole clips, at least one to either."""
+    parted: dict[str, list[Take]] = {"train": [], "calibration": []}
+    for take in takes:
+        num_clips = take.audio.num_samples // config.clip_samples
+        if num_clips < 2:
+            raise UserError(
+                f"{take.recording.recording_id} must hold two clips, one to train and one to calibrate on, "
+                f"but is {take.recording.seconds:.1f} s long. Shorten clips.clip_seconds."
+            )
+        num_calibration = min(max(1, round(num_clips * config.split.calibration_fraction)), num_clips - 1)
+        border = (num_clips - num_calibration) * config.clip_samples
+        parted["train"].append(_part(take, 0, border))
+        parted["calibration"].append(_part(take, border, num_clips * config.clip_samples))
+    return parted
+
+
+def _part(take: Take, first: int, end: int) -> Take:
+    return replace(take, audio=AudioPart(whole=take.audio, first=first, num_samples=end - first))
+
+
+def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> ClipSet:
+    """Clips of the chosen takes of a judged split, as many of each as the budget allows.
+
+    UserError where labelled events leave clips of one kind alone, as they do where a fault is heard from end to end.
+    """
+    max_clips = config.clips.max_clips(split_name)
+    if config.splice and split_name != "calibration":
+        clips = spliced_clips(takes, config.splice, config.clip_samples, config.sample_rate_hz, max_clips=max_clips)
+    else:
+        clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=max_clips // len(takes))
+    if split_name != "calibration" and clips.is_anomalous.min() == clips.is_anomalous.max():
+        kind = "a fault in each" if clips.is_anomalous.all() else "none with a fault"
+        raise UserError(
+            f"The clips of {split_name} must be some with a fault and some without, but got {len(clips)} with {kind}. "
+            "Raise clips.evaluation_seconds, shorten clips.clip_seconds, or correct the events."
+        )
+    return clips
+
+
+def check_calibration(clips: ClipSet) -> None:
+    """A spread cannot be measured on one clip where the window is as long as the clip."""
+    machine, count = min(Counter(clips.machines).items(), key=lambda item: item[1])
+    if count < MIN_CALIBRATION_CLIPS:
+        raise UserError(
+            f"Calibration must have {MIN_CALIBRATION_CLIPS} clips or more of each machine, but {machine} has {count}. "
+            "Raise clips.calibration_seconds or split.calibration_fraction, or shorten clips.clip_seconds."
+        )
+
+
+def _describe(by_split: Mapping[str, Sequence[Take]]) -> str:
+    counts = ", ".join(f"{len(takes)} {name}" for name, takes in by_split.items())
+    machines = sorted({take.recording.machine for takes in by_split.values() for take in takes})
+    return f"{counts}; machines {', '.join(machines)}"
+
+
+def _left_out(by_split: Mapping[str, Sequence[Take]], chosen: Mapping[str, Sequence[Take]]) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {len(chosen[name])} of {len(by_split[name])} takes are judged, as the budget allows"
+        for name in JUDGED
+        if len(chosen[name]) < len(by_split[name])
+    )

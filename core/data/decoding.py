@@ -1,0 +1,213 @@
+"""Takes from recordings: each one decoded once, checked, brought to the study's rate, and kept in the store.
+
+Without a store a take is decoded whenever it is read, and a bounded number of bytes is remembered.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Protocol
+
+from cachetools import LRUCache
+
+from core.data.audio import Audio, HeldAudio, Waveform, quantise
+from core.data.recordings import REPAIR, BadRecording, Corpus, Recording, Skipped, Take, check_waveform, resample
+from core.data.store import BYTES_PER_SAMPLE, Store
+from core.errors import UserError
+
+DECODING_THREADS = 4
+MAX_REMEMBERED_BYTES = 256_000_000
+"""Of audio that is decoded again and again because there is no store."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """What came of decoding a corpus."""
+
+    takes: tuple[Take, ...]
+    skipped: tuple[Skipped, ...] = ()
+    """What could not be used; what the source itself passed over is in `Corpus.skipped`."""
+    notes: tuple[str, ...] = ()
+    """Things to say once before anything is trained, such as that rates were mixed."""
+
+
+class Progress(Protocol):
+    """Whoever shows a person how filling the store comes on."""
+
+    def begin(self, num_takes: int, num_bytes: int, store: Store) -> None:
+        """Before the first of `num_takes` is decoded, all of which will take so many bytes of the store."""
+
+    def advance(self) -> None:
+        """One take is done, or turned out to be of no use. Called from several threads."""
+
+    def end(self) -> None: ...
+
+
+class Memory:
+    """Takes that were decoded lately, all together within MAX_REMEMBERED_BYTES."""
+
+    def __init__(self) -> None:
+        self._takes: Any = LRUCache(MAX_REMEMBERED_BYTES, getsizeof=lambda audio: audio.num_bytes)
+        self._lock = Lock()
+
+    def held(self, recording: Recording, sample_rate_hz: int) -> HeldAudio:
+        """The take, decoded again where it was forgotten."""
+        with self._lock:
+            audio: HeldAudio | None = self._takes.get(recording.digest)
+        if audio is None:
+            audio = quantise(decode(recording, sample_rate_hz))
+            with self._lock:
+                if audio.num_bytes <= self._takes.maxsize:
+                    self._takes[recording.digest] = audio
+        return audio
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecodedWhenRead:
+    """A take without a store."""
+
+    recording: Recording
+    sample_rate_hz: int
+    memory: Memory
+    num_channels: int
+    num_samples: int
+
+    def read(self, start: int = 0, stop: int | None = None) -> Waveform:
+        return self.memory.held(self.recording, self.sample_rate_hz).read(start, stop)
+
+
+def read_all(
+    corpus: Corpus,
+    *,
+    sample_rate_hz: int,
+    min_seconds: float,
+    skip_bad_files: bool,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> Reading:
+    """Every recording as a take, in the corpus's order, at `sample_rate_hz`; what the store lacks is decoded.
+
+    Raises BadRecording at the first take that cannot be decoded or is shorter than `min_seconds` (with
+    `skip_bad_files` such takes land in `skipped`), and UserError for a rate above a recording's own, for recordings
+    that differ in their number of channels, and where the store has no room.
+    """
+    _check_channel_counts(corpus.recordings)
+    check_not_upsampled(corpus.recordings, sample_rate_hz)
+    if not skip_bad_files:
+        for recording in corpus.recordings:  # as far as headers tell, before anything is decoded
+            check_long_enough(recording, recording.seconds, min_seconds)
+    found = [store.find(recording, sample_rate_hz) if store else None for recording in corpus.recordings]
+    missing = [recording for recording, audio in zip(corpus.recordings, found, strict=True) if audio is None]
+    memory = Memory()
+
+    def take_of(recording: Recording, audio: Audio | None) -> Take | Skipped:
+        try:
+            if audio is None:
+                try:
+                    audio = _decoded(recording, sample_rate_hz, store, memory)
+                finally:
+                    advance()
+            check_long_enough(recording, audio.num_samples / sample_rate_hz, min_seconds)
+        except BadRecording as error:
+            if not skip_bad_files:
+                raise
+            return Skipped.because_of(error, recording.recording_id)
+        return Take(recording=recording, audio=audio)
+
+    with _shown(progress, missing, sample_rate_hz, store) as advance, ThreadPoolExecutor(DECODING_THREADS) as pool:
+        outcomes = list(pool.map(take_of, corpus.recordings, found))  # libsndfile and soxr let go of Python's lock
+    takes = tuple(outcome for outcome in outcomes if isinstance(outcome, Take))
+    skipped = tuple(outcome for outcome in outcomes if isinstance(outcome, Skipped))
+    return Reading(takes=takes, skipped=skipped, notes=_resampling_notes(takes, sample_rate_hz))
+
+
+@contextmanager
+def _shown(
+    progress: Progress | None, missing: Sequence[Recording], sample_rate_hz: int, store: Store | None
+) -> Iterator[Callable[[], None]]:
+    """Says what the store is about to take before anything is decoded; gives what is to be called after each take."""
+    if store is None or store.is_read_only or not missing:
+        yield lambda: None
+        return
+    num_bytes = sum(_stored_bytes(recording, sample_rate_hz) for recording in missing)
+    store.check_room(num_bytes)
+    if progress is None:
+        yield lambda: None
+        return
+    progress.begin(len(missing), num_bytes, store)
+    try:
+        yield progress.advance
+    finally:
+        progress.end()
+
+
+def _stored_bytes(recording: Recording, sample_rate_hz: int) -> int:
+    num_samples = math.ceil(recording.num_samples * sample_rate_hz / recording.sample_rate_hz)
+    return BYTES_PER_SAMPLE * recording.num_channels * num_samples
+
+
+def _decoded(recording: Recording, sample_rate_hz: int, store: Store | None, memory: Memory) -> Audio:
+    """Decodes and checks a take; where it cannot be kept it is forgotten again, and decoded when it is read."""
+    if store is not None and not store.is_read_only:
+        return store.add(recording, sample_rate_hz, decode(recording, sample_rate_hz))
+    held = memory.held(recording, sample_rate_hz)
+    return DecodedWhenRead(
+        recording=recording,
+        sample_rate_hz=sample_rate_hz,
+        memory=memory,
+        num_channels=held.num_channels,
+        num_samples=held.num_samples,
+    )
+
+
+def decode(recording: Recording, sample_rate_hz: int) -> Waveform:
+    """(C, T) float32 at `sample_rate_hz`, checked. Raises BadRecording for what cannot be used."""
+    waveform = recording.read()
+    check_waveform(waveform, recording.recording_id)
+    return resample(waveform, recording.sample_rate_hz, sample_rate_hz)
+
+
+def check_long_enough(recording: Recording, seconds: float, min_seconds: float) -> None:
+    """Raises BadRecording for a take of fewer `seconds` than `min_seconds`."""
+    if seconds < min_seconds:
+        raise BadRecording(
+            f"Recording {recording.recording_id!r} must last at least {min_seconds:.4g} s, "
+            f"but got {seconds:.4g} s, less than clips.clip_seconds. {REPAIR}"
+        )
+
+
+def _check_channel_counts(recordings: Iterable[Recording]) -> None:
+    one_of_each: dict[int, str] = {}
+    for recording in recordings:
+        one_of_each.setdefault(recording.num_channels, recording.recording_id)
+    if len(one_of_each) > 1:
+        found = " and ".join(f"{count} in {name!r}" for count, name in sorted(one_of_each.items()))
+        raise UserError(
+            f"The number of channels must be the same in every recording, but got {found}. "
+            "Leave out the recordings of the other kind, or study them by themselves."
+        )
+
+
+def check_not_upsampled(recordings: Iterable[Recording], sample_rate_hz: int) -> None:
+    """UserError for a rate above a recording's own, as its header has it."""
+    slowest = min(recordings, key=lambda recording: recording.sample_rate_hz, default=None)
+    if slowest is not None and slowest.sample_rate_hz < sample_rate_hz:
+        raise UserError(
+            f"sample_rate_hz must be at most the rate of every recording, but got {sample_rate_hz} where "
+            f"{slowest.recording_id!r} has {slowest.sample_rate_hz}. Lower sample_rate_hz, or leave that recording out."
+        )
+
+
+def _resampling_notes(takes: Iterable[Take], sample_rate_hz: int) -> tuple[str, ...]:
+    rates = Counter(take.recording.sample_rate_hz for take in takes)
+    others = [(rate, count) for rate, count in sorted(rates.items(), reverse=True) if rate != sample_rate_hz]
+    if not others:
+        return ()
+    counts = [f"{count} at {rate} Hz" for rate, count in others]
+    counts[0] = counts[0].replace(" at", " recording at" if others[0][1] == 1 else " recordings at", 1)
+    verb = "was" if sum(count for _, count in others) == 1 else "were"
+    return (f"{' and '.join(counts)} {verb} resampled to {sample_rate_hz} Hz",)

@@ -1,0 +1,228 @@
+"""Clips with a stretch of a fault in them: normal takes into which a piece of a faulty take is spliced.
+
+    normal   ------------------------\\          /----------------
+                                      X  fades X
+    faulty                           / --------- \
+             |<- margin ->|          |<- event ->|   |<- margin ->|
+
+Of every machine a share of the clips gets one stretch, from a faulty take of that machine in the same part of the
+split; the others stay normal. The stretch is as loud as what it replaces, in each channel, so that loudness does not
+give it away. The fades lie inside the labelled event and keep power, not amplitude: the takes are not in phase, so the
+powers of the two add, and a straight fade would leave a dip of 3 dB at each seam.
+
+What is drawn depends on the seed, the takes' ids and the clip's number in its take alone, and is drawn in seconds: at
+another rate the same clips have the same stretches.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.data.audio import Waveform
+from core.data.clips import ClipSet, read_clips
+from core.data.recordings import Take
+from core.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpliceConfig:
+    """Faults that are heard for a moment, in validation and test; training and calibration are left alone."""
+
+    share: float = 0.5
+    """Of each machine's clips that get a stretch, rounded, but some of either kind where there are two clips."""
+    min_seconds: float = 0.5
+    """Shortest stretch, fades included; every length up to the longest is as likely."""
+    max_seconds: float = 3.0
+    """Longest stretch."""
+    crossfade_ms: float = 20.0
+    """At either end of a stretch: a few periods of an idle engine's tones, and far below the tolerance of an onset."""
+    margin_seconds: float = 0.5
+    """Normal sound before and after it, at least: what comes first in a clip is not scored, and an onset is heard."""
+    seed: int = 0
+    """Which clips, which stretches, and where."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise UserError(f"splice.share must be above 0 and below 1, but got {self.share}.")
+        if not self.crossfade_ms >= 0:
+            raise UserError(f"splice.crossfade_ms must be 0 or more, but got {self.crossfade_ms}.")
+        if not 2 * self.crossfade_ms / 1000 <= self.min_seconds or not self.min_seconds > 0:
+            raise UserError(
+                f"splice.min_seconds must be above 0 and hold two fades ({2 * self.crossfade_ms / 1000:g} s), "
+                f"but got {self.min_seconds}."
+            )
+        if not self.min_seconds <= self.max_seconds < float("inf"):
+            raise UserError(
+                f"splice.max_seconds must be at least splice.min_seconds ({self.min_seconds}), "
+                f"but got {self.max_seconds}."
+            )
+        if not self.margin_seconds >= 0:
+            raise UserError(f"splice.margin_seconds must be 0 or more, but got {self.margin_seconds}.")
+        if self.seed < 0:
+            raise UserError(f"splice.seed must be 0 or more, but got {self.seed}.")
+
+    def check_room(self, clip_seconds: float) -> None:
+        """UserError where the longest stretch does not fit into a clip."""
+        needed = self.max_seconds + 2 * self.margin_seconds
+        if clip_seconds < needed:
+            raise UserError(
+                f"clips.clip_seconds must hold splice.max_seconds and twice splice.margin_seconds ({needed:g} s), "
+                f"but got {clip_seconds:g}. Make clips longer or stretches shorter."
+            )
+
+    def check_margin(self, context_seconds: float) -> None:
+        """UserError where a stretch could begin in the first receptive field of a clip, which is not scored."""
+        if self.margin_seconds < context_seconds:
+            raise UserError(
+                f"splice.margin_seconds must hold the largest receptive field ({context_seconds:g} s), "
+                f"but got {self.margin_seconds:g}."
+            )
+
+    def describe(self) -> str:
+        """For people, in a line."""
+        return (
+            f"in validation and test {self.share:.0%} of the clips, all of normal takes, have "
+            f"{self.min_seconds:g} to {self.max_seconds:g} s of a faulty take spliced in"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """What one clip gets, in seconds."""
+
+    source: Take
+    source_start_s: float
+    start_s: float
+    """In the clip."""
+    seconds: float
+
+
+def spliced_clips(
+    takes: Sequence[Take], config: SpliceConfig, clip_samples: int, sample_rate_hz: int, *, max_clips: int
+) -> ClipSet:
+    """Clips of the normal ones of a part's takes, some with a stretch of one of the faulty ones.
+
+    A clip is anomalous, and has the fault's condition, where it has a stretch, and its events say where; a machine
+    without a faulty take has normal clips alone. `recording_ids` are the normal takes': most of what a clip's score
+    depends on is in its take, so that is what an interval resamples. UserError where no take is faulty, or where a
+    fault is not heard from end to end of its take.
+    """
+    normal = [take for take in takes if take.recording.label == "normal"]
+    faulty = _faulty_by_machine(takes)
+    clips = read_clips(normal, clip_samples, sample_rate_hz, most=max_clips // len(normal))
+    stretches = _draw(clips, faulty, config, clip_samples / sample_rate_hz)
+    waveforms = clips.waveforms.copy()
+    for index, stretch in stretches.items():
+        waveforms[index] = splice(waveforms[index], stretch, sample_rate_hz, crossfade_ms=config.crossfade_ms)
+    spliced = range(len(clips))
+    return replace(
+        clips,
+        waveforms=waveforms,
+        conditions=tuple(stretches[i].source.recording.condition if i in stretches else "normal" for i in spliced),
+        is_anomalous=np.array([i in stretches for i in spliced]),
+        events=tuple(_events(stretches.get(i), sample_rate_hz) for i in spliced),
+    )
+
+
+def splice(clip: Waveform, stretch: Stretch, sample_rate_hz: int, *, crossfade_ms: float) -> Waveform:
+    """(C, T) with the stretch in place of what was there; elsewhere the clip's own samples."""
+    first, end = _span(stretch, sample_rate_hz)
+    source_first = round(stretch.source_start_s * sample_rate_hz)
+    fault = stretch.source.audio.read(source_first, source_first + end - first)
+    mean = _mean(clip[:, first:end])
+    replaced = clip[:, first:end] - mean  # or an offset, which is in phase with itself, would rise where powers add
+    fade_in = _fade(end - first, round(crossfade_ms / 1000 * sample_rate_hz))
+    spliced = clip.copy()
+    spliced[:, first:end] = mean + fade_in * _matched(fault, replaced) + np.sqrt(1 - fade_in**2) * replaced
+    return spliced
+
+
+def _matched(fault: Waveform, replaced: Waveform) -> Waveform:
+    """The fault without its mean and at the RMS of the replaced sound, channel by channel; both (C, T)."""
+    levels = [sound.std(axis=1, keepdims=True, dtype=np.float64) for sound in (fault, replaced)]
+    gain = levels[1] / np.where(levels[0] > 0, levels[0], 1)
+    matched: Waveform = ((fault - _mean(fault)) * gain).astype(np.float32)
+    return matched
+
+
+def _mean(waveform: Waveform) -> Waveform:
+    """(C, 1)."""
+    mean: Waveform = waveform.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def _fade(num_samples: int, fade_samples: int) -> Waveform:
+    """(num_samples,) the fault's share of amplitude: a quarter of a sine up, 1, and down again."""
+    rise = np.sin(np.pi / 2 * (np.arange(fade_samples) + 0.5) / max(1, fade_samples))
+    fade: Waveform = np.concatenate([rise, np.ones(num_samples - 2 * fade_samples), rise[::-1]]).astype(np.float32)
+    return fade
+
+
+def _draw(
+    clips: ClipSet, faulty: Mapping[str, Sequence[Take]], config: SpliceConfig, clip_seconds: float
+) -> dict[int, Stretch]:
+    """The stretch of every clip that gets one, by the clip's index."""
+    keys = _keys(clips, config.seed)
+    stretches: dict[int, Stretch] = {}
+    for machine, sources in faulty.items():
+        of_machine = [index for index, name in enumerate(clips.machines) if name == machine]
+        count = min(max(1, round(config.share * len(of_machine))), len(of_machine) - 1)
+        for index in sorted(of_machine, key=lambda index: keys[index])[:count]:
+            stretches[index] = _stretch(keys[index], sources, config, clip_seconds)
+    return stretches
+
+
+def _stretch(key: int, sources: Sequence[Take], config: SpliceConfig, clip_seconds: float) -> Stretch:
+    random = np.random.default_rng(key)
+    source = sources[int(random.integers(len(sources)))]
+    seconds = random.uniform(config.min_seconds, config.max_seconds)
+    room = max(0.0, clip_seconds - 2 * config.margin_seconds - seconds)  # below 0 by half a sample, if at all
+    return Stretch(
+        source=source,
+        source_start_s=random.uniform(0, source.recording.seconds - seconds),
+        start_s=config.margin_seconds + random.uniform(0, room),
+        seconds=seconds,
+    )
+
+
+def _keys(clips: ClipSet, seed: int) -> list[int]:
+    """A number for each clip that looks drawn at random: from the seed, the take's id, and its number in the take."""
+    seen: dict[str, int] = defaultdict(int)
+    keys = []
+    for name in clips.recording_ids:
+        keys.append(int(hashlib.sha256(f"{seed}\t{name}\t{seen[name]}".encode()).hexdigest()[:32], 16))
+        seen[name] += 1
+    return keys
+
+
+def _faulty_by_machine(takes: Sequence[Take]) -> dict[str, list[Take]]:
+    """In the order of their ids."""
+    faulty: dict[str, list[Take]] = defaultdict(list)
+    for take in sorted(takes, key=lambda take: take.recording.recording_id):
+        if take.recording.label != "anomalous":
+            continue
+        if take.recording.events is not None:
+            raise UserError(
+                "Takes to splice from must be faulty from end to end, but "
+                f"{take.recording.recording_id!r} has labelled events. Leave [splice] out: events are judged as it is."
+            )
+        faulty[take.recording.machine].append(take)
+    if not faulty:
+        raise UserError("Takes to splice from must be faulty, but a part of the split has none that is. Add some.")
+    return faulty
+
+
+def _span(stretch: Stretch, sample_rate_hz: int) -> tuple[int, int]:
+    """First sample and end."""
+    first = round(stretch.start_s * sample_rate_hz)
+    return first, first + round(stretch.seconds * sample_rate_hz)
+
+
+def _events(stretch: Stretch | None, sample_rate_hz: int) -> tuple[tuple[float, float], ...]:
+    if stretch is None:
+        return ()
+    first, end = _span(stretch, sample_rate_hz)
+    return ((first / sample_rate_hz, end / sample_rate_hz),)

@@ -1,0 +1,1 @@
+"""The same from a set that is still arriving."""

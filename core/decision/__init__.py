@@ -1,0 +1,1 @@
+"""Scores to decisions, and how good the decisions are."""

@@ -1,0 +1,60 @@
+"""Frame scores of every judged clip, kept with whose they are: post-processing is searched and drawn from this file.
+
+A numpy archive without pickles. For each split: `<split>_surprise`, `_entropy` and `_normalised_residual` (N, C, F),
+and of the clips `_recording_ids`, `_machines`, `_conditions`, `_starts_s`, `_is_anomalous`, each (N,).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.dataset import JUDGED, Dataset
+from core.model.likelihood import SampleScores
+from core.model.scoring import FrameScores
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredClips:
+    """N clips of one split with their scores."""
+
+    scores: FrameScores
+    recording_ids: tuple[str, ...]
+    machines: tuple[str, ...]
+    conditions: tuple[str, ...]
+    """What is wrong with it, in the source's words; `normal` of a normal clip."""
+    is_anomalous: npt.NDArray[np.bool_]
+
+
+def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset) -> None:
+    """Writes the scores of all judged splits, whole or not at all."""
+    arrays: dict[str, Any] = {}
+    for name, clips in dataset.judged().items():
+        arrays |= {f"{name}_{kind}": scores[name].of(kind) for kind in SampleScores._fields}
+        arrays[f"{name}_recording_ids"] = np.array(clips.recording_ids)
+        arrays[f"{name}_machines"] = np.array(clips.machines)
+        arrays[f"{name}_conditions"] = np.array(clips.conditions)
+        arrays[f"{name}_starts_s"] = np.array(clips.starts_s)
+        arrays[f"{name}_is_anomalous"] = clips.is_anomalous
+    scratch = path.with_name(f".{os.getpid()}.{path.name}")
+    np.savez_compressed(scratch, **arrays)
+    os.replace(scratch, path)
+
+
+def load_scores(path: Path) -> dict[str, ScoredClips]:
+    """Scored clips by split, as `save_scores` wrote them."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {
+            name: ScoredClips(
+                scores=FrameScores(**{kind: arrays[f"{name}_{kind}"] for kind in SampleScores._fields}),
+                recording_ids=tuple(arrays[f"{name}_recording_ids"].tolist()),
+                machines=tuple(arrays[f"{name}_machines"].tolist()),
+                conditions=tuple(arrays[f"{name}_conditions"].tolist()),
+                is_anomalous=arrays[f"{name}_is_anomalous"],
+            )
+            for name in JUDGED
+        }

@@ -1,0 +1,225 @@
+"""A page of what a detector heard: for each file its spectrogram, the score below, events shaded over both.
+
+One self-contained HTML file that asks nothing of the network. C channels, T samples, F frames, B frequency bins,
+K columns: however long a file is, K and the points of the score are bounded.
+"""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from plotly.subplots import make_subplots
+
+from core.decision.postprocess import Frames
+from core.detection.clips import FileJudgement
+from core.detection.files import LongAudio
+from core.detection.spectrogram_figure import spectrogram_heatmap
+
+MAX_FILES = 30
+"""A browser has to draw them all."""
+SPECTRUM_MS = 64.0
+"""About the length of one spectrum, which is a power of two of samples."""
+MAX_SPECTRUM_SAMPLES = 512
+MAX_COLUMNS = 600
+MAX_POINTS = 2000
+"""Of a score's line. Events that are closer than one of them are drawn as one."""
+MAX_EVENTS_IN_WORDS = 12
+FLOOR_DB = -120.0
+"""What silence shows as."""
+BLUE, ORANGE, INK, GRID = "#0072B2", "#E69F00", "#22272b", "#e8ebee"
+
+# No address is allowed as a source of anything, so a page that wants the network shows its fault at once.
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
+STYLE = """
+body { margin: 0; background: #f5f6f7; color: #22272b; font: 15px/1.5 system-ui, Roboto, Arial, sans-serif; }
+main { max-width: 1200px; margin: 0 auto; padding: 24px 20px 60px; }
+h1 { font-size: 24px; margin: 0 0 4px; }
+h2 { font-size: 17px; margin: 0; overflow-wrap: anywhere; }
+p { margin: 4px 0; }
+section { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 16px 20px; margin: 16px 0; }
+b.anomalous { color: #b34700; }
+"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FileView:
+    """One file as it is drawn."""
+
+    judgement: FileJudgement
+    levels_db: npt.NDArray[np.int8]
+    """(B, K) of the microphones' mean power, 0 dB being a sine at full scale."""
+    times_s: Frames
+    """(K,) centres of the columns."""
+    frequencies_hz: Frames
+    """(B,)"""
+
+
+def view_of(audio: LongAudio, judgement: FileJudgement) -> FileView:
+    """Reads the file once more, in pieces."""
+    rate = audio.sample_rate_hz
+    length = 2 ** round(np.log2(SPECTRUM_MS / 1000 * rate))
+    length = min(length, MAX_SPECTRUM_SAMPLES, 2 ** int(np.log2(audio.num_samples)))
+    hop = max(1, length // 4, audio.num_samples // (4 * MAX_COLUMNS))
+    num_spectra = (audio.num_samples - length) // hop + 1
+    num_columns = min(MAX_COLUMNS, num_spectra)
+    power = np.zeros((num_columns, length // 2 + 1))
+    centres = np.zeros((num_columns, 1))
+    counts = np.zeros((num_columns, 1))
+    for index, spectrum in enumerate(_spectra(audio, length, hop)):
+        column = index * num_columns // num_spectra
+        power[column] += spectrum
+        centres[column] += (index * hop + length / 2) / rate
+        counts[column] += 1
+    levels = 10 * np.log10(np.maximum(power / counts, 10 ** (FLOOR_DB / 10)))
+    return FileView(
+        judgement=judgement,
+        levels_db=np.round(levels.T).astype(np.int8),  # an eighth of the weight, and nobody sees tenths
+        times_s=np.round((centres / counts)[:, 0], 4),
+        frequencies_hz=np.arange(length // 2 + 1) * rate / length,
+    )
+
+
+def _spectra(audio: LongAudio, length: int, hop: int) -> Iterator[Frames]:
+    """(B,) power spectra of all stretches of `length` samples, `hop` apart, with a Hann window."""
+    window = np.hanning(length + 1)[:-1]
+    window *= 2 / window.sum()
+    held, first = np.zeros((audio.header.num_channels, 0), np.float32), 0
+    for piece in audio.pieces():
+        held = np.hstack([held, piece])
+        while first + length <= held.shape[1]:
+            yield (np.abs(np.fft.rfft(held[:, first : first + length] * window)) ** 2).mean(axis=0)
+            first += hop
+        passed = min(first, held.shape[1])
+        held, first = held[:, passed:], first - passed
+
+
+def most_striking(views: Sequence[FileView]) -> list[FileView]:
+    """At most MAX_FILES, those with the highest scores, in the order in which they came."""
+    ranked = sorted(views, key=lambda view: -view.judgement.score_sigmas)
+    return [view for view in views if any(view is kept for kept in ranked[:MAX_FILES])]
+
+
+def page(views: Sequence[FileView], *, num_judged: int, num_refused: int) -> str:
+    """The HTML text. Says how many files are not shown, and why."""
+    loudest_db = max((int(view.levels_db.max()) for view in views), default=0)
+    sections = "\n".join(_section(index, view, loudest_db) for index, view in enumerate(views))
+    shown = f"{num_judged} judged"
+    if len(views) < num_judged:
+        shown += f", the {len(views)} with the highest scores shown"
+    if num_refused:
+        shown += f", {num_refused} could not be judged"
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">
+<title>What the detector heard</title><style>{STYLE}</style>
+<script>{get_plotlyjs()}</script></head>
+<body><main><h1>What the detector heard</h1>
+<p>Files: {shown}. Above, the sound at the detector's rate (the mean over microphones, the same colours in all files);
+below, the score of each moment, and the threshold. Shaded: events.</p>
+{sections}
+</main></body></html>
+"""
+
+
+def _section(index: int, view: FileView, loudest_db: int) -> str:
+    figure = _figure(view, loudest_db).to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=f"file-{index}",
+        default_height=430,
+        config={"displaylogo": False, "responsive": True, "plotlyServerURL": ""},
+    )
+    judgement = view.judgement
+    decision = "anomalous" if judgement.is_anomalous else "normal"
+    name = html.escape(judgement.name.encode(errors="replace").decode())
+    return f"""<section><h2>{name}</h2>
+<p><b class="{decision}">{decision}</b>, {judgement.score_sigmas:.2f} sigmas against a threshold of
+{judgement.threshold_sigmas:.2f}, {judgement.num_anomalous_clips} of {len(judgement.clip_scores)} clips:
+{_events_in_words(judgement)}.</p>
+{figure}</section>"""
+
+
+def _events_in_words(judgement: FileJudgement) -> str:
+    if not judgement.events:
+        return "no event"
+    spans = [
+        f"{event.start_s:.2f} to {event.end_s:.2f} s"
+        + (f" (microphone {event.microphone})" if judgement.num_channels > 1 else "")
+        for event in judgement.events[:MAX_EVENTS_IN_WORDS]
+    ]
+    others = len(judgement.events) - len(spans)
+    return ", ".join(spans) + (f" and {others} more" if others else "")
+
+
+def _figure(view: FileView, loudest_db: int) -> Any:
+    judgement = view.judgement
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.58, 0.42], vertical_spacing=0.04)
+    heatmap = spectrogram_heatmap(view.levels_db, view.times_s, view.frequencies_hz, loudest_db=loudest_db)
+    figure.add_trace(heatmap, row=1, col=1)
+    for trace in _score_traces(judgement):
+        figure.add_trace(trace, row=2, col=1)
+    # All at once: plotly's add_shape copies what is there already each time.
+    figure.update_layout(
+        shapes=[_event_shape(*span) for span in _drawn_spans(judgement)],
+        plot_bgcolor="white",
+        margin={"l": 64, "r": 24, "t": 40, "b": 48},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        font={"size": 13, "color": INK},
+    )
+    figure.update_xaxes(range=[0, judgement.seconds], gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(title_text="seconds", row=2, col=1)
+    figure.update_yaxes(title_text="Hz", row=1, col=1)
+    figure.update_yaxes(title_text="score, sigmas", row=2, col=1)
+    return figure
+
+
+def _score_traces(judgement: FileJudgement) -> Iterator[Any]:
+    frames_a_point = -(-len(judgement.sigmas) // MAX_POINTS)
+    firsts = np.arange(0, len(judgement.sigmas), frames_a_point)
+    ends = np.minimum(firsts + frames_a_point, len(judgement.sigmas))
+    yield go.Scatter(
+        x=np.round(judgement.first_frame_s + (firsts + ends) / 2 * judgement.frame_s, 4),
+        y=np.round(np.maximum.reduceat(judgement.sigmas, firsts), 4),
+        mode="lines",
+        line={"color": BLUE, "width": 1.5},
+        name="score" if frames_a_point == 1 else f"score, highest of each {frames_a_point * judgement.frame_s:.3g} s",
+        hovertemplate="%{x:.2f} s: %{y:.2f} sigmas<extra></extra>",
+    )
+    yield go.Scatter(
+        x=[0, judgement.seconds],
+        y=[judgement.threshold_sigmas] * 2,
+        mode="lines",
+        line={"color": INK, "width": 1.5, "dash": "dash"},
+        hoverinfo="skip",
+        name=f"threshold ({judgement.threshold_sigmas:.4g})",
+    )
+    if judgement.events:
+        block = {"color": ORANGE, "size": 12, "symbol": "square", "opacity": 0.5}
+        yield go.Scatter(x=[None], y=[None], mode="markers", marker=block, name="event")
+
+
+def _drawn_spans(judgement: FileJudgement) -> list[tuple[float, float]]:
+    """Starts and ends of events, those too close for a screen joined."""
+    spans: list[tuple[float, float]] = []
+    for event in judgement.events:
+        if spans and event.start_s - spans[-1][1] < judgement.seconds / MAX_POINTS:
+            spans[-1] = (spans[-1][0], event.end_s)
+        else:
+            spans.append((event.start_s, event.end_s))
+    return spans
+
+
+def _event_shape(start_s: float, end_s: float) -> dict[str, Any]:
+    """A stretch of the time axis over the whole height of both panels."""
+    return {
+        "type": "rect", "xref": "x", "x0": start_s, "x1": end_s, "yref": "paper", "y0": 0, "y1": 1,
+        "fillcolor": "rgba(230,159,0,0.22)", "line": {"color": ORANGE, "width": 1.2},
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Waveform to what the network says of each sample, and its training."""

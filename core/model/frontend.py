@@ -1,0 +1,124 @@
+"""Waveform to network input: DC, pre-emphasis, level, mu-law.
+
+In: float32 (..., C, T) at the study's rate, any level. Out: uint8 codes of the same shape, 0 .. levels - 1.
+Resampling happens once, when a recording is read; everything here is cheap and is done anew for every trial.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.audio import Waveform
+from core.errors import UserError
+
+Codes = npt.NDArray[np.uint8]
+
+LEVELS = ("matched", "train_gain")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEndConfig:
+    """What the network hears of a clip."""
+
+    sample_rate_hz: int = 4000
+    """Recordings are resampled to this rate when they are read."""
+    level: Literal["matched", "train_gain"] = "matched"
+    """`matched` gives every clip and channel the same RMS; `train_gain` one gain a channel, from the training clips."""
+    pre_emphasis: float = 0.9
+    """y[t] = x[t] - pre_emphasis * x[t-1]; 0 turns it off. Lifts what is high and quiet before it is quantised."""
+    rms: float = 0.15
+    """RMS that the level stage aims at, full scale 1.0: leaves 16 dB for peaks before mu-law clips them."""
+    mu_law_levels: int = 256
+    """Size of the network's alphabet, 8 bits in the paper."""
+
+    def __post_init__(self) -> None:
+        if not 1000 <= self.sample_rate_hz <= 192_000:
+            raise UserError(f"front_end.sample_rate_hz must be 1000 to 192000, but got {self.sample_rate_hz}.")
+        if self.level not in LEVELS:
+            raise UserError(f"front_end.level must be one of {', '.join(LEVELS)}, but got {self.level!r}.")
+        if not 0 <= self.pre_emphasis < 1:
+            raise UserError(f"front_end.pre_emphasis must be at least 0 and below 1, but got {self.pre_emphasis}.")
+        if not 0 < self.rms <= 0.5:
+            raise UserError(f"front_end.rms must be above 0 and at most 0.5, but got {self.rms}.")
+        if not 2 <= self.mu_law_levels <= 256:
+            raise UserError(f"front_end.mu_law_levels must be 2 to 256, but got {self.mu_law_levels}.")
+
+
+def mu_law_encode(waveform: Waveform, levels: int = 256) -> Codes:
+    """Quantises [-1, 1] to 0 .. levels - 1 (ITU-T G.711's curve with mu = levels - 1); beyond full scale it clips."""
+    mu = levels - 1
+    clipped = np.clip(waveform, -1.0, 1.0)
+    compressed = np.sign(clipped) * np.log1p(mu * np.abs(clipped)) / np.log1p(mu)
+    codes: Codes = np.floor((compressed + 1) / 2 * mu + 0.5).astype(np.uint8)
+    return codes
+
+
+def mu_law_decode(codes: Codes, levels: int = 256) -> Waveform:
+    """The middle of each code's interval on the compressed scale, back on the linear one."""
+    mu = levels - 1
+    compressed = 2 * codes.astype(np.float32) / mu - 1
+    waveform: Waveform = (np.sign(compressed) * np.expm1(np.abs(compressed) * np.log1p(mu)) / mu).astype(np.float32)
+    return waveform
+
+
+def mean_of(waveform: Waveform) -> Waveform:
+    """(..., C, T) to (..., C, 1), in double precision: exact where a channel stands still, so that nothing is left."""
+    mean: Waveform = waveform.mean(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def emphasise(waveform: Waveform, pre_emphasis: float) -> Waveform:
+    """y[t] = x[t] - pre_emphasis * x[t-1]; the first sample has no past and is filtered as if it were 0."""
+    emphasised: Waveform = waveform.copy()
+    emphasised[..., 1:] -= pre_emphasis * waveform[..., :-1]
+    return emphasised
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipLevel:
+    """What is measured on a whole clip before any part of it can be encoded."""
+
+    mean: Waveform
+    """(..., C, 1)."""
+    gain: Waveform
+    """(..., C, 1) or (C, 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEnd:
+    """A front end that is ready to encode: its configuration, and the gains it took from the training clips."""
+
+    config: FrontEndConfig
+    channel_gains: tuple[float, ...]
+    """One gain a channel; unused where levels are matched clip by clip."""
+
+    def encode(self, waveform: Waveform) -> Codes:
+        """Whole clips: (..., C, T) float32 to (..., C, T) codes."""
+        return self.encode_part(waveform, self.level_of(waveform), has_past=False)
+
+    def encode_part(self, samples: Waveform, level: ClipLevel, *, has_past: bool) -> Codes:
+        """A part of a clip of that level. With `has_past` the first sample is the one before it, and not coded."""
+        emphasised = emphasise(samples - level.mean, self.config.pre_emphasis)[..., int(has_past) :]
+        return mu_law_encode(emphasised * level.gain, self.config.mu_law_levels)
+
+    def level_of(self, waveform: Waveform) -> ClipLevel:
+        """Of whole clips (..., C, T). A silent channel stays silent: matching its level divides by 1."""
+        mean = mean_of(waveform)
+        if self.config.level == "matched":
+            emphasised = emphasise(waveform - mean, self.config.pre_emphasis)
+            rms = np.sqrt(np.mean(np.square(emphasised), axis=-1, keepdims=True))
+            gain = self.config.rms / np.where(rms > 0, rms, self.config.rms)
+        else:
+            gain = np.array(self.channel_gains)[:, None]
+        return ClipLevel(mean=mean, gain=gain.astype(np.float32))
+
+
+def fit_front_end(config: FrontEndConfig, training_clips: Sequence[Waveform] | Waveform) -> FrontEnd:
+    """Gains that bring the training clips, taken together, to the configured RMS, channel by channel."""
+    emphasised = (emphasise(clip - mean_of(clip), config.pre_emphasis) for clip in training_clips)
+    rms = np.sqrt(np.mean([np.square(clip).mean(axis=-1) for clip in emphasised], axis=0))
+    gains = config.rms / np.where(rms > 0, rms, config.rms)
+    return FrontEnd(config=config, channel_gains=tuple(float(gain) for gain in gains))

@@ -1,0 +1,150 @@
+"""One training and its frame scores, apart from whatever is made of them: scores, windows, thresholds.
+
+    dataset -> front end -> WaveNet, epoch by epoch -> frame scores of every judged clip, all kinds from one pass
+
+A training is known by a key of exactly what determines it. What one trial has trained, a pruned one included, another
+trial of the same key reads, and goes on where that one stopped.
+"""
+
+import hashlib
+import json
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from core.data.dataset import JUDGED, DataConfig, Dataset
+from core.model.frontend import Codes, FrontEndConfig
+from core.model.scoring import FrameScores, score_clips
+from core.model.training import ConfigurationFailed, TrainingConfig, train_epochs
+from core.model.training_codes import fit_to_training
+from core.model.training_record import ScoredEpoch, TrainingRecord
+from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
+from core.thread_pool import ThreadPool
+
+FORMAT = "scored-training-1"
+"""Part of every key: raise it when a training of the same setup comes out, or is written, in another way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetup:
+    """What is trained and scored, and how. With the data and the seed it determines every bit of a training."""
+
+    front_end: FrontEndConfig
+    network: WaveNetConfig
+    training: TrainingConfig
+    frame_samples: int
+    """Samples whose scores are averaged."""
+    context_samples: int
+    """Samples of a clip that are heard but not scored."""
+
+    def key(self, data: DataConfig, *, seed: int) -> str:
+        """Sixteen hex digits. The corpus itself is left to the folder: trainings of two never share one."""
+        parts = {
+            "format": FORMAT,
+            "setup": asdict(self),
+            "clips": asdict(data.clips),
+            "split": asdict(data.split),
+            "noise": asdict(data.noise) if data.noise else None,
+            "splice": asdict(data.splice) if data.splice else None,
+            "speed_perturbation": asdict(data.speed_perturbation) if data.speed_perturbation else None,
+            "seed": seed,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def seed_of(key: str) -> int:
+    """The seed of everything random in a training (initial weights, clips, windows), which no two keys share."""
+    return int(key, 16)
+
+
+def scored_epochs(
+    setup: TrainingSetup, dataset: Dataset, trainings: Path, *, seed: int, device: torch.device, pool: ThreadPool
+) -> Generator[ScoredEpoch, None, None]:
+    """Every epoch from the first: read back where the folder `trainings` has it, else trained, scored and kept there.
+
+    Where another process is at the same training this one waits for it before it trains itself. Close the generator to
+    let go of the training early. Raises ConfigurationFailed.
+    """
+    key = setup.key(dataset.config, seed=seed)
+    record, num_read = TrainingRecord(trainings / key), 0
+    while num_read < record.num_epochs:
+        num_read += 1
+        yield record.read(num_read)
+    if num_read == setup.training.epochs:
+        return
+    with record.lock():
+        yield from map(record.read, range(num_read + 1, record.num_epochs + 1))  # what was trained while it waited
+        yield from _train(setup, dataset, record, seed=seed_of(key), device=device, pool=pool)
+
+
+def _train(
+    setup: TrainingSetup, dataset: Dataset, record: TrainingRecord, *, seed: int, device: torch.device, pool: ThreadPool
+) -> Iterator[ScoredEpoch]:
+    """The epochs that the record lacks."""
+    windows, sample = fit_to_training(setup.front_end, dataset.training.order(seed), dataset.measurements)
+    torch.manual_seed(seed)
+    model = WaveNet(setup.network)
+    model.start_from_marginals(sample)
+    model.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=setup.training.learning_rate)
+    num_done = record.restore(model, optimizer)
+    codes: dict[str, Codes] = {}
+    memoryless: dict[str, float] = {}
+    with _out_of_memory_is_a_failed_configuration():
+        for report in train_epochs(
+            model,
+            optimizer,
+            windows,
+            config=setup.training,
+            sample_rate_hz=dataset.sample_rate_hz,
+            seed=seed,
+            pool=pool,
+            first_epoch=num_done + 1,
+        ):
+            if not codes:  # only now, since of a set that arrives they are waited for
+                codes = {name: windows.front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
+                memoryless = _memoryless_bits(setup, sample, codes)
+            scored = ScoredEpoch(
+                report=report,
+                scores=_score(setup, model, codes, pool),
+                memoryless_bits=memoryless,
+                front_end=windows.front_end,
+                weights=model.state_dict(),
+            )
+            record.save(scored, model, optimizer)
+            yield record.read(report.epoch)  # what is read back later is then the same to the bit
+
+
+def _score(
+    setup: TrainingSetup, model: WaveNet, codes: Mapping[str, Codes], pool: ThreadPool
+) -> dict[str, FrameScores]:
+    return {
+        name: score_clips(
+            model, codes[name], context_samples=setup.context_samples, frame_samples=setup.frame_samples, pool=pool
+        )
+        for name in JUDGED
+    }
+
+
+def _memoryless_bits(setup: TrainingSetup, sample: Codes, codes: Mapping[str, Codes]) -> dict[str, float]:
+    """On the samples that are scored: past the context, in whole frames."""
+    frequencies, first = marginals_of(sample, setup.network.mu_law_levels), setup.context_samples
+    num_frames = (codes[JUDGED[0]].shape[-1] - first) // setup.frame_samples
+    end = first + num_frames * setup.frame_samples
+    return {name: memoryless_bits(frequencies, codes[name][..., first:end]) for name in JUDGED}
+
+
+@contextmanager
+def _out_of_memory_is_a_failed_configuration() -> Iterator[None]:
+    """PyTorch's out-of-memory errors, on either kind of device, become ConfigurationFailed."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ConfigurationFailed("it does not fit into memory") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise ConfigurationFailed("it does not fit into memory") from error
+        raise

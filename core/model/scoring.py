@@ -1,0 +1,100 @@
+"""Network output to frame scores: how strange each frame of each clip is, by four measures from one pass.
+
+In: codes (N, C, T). Out: scores (N, C, F), F = (T - context) // frame samples: frame f covers the samples from
+context + f * frame on. The context is the study's largest receptive field, so that every trial of a study is scored on
+the same samples and their losses compare.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core.errors import UserError
+from core.model.frontend import Codes
+from core.model.likelihood import SampleScores
+from core.model.wavenet import WaveNet
+from core.thread_pool import ThreadPool
+
+Scores = npt.NDArray[np.float32]
+
+SCORES = ("surprise", "entropy", "residual", "normalised_residual")
+SLICE_TARGETS = {"cpu": 2**13, "cuda": 2**20}
+"""Predicted samples per channel in one forward pass: bounds memory whatever the length of a clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringConfig:
+    """What is kept of the network's output."""
+
+    score: Literal["surprise", "entropy", "residual", "normalised_residual"] = "surprise"
+    """`surprise`: -log2 p(x_t), the prediction error. `entropy`: of the prediction, which cannot see what came.
+    `residual`: surprise - entropy, the surprise beyond what was expected. `normalised_residual`: that in its expected
+    standard deviations."""
+    frame_ms: float = 25.0
+    """Samples are averaged over frames of this length."""
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise UserError(f"scoring.score must be one of {', '.join(SCORES)}, but got {self.score!r}.")
+        if not 1 <= self.frame_ms <= 1000:
+            raise UserError(f"scoring.frame_ms must be 1 to 1000, but got {self.frame_ms}.")
+
+    def frame_samples(self, sample_rate_hz: int) -> int:
+        return max(1, round(self.frame_ms * sample_rate_hz / 1000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameScores:
+    """The scores of a set of clips, from one pass, each (N, C, F): means over the samples of a frame."""
+
+    surprise: Scores
+    """Bits per sample."""
+    entropy: Scores
+    """Bits per sample."""
+    normalised_residual: Scores
+
+    @property
+    def residual(self) -> Scores:
+        """Bits per sample."""
+        return self.surprise - self.entropy
+
+    def of(self, score: str) -> Scores:
+        """The named score."""
+        scores: Scores = getattr(self, score)
+        return scores
+
+
+def score_clips(
+    model: WaveNet, clips: Codes, *, context_samples: int, frame_samples: int, pool: ThreadPool
+) -> FrameScores:
+    """Scores clips of one length, in slices of bounded size, shared out over the pool's threads.
+
+    A clip without one whole frame after its context gives no frames (F = 0); an incomplete last frame is dropped.
+    """
+    receptive_field = model.config.receptive_field_samples
+    assert context_samples >= receptive_field, "the context must cover the receptive field"
+    device = next(model.parameters()).device
+    num_clips, num_channels, num_samples = clips.shape
+    num_frames = max(0, (num_samples - context_samples) // frame_samples)
+    slice_targets = SLICE_TARGETS.get(device.type, SLICE_TARGETS["cpu"])
+    frames_a_slice = max(1, min(num_frames, slice_targets // frame_samples))
+    clips_a_slice = max(1, slice_targets // (frames_a_slice * frame_samples))
+    shape = (len(SampleScores._fields), num_clips, num_channels, num_frames)
+    scores = np.empty(shape, dtype=np.float32)
+
+    def score(place: tuple[int, int]) -> None:
+        first_clip, first = place
+        last = min(first + frames_a_slice, num_frames)
+        begin = context_samples + first * frame_samples - receptive_field
+        end = context_samples + last * frame_samples
+        part = torch.from_numpy(clips[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
+        for kind, values in enumerate(model.sample_scores(part)):
+            means = values.reshape(*values.shape[:2], last - first, frame_samples).mean(dim=-1)
+            scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = means.cpu().numpy()
+
+    pool.map(score, product(range(0, num_clips, clips_a_slice), range(0, num_frames, frames_a_slice)))
+    return FrameScores(**dict(zip(SampleScores._fields, scores, strict=True)))

@@ -1,0 +1,79 @@
+"""What a trial trains on: windows at random places in random clips, encoded when they are drawn.
+
+Audio stays where it is (in the store, or with the process that decodes it) except for the clips that can be drawn at a
+step, which `core/data/training_clips.py` orders.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.audio import Waveform
+from core.data.clips import Clip
+from core.data.training_clips import POOL_CLIPS, ClipMeasurements, ClipOrder
+from core.model.frontend import ClipLevel, Codes, FrontEnd, FrontEndConfig, fit_front_end
+
+FIT_CLIPS, FIT_SECONDS = 64, 2.0
+"""Gains and marginals are measured on so many clips of the first pool, so many seconds from the middle of each."""
+
+
+@dataclass(kw_only=True)
+class TrainingCodes:
+    """Windows of one trial's training clips, as its front end encodes them."""
+
+    order: ClipOrder
+    front_end: FrontEnd
+    measurements: ClipMeasurements
+    _everything: Sequence[Clip] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._everything = self.order.all_of(POOL_CLIPS)
+
+    def draw(self, *, step: int, num_windows: int, num_samples: int, random: np.random.Generator) -> Codes:
+        """(B, C, num_samples) codes, shorter only where the clips are."""
+        which = random.integers(len(self._everything) if self._everything else POOL_CLIPS, size=num_windows)
+        clips = [self._clip(step, int(index)) for index in which]
+        length = min(num_samples, clips[0].num_samples)
+        starts = random.integers(clips[0].num_samples - length + 1, size=num_windows)
+        windows = [
+            self.encode(clip, int(first), int(first) + length) for clip, first in zip(clips, starts, strict=True)
+        ]
+        return np.stack(windows)
+
+    def encode(self, clip: Clip, first: int, end: int) -> Codes:
+        """(C, end - first): what `FrontEnd.encode` makes of the clip, there."""
+        has_past = first > 0
+        samples = clip.read(first - has_past, end)
+        return self.front_end.encode_part(samples, self.level_of(clip), has_past=has_past)
+
+    def _clip(self, step: int, index: int) -> Clip:
+        return self._everything[index] if self._everything else self.order.at(step + index)
+
+    def level_of(self, clip: Clip) -> ClipLevel:
+        # Gains come from the training clips, which are others for another seed; a matched level needs none.
+        front_end = self.front_end
+        measured_with = front_end.config if front_end.config.level == "matched" else front_end
+        return self.measurements.of(clip, measured_with=measured_with, measure=front_end.level_of)
+
+
+def fit_to_training(
+    config: FrontEndConfig, order: ClipOrder, measurements: ClipMeasurements
+) -> tuple[TrainingCodes, npt.NDArray[np.uint8]]:
+    """The front end fitted to a sample of the first pool, at work; and the sample's codes (N, C, T)."""
+    everything = order.all_of(POOL_CLIPS)
+    pool_size = len(everything) if everything else POOL_CLIPS
+    places = np.unique(np.linspace(0, pool_size - 1, FIT_CLIPS).round().astype(int))
+    clips = [everything[place] if everything else order.at(int(place)) for place in places]
+    spans = [_middle(clip, config.sample_rate_hz) for clip in clips]
+    pieces: list[Waveform] = [clip.read(first, end) for clip, (first, end) in zip(clips, spans, strict=True)]
+    codes = TrainingCodes(order=order, front_end=fit_front_end(config, pieces), measurements=measurements)
+    sample = [codes.encode(clip, first, end) for clip, (first, end) in zip(clips, spans, strict=True)]
+    return codes, np.stack(sample)
+
+
+def _middle(clip: Clip, sample_rate_hz: int) -> tuple[int, int]:
+    length = min(clip.num_samples, round(FIT_SECONDS * sample_rate_hz))
+    first = (clip.num_samples - length) // 2
+    return first, first + length

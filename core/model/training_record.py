@@ -1,0 +1,97 @@
+"""What a training leaves in its folder, epoch by epoch, so that judging it anew costs no training step.
+
+    state.safetensors       weights and moments after the last whole epoch: what the training is continued from
+    epoch_0001.safetensors  the epoch's report, frame scores of all judged splits, front end and weights
+
+A state is written after its epoch's file, so that an epoch can be read once the state is there, and never changes then.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from filelock import BaseFileLock, FileLock
+from torch import Tensor
+
+from core.data.dataset import JUDGED
+from core.model.frontend import FrontEnd, FrontEndConfig
+from core.model.likelihood import SampleScores
+from core.model.scoring import FrameScores
+from core.model.tensor_file import load_training_state, read_tensors, save_training_state, write_tensors
+from core.model.training import EpochReport
+from core.model.wavenet import WaveNet
+
+STATE_FILE = "state.safetensors"
+LOCK_FILE = ".lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredEpoch:
+    """One epoch of a training, with everything that judging it takes."""
+
+    report: EpochReport
+    scores: Mapping[str, FrameScores]
+    """By split of JUDGED, of every clip and channel."""
+    memoryless_bits: Mapping[str, float]
+    """By split of JUDGED: bits per sample of the best predictor without memory, on the samples that are scored."""
+    front_end: FrontEnd
+    weights: Mapping[str, Tensor]
+    """The network's, by name."""
+
+
+class TrainingRecord:
+    """The folder of one training. Whoever writes holds its lock; reading takes none."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._state = directory / STATE_FILE
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that can be read, from 1 on."""
+        return int(read_tensors(self._state)[1]["epoch"]) if self._state.exists() else 0
+
+    def lock(self) -> BaseFileLock:
+        """Held by one process at a time, for as long as it trains. Freed when it dies; waiting can be interrupted."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._directory / LOCK_FILE)
+
+    def read(self, epoch: int) -> ScoredEpoch:
+        tensors, header = read_tensors(self._file(epoch))
+        scores = {
+            name: FrameScores(**{kind: tensors[f"scores.{name}.{kind}"].numpy() for kind in SampleScores._fields})
+            for name in JUDGED
+        }
+        return ScoredEpoch(
+            report=EpochReport(**header["report"]),
+            scores=scores,
+            memoryless_bits=header["memoryless_bits"],
+            front_end=FrontEnd(
+                config=FrontEndConfig(**header["front_end"]), channel_gains=tuple(header["channel_gains"])
+            ),
+            weights={
+                name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")
+            },
+        )
+
+    def save(self, scored: ScoredEpoch, model: WaveNet, optimizer: torch.optim.Optimizer) -> None:
+        """The epoch that has just ended, and the state that the next one begins with."""
+        tensors = {f"model.{name}": tensor for name, tensor in scored.weights.items()}
+        for name, scores in scored.scores.items():
+            tensors |= {f"scores.{name}.{kind}": torch.from_numpy(scores.of(kind)) for kind in SampleScores._fields}
+        header = {
+            "report": asdict(scored.report),
+            "memoryless_bits": dict(scored.memoryless_bits),
+            "front_end": asdict(scored.front_end.config),
+            "channel_gains": scored.front_end.channel_gains,
+        }
+        write_tensors(self._file(scored.report.epoch), tensors, header)
+        save_training_state(self._state, model, optimizer, {"epoch": scored.report.epoch})
+
+    def restore(self, model: WaveNet, optimizer: torch.optim.Optimizer) -> int:
+        """Puts weights and moments where the training left them; returns how many epochs it has behind it."""
+        return int(load_training_state(self._state, model, optimizer)["epoch"]) if self._state.exists() else 0
+
+    def _file(self, epoch: int) -> Path:
+        return self._directory / f"epoch_{epoch:04d}.safetensors"

@@ -1,0 +1,231 @@
+"""WaveNet as a predictor: a causal stack of gated, dilated convolutions on mu-law codes (van den Oord et al., 2016).
+
+B clips, C channels (microphones), T samples, Q mu-law levels, R residual and S skip channels. One network hears all
+channels: their embeddings are summed, and each has a softmax head of its own, p(x_t^c | all channels before t).
+
+    codes (B, C, T) -> embeddings, front convolution (B, T', R) -> blocks -> skips (B, T'', S) -> heads (B, T'', C * Q)
+
+Convolutions are "valid": every output has its full context, nothing is padded, and n samples of context plus m targets
+give m outputs. Tensors are (B, T, features), because then a convolution of kernel 2 is one matrix product.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.errors import UserError
+from core.model.likelihood import SampleScores, mean_bits, sample_scores
+
+KERNEL = 2
+FRONT_KERNEL = 2
+NUM_EMBEDDING_COSINES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveNetConfig:
+    """The shape of the network."""
+
+    num_channels: int
+    """Microphones, C."""
+    mu_law_levels: int = 256
+    """Levels a sample can take, Q."""
+    dilation_depth: int = 6
+    """Layers in a full stack, with dilations 1, 2, 4 .. 2 ** (depth - 1)."""
+    receptive_field_samples: int = 128
+    """How many past samples the prediction of the next one sees; met exactly."""
+    residual_channels: int = 16
+    """Width of the residual path, R."""
+    skip_channels: int = 32
+    """Width of the skip path and of the hidden layer before the heads, S."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_channels", "dilation_depth", "residual_channels", "skip_channels"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, but got {getattr(self, name)}.")
+        if self.dilation_depth > 16:
+            raise UserError(f"dilation_depth must be at most 16, but got {self.dilation_depth}.")
+        if self.receptive_field_samples < FRONT_KERNEL + 1:
+            raise UserError(
+                f"receptive_field_samples must be at least {FRONT_KERNEL + 1}, but got {self.receptive_field_samples}. "
+                "Raise receptive_field_ms or the sample rate."
+            )
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        return dilations_for(self.dilation_depth, self.receptive_field_samples)
+
+
+def dilations_for(depth: int, receptive_field_samples: int) -> tuple[int, ...]:
+    """Dilations double up to the depth and start again until the receptive field is met.
+
+    The last layer's dilation is shortened so that the sum is exact: 10 layers asked for 3071 samples are three full
+    stacks, and 100 samples are 1, 2, 4, 8, 16, 32 and 35.
+    """
+    missing = receptive_field_samples - FRONT_KERNEL
+    dilations: list[int] = []
+    while missing > 0:
+        dilation = min(2 ** (len(dilations) % depth), missing)
+        dilations.append(dilation)
+        missing -= dilation * (KERNEL - 1)
+    return tuple(dilations)
+
+
+def receptive_field_of(dilations: tuple[int, ...]) -> int:
+    """Past samples that reach one output: the front kernel, plus (kernel - 1) * dilation a layer."""
+    return FRONT_KERNEL + (KERNEL - 1) * sum(dilations)
+
+
+class ResidualBlock(nn.Module):
+    """tanh * sigmoid gate over a dilated convolution, then 1x1 to the residual and skip paths.
+
+    The last block of a network has no residual output, since nothing would read it.
+    """
+
+    def __init__(self, *, residual_channels: int, skip_channels: int, dilation: int, is_last: bool) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.residual_channels = 0 if is_last else residual_channels
+        self.gate = nn.Linear(KERNEL * residual_channels, 2 * residual_channels)
+        self.out = nn.Linear(residual_channels, self.residual_channels + skip_channels)
+
+    def forward(self, x: Tensor, num_outputs: int) -> tuple[Tensor, Tensor]:
+        """(B, T, R) to residual path (B, T - dilation, R) and the last outputs of the skip path (B, num_outputs, S)."""
+        taps = torch.cat([x[:, : -self.dilation], x[:, self.dilation :]], dim=-1)
+        filtered, gate = self.gate(taps).chunk(2, dim=-1)
+        out = self.out(torch.tanh(filtered) * torch.sigmoid(gate))
+        residual = x[:, self.dilation :] + out[..., : self.residual_channels] if self.residual_channels else x
+        return residual, out[:, -num_outputs:, self.residual_channels :]
+
+
+class WaveNet(nn.Module):
+    """The network. Its outputs line up with targets codes[..., receptive_field_samples:]."""
+
+    def __init__(self, config: WaveNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        dilations = config.dilations
+        width, skip = config.residual_channels, config.skip_channels
+        num_codes = config.num_channels * config.mu_law_levels
+        self.embedding = nn.Embedding(num_codes, FRONT_KERNEL * width)
+        self.embedding.weight.data = _smooth_embedding(config)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(residual_channels=width, skip_channels=skip, dilation=d, is_last=i == len(dilations) - 1)
+            for i, d in enumerate(dilations)
+        )
+        self.hidden = nn.Linear(skip, skip)
+        self.heads = nn.Linear(skip, num_codes)
+        offsets = torch.arange(config.num_channels)[:, None] * config.mu_law_levels
+        self.register_buffer("code_offsets", offsets, persistent=False)
+
+    @torch.no_grad()
+    def start_from_marginals(self, codes: npt.NDArray[np.uint8]) -> None:
+        """Sets the heads' biases to the log frequencies of the levels in training codes (N, C, T), channel by channel.
+
+        An untrained network is then about as good as the best predictor without memory, instead of uniform.
+        """
+        frequencies = torch.from_numpy(marginals_of(codes, self.config.mu_law_levels))
+        self.heads.bias.copy_(frequencies.log().flatten())
+
+    @property
+    def num_weights(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def features(self, codes: Tensor) -> Tensor:
+        """(B, C, T) codes to (B, T - receptive_field + 1, S): features that predict the sample after each context."""
+        num_outputs = codes.shape[-1] - self.config.receptive_field_samples + 1
+        assert num_outputs > 0, "fewer samples than the receptive field"
+        assert isinstance(self.code_offsets, Tensor)
+        taps = self.embedding(codes.long() + self.code_offsets).sum(dim=1)  # one matrix a tap, side by side
+        width = self.config.residual_channels
+        x = taps[:, :-1, :width] + taps[:, 1:, width:]
+        skips = None
+        for block in self.blocks:
+            x, skip = block(x, num_outputs)
+            skips = skip if skips is None else skips + skip
+        assert skips is not None
+        return functional.relu(self.hidden(functional.relu(skips)))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """(B, C, T) codes to logits (B, T - receptive_field + 1, C, Q). Training never holds them."""
+        logits: Tensor = self.heads(self.features(codes))
+        return logits.view(*logits.shape[:2], self.config.num_channels, self.config.mu_law_levels)
+
+    def _hidden_and_targets(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Both with one row a predicted sample: (B * M, S) and (B * M, C), M = T - receptive_field."""
+        hidden = self.features(codes[..., :-1])
+        targets = codes[..., self.config.receptive_field_samples :].transpose(1, 2).long()
+        return hidden.flatten(0, 1), targets.flatten(0, 1)
+
+    def loss_bits(self, codes: Tensor) -> Tensor:
+        """Mean surprise in bits per sample over every target with full context."""
+        hidden, targets = self._hidden_and_targets(codes)
+        return mean_bits(hidden, self.heads.weight, self.heads.bias, targets)
+
+    @torch.inference_mode()
+    def sample_scores(self, codes: Tensor) -> SampleScores:
+        """(B, C, T) codes to (B, C, T - receptive_field) tensors."""
+        hidden, targets = self._hidden_and_targets(codes)
+        scores = sample_scores(hidden, self.heads.weight, self.heads.bias, targets)
+        return SampleScores(*(x.view(len(codes), -1, self.config.num_channels).transpose(1, 2) for x in scores))
+
+
+def marginals_of(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.float64]:
+    """(C, Q) frequencies of the levels in codes (N, C, T), channel by channel; each is counted once too often, so that
+    none is 0."""
+    counts = _level_counts(codes, levels) + 1.0
+    frequencies: npt.NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
+    return frequencies
+
+
+def memoryless_bits(frequencies: npt.NDArray[np.float64], codes: npt.NDArray[np.uint8]) -> float:
+    """Mean surprise in bits per sample of codes (N, C, T) to who expects these frequencies (C, Q) at every sample.
+
+    What a network's loss is below it was learned from the past; in those bits front ends compare that differ in rate or
+    number of levels. NaN where there are no codes.
+    """
+    if not codes.size:
+        return math.nan
+    counts = _level_counts(codes, frequencies.shape[1])
+    return float(-(counts * np.log2(frequencies)).sum() / counts.sum())
+
+
+def _level_counts(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.int64]:
+    """(N, C, T) to (C, Q)."""
+    return np.stack([np.bincount(codes[:, c].ravel(), minlength=levels) for c in range(codes.shape[1])])
+
+
+def _smooth_embedding(config: WaveNetConfig) -> Tensor:
+    """(C * Q, front kernel * R): random mixtures of a few cosines over the levels, lower ones stronger.
+
+    Neighbouring levels start with neighbouring embeddings. Independent ones would leave the network to find out first
+    that level 100 lies between 99 and 101, which takes longer than a short trial lasts.
+    """
+    levels = (torch.arange(config.mu_law_levels) + 0.5) / config.mu_law_levels
+    orders = torch.arange(1, NUM_EMBEDDING_COSINES + 1)
+    cosines = torch.cos(math.pi * orders * levels[:, None]) / orders
+    mixtures = torch.randn(config.num_channels, NUM_EMBEDDING_COSINES, FRONT_KERNEL * config.residual_channels)
+    scale = (FRONT_KERNEL * config.num_channels) ** -0.5
+    embedding: Tensor = (cosines @ mixtures * scale).flatten(0, 1)
+    return embedding
+
+
+def describe(config: WaveNetConfig) -> dict[str, int]:
+    """Derived facts of a shape, without building it."""
+    dilations = config.dilations
+    return {
+        "receptive_field_samples": receptive_field_of(dilations),
+        "num_layers": len(dilations),
+        "num_stacks": math.ceil(len(dilations) / config.dilation_depth),
+        "num_weights": count_weights(config),
+    }
+
+
+def count_weights(config: WaveNetConfig) -> int:
+    """Weights and biases of the network that the configuration describes."""
+    with torch.device("meta"):
+        return WaveNet(config).num_weights

@@ -1,0 +1,1 @@
+"""Any folder of audio: by manifest or by name."""

@@ -1,0 +1,155 @@
+"""What folders and file names say of a recording, in the layouts that people download or make by hand.
+
+fan/train/normal_id_01_00000000.wav                              DCASE 2020
+fan/train/section_00_source_train_normal_0000_<attributes>.wav   DCASE 2021 and later
+6_dB_fan/fan/id_00/normal/00000000.wav                           MIMII
+fan/normal/anything.wav                                          sorted by hand
+
+Folders and name count alike, and must not contradict each other. A machine is the folder that names its kind together
+with the unit in the name or folder (`fan-id_01`, `fan-section_00`), so that fan id_00 and pump id_00 are two machines.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from core.data.recordings import Label
+from core.errors import UserError
+
+LABELS: Mapping[str, Label] = {
+    "normal": "normal",
+    "anomalous": "anomalous",
+    "abnormal": "anomalous",
+    "anomaly": "anomalous",
+    "faulty": "anomalous",
+}
+"""Folders, and words in file names, that are a label."""
+SPLITS: Mapping[str, Literal["train", "held_out"]] = {
+    "train": "train",
+    "test": "held_out",
+    "source_test": "held_out",
+    "target_test": "held_out",
+}
+"""Folders, and words in file names, that are a data set's own split: its test part becomes validation and test."""
+SUPPLEMENTAL = "supplemental"
+"""DCASE 2025's folder of clean machine sound and of mere noise: neither is what a microphone hears on the spot."""
+
+_ANY_CASE = re.IGNORECASE
+_UNIT_FOLDER = re.compile(r"id_\d+", _ANY_CASE)
+_DCASE = (
+    re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<unit>id_\d+)_\d+", _ANY_CASE),
+    re.compile(
+        r"(?P<unit>section_\d+)(?:_(?P<domain>source|target))?(?:_(?P<split>train|test))?"
+        r"(?:_(?P<label>normal|anomaly))?_\d+(?:_.*)?",
+        _ANY_CASE,
+    ),
+    re.compile(rf"(?P<unit>section_\d+)_(?:.*_)?{SUPPLEMENTAL}(?:_.*)?", _ANY_CASE),
+)
+_CHANNEL = re.compile(r"(?P<before>|.*[_-])(?P<mark>ch_?)(?P<channel>\d+)(?P<after>|[_.-].*)", _ANY_CASE)
+_NOISE_LEVEL = re.compile(r"(?P<level>-?\d+)_dB_.+", _ANY_CASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedFile:
+    """What the path of a file says."""
+
+    machine: str
+    label: Label
+    """"unknown" where a DCASE name keeps it to itself, as in evaluation sets, and for supplemental files."""
+    condition: str
+    """"normal"; no name has the fault, so for an anomalous file its domain ("target domain") or nothing."""
+    split: Literal["train", "held_out"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelName:
+    """A name that says which microphone it is."""
+
+    take: str
+    """The same for all microphones of a take: the number is replaced."""
+    stem: str
+    """What is left of the name without the microphone."""
+    channel: int
+
+
+def parse_path(path: str, *, corpus_name: str) -> NamedFile | None:
+    """`path` below the corpus's folder, POSIX style; None where neither a folder nor the name gives it a place.
+
+    Raises UserError, naming the file, where folders and name contradict each other.
+    """
+    *folders, file_name = PurePosixPath(path).parts
+    stem = PurePosixPath(file_name).stem
+    channel = split_channel(stem)
+    said = _said_by_name(channel.stem if channel else stem)
+    labels = [folder for folder in folders if folder.lower() in LABELS]
+    if not said and not labels:
+        return None
+    label = _label(path, labels, said, folders)
+    domain = said.get("domain", "").lower()
+    return NamedFile(
+        machine=_machine(folders, said.get("unit", ""), corpus_name),
+        label=label,
+        condition="normal" if label == "normal" else f"{domain} domain" if domain and label == "anomalous" else "",
+        split=_split(path, folders, said.get("split", "")),
+    )
+
+
+def split_channel(stem: str) -> ChannelName | None:
+    """The microphone in names such as `take_7_ch2`, `take-ch_2`, `ch2_take`, `ch2`; None where there is none."""
+    match = _CHANNEL.fullmatch(stem)
+    if match is None:
+        return None
+    before, mark, channel, after = match.group("before", "mark", "channel", "after")
+    return ChannelName(
+        take=f"{before}{mark}*{after}", stem=(before.rstrip("_-") + after).lstrip("_-"), channel=int(channel)
+    )
+
+
+def noise_level_db(path: str) -> int | None:
+    """The signal-to-noise ratio of MIMII's folders; None for others. The same takes are there at three of them."""
+    matches = (_NOISE_LEVEL.fullmatch(folder) for folder in PurePosixPath(path).parts[:-1])
+    return next((int(match["level"]) for match in matches if match), None)
+
+
+def _said_by_name(stem: str) -> dict[str, str]:
+    """The parts that a DCASE name has; none for other names."""
+    match = next((match for pattern in _DCASE if (match := pattern.fullmatch(stem))), None)
+    return {key: text for key, text in match.groupdict().items() if text} if match else {}
+
+
+def _label(path: str, labels: Sequence[str], said: Mapping[str, str], folders: Sequence[str]) -> Label:
+    if SUPPLEMENTAL in (folder.lower() for folder in folders):
+        return "unknown"
+    in_name = said.get("label", "")
+    found = {LABELS[word.lower()] for word in (*labels, in_name) if word}
+    if len(found) > 1:
+        words = [*labels, *([f"{in_name} in its name"] if in_name else [])]
+        raise UserError(
+            f"File {path!r} must have one label, but got {' and '.join(words)}. "
+            "Find out which is right, and move or rename it."
+        )
+    return found.pop() if found else "unknown"
+
+
+def _split(path: str, folders: Sequence[str], in_name: str) -> Literal["train", "held_out"] | None:
+    """The innermost folder that is a split, or the name's word."""
+    in_folder = next((folder for folder in reversed(folders) if folder.lower() in SPLITS), "")
+    if in_folder and in_name and SPLITS[in_folder.lower()] != SPLITS[in_name.lower()]:
+        raise UserError(
+            f"File {path!r} must be in one split, but got {in_folder} and {in_name} in its name. "
+            "Find out which is right, and move or rename it."
+        )
+    word = (in_folder or in_name).lower()
+    return SPLITS[word] if word else None
+
+
+def _machine(folders: Sequence[str], unit: str, corpus_name: str) -> str:
+    """The nearest folder above the label that is neither a split nor a unit, and the unit where there is one."""
+    first_label = next((i for i, folder in enumerate(folders) if folder.lower() in LABELS), len(folders))
+    above = list(reversed(folders[:first_label]))
+    unit = unit or next((folder for folder in above if _UNIT_FOLDER.fullmatch(folder)), "")
+    others = (folder for folder in above if not _UNIT_FOLDER.fullmatch(folder))
+    kind = next((folder for folder in others if folder.lower() not in (*SPLITS, SUPPLEMENTAL)), corpus_name)
+    return f"{kind}-{unit.lower()}" if unit else kind

@@ -1,0 +1,1 @@
+"""The ToyADMOS set on the Hugging Face Hub, streamed."""

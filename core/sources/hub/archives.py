@@ -1,0 +1,253 @@
+"""Where a data set of the Hub lies (on the Hub, in the cache, or as a copy on disk), and the rows of its archives.
+
+data/train_normal.tar.gz, data/test_normal.tar.gz, data/test_anomaly.tar.gz       the names give split and label
+    010003_ToyCar_case4_normal_IND_ch1_0003.wav                                   one row: one microphone of one take
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import tarfile
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Protocol
+
+from core.data.recordings import Label, Skipped
+from core.errors import UserError
+from core.sources.audio_files import is_within
+from core.sources.hub.download import HubDownload, HubFile, Retries, list_files
+
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
+Split = Literal["train", "held_out"]
+LAYOUT = "data/train_normal.tar.gz, data/test_normal.tar.gz and data/test_anomaly.tar.gz"
+MAX_ROW_BYTES = 256 * 1024 * 1024
+"""A longer member is read so far and no further, which then counts as truncated: memory must not depend on the data."""
+
+
+class Readable(Protocol):
+    """What an archive is read from: forwards only."""
+
+    def read(self, num_bytes: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Archive:
+    """One tar.gz of the data set."""
+
+    name: str
+    """Path within the data set, POSIX style: the `__url__` of its rows."""
+    split: Split
+    label: Label | None
+    """What all its rows must be; None where its name does not say."""
+    open: Callable[[], AbstractContextManager[Readable]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ArchiveSet:
+    """All archives of a data set, those of the train split first."""
+
+    name: str
+    """Fit for a file name."""
+    description: str
+    identity: str
+    """Another one for any other content: the commit, or the digests of the archives."""
+    archives: tuple[Archive, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One member of an archive."""
+
+    key: str
+    """Its path in the archive, without `.wav`. Anybody may have written it: it names nothing on disk."""
+    archive: Archive
+    wav: bytes | None
+    """None for a member that is hidden or no wav file."""
+
+    @property
+    def where(self) -> str:
+        """For messages: one printable line."""
+        key = self.key if self.key.isprintable() else repr(self.key)
+        return f"{key} in {self.archive.name}"
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_archives(place: str, *, revision: str, retries: Retries, digest_of: Callable[[Path], str]) -> ArchiveSet:
+    """`place` is OWNER/NAME, or a path that begins with /, ./, ../ or ~.
+
+    Raises UserError for a place that does not exist, cannot be reached, or holds no archives.
+    """
+    if place.startswith(("/", "./", "../", "~")) or place in (".", ".."):
+        return _copy_on_disk(Path(place).expanduser(), digest_of)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", place):
+        raise UserError(
+            f"Hub data set must be OWNER/NAME or a path that begins with / or ./, but got {place!r}. "
+            "Correct what follows hub: in the study."
+        )
+    from huggingface_hub import is_offline_mode  # here, because a copy on disk does not need it
+
+    return _in_the_cache(place, revision) if is_offline_mode() else _on_the_hub(place, revision, retries)
+
+
+def stream_rows(archive: Archive) -> Generator[Row]:
+    """The archive's members in their order, one held at a time.
+
+    Raises UserError for an archive that is damaged, cut short, or cannot be read.
+    """
+    # Here, because it costs about a second. With the features declared, no audio decoder is asked for.
+    from datasets import DatasetInfo, Features, IterableDataset, Value  # type: ignore[import-untyped]
+    from datasets.iterable_dataset import ExamplesIterable  # type: ignore[import-untyped]
+
+    features = Features({"wav": Value("binary"), "__key__": Value("string"), "__url__": Value("string")})
+    examples = ExamplesIterable(_examples, {"archive": archive})
+    for row in IterableDataset(examples, info=DatasetInfo(features=features)):
+        yield Row(key=row["__key__"], archive=archive, wav=row["wav"])
+
+
+def _examples(archive: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As the `webdataset` loader of `datasets` has them, which however ends at the first bad member or double key,
+    passes over hidden members without a count, and takes a truncated archive for a short one."""
+    try:
+        with archive.open() as source, gzip.GzipFile(fileobj=source, mode="rb") as content:  # type: ignore[call-overload]
+            for index, (name, wav) in enumerate(_members(content)):
+                yield index, {"wav": wav, "__key__": name, "__url__": archive.name}
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(
+            f"Archive {archive.name!r} must be a whole tar.gz file, but got {reason!r}. Fetch it again, or repair it."
+        ) from error
+
+
+def _members(content: gzip.GzipFile) -> Iterator[tuple[str, bytes | None]]:
+    """Keys and their wav files. Nothing is ever extracted to disk."""
+    with tarfile.open(fileobj=content, mode="r:") as archive:
+        while (member := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined]  # or it would remember every member
+            name = member.name.encode("utf-8", "backslashreplace").decode()
+            hidden = PurePosixPath(name).name.startswith((".", "__"))
+            file = archive.extractfile(member) if member.isreg() and not hidden else None
+            if file is None or not name.lower().endswith(".wav"):
+                yield name, None
+            else:
+                yield name[: -len(".wav")], file.read(MAX_ROW_BYTES)
+    # To the end, where the checksum is. A broken header looks like the end of a tar file, which zeros alone may follow.
+    while rest := content.read(1 << 20):
+        if rest.strip(b"\0"):
+            raise tarfile.ReadError("a damaged member")
+
+
+def _on_the_hub(repository: str, revision: str, retries: Retries) -> ArchiveSet:
+    files = {file.name: file for file in list_files(repository, revision, retries=retries)}
+    commit = next((file.commit for file in files.values()), "")
+    sources = {name: partial(_download, file, retries) for name, file in files.items()}
+    description = f"Hugging Face data set {repository} at {commit[:7]}, streamed"
+    return _archive_set(repository, f"{repository}@{commit}", description, sources, ())
+
+
+def _download(file: HubFile, retries: Retries) -> AbstractContextManager[Readable]:
+    return closing(HubDownload(file, retries=retries))
+
+
+def _open(path: Path) -> AbstractContextManager[Readable]:
+    return path.open("rb")
+
+
+def _in_the_cache(repository: str, revision: str) -> ArchiveSet:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    patterns = [f"*{suffix}" for suffix in ARCHIVE_SUFFIXES]
+    try:
+        snapshot = snapshot_download(
+            repository, repo_type="dataset", revision=revision, local_files_only=True, allow_patterns=patterns
+        )
+    except (LocalEntryNotFoundError, ValueError) as error:  # ValueError: a name that the Hub does not allow
+        raise UserError(
+            f"Hub data set {repository!r} must be in the cache while HF_HUB_OFFLINE=1, but got nothing whole for "
+            f"revision {revision!r}. Run `hf download --repo-type dataset {repository}` with a network, or name a copy "
+            "on disk by hub:/path/to/copy."
+        ) from error
+    root = Path(snapshot)
+    sources = {name: partial(_open, path) for name, path in _files_below(root).items()}
+    description = f"Hugging Face data set {repository} at {root.name[:7]}, from the cache"
+    return _archive_set(repository, f"{repository}@{root.name}", description, sources, ())
+
+
+def _copy_on_disk(root: Path, digest_of: Callable[[Path], str]) -> ArchiveSet:
+    if not root.is_dir():
+        raise UserError(f"Hub data set's copy must be a folder, but got {str(root)!r}. Correct the path after hub:.")
+    name = Path(os.path.realpath(root)).name
+    files = _files_below(root)
+    # A snapshot of the cache holds links to files beside it.
+    real_root = Path(os.path.realpath(root.parents[1] if root.parent.name == "snapshots" else root))
+    inside = {file: path for file, path in files.items() if is_within(path, real_root)}
+    skipped = tuple(
+        Skipped(name=file, reason=f"{file!r} is a link that leads out of the folder") for file in files.keys() - inside
+    )
+    try:
+        identity = "\n".join(f"{PurePosixPath(file).name}\t{digest_of(path)}" for file, path in inside.items())
+    except OSError as error:
+        raise UserError(
+            f"Archives in {name!r} must be readable, but got {str(error)!r}. Correct their rights."
+        ) from error
+    sources = {file: partial(_open, path) for file, path in inside.items()}
+    return _archive_set(name, identity, f"copy on disk of a Hugging Face data set, {name}", sources, skipped)
+
+
+def _files_below(root: Path) -> dict[str, Path]:
+    """Archives in the folder and in its folders, in the order of their names; hidden ones are not meant."""
+    paths = sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern))
+    found = {path.relative_to(root): path for path in paths if path.name.endswith(ARCHIVE_SUFFIXES)}
+    return {name.as_posix(): path for name, path in found.items() if not any(p.startswith(".") for p in name.parts)}
+
+
+def _archive_set(
+    name: str,
+    identity: str,
+    description: str,
+    sources: Mapping[str, Callable[[], AbstractContextManager[Readable]]],
+    skipped: tuple[Skipped, ...],
+) -> ArchiveSet:
+    archives, others = [], list(skipped)
+    for file, source in sorted(sources.items()):
+        split = _split_of(file)
+        if split is not None:
+            archives.append(Archive(name=file, split=split, label=_label_of(file), open=source))
+        elif file.endswith(ARCHIVE_SUFFIXES):
+            others.append(Skipped(name=file, reason=f"{file!r} begins with neither train nor test"))
+    if not archives:
+        raise UserError(f"Hub data set {name!r} must hold archives such as {LAYOUT}, but got none. Name another one.")
+    return ArchiveSet(
+        name=re.sub(r"[^\w.-]+", "-", name.rpartition("/")[2]).strip("-.") or "hub",
+        description=description,
+        identity=identity,
+        archives=tuple(sorted(archives, key=lambda archive: archive.split != "train")),
+        skipped=tuple(others),
+    )
+
+
+def _split_of(name: str) -> Split | None:
+    file = PurePosixPath(name).name.lower()
+    if not file.endswith(ARCHIVE_SUFFIXES):
+        return None
+    return "train" if file.startswith("train") else "held_out" if file.startswith("test") else None
+
+
+def _label_of(name: str) -> Label | None:
+    """By the words of the file's name; None where it has both labels or neither."""
+    words = set(re.split(r"[^a-z]+", PurePosixPath(name).name.lower()))
+    is_normal = "normal" in words
+    is_anomalous = bool(words & {"anomaly", "anomalies", "anomalous", "abnormal"})
+    if is_normal == is_anomalous:
+        return None
+    return "normal" if is_normal else "anomalous"

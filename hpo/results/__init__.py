@@ -1,0 +1,1 @@
+"""Which trial won, and what the study found."""

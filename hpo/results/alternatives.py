@@ -1,0 +1,124 @@
+"""--compare: the study's winner beside its alternatives, each with as much time to be tuned as the search itself took.
+
+What the detectors said of the test's clips is kept in `runs/<study>/comparison.json`, and made anew only for another
+winner: a study that is called again compares nothing twice. The winner is compared with the score and post-processing
+that the rule for all detectors chooses for it; `compared/` has it as it then is.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.baselines import families
+from core.baselines.comparison import Choice, Row, ScoredDataset, choices_over, choose, compare, row_of
+from core.baselines.comparison_file import load_rows, rows_to_json
+from core.data.dataset import JUDGED, Dataset
+from core.decision.checkpoint import Detector, load_detector, save_detector
+from core.decision.score_file import load_scores
+from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.model.scoring import SCORES, score_clips
+from core.text_files import write_text
+from core.thread_pool import ThreadPool
+from hpo.results.post_study import recalibrated
+from hpo.search.data_by_rate import Datasets
+from hpo.search.study import OpenStudy
+from hpo.search.trial_record import TrialRecord, trial_records
+
+COMPARISON_FILE, COMPARED_DIRECTORY = "comparison.json", "compared"
+WAVENET = "WaveNet"
+FORMAT = 4
+"""Of the file: raise it when the same winner would be compared in another way."""
+
+
+def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
+    """The rows of the file, WaveNet's first; none where there is no file, or it is of another winner."""
+    path = search.directory / COMPARISON_FILE
+    is_of_winner = path.exists() and json.loads(path.read_text(encoding="utf-8"))["key"] == _key(search, winner)
+    return load_rows(path) if is_of_winner else []
+
+
+def compare_winner(
+    search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any], *, say: Callable[[str], None]
+) -> list[Row]:
+    """The rows of the file where it is of this winner; else they are made and written there."""
+    if kept := kept_comparison(search, winner):
+        return kept
+    checkpoint = search.directory / winner["checkpoint"]
+    budget_s = sum(record.seconds or 0.0 for record in trial_records(search.study))
+    say(f"Alternatives beside the winner; each may be tuned for {budget_s / 60:.1f} min, as long as the trials took.")
+    rows = [_wavenet_row(checkpoint, search, datasets, trial=winner["trial"], seconds_of_tuning=budget_s)]
+    for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
+        say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
+        rows.append(row)
+    _keep_compared(checkpoint, rows[0].choice, search.directory / COMPARED_DIRECTORY)
+    table = {"key": _key(search, winner), "rows": rows_to_json(rows)}
+    write_text(search.directory / COMPARISON_FILE, json.dumps(table) + "\n")
+    return rows
+
+
+def _keep_compared(checkpoint: Path, choice: Choice, folder: Path) -> None:
+    """The winner's weights with what was chosen for the comparison, ready for `core.detect`."""
+    calibration = load_scores(checkpoint.parent / SCORES_FILE)["calibration"]
+    detector = recalibrated(load_detector(checkpoint), calibration, score=choice.score, config=choice.postprocessing)
+    folder.mkdir(exist_ok=True)
+    save_detector(folder / DETECTOR_FILE, detector)
+
+
+def _key(search: OpenStudy, winner: Mapping[str, Any]) -> str:
+    checkpoint = (search.directory / winner["checkpoint"]).read_bytes()
+    return hashlib.sha256(checkpoint + f"{FORMAT} {_rates(search)}".encode()).hexdigest()
+
+
+def _choices_of_data(search: OpenStudy, datasets: Datasets) -> list[Dataset]:
+    """Every rate; where the study trains on other speeds, with them and without."""
+    at_rates = [datasets.at(rate) for rate in _rates(search)]
+    return at_rates + [dataset.as_recorded for dataset in at_rates if dataset.config.speed_perturbation]
+
+
+def _rates(search: OpenStudy) -> Sequence[int]:
+    return search.spec.compare.sample_rates_hz or search.space.sample_rates_hz
+
+
+def _wavenet_row(
+    checkpoint: Path, search: OpenStudy, datasets: Datasets, *, trial: int, seconds_of_tuning: float
+) -> Row:
+    """From the frame scores that were kept, by the choices that the alternatives have."""
+    detector, scored = load_detector(checkpoint), load_scores(checkpoint.parent / SCORES_FILE)
+    rate, records = detector.front_end.config.sample_rate_hz, trial_records(search.study)
+    dataset, frame_samples = datasets.at(rate), detector.scoring.frame_samples(rate)
+    wavenet = ScoredDataset(
+        name=WAVENET,
+        setup=f"{rate} Hz, {len(detector.model.config.dilations)} layers",
+        scores={kind: {name: clips.scores.of(kind) for name, clips in scored.items()} for kind in SCORES},
+        frame_ms=1000 * frame_samples / rate,
+        first_s=detector.context_samples / rate,
+        num_weights=detector.model.num_weights,
+        seconds_to_train=_seconds_to_train(records[trial], search),
+        seconds_to_score=_seconds_to_score(detector, dataset, frame_samples),
+    )
+    choice = choose(wavenet, dataset.judged(), choices_over(dataset))
+    return row_of(wavenet, choice, dataset.judged(), num_tried=len(records), seconds_of_tuning=seconds_of_tuning)
+
+
+def _seconds_to_train(record: TrialRecord, search: OpenStudy) -> float:
+    """Of the trial's training, whoever did it: trials that share one take no time themselves."""
+    return sum(search.spec.training.seconds_per_epoch / row["audio_seconds_per_second"] for row in record.epochs)
+
+
+def _seconds_to_score(detector: Detector, dataset: Dataset, frame_samples: int) -> float:
+    """Of all judged clips, on one thread as the alternatives."""
+    started = time.perf_counter()
+    with ThreadPool(1) as pool:
+        for name in JUDGED:
+            codes = detector.front_end.encode(dataset.judged()[name].waveforms)
+            score_clips(
+                detector.model,
+                codes,
+                context_samples=detector.context_samples,
+                frame_samples=frame_samples,
+                pool=pool,
+            )
+    return time.perf_counter() - started

@@ -1,0 +1,170 @@
+"""The best trials of a search, trained again with new seeds: a companion study that goes through the same machinery.
+
+The companion is the Optuna study `<name>-finalists` in the same storage, its folder is `runs/<name>/finalists/`. Its
+trials are put in its queue with the parameters of the finalists, each with the seed that it is for, so they are handed
+out, interrupted, continued and logged as those of a search are. What is in the queue follows from the records alone, so
+any process may fill it; a search that grows keeps what is trained and adds what is missing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from core.errors import UserError
+from core.experiment import ExperimentConfig
+from hpo.results.winner import Finalist, SeedTraining, choose_best
+from hpo.search.study import FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
+from hpo.search.study_file import PrunerConfig, SamplerConfig
+from hpo.search.trial_record import TrialRecord, trial_records
+
+ENTRY = "finalist"
+"""User attribute of a companion's trial: `trial`, `seed`, `epochs`, and `training_seed`, which follows from them."""
+DIRECTORY = "finalists"
+
+Key = tuple[int, int, int]
+"""Trial of the search, seed, epochs: what tells one training from another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalistsStudy(OpenStudy):
+    """The companion, open. Its trials are numbered in the order in which they were put in the queue."""
+
+    main: OpenStudy
+    plan: tuple[Key, ...]
+    """The trainings of today's finalists; the queue may hold others, of a time when the search had fewer trials."""
+
+    @property
+    def uid(self) -> str:
+        return _uid(self.main)
+
+    @property
+    def experiment(self) -> str:
+        """The search's own: a trial and its new seeds are curves of one chart."""
+        return self.main.experiment
+
+    @property
+    def trainings_directory(self) -> Path:
+        return self.main.trainings_directory
+
+    def configuration_of(self, trial: optuna.Trial) -> ExperimentConfig:
+        config = super().configuration_of(trial)
+        return replace(config, training=replace(config.training, epochs=trial.user_attrs[ENTRY]["epochs"]))
+
+    def training_seed_of(self, trial: optuna.Trial | FrozenTrial) -> int:
+        return int(trial.user_attrs[ENTRY]["training_seed"])
+
+    def run_name_of(self, trial: optuna.Trial | FrozenTrial) -> str:
+        entry = trial.user_attrs[ENTRY]
+        return f"trial {entry['trial']:02d} seed {entry['seed']}"
+
+    def run_tags_of(self, trial: optuna.Trial | FrozenTrial) -> dict[str, str]:
+        """Those of the trial of the search, so that it is found with its seeds."""
+        entry = trial.user_attrs[ENTRY]
+        return {
+            "optuna.study": self.main.study.study_name,
+            "optuna.trial": str(entry["trial"]),
+            "seed": str(entry["seed"]),
+        }
+
+    def num_queued(self) -> int:
+        """Trainings in the queue or out of it: the companion's total."""
+        return len(self.study.get_trials(deepcopy=False))
+
+    def num_missing(self) -> int:
+        """Trainings of today's finalists that have not ended."""
+        ended = {_key(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()}
+        return len(set(self.plan) - ended)
+
+
+def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
+    """Makes the companion or joins it, and puts in its queue what is missing there. None where there is nothing to
+    train: it is turned off, or no trial is complete. To be called when the search has its trials."""
+    entries = list(_entries(search))
+    if not entries:
+        return None
+    with search.storage.lock():
+        study = _create_or_load(search)
+        known = {_key(trial) for trial in study.get_trials(deepcopy=False)}
+        for parameters, entry in entries:
+            if _key_of(entry) not in known:
+                study.enqueue_trial(parameters, user_attrs={ENTRY: entry})
+    study.pruner = optuna.pruners.NopPruner()  # half a training says nothing of the mean
+    return FinalistsStudy(
+        # Nothing is left to propose or to prune.
+        spec=replace(search.spec, sampler=SamplerConfig(kind="random"), pruner=PrunerConfig(kind="none")),
+        space=search.space,
+        study=study,
+        storage=search.storage,
+        directory=search.directory / DIRECTORY,
+        main=search,
+        plan=tuple(_key_of(entry) for _, entry in entries),
+    )
+
+
+def num_trainings_to_come(search: OpenStudy, total: int) -> int:
+    """How many trainings of finalists are missing; before the search has its trials, how many it may be."""
+    if search.num_ended() < total:
+        config = search.spec.finalists
+        return min(config.count, total) * len(config.seeds(search.spec.training.epochs))
+    companion = open_finalists(search)
+    return companion.num_missing() if companion else 0
+
+
+def finalists_of(companion: FinalistsStudy) -> list[Finalist]:
+    """Today's finalists with all their trainings, best first by the search's rule. All must have ended."""
+    trials = {_key(trial): trial for trial in companion.study.get_trials(deepcopy=False)}
+    by_number: dict[int, list[SeedTraining]] = {number: [] for number, _, _ in companion.plan}
+    for key in companion.plan:
+        record = TrialRecord.of(trials[key])
+        directory = companion.trial_directory(record.number)
+        by_number[key[0]].append(SeedTraining(seed=key[1], record=record, directory=directory))
+    return [_finalist(companion, number, seeds) for number, seeds in by_number.items()]
+
+
+def _finalist(companion: FinalistsStudy, number: int, seeds: Sequence[SeedTraining]) -> Finalist:
+    """With the training in the search in front, unless it was done again."""
+    search, epochs = companion.main, companion.plan[0][2]
+    own = SeedTraining(seed=1, record=trial_records(search.study)[number], directory=search.trial_directory(number))
+    return Finalist(number=number, epochs=epochs, seeds=tuple(seeds) if seeds[0].seed == 1 else (own, *seeds))
+
+
+def _entries(search: OpenStudy) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
+    """Parameters and attribute of every training that the finalists of the records need, in the order of the queue."""
+    config, epochs = search.spec.finalists, search.spec.training.epochs
+    trials = search.study.get_trials(deepcopy=False)
+    for record in choose_best(trial_records(search.study), config.count):
+        own = search.training_seed_of(trials[record.number])
+        for seed in config.seeds(epochs):
+            training_seed = own if seed == 1 else derived_seed(own, seed)
+            entry = {"trial": record.number, "seed": seed, "epochs": config.epochs(epochs)}
+            yield dict(record.parameters), {**entry, "training_seed": training_seed}
+
+
+def _create_or_load(search: OpenStudy) -> optuna.Study:
+    name = search.study.study_name + FINALISTS_SUFFIX
+    study = optuna.create_study(
+        study_name=name, storage=search.storage.backend, direction="maximize", load_if_exists=True
+    )
+    if study.user_attrs.get(UID, _uid(search)) != _uid(search) or (study.trials and UID not in study.user_attrs):
+        raise UserError(
+            f"Study {name!r} must belong to study {search.study.study_name!r}, but belongs to another one. "
+            "Archive both with --fresh, or give the search another --name."
+        )
+    study.set_user_attr(UID, _uid(search))
+    return study
+
+
+def _uid(search: OpenStudy) -> str:
+    return f"{search.uid}{FINALISTS_SUFFIX}"
+
+
+def _key(trial: FrozenTrial) -> Key:
+    return _key_of(trial.user_attrs[ENTRY])
+
+
+def _key_of(entry: dict[str, int]) -> Key:
+    return entry["trial"], entry["seed"], entry["epochs"]

@@ -1,0 +1,82 @@
+"""What the search of post-processing came to: its part of result.json, the best point's detector, and its plots.
+
+The point is chosen on validation; its test figures are computed after that and choose nothing. The study's winner stays
+what its own rule says.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from core.decision.checkpoint import save_detector
+from core.experiment import DETECTOR_FILE
+from core.text_files import write_text
+from hpo.results.importance import importance_obstacle, importance_words
+from hpo.results.post_study import PostSearch, detector_at, search_study, store_points
+from hpo.results.result import JudgedTrial, judge_scores, split_figures, without_nan
+from hpo.search.search_space import describe_range
+from hpo.search.study import OpenStudy, companion_name
+from hpo.search.trial_record import TrialRecord
+
+POST_DIRECTORY = "post"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostResult:
+    """For the result, the report and the run."""
+
+    summary: Mapping[str, Any]
+    """`post` of result.json."""
+    found: PostSearch
+    study: optuna.Study
+    """Holds every point as a trial."""
+    checkpoint: Path
+
+
+def post_result(search: OpenStudy, records: Sequence[TrialRecord]) -> PostResult | None:
+    """Searches post-processing over these trials and leaves the companion study and `post/`. None where that is off."""
+    done = search_study(search, records)
+    if done is None:
+        return None
+    found, trials = done
+    num_stored = store_points(search, found)
+    best, study = found.best, found.study()
+    detector = detector_at(best, trials[best.trial])
+    folder = search.directory / POST_DIRECTORY
+    folder.mkdir(exist_ok=True)
+    save_detector(folder / DETECTOR_FILE, detector)
+    summary = {
+        "study": companion_name(search.study.study_name) if num_stored else None,
+        "num_stored": num_stored,
+        **post_summary(found, judge_scores(detector, trials[best.trial].scored)),
+        "importance": None if importance_obstacle(study) else importance_words(study, noun="point"),
+    }
+    write_text(folder / "post.json", json.dumps(without_nan(summary), indent=2) + "\n")
+    return PostResult(summary=summary, found=found, study=study, checkpoint=folder / DETECTOR_FILE)
+
+
+def post_summary(found: PostSearch, judged: JudgedTrial) -> dict[str, Any]:
+    """What was tried and what was best, with the figures of the best point's detector."""
+    best = found.best
+    num_clips = len(judged.scored["validation"].is_anomalous)
+    return {
+        "trials": list(found.owns),
+        "num_points": len(found.points),
+        "num_clips": num_clips,
+        "seconds": found.seconds,
+        "ranges": {name: describe_range(distribution) for name, distribution in found.space.items()},
+        "best": {
+            "trial": best.trial,
+            "parameters": dict(best.parameters),
+            "own_parameters": found.own_parameters(best.trial),
+            **{split: split_figures(judged, split) for split in ("validation", "test")},
+        },
+        "optimism": (
+            f"The best of {len(found.points):,} points on {num_clips} validation clips, whose labels chose it: on "
+            "other takes it is likely to be worth less than its validation F1 says."
+        ),
+    }

@@ -1,0 +1,205 @@
+"""The companion study `<name>-post`: what other post-processing makes of the best trials, without any training.
+
+    kept frame scores of the best trials -> points (validation alone) -> the best point -> its detector -> test figures
+
+Its points are trials of an Optuna study in the same storage, so that the dashboard draws them and their importance. It
+is made from what the trials left: the same trials give the same points, other trials a new study under the old name.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import JournalStorage
+
+from core.decision.checkpoint import Detector
+from core.decision.post_search import sweep_thresholds
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.score_file import ScoredClips
+from core.decision.statistic import fit_statistic
+from core.model.scoring import ScoringConfig
+from hpo.results.result import JudgedTrial, has_files, judge_trial
+from hpo.search.notes import name_objective, write_note
+from hpo.search.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at
+from hpo.search.study import POST_OF, OpenStudy, companion_name, is_companion
+from hpo.search.trial_record import TrialRecord
+
+NUM_THRESHOLDS = 8
+"""Tried with each choice of the rest, one in each eighth of the range; they cost next to nothing."""
+MAX_STORED = {"journal": 3000, "database": 300}
+"""Points that become trials of the companion study. One takes 0.6 ms and 1.7 kB in a journal file, 12 ms in SQLite."""
+DIGEST = "digest"
+"""User attribute of the companion study: of the points that it was made of."""
+NOTE = (
+    "Other post-processing of the best trials' kept frame scores, tried after the trials were over; nothing was "
+    "trained. The value is validation F1, whose labels every point has seen."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostPoint:
+    """One choice of trial and post-processing, with what it makes of the validation clips."""
+
+    parameters: Mapping[str, Any]
+    """As the space has them."""
+    trial: int
+    f1: float
+    auc: float
+    """Of the choice with any threshold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostSearch:
+    """All that was tried, and what came out best."""
+
+    space: Mapping[str, BaseDistribution]
+    owns: Mapping[int, OwnChoice]
+    """By trial, the best first."""
+    points: Sequence[PostPoint]
+    seconds: float
+    """That all points took."""
+
+    @property
+    def best(self) -> PostPoint:
+        """Highest validation F1, ties by AUC, then the nearest to what its trial has itself."""
+        return min(self.points, key=self._rank)
+
+    def own_parameters(self, number: int) -> dict[str, Any]:
+        return self.owns[number].parameters(list(self.space))
+
+    def _rank(self, point: PostPoint) -> tuple[float, float, float]:
+        auc = -math.inf if math.isnan(point.auc) else point.auc
+        return -point.f1, -auc, distance(self.space, point.parameters, self.own_parameters(point.trial))
+
+    def study(self) -> optuna.Study:
+        """The points as complete trials of a study in memory."""
+        study = optuna.create_study(direction="maximize")
+        study.add_trials([self.frozen(point) for point in self.points])
+        return study
+
+    def frozen(self, point: PostPoint) -> optuna.trial.FrozenTrial:
+        return optuna.trial.create_trial(params=dict(point.parameters), distributions=dict(self.space), value=point.f1)
+
+
+def search_study(search: OpenStudy, records: Sequence[TrialRecord]) -> tuple[PostSearch, dict[int, JudgedTrial]] | None:
+    """Tries post-processing on those of the trials whose files are here. None where it is turned off or none are."""
+    numbers = [record.number for record in records if has_files(search.trial_directory(record.number))]
+    if not search.spec.post.points or not numbers:
+        return None
+    trials = {number: judge_trial(search.trial_directory(number)) for number in numbers}
+    found = search_post(trials, search.space.distributions, num_points=search.spec.post.points, seed=search.spec.seed)
+    return found, trials
+
+
+def search_post(
+    trials: Mapping[int, JudgedTrial], searched: Mapping[str, BaseDistribution], *, num_points: int, seed: int
+) -> PostSearch:
+    """About so many points over these trials, the best first: calibration and validation clips are all that is read."""
+    started = time.monotonic()
+    owns = {number: own_choice(trial) for number, trial in trials.items()}
+    space = post_space(searched, owns)
+    rest = {name: distribution for name, distribution in space.items() if name != THRESHOLD}
+    random = np.random.default_rng([seed, 1])
+    points: list[PostPoint] = []
+    for number, own in owns.items():
+        chosen = own.parameters(list(space)) | ({TRIAL: number} if TRIAL in space else {})
+        points += _tried(trials[number], chosen, own, number, [own.config.threshold_sigmas])
+    for chosen in draw(rest, max(1, num_points // NUM_THRESHOLDS), seed=seed):
+        number = chosen.get(TRIAL, next(iter(owns)))
+        places = (np.arange(NUM_THRESHOLDS) + random.random(NUM_THRESHOLDS)) / NUM_THRESHOLDS
+        thresholds = sorted({value_at(space[THRESHOLD], float(place)) for place in places})
+        points += _tried(trials[number], chosen, owns[number], number, thresholds)
+    return PostSearch(space=space, owns=owns, points=points, seconds=time.monotonic() - started)
+
+
+def own_choice(trial: JudgedTrial) -> OwnChoice:
+    statistic, scores = trial.detector.statistic, trial.scored["validation"].scores.surprise
+    return OwnChoice(
+        score=trial.detector.scoring.score,
+        config=statistic.config,
+        num_channels=scores.shape[1],
+        num_machines=len(statistic.calibrations),
+        clip_ms=scores.shape[2] * statistic.frame_ms,
+    )
+
+
+def _tried(
+    trial: JudgedTrial, chosen: Mapping[str, Any], own: OwnChoice, number: int, thresholds: Sequence[float]
+) -> list[PostPoint]:
+    """One pass of post-processing, and a point for each threshold."""
+    sweep = sweep_thresholds(
+        changed_config(own.config, chosen),
+        np.array(thresholds, float),
+        trial.scored,
+        score=chosen[SCORE],
+        frame_ms=trial.detector.statistic.frame_ms,
+    )
+    return [
+        PostPoint(parameters={**chosen, THRESHOLD: threshold}, trial=number, f1=float(f1), auc=sweep.auc)
+        for threshold, f1 in zip(thresholds, sweep.f1, strict=True)
+    ]
+
+
+def changed_config(own: PostprocessingConfig, chosen: Mapping[str, Any]) -> PostprocessingConfig:
+    """A trial's own post-processing with what a point has instead."""
+    return replace(own, **{name: value for name, value in chosen.items() if name not in (TRIAL, SCORE)})
+
+
+def detector_at(point: PostPoint, trial: JudgedTrial) -> Detector:
+    """The trial's weights with the point's score and post-processing."""
+    config = changed_config(trial.detector.statistic.config, point.parameters)
+    return recalibrated(trial.detector, trial.scored["calibration"], score=point.parameters[SCORE], config=config)
+
+
+def recalibrated(detector: Detector, calibration: ScoredClips, *, score: str, config: PostprocessingConfig) -> Detector:
+    """The same weights with another score and post-processing, mu and sigma measured anew."""
+    scores, frame_ms = calibration.scores.of(score), detector.statistic.frame_ms
+    statistic = fit_statistic(config, scores, calibration.machines, frame_ms=frame_ms)
+    scoring = ScoringConfig(**asdict(detector.scoring) | {SCORE: score})
+    return replace(detector, scoring=scoring, statistic=statistic)
+
+
+def store_points(search: OpenStudy, found: PostSearch) -> int:
+    """Makes the companion study, in place of one of other points, and returns how many points it holds.
+
+    Nothing is done where it holds these already, nor, 0 being returned, where somebody has a study of that name.
+    """
+    name, backend = companion_name(search.study.study_name), search.storage.backend
+    points = stored_points(found, MAX_STORED["journal" if isinstance(backend, JournalStorage) else "database"])
+    digest = _digest(search.uid, points)
+    with search.storage.lock():
+        if name in optuna.get_all_study_names(backend):
+            if not is_companion(name, search.storage):
+                return 0
+            if optuna.load_study(study_name=name, storage=backend).user_attrs.get(DIGEST) == digest:
+                return len(points)
+            optuna.delete_study(study_name=name, storage=backend)
+        study = optuna.create_study(study_name=name, storage=backend, direction="maximize")
+        study.set_user_attr(POST_OF, search.uid)
+        study.add_trials([found.frozen(point) for point in points])
+        name_objective(study)
+        write_note(backend, study._study_id, None, NOTE)
+        study.set_user_attr(DIGEST, digest)  # last: a study without it is made again
+    return len(points)
+
+
+def stored_points(found: PostSearch, most: int) -> list[PostPoint]:
+    """All points, or so many of them drawn at random, the best always among them."""
+    points = list(found.points)
+    if len(points) <= most:
+        return points
+    best = points.index(found.best)
+    others = [int(index) for index in np.random.default_rng(0).permutation(len(points)) if index != best]
+    return [points[index] for index in sorted([best, *others[: most - 1]])]
+
+
+def _digest(uid: str, points: Sequence[PostPoint]) -> str:
+    rows = [[dict(point.parameters), point.f1] for point in points]
+    return hashlib.sha256(json.dumps([uid, rows], sort_keys=True).encode()).hexdigest()[:16]

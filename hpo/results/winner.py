@@ -1,0 +1,91 @@
+"""Which trial won: the one rule, used by the result, the report and the plots. Test figures do not enter it.
+
+A single training may have been lucky, so the best few trials, the finalists, are trained again with new seeds, and then
+they alone compete, by their means over all seeds.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from hpo.search.trial_record import TrialRecord
+
+DECIMALS_OF_A_TIE = 9
+"""Means that differ by less differ by the order in which they were added up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedTraining:
+    """One training of a trial's configuration, and where its files are."""
+
+    seed: int
+    """1 is the trial's own, 2 and more are new ones."""
+    record: TrialRecord
+    directory: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """A trial of the search with all trainings that count for it, by seed."""
+
+    number: int
+    epochs: int
+    """Of every training that is complete."""
+    seeds: tuple[SeedTraining, ...]
+
+    def values(self, name: str) -> list[float]:
+        """A figure (`val_f1`, `val_auc`, `test_f1`, `test_auc`) of each seed, at its best epoch.
+
+        0 where the training failed: a configuration that diverges with every third seed is no better than its mean.
+        """
+        return [float(each.record.facts[name]) if has_score(each.record) else 0.0 for each in self.seeds]
+
+    @property
+    def best(self) -> SeedTraining | None:
+        """The training with the best validation (F1, then AUC, then the lower seed); None where all have failed."""
+        complete = [each for each in self.seeds if has_score(each.record)]
+        return min(complete, key=lambda each: _rank(each.record), default=None)
+
+
+def choose_winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Highest validation F1, ties by validation AUC, then by fewer weights, then by the lower number.
+
+    Only complete trials with a finite F1 can win; an AUC or a size that is missing or NaN loses its tie.
+    None when nothing can win.
+    """
+    return min(filter(has_score, records), key=_rank, default=None)
+
+
+def choose_best(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]:
+    """So many trials at most, best first, by the same rule: the finalists."""
+    return sorted(filter(has_score, records), key=_rank)[:count]
+
+
+def choose_finalist(finalists: Iterable[Finalist]) -> Finalist | None:
+    """Highest mean validation F1 over the seeds, ties by mean validation AUC, then by fewer weights, then by the lower
+    number. None when no training of any of them is complete."""
+    return min((each for each in finalists if each.best is not None), key=_rank_of_means, default=None)
+
+
+def has_score(record: TrialRecord) -> bool:
+    """Whether a trial is complete with a finite F1, and so can be ranked and plotted."""
+    return record.val_f1 is not None and math.isfinite(record.val_f1)
+
+
+def _rank(record: TrialRecord) -> tuple[float, float, float, int]:
+    assert record.val_f1 is not None
+    val_auc = _finite(record.facts.get("val_auc"), missing=-math.inf)
+    num_weights = _finite(record.facts.get("num_weights"), missing=math.inf)
+    return -record.val_f1, -val_auc, num_weights, record.number
+
+
+def _rank_of_means(finalist: Finalist) -> tuple[float, float, float, int]:
+    val_f1, val_auc = (round(fmean(finalist.values(name)), DECIMALS_OF_A_TIE) for name in ("val_f1", "val_auc"))
+    num_weights = _finite(finalist.seeds[0].record.facts.get("num_weights"), missing=math.inf)
+    return -val_f1, -_finite(val_auc, missing=-math.inf), num_weights, finalist.number
+
+
+def _finite(value: object, *, missing: float) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else missing

@@ -1,0 +1,1 @@
+"""The study, its trials, and the processes that run them."""

@@ -1,0 +1,108 @@
+"""The study's clips at every sample rate that it searches: the same stretches of the same takes, at each."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from core.data.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
+from core.data.decoding import check_not_upsampled
+from core.data.recordings import Corpus, StreamedCorpus
+from core.data.store import Store
+from core.data.streaming.streamed_dataset import stream_dataset
+from core.errors import UserError
+from hpo.search.preparation import PreparationBar
+from hpo.search.study_file import StudySpec
+
+
+class Datasets:
+    """One Dataset a rate, made when it is first asked for, and kept."""
+
+    def __init__(self, open_at: Callable[[int], Dataset], rates_hz: Sequence[int]) -> None:
+        """`rates_hz` are all that there will be, the default configuration's first."""
+        self._open_at, self._rates_hz = open_at, rates_hz
+        self._opened: dict[int, Dataset] = {}
+
+    @property
+    def default(self) -> Dataset:
+        """At the default configuration's rate."""
+        return self.at(self._rates_hz[0])
+
+    @property
+    def num_channels(self) -> int:
+        return self.default.num_channels
+
+    def at(self, sample_rate_hz: int) -> Dataset:
+        """UserError where this rate cannot have the clips that the default's has."""
+        if sample_rate_hz not in self._opened:
+            dataset = self._open_at(sample_rate_hz)
+            if sample_rate_hz != self._rates_hz[0]:
+                check_same_clips(self.default, dataset)
+            self._opened[sample_rate_hz] = dataset
+        return self._opened[sample_rate_hz]
+
+    def open_all(self) -> None:
+        """Before trial 0: what is wrong with one of them is said then."""
+        for rate in self._rates_hz:
+            self.at(rate)
+
+    def close(self) -> None:
+        for dataset in self._opened.values():
+            dataset.close()
+
+
+def open_datasets(
+    corpus: Corpus | StreamedCorpus, spec: StudySpec, *, skip_bad_files: bool, store: Store | None
+) -> Datasets:
+    """The default's is prepared at once. UserError where the data cannot carry the study at every rate."""
+    default_hz = spec.front_end.sample_rate_hz
+    others_hz = [rate for rate in spec.search_space.sample_rates_hz if rate != default_hz]
+    if others_hz and isinstance(corpus, StreamedCorpus):
+        raise UserError(
+            "space.sample_rate_hz must be left out where the data is streamed, as a stream is read once and at one "
+            f"rate, but got {len(others_hz) + 1} rates. Search it on a copy of the data, or fix it in [front_end]."
+        )
+    if isinstance(corpus, Corpus):
+        check_not_upsampled(corpus.recordings, max([default_hz, *others_hz]))
+    datasets = Datasets(
+        partial(_open_dataset, corpus, spec, skip_bad_files=skip_bad_files, store=store), [default_hz, *others_hz]
+    )
+    datasets.at(default_hz)
+    return datasets
+
+
+def _open_dataset(
+    corpus: Corpus | StreamedCorpus,
+    spec: StudySpec,
+    sample_rate_hz: int,
+    *,
+    skip_bad_files: bool,
+    store: Store | None,
+) -> Dataset:
+    """Prepared at once where the corpus is listed, as it arrives where it is streamed."""
+    config = DataConfig(
+        sample_rate_hz=sample_rate_hz,
+        clips=spec.clips,
+        split=spec.split,
+        skip_bad_files=skip_bad_files,
+        noise=spec.noise,
+        splice=spec.splice,
+        speed_perturbation=spec.speed_perturbation,
+    )
+    if isinstance(corpus, StreamedCorpus):
+        return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)
+    return prepare_dataset(corpus, config, store=store, progress=PreparationBar())
+
+
+def check_same_clips(first: Dataset, second: Dataset) -> None:
+    """UserError unless what is judged is the same at both rates, to a sample: else their figures would not compare."""
+    sample_s = 1 / min(first.sample_rate_hz, second.sample_rate_hz)
+    for name in JUDGED:
+        one, other = first.judged()[name], second.judged()[name]
+        is_same = one.recording_ids == other.recording_ids and np.array_equal(one.is_anomalous, other.is_anomalous)
+        if not is_same or not np.allclose(one.starts_s, other.starts_s, rtol=0, atol=sample_s):
+            raise UserError(
+                f"space.sample_rate_hz must be of rates at which the same clips can be judged, but the {name} clips at "
+                f"{second.sample_rate_hz} Hz are not those at {first.sample_rate_hz} Hz. Leave one of them out, or "
+                "shorten clips.clip_seconds a little."
+            )

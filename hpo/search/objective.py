@@ -1,0 +1,207 @@
+"""One trial: follow the epochs, report, prune, and end with everything on record.
+
+The objective is validation F1 of clips, at the trial's own window and threshold, at the epoch with the best validation
+AUC. Pruning watches validation AUC, which a bad threshold cannot spoil. Test figures are recorded and choose nothing.
+"""
+
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+import torch
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from core.decision.post_search import best_f1_over_windows
+from core.decision.score_file import load_scores
+from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
+from core.model.training import ConfigurationFailed
+from core.model.wavenet import describe
+from core.thread_pool import ThreadPool
+from hpo.search.data_by_rate import Datasets
+from hpo.search.study import OpenStudy
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
+
+STATE_TAG = "optuna.state"
+NUM_WINDOWS = 8
+"""Windows of the range that a trial's frame scores are tried with at its end."""
+
+
+class Progress(Protocol):
+    """Whoever shows a person how a trial comes on."""
+
+    def epoch(self, number: int, result: EpochResult) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialContext:
+    """What all trials of a process share beside the study: the data, the device, and who is told."""
+
+    datasets: Datasets
+    device: torch.device
+    pool: ThreadPool
+    tags: Mapping[str, str]
+    """On every run: git commit, data fingerprint, device, threads."""
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnd:
+    """How a trial ended, for one line of text."""
+
+    number: int
+    name: str
+    state: TrialState
+    facts: Mapping[str, Any]
+    failure: str | None = None
+
+
+def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> TrialEnd:
+    """Runs or continues a trial to its end and tells Optuna and the run's log how it ended.
+
+    On KeyboardInterrupt, and on a mistake of ours, the trial is given back under its own number and the error goes on.
+    """
+    run = TrialRun(trial, search, context)
+    run.start()
+    try:
+        return run.follow()
+    except ConfigurationFailed as error:
+        return run.fail(str(error))
+    except KeyboardInterrupt:
+        run.leave("KILLED", "INTERRUPTED")
+        raise
+    except BaseException:
+        run.leave("FAILED", "ERROR")
+        raise
+
+
+class TrialRun:
+    """One trial with its configuration, its folder and its log."""
+
+    def __init__(self, trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> None:
+        self.trial, self.search, self.context = trial, search, context
+        self.config = search.configuration_of(trial)
+        self.directory = search.trial_directory(trial.number)
+        self.log = RunLog(self.directory / EVENTS_FILE_NAME)
+        self.name = search.run_name_of(trial)
+
+    def start(self) -> None:
+        tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.context.tags}
+        self.log.start(
+            run_key=f"{self.search.uid}/{self.trial.number}",
+            name=self.name,
+            tags=tags,
+            params=run_params(self.config, self.trial.params, self.context.datasets.num_channels),
+        )
+
+    def follow(self) -> TrialEnd:
+        """Epoch by epoch: log, report, prune. What an earlier life has done so far is not done again, nor asked anew
+        whether it should have been pruned; its last epoch is, as it may not have come to that."""
+        num_logged = max((int(row["epoch"]) for row in metrics_by_step(self.log.path)), default=0)
+        result: EpochResult | None = None
+        with closing(self._epochs()) as epochs:
+            for result in epochs:
+                if result.epoch < num_logged:
+                    continue
+                if result.epoch > num_logged:
+                    self.log.metrics(result.epoch, _without_epoch(result.metrics))
+                self._report(result)
+                self.context.progress.epoch(self.trial.number, result)
+                if result.epoch < self.config.training.epochs and self.trial.should_prune():
+                    return self.end(result, TrialState.PRUNED)
+        assert result is not None, "an experiment has at least one epoch"
+        return self.end(result, TrialState.COMPLETE)
+
+    def _epochs(self) -> Generator[EpochResult, None, None]:
+        rate = self.config.front_end.sample_rate_hz
+        return run_experiment(
+            self.config,
+            self.context.datasets.at(rate),
+            self.directory,
+            seed=self.search.training_seed_of(self.trial),
+            context_samples=self.search.space.context_samples(rate),
+            device=self.context.device,
+            pool=self.context.pool,
+            trainings=self.search.trainings_directory,
+        )
+
+    def _report(self, result: EpochResult) -> None:
+        with warnings.catch_warnings():  # a continued trial repeats its last epoch; Optuna keeps the first report
+            warnings.filterwarnings("ignore", message="The reported value is ignored")
+            self.trial.report(result.metrics["val_auc"], result.epoch)
+
+    def end(self, result: EpochResult, state: TrialState) -> TrialEnd:
+        """Records what the trial came to: facts and artifacts first, then Optuna's state, which is what counts."""
+        facts = {
+            **describe(self.config.wavenet(self.context.datasets.num_channels)),
+            "best_epoch": result.best_epoch,
+            **{name: result.best[name] for name in ("val_f1", "val_auc", "test_f1", "test_auc")},
+            "val_f1_best_postprocessing": best_postprocessing(self.directory, self.config, self.search),
+        }
+        last = {"objective": facts["val_f1"]} if state is TrialState.COMPLETE else {}
+        self.log.metrics(result.epoch, {**last, "val_f1_best_postprocessing": facts["val_f1_best_postprocessing"]})
+        for file in (DETECTOR_FILE, SCORES_FILE):
+            self.log.artifact(self.directory / file)
+        pruned = state is TrialState.PRUNED
+        self.log.end(
+            "KILLED" if pruned else "FINISHED",
+            name=f"{self.name} pruned" if pruned else self.name,
+            tags={STATE_TAG: state.name, "best_epoch": str(result.best_epoch)},
+        )
+        self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
+        self.trial.set_user_attr(FACTS, facts)
+        self.search.study.tell(self.trial, None if pruned else facts["val_f1"], state=state)
+        return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
+
+    def fail(self, reason: str) -> TrialEnd:
+        """The configuration is at fault: it counts as a trial, and the reason is kept everywhere."""
+        self.trial.set_user_attr(EPOCHS, [row for row in metrics_by_step(self.log.path) if "val_auc" in row])
+        self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
+        self.trial.set_user_attr(FAILURE, reason)
+        self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
+        self.search.study.tell(self.trial, state=TrialState.FAIL)
+        return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
+
+    def leave(self, status: RunStatus, state: str) -> None:
+        """Ends the run for now and gives the trial back, to be continued by whoever asks next.
+
+        A trial that the storage knows to have ended already, the signal having come a moment later, stays as it is.
+        """
+        if self.search.is_ended(self.trial):
+            return
+        self.log.end(status, name=f"{self.name} {state.lower()}", tags={STATE_TAG: state})
+        self.search.give_back(self.trial)
+
+
+def run_params(
+    config: ExperimentConfig, parameters: Mapping[str, Any], num_channels: int
+) -> dict[str, str | int | float]:
+    """A run's parameters: what was searched, and the facts that follow from it."""
+    facts = describe(config.wavenet(num_channels))
+    milliseconds = 1000 * facts["receptive_field_samples"] / config.front_end.sample_rate_hz
+    return {**parameters, **facts, "receptive_field_ms_exact": milliseconds}
+
+
+def best_postprocessing(directory: Path, config: ExperimentConfig, search: OpenStudy) -> float:
+    """The best validation F1 that another window, with any threshold, makes of the trial's frame scores."""
+    distribution = search.space.distributions.get("window_ms")
+    windows = {config.postprocessing.window_ms}
+    if isinstance(distribution, FloatDistribution):
+        windows |= {float(w) for w in np.geomspace(distribution.low, distribution.high, NUM_WINDOWS)}
+    return best_f1_over_windows(
+        config.postprocessing,
+        sorted(windows),
+        load_scores(directory / SCORES_FILE),
+        score=config.scoring.score,
+        frame_ms=config.scoring.frame_ms,
+    )
+
+
+def _without_epoch(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name != "epoch"}

@@ -1,0 +1,232 @@
+"""A trial to an experiment configuration. The only caller of suggest_*.
+
+Parameters are independent, with fixed ranges: no range depends on another value, so the sampler sees a box, importance
+means something, and nothing is turned away in mid-study. That every point of the box is a network within the study's
+limits is checked before trial 0.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from core.errors import UserError
+from core.experiment import ExperimentConfig, receptive_field_samples
+from core.model.wavenet import describe
+
+PARAMETERS: dict[str, tuple[str, str]] = {
+    "dilation_depth": ("network", "dilation_depth"),
+    "residual_channels": ("network", "residual_channels"),
+    "receptive_field_ms": ("network", "receptive_field_ms"),
+    "learning_rate": ("training", "learning_rate"),
+    "window_ms": ("postprocessing", "window_ms"),
+    "threshold_sigmas": ("postprocessing", "threshold_sigmas"),
+    "skip_channels": ("network", "skip_channels"),
+    "sample_rate_hz": ("front_end", "sample_rate_hz"),
+    "level": ("front_end", "level"),
+    "pre_emphasis": ("front_end", "pre_emphasis"),
+    "mu_law_levels": ("front_end", "mu_law_levels"),
+    "score": ("scoring", "score"),
+    "two_sided": ("postprocessing", "two_sided"),
+    "fusion": ("postprocessing", "fusion"),
+    "sigma": ("postprocessing", "sigma"),
+    "baseline": ("postprocessing", "baseline"),
+    "median_ms": ("postprocessing", "median_ms"),
+    "gap_ms": ("postprocessing", "gap_ms"),
+    "min_event_ms": ("postprocessing", "min_event_ms"),
+}
+"""What can be searched: the parameter's name everywhere, and where it lives in an ExperimentConfig."""
+
+SHAPING = ("sample_rate_hz", "mu_law_levels")
+"""Parameters of the front end on which the network's layers and weights depend, as they do on all of the network's."""
+MAX_RATES = 16
+"""Every rate has its own decoded copy of the data."""
+
+RANGE_KEYS = ("low", "high", "step", "log", "choices")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """A box of independent parameters around a default configuration."""
+
+    distributions: Mapping[str, BaseDistribution]
+    default: ExperimentConfig
+
+    @classmethod
+    def parse(cls, ranges: Mapping[str, Mapping[str, Any]], default: ExperimentConfig) -> "SearchSpace":
+        """Ranges as a study file writes them. UserError for a name, a range or a default that does not fit."""
+        if not ranges:
+            raise UserError("space must hold at least one parameter, but is empty.")
+        distributions = {name: _distribution(name, given, default) for name, given in ranges.items()}
+        space = cls(distributions=distributions, default=default)
+        for name, value in space.default_parameters.items():
+            if not space.holds(name, value):
+                raise UserError(
+                    f"The default of {name} must lie in its range ({describe_range(distributions[name])}), but is "
+                    f"{value!r} in [{PARAMETERS[name][0]}]. Widen the range or move the default."
+                )
+        return space
+
+    def holds(self, name: str, value: Any) -> bool:
+        """Whether a value lies in the range of a parameter that is searched."""
+        distribution = self.distributions[name]
+        if isinstance(distribution, CategoricalDistribution):
+            return value in distribution.choices
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+
+    @property
+    def default_parameters(self) -> dict[str, Any]:
+        return self.parameters_of(self.default)
+
+    def parameters_of(self, config: ExperimentConfig) -> dict[str, Any]:
+        """The searched parameters' values in a configuration."""
+        return {name: getattr(getattr(config, PARAMETERS[name][0]), PARAMETERS[name][1]) for name in self.distributions}
+
+    def suggest(self, trial: optuna.Trial) -> ExperimentConfig:
+        """The configuration that Optuna proposes."""
+        return self.configuration({name: _suggest(trial, name, d) for name, d in self.distributions.items()})
+
+    def configuration(self, parameters: Mapping[str, Any]) -> ExperimentConfig:
+        """The default configuration with these parameters in place. UserError for a name that is not searched."""
+        config = self.default
+        for name, value in parameters.items():
+            if name not in self.distributions:
+                known = ", ".join(self.distributions)
+                raise UserError(f"A parameter must be one that is searched ({known}), but got {name!r}.")
+            section, key = PARAMETERS[name]
+            config = replace(config, **{section: replace(getattr(config, section), **{key: value})})
+        return config
+
+    def corners(self) -> Iterator[ExperimentConfig]:
+        """Every network of the box's extremes: all depths, the ends of the ranges of what else shapes a network."""
+        axes = {
+            name: _walk(distribution) if name == "dilation_depth" else _ends(distribution)
+            for name, distribution in self.distributions.items()
+            if PARAMETERS[name][0] == "network" or name in SHAPING
+        }
+        for values in product(*axes.values()):
+            yield self.configuration(dict(zip(axes, values, strict=True)))
+
+    def ends_of(self, name: str) -> list[ExperimentConfig]:
+        """The default configuration at the ends of one parameter's range; alone where it is not searched."""
+        if name not in self.distributions:
+            return [self.default]
+        return [self.configuration({name: end}) for end in _ends(self.distributions[name])]
+
+    def extremes(self, num_channels: int) -> tuple[ExperimentConfig, ExperimentConfig]:
+        """Those with the smallest and the largest network of the box, by weights; among equals by rate."""
+
+        def size(config: ExperimentConfig) -> tuple[int, int]:
+            return describe(config.wavenet(num_channels))["num_weights"], config.front_end.sample_rate_hz
+
+        by_size = sorted(self.corners(), key=size)
+        return by_size[0], by_size[-1]
+
+    @property
+    def sample_rates_hz(self) -> tuple[int, ...]:
+        """Every rate that a configuration can have."""
+        if "sample_rate_hz" not in self.distributions:
+            return (self.default.front_end.sample_rate_hz,)
+        return _walk(self.distributions["sample_rate_hz"])
+
+    def context_samples(self, sample_rate_hz: int) -> int:
+        """What every configuration of this rate leaves unscored of a clip: the largest receptive field of the space.
+
+        It is as long in time at every rate, to a sample, so that all of them are judged on the same stretches.
+        """
+        longest_ms = max(config.network.receptive_field_ms for config in self.corners())
+        return receptive_field_samples(longest_ms, sample_rate_hz)
+
+    def check_box(self, max_layers: int, max_weights: int, *, num_channels: int) -> None:
+        """UserError where a corner of the box has more layers or weights than the study allows.
+
+        Layers and weights never fall when the receptive field, the rate, a width or the number of levels grows, so the
+        corners bound the box.
+        """
+        for config in self.corners():
+            facts = describe(config.wavenet(num_channels))
+            for fact, limit, key in (("num_layers", max_layers, "layers"), ("num_weights", max_weights, "weights")):
+                if facts[fact] > limit:
+                    network = config.network
+                    raise UserError(
+                        f"limits.max_{key} must hold for every network of the space, but got {facts[fact]} {key}, over "
+                        f"{limit}, at dilation_depth {network.dilation_depth}, receptive_field_ms "
+                        f"{network.receptive_field_ms:g}, residual_channels {network.residual_channels}, "
+                        f"{config.front_end.sample_rate_hz} Hz, {config.front_end.mu_law_levels} levels. "
+                        "Narrow the space or raise the limit."
+                    )
+
+
+def describe_range(distribution: BaseDistribution) -> str:
+    """A range as people write it."""
+    if isinstance(distribution, CategoricalDistribution):
+        return "{" + ", ".join(str(choice) for choice in distribution.choices) + "}"
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    step = f", step {distribution.step:g}" if distribution.step not in (None, 1) else ""
+    return f"{distribution.low:g} to {distribution.high:g}{step}{', log' if distribution.log else ''}"
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+    assert isinstance(distribution, FloatDistribution)
+    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+
+
+def _distribution(name: str, given: Mapping[str, Any], default: ExperimentConfig) -> BaseDistribution:
+    if name not in PARAMETERS:
+        raise UserError(f"space.{name} must be a parameter that can be searched ({', '.join(PARAMETERS)}), but is not.")
+    unknown = set(given) - set(RANGE_KEYS)
+    if unknown:
+        raise UserError(f"space.{name} must have keys out of {', '.join(RANGE_KEYS)}, but got {sorted(unknown)[0]!r}.")
+    section, key = PARAMETERS[name]
+    value = getattr(getattr(default, section), key)
+    try:
+        distribution = _range_of(name, given, value)
+    except (TypeError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise UserError(
+            f"space.{name} must be a range {{ low, high }} or {{ choices }}, but got {dict(given)}: {reason}."
+        ) from error
+    if name == "sample_rate_hz" and len(_walk(distribution)) > MAX_RATES:
+        raise UserError(
+            f"space.sample_rate_hz must be of at most {MAX_RATES} rates, as {{ choices }} or {{ low, high, step }}, "
+            f"but got {len(_walk(distribution))}. Take a larger step."
+        )
+    for end in _ends(distribution):  # a value that its own dataclass refuses is refused here, before trial 0
+        replace(default, **{section: replace(getattr(default, section), **{key: end})})
+    return distribution
+
+
+def _range_of(name: str, given: Mapping[str, Any], value: Any) -> BaseDistribution:
+    """The range of a parameter whose default has this value. TypeError or ValueError where it is none."""
+    is_whole = type(value) is int
+    numbers = {key: item for key, item in given.items() if key in ("low", "high", "step")}
+    if is_whole and any(type(item) is not int for item in (*numbers.values(), *given.get("choices", ()))):
+        raise ValueError(f"all of it must be whole numbers, as {name} is one")
+    if "choices" in given:
+        return CategoricalDistribution(given["choices"])
+    if isinstance(value, (str, bool)):
+        raise ValueError(f"choices must be given, as {name} is not a number")
+    kind = IntDistribution if is_whole else FloatDistribution
+    return kind(**numbers, log=given.get("log", False))
+
+
+def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    return (distribution.low, distribution.high)
+
+
+def _walk(distribution: BaseDistribution) -> tuple[Any, ...]:
+    if isinstance(distribution, IntDistribution):
+        return tuple(range(distribution.low, distribution.high + 1, distribution.step))
+    return _ends(distribution)

@@ -1,0 +1,286 @@
+"""A study over its whole life: made once, joined by any number of processes, resumed until its trials are done.
+
+`--trials N` is the study's total. Trials are handed out one at a time under the storage's lock, so N is never passed
+and nothing is handed out twice; a trial whose process died is handed out again, under its own number.
+Every proposal's randomness comes from (study seed, trial number), and a training's from (study seed, what determines
+it): with one worker, a study that was interrupted and resumed proposes and finds what an uninterrupted one does.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from core.errors import UserError
+from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
+from core.text_files import write_text
+from hpo.search.search_space import SearchSpace
+from hpo.search.storage import StudyStorage, TrialLease, give_back, give_back_the_dead
+from hpo.search.study_file import PrunerConfig, SamplerConfig, StudySpec
+
+IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
+"""User attributes of the study: what it searches on what data, its unique key, its MLflow experiment."""
+POST_OF = "post_of"
+"""User attribute of a companion study (`hpo/results/post_study.py`): the unique key of the study that it belongs to."""
+STUDY_FILE = "study.json"
+"""In the study's folder: which storage holds it, and its unique key there."""
+MAX_FAILURES_IN_A_ROW = 5
+FINALISTS_SUFFIX = "-finalists"
+POST_SUFFIX = "-post"
+COMPANION_SUFFIXES = (FINALISTS_SUFFIX, POST_SUFFIX)
+"""Of studies that belong to another one, whose name stands before: they are archived with it."""
+
+
+def companion_name(name: str) -> str:
+    """Of the study that holds what other post-processing makes of a study's best trials."""
+    return f"{name}{POST_SUFFIX}"
+
+
+def derived_seed(seed: int, number: int) -> int:
+    """One of many from a study's seed: of what Optuna proposes for a trial, of a finalist's new training."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def make_sampler(config: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler for one trial: it reads the history from the storage, so a new one a trial loses nothing."""
+    if config.kind == "gp":
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=config.startup_trials)
+    if config.kind == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=config.startup_trials)
+
+
+def make_pruner(config: PrunerConfig, epochs: int) -> optuna.pruners.BasePruner:
+    if config.kind == "none":
+        return optuna.pruners.NopPruner()
+    if config.kind == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=config.warmup_epochs, max_resource=epochs)
+    warmup_steps = config.warmup_epochs + 1  # Optuna counts steps from 0 and prunes at the last of them
+    return optuna.pruners.MedianPruner(n_startup_trials=config.startup_trials, n_warmup_steps=warmup_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenStudy:
+    """A study, its storage and its folder: what handing out trials needs."""
+
+    spec: StudySpec
+    space: SearchSpace
+    study: optuna.Study
+    storage: StudyStorage
+    directory: Path
+
+    @property
+    def uid(self) -> str:
+        return str(self.study.user_attrs[UID])
+
+    @property
+    def experiment(self) -> str:
+        return str(self.study.user_attrs[EXPERIMENT])
+
+    @property
+    def trials_directory(self) -> Path:
+        return self.directory / "trials"
+
+    def trial_directory(self, number: int) -> Path:
+        return self.trials_directory / f"{number:04d}"
+
+    @property
+    def trainings_directory(self) -> Path:
+        return self.directory / TRAININGS_DIRECTORY
+
+    def configuration_of(self, trial: optuna.Trial) -> ExperimentConfig:
+        return self.space.suggest(trial)
+
+    def training_seed_of(self, trial: optuna.Trial | FrozenTrial) -> int:  # noqa: ARG002 (a finalist's has its own)
+        """What training's randomness comes from, beside what determines the training: trials that train alike share one
+        training (core/model/scored_training.py)."""
+        return self.spec.seed
+
+    def run_name_of(self, trial: optuna.Trial | FrozenTrial) -> str:
+        return f"trial {trial.number:02d}"
+
+    def run_tags_of(self, trial: optuna.Trial | FrozenTrial) -> dict[str, str]:
+        return {"optuna.study": self.study.study_name, "optuna.trial": str(trial.number)}
+
+    def num_ended(self) -> int:
+        return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
+
+    def num_running(self) -> int:
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def failures_in_a_row(self) -> int:
+        """How many of the last ended trials failed, one after the other."""
+        ended = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        failed = [trial.state is TrialState.FAIL for trial in reversed(ended)]
+        return failed.index(False) if False in failed else len(failed)
+
+    def claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
+        """The next trial to work on, with its lock held; None while there is none to give."""
+        with self.storage.lock():
+            give_back_the_dead(self.storage, self.study)
+            if self.num_ended() + self.num_running() >= total:
+                return None
+            trials = self.study.get_trials(deepcopy=False)
+            waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+            number = min(waiting, default=len(trials))
+            self.study.sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))
+            trial = self.study.ask()
+            assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
+            return trial, TrialLease(self.storage, trial, self.trial_directory(number))
+
+    def is_ended(self, trial: optuna.Trial) -> bool:
+        return self.storage.backend.get_trial(trial._trial_id).state.is_finished()
+
+    def give_back(self, trial: optuna.Trial) -> None:
+        give_back(self.storage, trial._trial_id)
+
+
+def open_study(
+    name: str, spec: StudySpec, *, data_fingerprint: str, storage: StudyStorage, directory: Path
+) -> OpenStudy:
+    """Makes the study or joins it. UserError where its storage, its space or its data are not what they were."""
+    with storage.lock():
+        remembered = _remembered(directory)
+        _check_storage(name, remembered, storage)
+        study = optuna.create_study(study_name=name, storage=storage.backend, direction="maximize", load_if_exists=True)
+        identity = json.loads(json.dumps(spec.identity() | {"data_fingerprint": data_fingerprint}))
+        if IDENTITY in study.user_attrs:
+            _check_identity(name, study.user_attrs[IDENTITY], identity)
+        else:
+            uid = uuid.uuid4().hex[:12]
+            study.set_user_attr(UID, uid)
+            study.set_user_attr(EXPERIMENT, _experiment_name(name, uid, storage))
+            if not study.get_trials(deepcopy=False):
+                study.enqueue_trial(spec.search_space.default_parameters)
+            study.set_user_attr(IDENTITY, identity)  # last: a study without it is made again
+        uid = str(study.user_attrs[UID])
+        if remembered.get("uid", uid) != uid:
+            raise UserError(
+                f"{directory} must belong to the study in the storage, but another study of its name has left it, "
+                "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
+            )
+        if not remembered:
+            _make_folder(directory)
+            write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
+    study.pruner = make_pruner(spec.pruner, spec.training.epochs)
+    return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def _make_folder(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The study's folder must be one that can be written, but {directory} cannot be made ({error.strerror}). "
+            f"Give {directory.parent} to the user who runs this; in a container that is WORKER_USER of .env."
+        ) from error
+
+
+def check_study_exists(name: str, storage: StudyStorage) -> None:
+    """UserError where there is nothing to look at yet."""
+    known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
+    if name not in known:
+        raise UserError(
+            f"The study must have been run before its trials are seen, but there is no study of that name ({name})."
+            f" Known: {', '.join(sorted(known)) or 'none'}."
+        )
+
+
+def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive: Path) -> str | None:
+    """Puts a study and its folder aside under another name, which is returned; None where there is none of the name.
+
+    Nothing is deleted, and its MLflow experiment stays as it is. UserError while somebody works on it.
+    """
+    with storage.lock():
+        known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
+        archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        suffixes = [suffix for suffix in ("", *COMPANION_SUFFIXES) if name + suffix in known]
+        if POST_SUFFIX in suffixes and not is_companion(name + POST_SUFFIX, storage):
+            suffixes.remove(POST_SUFFIX)  # somebody's own, of a time when such a name was allowed
+        for suffix in suffixes:
+            _check_at_rest(name + suffix, storage)
+        if directory.exists():  # first the folder: one that is left behind would pass for the next study's
+            archive.mkdir(parents=True, exist_ok=True)
+            directory.rename(archive / archived)
+        elif not suffixes:
+            return None
+        for suffix in suffixes:
+            _rename(name + suffix, archived + suffix, storage)
+    return archived
+
+
+def is_companion(name: str, storage: StudyStorage) -> bool:
+    """Whether a study of the storage was made by us from another's trials."""
+    return POST_OF in optuna.load_study(study_name=name, storage=storage.backend).user_attrs
+
+
+def _check_at_rest(name: str, storage: StudyStorage) -> None:
+    study = optuna.load_study(study_name=name, storage=storage.backend)
+    give_back_the_dead(storage, study)
+    alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    if alive:
+        raise UserError(
+            f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
+            "End its process first."
+        )
+
+
+def _rename(name: str, new_name: str, storage: StudyStorage) -> None:
+    backend = storage.backend
+    optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=new_name)
+    optuna.delete_study(study_name=name, storage=backend)
+
+
+def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
+    """The study's name, unless an archived study of this storage has its runs under it."""
+    summaries = optuna.get_all_study_summaries(storage.backend)
+    taken = {summary.user_attrs.get(EXPERIMENT) for summary in summaries}
+    return f"{name}-{uid[:6]}" if name in taken else name
+
+
+def _remembered(directory: Path) -> dict[str, str]:
+    """What a study's folder says of it; empty where there is none."""
+    path = directory / STUDY_FILE
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _check_storage(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> None:
+    known = remembered.get("storage", storage.name)
+    if known != storage.name and not _is_same_study(name, remembered, storage):
+        raise UserError(
+            f"The storage of study {name!r} must be the one it was made with ({known}), but got {storage.name}. "
+            "Name that one with --storage, or make another study with --name."
+        )
+
+
+def _is_same_study(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> bool:
+    """Whether this server is that one under another address: a container and its host have two names for it."""
+    if not storage.is_server:  # of a file there may be an old copy
+        return False
+    summaries = optuna.get_all_study_summaries(storage.backend)
+    return any(each.study_name == name and each.user_attrs.get(UID) == remembered.get("uid") for each in summaries)
+
+
+def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    before, after = _flat(was), _flat(now)
+    changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    if changed:
+        key = next((key for key in changed if key != "data_fingerprint"), changed[0])
+        raise UserError(
+            f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
+            f"and is {after.get(key)!r}. Give the new search another --name, or archive the old one with --fresh."
+        )
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for key, value in table.items():
+        rows |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows

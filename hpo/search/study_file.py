@@ -1,0 +1,263 @@
+"""studies/*.toml to a checked StudySpec. Whatever is wrong with a file is said in one line, before trial 0.
+
+A study file states its goal, its data, what is fixed and what is searched. Each table is a dataclass beside the code
+that owns it; an unknown key is an error that lists the known ones.
+"""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from core.data.clips import ClipConfig
+from core.data.noise import NoiseConfig
+from core.data.speed_perturbation import SpeedConfig
+from core.data.splicing import SpliceConfig
+from core.data.splits import SplitConfig
+from core.decision.postprocess import PostprocessingConfig
+from core.errors import UserError
+from core.experiment import ExperimentConfig, NetworkConfig
+from core.model.frontend import FrontEndConfig
+from core.model.scoring import ScoringConfig
+from core.model.training import TrainingConfig
+from hpo.search.post_space import PostConfig
+from hpo.search.search_space import SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """The largest network that the study may meet; every point of the space is checked against it before trial 0."""
+
+    max_layers: int = 48
+    max_weights: int = 500_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """Who proposes configurations."""
+
+    kind: Literal["tpe", "gp", "random"] = "tpe"
+    startup_trials: int = 10
+    """Random trials before the model of the space is trusted."""
+
+    def __post_init__(self) -> None:
+        if self.startup_trials < 1:
+            raise UserError(f"sampler.startup_trials must be at least 1, but got {self.startup_trials}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunerConfig:
+    """Who ends hopeless trials early, by validation AUC."""
+
+    kind: Literal["median", "hyperband", "none"] = "median"
+    startup_trials: int = 8
+    """Trials that run to their end before any is pruned (median)."""
+    warmup_epochs: int = 2
+    """Epochs in which no trial is pruned; Hyperband's smallest budget."""
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs < 1 or self.startup_trials < 1:
+            raise UserError(
+                "pruner.warmup_epochs and pruner.startup_trials must be at least 1. A pruner without is rash."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalistsConfig:
+    """The best trials of a search are trained again with new seeds, and the best by their means wins."""
+
+    count: int = 3
+    """Trials that are trained again."""
+    new_seeds: int = 2
+    """Trainings of each beside its own; with 0 the search alone decides."""
+    epochs_factor: float = 1.0
+    """So many times the epochs of the search. Beyond 1 the trial's own seed is trained so long, too, and counts instead
+    of its training in the search, so that like is compared with like."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise UserError(f"finalists.count must be at least 1, but got {self.count}. new_seeds = 0 turns them off.")
+        if self.new_seeds < 0:
+            raise UserError(f"finalists.new_seeds must be 0 or more, but got {self.new_seeds}.")
+        if self.epochs_factor < 1:
+            raise UserError(f"finalists.epochs_factor must be at least 1, but got {self.epochs_factor:g}.")
+
+    def epochs(self, epochs_of_search: int) -> int:
+        return round(self.epochs_factor * epochs_of_search)
+
+    def seeds(self, epochs_of_search: int) -> range:
+        """Those that each finalist is trained with again: 1 is its own, 2 and more are new; none where turned off."""
+        if not self.new_seeds:
+            return range(0)
+        own_again = self.epochs(epochs_of_search) != epochs_of_search
+        return range(1 if own_again else 2, 2 + self.new_seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What alternatives to WaveNet may choose from, beside what the search could."""
+
+    sample_rates_hz: tuple[int, ...] = ()
+    """Rates that they are tried at; where none is named, those that the study searches, or has."""
+
+    def __post_init__(self) -> None:
+        for rate in self.sample_rates_hz:
+            if not 1000 <= rate <= 192_000:
+                raise UserError(f"compare.sample_rates_hz must be 1000 to 192000, but got {rate}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """A study file, checked."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    goal: str
+    """What the study is to find out, in a sentence; shown wherever the study is."""
+    trials: int = 50
+    """How many trials make the study, unless the command line says otherwise."""
+    workers: int = 1
+    """Processes that work on it at once, where the machine has so many cores. One repeats a search exactly."""
+    seed: int = 1
+    """Proposals come from this one and the trial's number, what is random in a training from it and the setup."""
+    data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
+    """`source` as `--data` takes it, and the source's own options."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    noise: NoiseConfig | None = None
+    """Added to every take, where the table is there."""
+    splice: SpliceConfig | None = None
+    """Faults spliced into normal clips of validation and test, where the table is there."""
+    speed_perturbation: SpeedConfig | None = None
+    """Other speeds at which training takes are heard, where the table is there."""
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    postprocessing: PostprocessingConfig = field(default_factory=PostprocessingConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    pruner: PrunerConfig = field(default_factory=PrunerConfig)
+    post: PostConfig = field(default_factory=PostConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
+    finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
+    space: dict[str, dict[str, Any]]
+    """What is searched: a range for each parameter."""
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise UserError(f"trials must be at least 1, but got {self.trials}.")
+        if self.workers < 1:
+            raise UserError(f"workers must be at least 1, but got {self.workers}.")
+        if self.seed < 0:
+            raise UserError(f"seed must be 0 or more, but got {self.seed}.")
+
+    @property
+    def default_experiment(self) -> ExperimentConfig:
+        """The configuration that the tables spell out: trial 0."""
+        return ExperimentConfig(
+            front_end=self.front_end,
+            network=self.network,
+            training=self.training,
+            scoring=self.scoring,
+            postprocessing=self.postprocessing,
+        )
+
+    @property
+    def search_space(self) -> SearchSpace:
+        return SearchSpace.parse(self.space, self.default_experiment)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two studies the same search: all but the words, the count of trials, the source's name, and
+        what is made of the trials once they are over."""
+        rows = asdict(self)
+        for key in ("goal", "trials", "workers", "finalists", "data", "post", "compare"):
+            del rows[key]
+        rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
+        return rows
+
+
+def load_study_file(path: Path) -> StudySpec:
+    """Reads and checks a study file. UserError names the file, the key, the rule and the value."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"The study file must exist, but {path} does not. Look into studies/ for those there are."
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} must be a TOML file, but cannot be read: {error}.") from error
+    try:
+        # Through JSON, because strict types take a table for a dataclass only there.
+        spec = TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
+        spec.search_space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=1)
+        _check_lengths(spec)
+        _check_rates(spec)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_problem(error.errors()[0])}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return spec
+
+
+def _check_lengths(spec: StudySpec) -> None:
+    """A clip must hold the largest receptive field, the shortest event, and something to judge."""
+    clip_ms = spec.clips.clip_seconds * 1000
+    space = spec.search_space
+    context_ms = max(1000 * space.context_samples(rate) / rate for rate in space.sample_rates_hz)
+    events_ms = [config.postprocessing.min_event_ms for config in space.ends_of("min_event_ms")]
+    needed = context_ms + max(2 * spec.scoring.frame_ms, *events_ms)
+    if clip_ms < needed:
+        raise UserError(
+            f"clips.clip_seconds must hold the largest receptive field and the shortest event ({needed / 1000:g} s), "
+            f"but got {spec.clips.clip_seconds:g}. Make clips longer or the receptive field shorter."
+        )
+    if spec.splice:
+        spec.splice.check_room(spec.clips.clip_seconds)
+        spec.splice.check_margin(context_ms / 1000)
+
+
+def _check_rates(spec: StudySpec) -> None:
+    """Where several rates are searched, frames must lie at the same times at all of them, and be as many."""
+    space, frame_ms = spec.search_space, spec.scoring.frame_ms
+    if len(space.sample_rates_hz) == 1:
+        return
+    num_frames = set()
+    for rate in space.sample_rates_hz:
+        frame_samples = spec.scoring.frame_samples(rate)
+        if abs(frame_samples - frame_ms * rate / 1000) > 1e-6:
+            raise UserError(
+                f"space.sample_rate_hz must be of rates at which a frame (scoring.frame_ms {frame_ms:g}) is a whole "
+                f"number of samples, but at {rate} Hz it is {frame_ms * rate / 1000:g}. Choose another rate or frame."
+            )
+        clip_samples = round(spec.clips.clip_seconds * rate)
+        num_frames.add((clip_samples - space.context_samples(rate)) // frame_samples)
+    if len(num_frames) > 1:
+        raise UserError(
+            f"Clips must have as many frames at every rate of space.sample_rate_hz, but have {min(num_frames)} or "
+            f"{max(num_frames)}. Change the largest receptive_field_ms by a little."
+        )
+
+
+def _first_problem(problem: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if "error" in problem.get("ctx", {}):
+        return str(problem["ctx"]["error"])
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"{where} must be a known key, but is not. Known here: {', '.join(_known_keys(problem['loc']))}."
+    if problem["type"] in ("missing", "missing_keyword_only_argument"):
+        return f"{where} must be given, but is missing."
+    rule = problem["msg"].removeprefix("Input should ")
+    return f"{where} must {rule}, but got {problem['input']!r}."
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    kind: Any = StudySpec
+    for part in location[:-1]:
+        kind = {f.name: f.type for f in fields(kind)}[str(part)]
+        kind = next(iter(get_args(kind)), kind)  # of a table that may be missing: X | None
+    return [f.name for f in fields(kind)]

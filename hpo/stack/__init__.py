@@ -1,0 +1,1 @@
+"""The servers beside a study: MLflow, the dashboard, their databases."""

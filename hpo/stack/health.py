@@ -1,0 +1,39 @@
+"""Whether services answer, for the health checks of docker-compose.yml: python -m hpo.stack.health ADDRESS ...
+
+Exit code 0 when each does, 1 with a line on the first that does not. An http address must answer with success, a
+postgresql one must take a connection. Imports next to nothing, because it runs every few seconds.
+"""
+
+import sys
+from urllib.error import URLError
+from urllib.request import urlopen
+
+SECONDS = 5
+
+
+def check(address: str) -> None:
+    """Raises OSError where nobody serves there."""
+    if address.startswith("postgresql:"):
+        import psycopg2  # type: ignore[import-untyped]  # here: the servers' own checks need no driver
+
+        try:
+            psycopg2.connect(address, connect_timeout=SECONDS).close()
+        except psycopg2.OperationalError as error:
+            raise OSError(str(error)) from error
+    else:
+        with urlopen(address, timeout=SECONDS):
+            pass
+
+
+def main(addresses: list[str]) -> int:
+    for address in addresses:
+        try:
+            check(address)
+        except (URLError, OSError) as error:
+            print(f"{address} does not serve: {str(error).splitlines()[0]}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,192 @@
+"""The local event file of one run: everything that the tracking server is to know, written here first.
+
+One JSON object a line, appended and never rewritten, so that a server that is away costs nothing and a killed process
+loses at most the line that it was writing. A trial's file is runs/<study>/trials/0007/events.jsonl, the study's own is
+runs/<study>/events.jsonl. Knows nothing of MLflow; hpo/tracking/shipper.py carries the events there.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+EVENTS_FILE_NAME = "events.jsonl"
+
+RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """The run begins, or an interrupted one goes on under the same key."""
+
+    time_ms: int
+    run_key: str
+    """Unique among all runs ever, without quotes; the same each time the run goes on."""
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Metrics of one step. NaN and infinities are kept as they are."""
+
+    time_ms: int
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagged:
+    time_ms: int
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """A file that belongs to the run."""
+
+    time_ms: int
+    path: str
+    """Relative to the event file's folder, with forward slashes."""
+    folder: str
+    """Folder among the run's artifacts; empty for their root."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    time_ms: int
+    status: RunStatus
+    name: str | None
+    """What the run is called from now on; None keeps its name."""
+    tags: Mapping[str, str]
+
+
+Event = Started | Measured | Tagged | Attached | Ended
+
+_CLASSES: dict[str, type[Any]] = {
+    "start": Started,
+    "metrics": Measured,
+    "tags": Tagged,
+    "artifact": Attached,
+    "end": Ended,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredEvent:
+    """An event and where its line ends in the file."""
+
+    event: Event
+    end_bytes: int
+
+
+class RunLog:
+    """Appends events to one file. Each method writes one line and hands it to the operating system; none waits for
+    a server. Raises OSError where the file cannot be written (a full disk)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def start(self, run_key: str, name: str, tags: Mapping[str, str], params: Mapping[str, str | int | float]) -> None:
+        """Written again when an interrupted run is continued: it is then RUNNING again, under the same key."""
+        assert run_key, "run_key must not be empty"
+        assert not set(run_key) & set("'\"`\\"), f"run_key goes into a search filter, but is {run_key!r}"
+        self._append("start", run_key=run_key, name=name, tags=dict(tags), params=dict(params))
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """A step that is logged twice (an epoch repeated after an interruption) has the later value."""
+        self._append("metrics", step=int(step), values={key: _to_json(float(value)) for key, value in values.items()})
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        self._append("tags", values=dict(values))
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """The file is read when it is sent, which may be much later: leave it where it is. A second event for the same
+        path replaces the first."""
+        relative = Path(os.path.relpath(path, self.path.parent)).as_posix()
+        self._append("artifact", path=relative, folder=folder)
+
+    def end(self, status: RunStatus, *, name: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        self._append("end", status=status, name=name, tags=dict(tags or {}))
+
+    def _append(self, kind: str, **content: Any) -> None:
+        event = {"kind": kind, "time_ms": time.time_ns() // 1_000_000, **content}
+        line = json.dumps(event, allow_nan=False).encode() + b"\n"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            if not _ends_whole(descriptor):
+                line = b"\n" + line
+            # One write, so that lines of two processes (the study's own file has several writers) do not mix.
+            written = os.write(descriptor, line)
+            if written < len(line):
+                raise OSError(f"{self.path}: the disk took {written} of {len(line)} bytes.")
+        finally:
+            os.close(descriptor)
+
+
+def read_events(path: Path) -> list[Event]:
+    """All events, oldest first; empty if there is no file. Lines torn by a killed writer are left out."""
+    return [stored.event for stored in read_events_after(path, 0)]
+
+
+def read_events_after(path: Path, offset_bytes: int) -> Iterator[StoredEvent]:
+    """The events whose lines begin at the offset or later. The offset is 0 or some `end_bytes`."""
+    for line, end_bytes in _whole_lines(path, offset_bytes):
+        event = _parse(line)
+        if event is not None:
+            yield StoredEvent(event=event, end_bytes=end_bytes)
+
+
+def metrics_by_step(path: Path) -> list[dict[str, float]]:
+    """One mapping a step, in order of steps: key "epoch" is the step, the others are the metrics. The latest value of a
+    repeated step counts; NaN and infinities are returned as they were logged."""
+    steps: dict[int, dict[str, float]] = {}
+    for event in read_events(path):
+        if isinstance(event, Measured):
+            steps.setdefault(event.step, {}).update(event.values)
+    return [{**steps[step], "epoch": step} for step in sorted(steps)]
+
+
+def _ends_whole(descriptor: int) -> bool:
+    """False when the last line has no end, because its writer was killed. It is then closed, not cut off: a cut could
+    take a line that another process is writing."""
+    size = os.fstat(descriptor).st_size
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+
+
+def _whole_lines(path: Path, offset_bytes: int) -> Iterator[tuple[bytes, int]]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset_bytes)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset_bytes += len(line)
+            yield line, offset_bytes
+
+
+def _parse(line: bytes) -> Event | None:
+    """None for what is left of a torn line: the only kind of line that is no JSON object."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(content, dict):
+        return None
+    event_class = _CLASSES[content.pop("kind")]
+    if event_class is Measured:
+        content["values"] = {key: float(value) for key, value in content["values"].items()}
+    event: Event = event_class(**content)
+    return event
+
+
+def _to_json(value: float) -> float | str:
+    """JSON has no NaN and no infinity: these are written as the strings that float() reads."""
+    return value if math.isfinite(value) else str(value)

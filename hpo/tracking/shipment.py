@@ -1,0 +1,196 @@
+"""One event file on its way to one tracking server, and the bookmark beside the file that says how far it came.
+
+The bookmark file has an entry for each server, so that another server gets everything from the start. Losing it does no
+harm: all is sent again, and the server adds nothing twice.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hpo.tracking.errors import RunDeleted, TryLater
+from hpo.tracking.mlflow import MlflowExperiment
+from hpo.tracking.run_log import Attached, Event, Measured, Started, StoredEvent, read_events, read_events_after
+
+_MOST_EVENTS_A_CALL = 50
+_FAILURES_BEFORE_SKIPPING = 10
+"""With the shipper's pauses, two to three minutes in which the server took other writes, but never this one."""
+
+
+class Stuck(TryLater):
+    """The server takes other writes, but not this event, and has not said that it never will."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bookmark:
+    """How far one event file has come on one server."""
+
+    experiment: str = ""
+    """Identity of the experiment; another one gets everything from the start."""
+    run_id: str = ""
+    offset_bytes: int = 0
+    """Everything before it is on the server, or refused by it."""
+    is_given_up: bool = False
+    """Somebody deleted the run: nothing is sent for it any more."""
+    postponed: Sequence[int] = ()
+    """Where the lines of artifacts begin that could not be stored when their turn came: the server's disk is full, or
+    cannot be written. They hold up nothing, and are tried again until they are there."""
+
+
+class Shipment:
+    """Ships one event file. Several processes may hold a shipment of one file: whoever gets its lock ships."""
+
+    def __init__(self, path: Path, server: str, warn: Callable[[str], None]) -> None:
+        """`server` is the bookmark's name: what tells this server and experiment from others, without passwords."""
+        self._path = path
+        self._server = server
+        self._warn = warn
+        self.run_id = ""
+        """Once it is known that the server has the run."""
+        self._complete_bytes = -1
+        """Size of the file when all of it was seen to be shipped."""
+        self._num_failures = 0
+        """How often in a row the server choked on the event that is next."""
+
+    def ship(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
+        """Sends what the server does not have, while `keep_going` says so. Returns how much it refused for good. Raises
+        TryLater (Stuck if only this file is concerned) or ExperimentDeleted."""
+        if self._path.stat().st_size == self._complete_bytes:
+            return 0
+        try:
+            with FileLock(f"{self._path}.lock", blocking=False):
+                return self._ship_locked(experiment, keep_going)
+        except Timeout:
+            return 0
+
+    def count_left(self) -> int:
+        """Whole events that the server does not have, as far as the bookmark knows."""
+        bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
+        if bookmark.is_given_up or self._start() is None:
+            return 0
+        return len(bookmark.postponed) + sum(1 for _ in read_events_after(self._path, bookmark.offset_bytes))
+
+    def _start(self) -> Started | None:
+        """The first start of the run. None in a study's own file that only workers have written to so far: the search
+        that they work for starts the run when it comes."""
+        events = (stored.event for stored in read_events_after(self._path, 0))
+        return next((event for event in events if isinstance(event, Started)), None)
+
+    def _ship_locked(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
+        num_refused = 0
+        if self._start() is None:
+            return 0
+        size_bytes = self._path.stat().st_size
+        bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
+        if bookmark.experiment != experiment.identity:
+            bookmark = Bookmark(experiment=experiment.identity)
+        self.run_id = bookmark.run_id
+        # One by one after a failure, so that the event at fault is found and takes no other with it.
+        most_events = 1 if self._num_failures else _MOST_EVENTS_A_CALL
+        for group in _groups(read_events_after(self._path, bookmark.offset_bytes), most_events):
+            if bookmark.is_given_up or not keep_going():
+                break
+            bookmark, refused = self._send(experiment, bookmark, group)
+            self.run_id = bookmark.run_id
+            self._num_failures = 0
+            _write_bookmark(self._path, self._server, bookmark)
+            num_refused += self._note_refused(refused)
+        while bookmark.postponed and not bookmark.is_given_up and keep_going():
+            bookmark, refused = self._send_postponed(experiment, bookmark)
+            _write_bookmark(self._path, self._server, bookmark)
+            num_refused += self._note_refused(refused)
+        if bookmark.is_given_up or (bookmark.offset_bytes >= size_bytes and not bookmark.postponed):
+            self._complete_bytes = size_bytes
+        return num_refused
+
+    def _note_refused(self, refused: Sequence[str]) -> int:
+        for line in refused:
+            self._warn(f"{self._name()}: not taken by MLflow, and left out: {line}")
+        return len(refused)
+
+    def _send(
+        self, experiment: MlflowExperiment, bookmark: Bookmark, group: Sequence[StoredEvent]
+    ) -> tuple[Bookmark, list[str]]:
+        """Where to go on from, and what was refused, a line each."""
+        first = group[0].event
+        try:
+            if not bookmark.run_id:
+                start = self._start()
+                assert start is not None, f"{self._path} has lost the start of its run"
+                bookmark = replace(bookmark, run_id=experiment.find_or_create_run(start))
+            refused = experiment.send(bookmark.run_id, [stored.event for stored in group], self._path.parent)
+        except RunDeleted:
+            self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
+            return replace(bookmark, is_given_up=True), []
+        except TryLater as trouble:
+            if not experiment.takes_writes():
+                raise
+            if isinstance(first, Attached) and bookmark.run_id:
+                postponed = [*bookmark.postponed, bookmark.offset_bytes]
+                return replace(bookmark, offset_bytes=group[-1].end_bytes, postponed=postponed), []
+            self._num_failures += 1
+            if self._num_failures < _FAILURES_BEFORE_SKIPPING or not bookmark.run_id:
+                raise Stuck(f"{self._name()}, {_describe(first)}: {trouble}") from trouble
+            refused = [f"{_describe(first)}: {trouble} (tried {self._num_failures} times)"]
+        return replace(bookmark, offset_bytes=group[-1].end_bytes), refused
+
+    def _send_postponed(self, experiment: MlflowExperiment, bookmark: Bookmark) -> tuple[Bookmark, list[str]]:
+        """The first of them. Raises Stuck where it still cannot be stored."""
+        event = next(read_events_after(self._path, bookmark.postponed[0])).event
+        try:
+            refused = experiment.send(bookmark.run_id, [event], self._path.parent)
+        except RunDeleted:
+            self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
+            return replace(bookmark, is_given_up=True), []
+        except TryLater as trouble:
+            where = "make sure that the store of its artifacts can be written and has room"
+            raise Stuck(f"{self._name()}, {_describe(event)}: {trouble}; {where}") from trouble
+        return replace(bookmark, postponed=bookmark.postponed[1:]), refused
+
+    def _name(self) -> str:
+        """For people."""
+        names = [event.name for event in read_events(self._path) if isinstance(event, Started)]
+        return f"Run {names[-1]!r}" if names else str(self._path)
+
+
+def _describe(event: Event) -> str:
+    if isinstance(event, Attached):
+        return f"artifact {event.path}"
+    return f"metrics of step {event.step}" if isinstance(event, Measured) else type(event).__name__.lower()
+
+
+def _groups(events: Iterable[StoredEvent], most_events: int) -> Iterator[list[StoredEvent]]:
+    """Metrics that follow each other go together; every other event goes alone."""
+    group: list[StoredEvent] = []
+    for stored in events:
+        fits = group and isinstance(group[0].event, Measured) and isinstance(stored.event, Measured)
+        if group and not (fits and len(group) < most_events):
+            yield group
+            group = []
+        group.append(stored)
+    if group:
+        yield group
+
+
+def _read_bookmarks(log_path: Path) -> Mapping[str, Bookmark]:
+    try:
+        content = json.loads(_bookmark_path(log_path).read_text())
+    except (FileNotFoundError, ValueError):  # a power cut can leave an empty file
+        return {}
+    return {server: Bookmark(**entry) for server, entry in content.items()}
+
+
+def _write_bookmark(log_path: Path, server: str, bookmark: Bookmark) -> None:
+    entries: dict[str, Any] = {name: asdict(entry) for name, entry in _read_bookmarks(log_path).items()}
+    path = _bookmark_path(log_path)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(json.dumps({**entries, server: asdict(bookmark)}, indent=1))
+    unfinished.replace(path)
+
+
+def _bookmark_path(log_path: Path) -> Path:
+    return log_path.with_name(f"{log_path.name}.shipped")

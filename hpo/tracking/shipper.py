@@ -1,0 +1,181 @@
+"""The background shipper: carries the event files of a study to the tracking server while the training goes on.
+
+Training writes events (hpo/tracking/run_log.py), says so with `poke`, and never waits for a server. While the server is
+away the events wait in their files; what is left at the end is sent by the next shipper of the study.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.tracking.errors import ExperimentDeleted, TryLater
+from hpo.tracking.mlflow import MlflowExperiment
+from hpo.tracking.run_log import EVENTS_FILE_NAME
+from hpo.tracking.shipment import Shipment, Stuck
+from hpo.tracking.target import TrackingTarget
+
+_SECONDS_BETWEEN_PASSES = 0.3
+"""Gathers the events of a quick trial into one call."""
+_SECONDS_IDLE = 5.0
+"""After which files are looked at without a poke: a worker that died may have left some."""
+_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""The pause after the first failure in a row, the second, ...; the last from then on."""
+CLOSING_PATIENCE_SECONDS = 10.0
+"""How long a server that is away is waited for at the end."""
+_CLOSING_PAUSE_SECONDS = 0.3
+_FAILURES_BEFORE_WARNING = 2
+"""One failure is a hiccup, not news."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShippingReport:
+    """What became of the events when the shipper was closed."""
+
+    num_events_left: int
+    """Whole events that the server does not have."""
+    reason: str
+    """Why; empty when none is left."""
+    num_refused: int
+    """How much this shipper left out because the server will never take it; each was warned of."""
+
+
+class Shipper:
+    """Ships every event file below a study's directory until it is closed."""
+
+    def __init__(
+        self,
+        study_directory: Path,
+        target: TrackingTarget,
+        *,
+        warn: Callable[[str], None],
+        opened: Callable[[str], None] | None = None,
+    ) -> None:
+        """`warn` gets single lines and `opened` the experiment's id, once, both from the shipper's thread."""
+        self._study_directory = study_directory
+        self._target = target
+        self._warn = warn
+        self._opened = opened
+        self._experiment: MlflowExperiment | None = None
+        self._shipments: dict[Path, Shipment] = {}
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._deadline = float("inf")
+        self._patience_ends = float("inf")
+        self._num_refused = 0
+        self._num_failures = 0
+        """In a row."""
+        self._trouble = ""
+
+    def start(self) -> None:
+        """Returns at once; MLflow is imported and opened by the thread."""
+        self._thread.start()
+
+    def poke(self) -> None:
+        """Says that there are new events. Returns at once."""
+        self._wake.set()
+
+    @property
+    def experiment_id(self) -> str | None:
+        """None until the server has answered."""
+        return self._experiment.experiment_id if self._experiment else None
+
+    def run_ids(self) -> dict[Path, str]:
+        """Of the runs that are known to be on the server, by the folder of their events."""
+        return {path.parent: each.run_id for path, each in list(self._shipments.items()) if each.run_id}
+
+    def close(self, timeout_seconds: float, *, patience_seconds: float = CLOSING_PATIENCE_SECONDS) -> ShippingReport:
+        """Sends what is there, for so long at most; a server that is away is waited for no longer than the patience."""
+        self._deadline = time.monotonic() + timeout_seconds
+        self._patience_ends = time.monotonic() + patience_seconds
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout_seconds)
+        num_left = self._count_left()
+        return ShippingReport(
+            num_events_left=num_left,
+            reason=(self._trouble or "there was no time for more") if num_left else "",
+            num_refused=self._num_refused,
+        )
+
+    def _run(self) -> None:
+        """A mistake of ours ends this thread with a traceback, and the training goes on."""
+        while self._has_time():
+            self._wake.clear()
+            try:
+                self._ship_all()
+            except TryLater as trouble:
+                self._note_trouble(trouble)
+                if time.monotonic() > self._patience_ends:
+                    return
+                self._pause(_BACKOFF_SECONDS[min(self._num_failures, len(_BACKOFF_SECONDS)) - 1])
+                continue
+            except ExperimentDeleted:
+                self._note_deleted_experiment()
+                return
+            self._note_success()
+            if self._closing.is_set() and not self._count_left():
+                return
+            self._pause(_SECONDS_BETWEEN_PASSES)
+            if not self._closing.is_set():
+                self._wake.wait(_SECONDS_IDLE)
+
+    def _has_time(self) -> bool:
+        return time.monotonic() < self._deadline
+
+    def _pause(self, seconds: float) -> None:
+        """Until close() is called at the latest; briefly from then on."""
+        if self._closing.is_set():
+            time.sleep(min(seconds, _CLOSING_PAUSE_SECONDS))
+        else:
+            self._closing.wait(seconds)
+
+    def _ship_all(self) -> None:
+        """Every file once. The trouble of one file is raised after the others had their turn, the server's at once."""
+        if self._experiment is None:
+            self._experiment = MlflowExperiment(self._target)
+            if self._opened:
+                self._opened(self._experiment.experiment_id)
+        stuck: Stuck | None = None
+        for shipment in self._find_shipments():
+            try:
+                self._num_refused += shipment.ship(self._experiment, self._has_time)
+            except Stuck as trouble:
+                stuck = trouble
+        if stuck is not None:
+            raise stuck
+
+    def _find_shipments(self) -> list[Shipment]:
+        """The study's own first, then its trials in order: so their folders sort."""
+        server = f"{self._target.safe_uri} {self._target.experiment}"
+        folders = [Path(folder) for folder, _, names in os.walk(self._study_directory) if EVENTS_FILE_NAME in names]
+        paths = [folder / EVENTS_FILE_NAME for folder in sorted(folders)]
+        for path in paths:
+            if path not in self._shipments:
+                self._shipments[path] = Shipment(path, server, self._warn)
+        return [self._shipments[path] for path in paths]
+
+    def _count_left(self) -> int:
+        return sum(shipment.count_left() for shipment in self._find_shipments())
+
+    def _note_trouble(self, trouble: TryLater) -> None:
+        self._num_failures += 1
+        what = "does not take one record" if isinstance(trouble, Stuck) else "cannot be used"
+        self._trouble = f"MLflow at {self._target.safe_uri} {what} ({trouble})"
+        if self._num_failures == _FAILURES_BEFORE_WARNING:
+            self._warn(f"{self._trouble}. Records wait in {self._study_directory} and are sent when it can.")
+
+    def _note_success(self) -> None:
+        if self._num_failures >= _FAILURES_BEFORE_WARNING:
+            self._warn(f"MLflow at {self._target.safe_uri} takes records again.")
+        self._num_failures, self._trouble = 0, ""
+
+    def _note_deleted_experiment(self) -> None:
+        self._trouble = f"experiment {self._target.experiment!r} was deleted in MLflow at {self._target.safe_uri}"
+        self._warn(
+            f"{self._trouble[0].upper()}{self._trouble[1:]}: nothing is sent to it. "
+            "Restore it there, or give the study another name."
+        )

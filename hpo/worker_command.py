@@ -1,0 +1,31 @@
+"""The command line of a worker: a further process on the same study."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+
+def worker_command(options: Namespace, *, threads: int) -> list[str]:
+    """The program and its arguments, for the study that `options` name."""
+    program = [sys.executable, str(Path(__file__).with_name("run_study.py"))]
+    return [*program, *_study_arguments(options), "--worker", "--threads", str(threads)]
+
+
+def _study_arguments(options: Namespace) -> list[str]:
+    named = {
+        "--study": options.study,
+        "--data": options.data,
+        "--trials": options.trials,
+        "--name": options.name,
+        "--folds": options.folds,
+        "--fold": options.fold,
+        "--workers": options.workers,
+        "--device": options.device,
+        "--storage": options.storage,
+        "--tracking-uri": options.tracking_uri,
+        "--store": options.store,
+        "--store-gb": options.store_gb,
+    }
+    words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    flags = {"--skip-bad-files": options.skip_bad_files, "--no-store": options.no_store}
+    return [*words, *(flag for flag, is_set in flags.items() if is_set)]

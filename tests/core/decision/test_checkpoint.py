@@ -1,0 +1,157 @@
+"""Checkpoints: what is loaded does exactly what was saved, and a file that is not one is said to be none."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from core.data.audio import Waveform
+from core.decision.checkpoint import FORMAT, Detector, load_detector, save_detector
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.statistic import fit_statistic
+from core.errors import UserError
+from core.model.frontend import FrontEndConfig, fit_front_end
+from core.model.scoring import Scores, ScoringConfig, score_clips
+from core.model.tensor_file import load_training_state, read_tensors, save_training_state, write_tensors
+from core.model.training import EpochReport, HeldWindows, TrainingConfig, train_epochs
+from core.model.wavenet import WaveNet, WaveNetConfig
+from core.thread_pool import ThreadPool
+
+SHAPE = WaveNetConfig(
+    num_channels=2, mu_law_levels=64, dilation_depth=3, receptive_field_samples=20, residual_channels=5, skip_channels=7
+)
+CLIPS: Waveform = np.random.default_rng(0).normal(0, 0.1, (6, 2, 1500)).astype(np.float32)
+MACHINES = ["car1", "car2"] * 3
+
+
+def build() -> WaveNet:
+    torch.manual_seed(0)
+    return WaveNet(SHAPE)
+
+
+def frame_scores(model: WaveNet, front_end_codes: np.ndarray, kind: str) -> Scores:
+    with ThreadPool(1) as pool:
+        return score_clips(model, front_end_codes, context_samples=30, frame_samples=40, pool=pool).of(kind)
+
+
+def make_detector() -> Detector:
+    """One whose every setting differs from the default, so that none can be forgotten unseen."""
+    model = build()
+    front_end = fit_front_end(
+        FrontEndConfig(sample_rate_hz=2000, level="train_gain", pre_emphasis=0.7, rms=0.2, mu_law_levels=64), CLIPS
+    )
+    postprocessing = PostprocessingConfig(
+        window_ms=60, threshold_sigmas=1.7, median_ms=60, gap_ms=40, min_event_ms=40, two_sided=True
+    )
+    calibration = frame_scores(model, front_end.encode(CLIPS), "entropy")
+    return Detector(
+        model=model,
+        front_end=front_end,
+        scoring=ScoringConfig(score="entropy", frame_ms=20.0),
+        statistic=fit_statistic(postprocessing, calibration, MACHINES, frame_ms=20.0),
+        clip_samples=1500,
+        context_samples=30,
+    )
+
+
+def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: Path) -> None:
+    saved = make_detector()
+    save_detector(tmp_path / "detector.safetensors", saved)
+    loaded = load_detector(tmp_path / "detector.safetensors")
+    assert loaded.model.config == saved.model.config
+    assert loaded.front_end == saved.front_end
+    assert loaded.scoring == saved.scoring
+    assert loaded.statistic == saved.statistic
+    assert (loaded.clip_samples, loaded.context_samples) == (saved.clip_samples, saved.context_samples)
+    judged = [
+        detector.statistic.judge(frame_scores(detector.model, detector.front_end.encode(CLIPS), "entropy"), MACHINES)
+        for detector in (saved, loaded)
+    ]
+    np.testing.assert_array_equal(judged[0].clip_scores, judged[1].clip_scores)
+    np.testing.assert_array_equal(judged[0].channel_sigmas, judged[1].channel_sigmas)
+    assert [path.name for path in tmp_path.iterdir()] == ["detector.safetensors"]
+
+
+def train(model: WaveNet, optimizer: torch.optim.Optimizer, first_epoch: int, num_epochs: int) -> list[EpochReport]:
+    codes = np.random.default_rng(1).integers(64, size=(4, 2, 300), dtype=np.uint8)
+    config = TrainingConfig(epochs=4, seconds_per_epoch=0.5, batch_windows=3, window_targets=60, learning_rate=1e-2)
+    with ThreadPool(1) as pool:
+        epochs = train_epochs(
+            model,
+            optimizer,
+            HeldWindows(codes),
+            config=config,
+            sample_rate_hz=2000,
+            seed=5,
+            pool=pool,
+            first_epoch=first_epoch,
+        )
+        return list(islice(epochs, num_epochs))
+
+
+def test_training_that_continues_is_bit_for_bit_training_that_never_stopped(tmp_path: Path) -> None:
+    model = build()
+    optimizer = torch.optim.Adam(model.parameters())
+    whole = train(model, optimizer, 1, 4)
+
+    first = build()
+    first_optimizer = torch.optim.Adam(first.parameters())
+    parts = train(first, first_optimizer, 1, 2)
+    save_training_state(tmp_path / "state", first, first_optimizer, {"history": [1, 2], "note": "half-way"})
+
+    torch.manual_seed(99)
+    second = WaveNet(SHAPE)
+    second_optimizer = torch.optim.Adam(second.parameters())
+    header = load_training_state(tmp_path / "state", second, second_optimizer)
+    parts += train(second, second_optimizer, 3, 2)
+
+    assert header == {"history": [1, 2], "note": "half-way"}
+    assert [report.train_loss for report in parts] == [report.train_loss for report in whole]
+    for (name, expected), (_, found) in zip(model.state_dict().items(), second.state_dict().items(), strict=True):
+        assert torch.equal(expected, found), name
+    for index, moments in optimizer.state_dict()["state"].items():
+        for name, expected in moments.items():
+            assert torch.equal(expected, second_optimizer.state_dict()["state"][index][name]), (index, name)
+
+
+def test_a_failed_write_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    write_tensors(path, {"x": torch.ones(3)}, {"epoch": 1})
+    with pytest.raises(TypeError):
+        write_tensors(path, {"x": torch.zeros(3)}, {"epoch": object()})
+    tensors, header = read_tensors(path)
+    assert tensors["x"].tolist() == [1, 1, 1]
+    assert header == {"epoch": 1}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.6, 0.999])
+def test_a_torn_file_is_named_in_one_line(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, make_detector())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"^[^\n]*detector\.safetensors must be a checkpoint, but [^\n]*$"):
+        load_detector(path)
+
+
+def test_a_detector_of_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, make_detector())
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, {**header, "format": "wavenet-detector-1"})
+    with pytest.raises(UserError, match=rf"^{path} must be a detector of format {FORMAT}, but is 'wavenet-[^\n]*$"):
+        load_detector(path)
+
+
+def test_files_of_other_kinds_are_named_in_one_line(tmp_path: Path) -> None:
+    text, foreign, state = tmp_path / "text", tmp_path / "foreign", tmp_path / "state"
+    text.write_text("the quick brown fox\n" * 50)
+    save_file({"x": torch.ones(3)}, foreign)
+    model = build()
+    save_training_state(state, model, torch.optim.Adam(model.parameters()), {"history": []})
+    for path in (text, foreign, state, tmp_path / "missing", tmp_path):
+        with pytest.raises(UserError, match=rf"^{path} must be a [^\n]*$"):
+            load_detector(path)

@@ -1,0 +1,119 @@
+"""Scoring: frames lie where they should, and neither slices, threads nor neighbours change a score."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import UserError
+from core.model import scoring
+from core.model.frontend import Codes
+from core.model.scoring import FrameScores, ScoringConfig, score_clips
+from core.model.wavenet import WaveNet, WaveNetConfig
+from core.thread_pool import ThreadPool
+
+CONTEXT_SAMPLES, FRAME_SAMPLES = 20, 10
+NUM_SAMPLES = 20 + 7 * 10 + 3
+"""Seven whole frames after the context, and three samples that fill none."""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ThreadPool]:
+    with ThreadPool(2) as threads:
+        yield threads
+
+
+@pytest.fixture(scope="module")
+def model() -> WaveNet:
+    torch.manual_seed(0)
+    shape = WaveNetConfig(num_channels=2, receptive_field_samples=13, residual_channels=6, skip_channels=8)
+    return WaveNet(shape)
+
+
+def random_codes(num_clips: int = 5, num_samples: int = NUM_SAMPLES) -> Codes:
+    return np.random.default_rng(0).integers(256, size=(num_clips, 2, num_samples), dtype=np.uint8)
+
+
+def score(model: WaveNet, codes: Codes, pool: ThreadPool) -> FrameScores:
+    return score_clips(model, codes, context_samples=CONTEXT_SAMPLES, frame_samples=FRAME_SAMPLES, pool=pool)
+
+
+def test_a_frame_is_the_mean_over_its_samples(model: WaveNet, pool: ThreadPool) -> None:
+    codes = random_codes()
+    scores = score(model, codes, pool)
+    assert scores.surprise.shape == scores.entropy.shape == (5, 2, 7)
+    samples = model.sample_scores(torch.from_numpy(codes))
+    for kind, bits in {**samples._asdict(), "residual": samples.surprise - samples.entropy}.items():
+        for frame in range(7):
+            first = CONTEXT_SAMPLES + frame * FRAME_SAMPLES - model.config.receptive_field_samples
+            expected = bits[..., first : first + FRAME_SAMPLES].mean(dim=-1)
+            np.testing.assert_allclose(scores.of(kind)[..., frame], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("frame", [0, 3, 6])
+@pytest.mark.parametrize("position", [0, FRAME_SAMPLES - 1])
+def test_a_disturbance_is_heard_in_its_own_frame_and_not_before(
+    frame: int, position: int, model: WaveNet, pool: ThreadPool
+) -> None:
+    codes = random_codes()
+    disturbed = codes.copy()
+    disturbed[2, 1, CONTEXT_SAMPLES + frame * FRAME_SAMPLES + position] ^= 128
+    change = np.abs(score(model, disturbed, pool).surprise - score(model, codes, pool).surprise)
+    assert change[2, 1, frame] > 1e-3
+    assert not change[2, :, :frame].any()
+    assert not change[[0, 1, 3, 4]].any()
+
+
+def test_entropy_cannot_see_the_sample_that_came(model: WaveNet, pool: ThreadPool) -> None:
+    codes = random_codes()
+    disturbed = codes.copy()
+    disturbed[:, :, CONTEXT_SAMPLES + 4 * FRAME_SAMPLES - 1] ^= 128  # the last sample of the fourth frame
+    before, after = score(model, codes, pool), score(model, disturbed, pool)
+    np.testing.assert_array_equal(after.entropy[..., :4], before.entropy[..., :4])
+    assert (after.surprise[..., 3] != before.surprise[..., 3]).all()
+    assert (after.entropy[..., 4] != before.entropy[..., 4]).all()
+
+
+def test_samples_that_fill_no_frame_count_for_nothing(model: WaveNet, pool: ThreadPool) -> None:
+    codes = random_codes()
+    disturbed = codes.copy()
+    disturbed[..., -3:] ^= 128
+    disturbed[..., : CONTEXT_SAMPLES - model.config.receptive_field_samples] ^= 128
+    np.testing.assert_array_equal(score(model, disturbed, pool).surprise, score(model, codes, pool).surprise)
+
+
+@pytest.mark.parametrize("slice_targets", [1, 10, 25, 70, 100, 140, 349, 10_000])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_slices_and_threads_change_no_score(
+    slice_targets: int, num_threads: int, model: WaveNet, monkeypatch: pytest.MonkeyPatch, pool: ThreadPool
+) -> None:
+    codes = random_codes()
+    expected = score(model, codes, pool)
+    monkeypatch.setitem(scoring.SLICE_TARGETS, "cpu", slice_targets)
+    with ThreadPool(num_threads) as threads:
+        scores = score(model, codes, threads)
+    np.testing.assert_allclose(scores.surprise, expected.surprise, rtol=1e-5)
+    np.testing.assert_allclose(scores.entropy, expected.entropy, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_samples", [5, CONTEXT_SAMPLES, CONTEXT_SAMPLES + FRAME_SAMPLES - 1])
+def test_a_clip_without_one_whole_frame_has_no_scores(num_samples: int, model: WaveNet, pool: ThreadPool) -> None:
+    scores = score(model, random_codes(num_samples=num_samples), pool)
+    assert scores.surprise.shape == scores.entropy.shape == (5, 2, 0)
+
+
+def test_no_clips_have_no_scores(model: WaveNet, pool: ThreadPool) -> None:
+    assert score(model, random_codes(num_clips=0), pool).surprise.shape == (0, 2, 7)
+
+
+@pytest.mark.parametrize(("rate_hz", "samples"), [(4000, 100), (16_000, 400), (1010, 25)])
+def test_frames_are_rounded_to_samples(rate_hz: int, samples: int) -> None:
+    assert ScoringConfig(frame_ms=25.0).frame_samples(rate_hz) == samples
+
+
+@pytest.mark.parametrize(("name", "value"), [("score", "loudness"), ("frame_ms", 0.5), ("frame_ms", float("nan"))])
+def test_impossible_scoring_is_named_in_one_line(name: str, value: Any) -> None:
+    with pytest.raises(UserError, match=rf"^scoring\.{name} must be [^\n]*, but got '?{value}'?\.$"):
+        ScoringConfig(**{name: value})

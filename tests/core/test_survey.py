@@ -1,0 +1,333 @@
+"""The survey: its figures are those of the corpus, of the split and of a study, and it ends well whatever it finds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from contextlib import suppress
+from itertools import count as count_up
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.data.recordings import Label, Recording, StreamedCorpus
+from core.data.splits import Part, SplitConfig, split_of, split_recordings
+from core.sources import choose_source, open_source
+from core.survey import main
+from core.surveying.counts import PARTS, count
+from core.surveying.text import MAX_SKIPPED_LINES
+from hpo.session import read_inputs
+from tests.folder_files import noise, table, write
+from tests.hub_layout import TRAIN, HubLayout, encoded, key_of, wav_bytes, write_archive, write_hub_copy
+from tests.toyadmos_layout import take_name, write_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "tests/data/tiny.toml"
+
+
+class Surveyed:
+    """What a survey of a source said and wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path, *arguments: object) -> None:
+        path = folder / "survey.json"
+        path.unlink(missing_ok=True)
+        self.code = main([*map(str, arguments), "--json", str(path), "--store", str(folder / "store")])
+        captured = capsys.readouterr()
+        self.out, self.err = captured.out, captured.err
+        self.json = json.loads(path.read_text()) if path.exists() else None
+
+    def parts(self) -> Counter[tuple[str, str, str]]:
+        rows = self.json["split"]["parts"]
+        return Counter({(row["part"], row["machine"], row["label"]): row["num_recordings"] for row in rows})
+
+
+@pytest.fixture
+def survey(tmp_path, capsys):
+    def call(*arguments: object) -> Surveyed:
+        return Surveyed(capsys, tmp_path, *arguments)
+
+    return call
+
+
+def mixed_folder(root: Path) -> Path:
+    """Two machines, two rates, one and two channels, an unknown label, events, a hidden file."""
+    rows = []
+    for machine, rate_hz, num_channels in (("fan", 8000, 1), ("pump", 16000, 2)):
+        for take in range(9):
+            label = "normal" if take < 5 else "unknown" if take == 8 else "anomalous"
+            name = f"{machine}{take}.wav"
+            write(root / name, noise(num_channels, 4000 + 100 * take), rate_hz)
+            condition = f"fault {take % 2}" if label == "anomalous" else ""
+            events = "events.csv" if name in ("fan5.wav", "fan6.wav") else ""
+            rows.append(f"{name},{machine},{label},{condition},{events}")
+    table(root / "events.csv", "fan5.wav,0.1,0.2", "fan5.wav,0.3,0.45", "fan6.wav,0,0.1", header="path,start_s,end_s")
+    table(root / "manifest.csv", *rows, header="path,machine,label,condition,events")
+    return root
+
+
+def test_the_figures_add_up_to_the_corpus(tmp_path, survey):
+    source = f"folder:{mixed_folder(tmp_path / 'data')}"
+    recordings = open_source(source).recordings
+    found = survey(source).json
+    hours = sum(recording.seconds for recording in recordings) / 3600
+    for rows in ([found["totals"]], found["labels"].values(), found["formats"], found["conditions"]):
+        assert sum(row["num_recordings"] for row in rows) == len(recordings)
+        assert sum(row["hours"] for row in rows) == pytest.approx(hours, rel=1e-12)
+    formats = {(row["num_channels"], row["sample_rate_hz"]): row["num_recordings"] for row in found["formats"]}
+    assert formats == {(1, 8000): 9, (2, 16000): 9}
+    conditions = {(row["machine"], row["label"], row["condition"]): row for row in found["conditions"]}
+    assert {key: row["num_recordings"] for key, row in conditions.items()} == Counter(
+        (recording.machine, recording.label, recording.condition) for recording in recordings
+    )
+    assert conditions["pump", "anomalous", "fault 0"]["hours"] == pytest.approx(4600 / 16000 / 3600)
+    assert found["events"] == {"num_events": 3, "num_recordings": 2, "seconds": pytest.approx(0.35)}
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_split_is_the_one_that_a_study_makes(tmp_path, survey, seed):
+    study = tmp_path / "study.toml"
+    study.write_text(f"goal = 1\n[split]\nseed = {seed}\ntest_fraction = 0.4\n")
+    source = f"folder:{mixed_folder(tmp_path / 'data')}"
+    config = SplitConfig(seed=seed, test_fraction=0.4)
+    parts = vars(split_recordings(open_source(source).recordings, config))
+    found = survey(source, "--study", study)
+    assert found.json["split"]["cannot_be_made"] is None
+    assert found.json["split"]["settings"] == vars(config)
+    assert found.parts() == Counter((part, r.machine, r.label) for part, takes in parts.items() for r in takes)
+    assert any(
+        line.split() == ["all", *(str(len(takes)) for takes in parts.values())] for line in found.out.split("\n")
+    )
+
+
+def study_options(**changes: object) -> Namespace:
+    given = {"study": TINY, "data": None, "trials": None, "name": None, "device": "cpu", "workers": 1, "threads": 1}
+    return Namespace(
+        **{**given, "no_store": True, "skip_bad_files": False, "dry_run": True, "folds": None, "fold": None, **changes}
+    )
+
+
+@pytest.mark.parametrize("source", [None, "simulated"])
+def test_the_fingerprint_is_the_one_that_trials_carry(survey, source):
+    recorded = read_inputs(study_options(data=source), ROOT).corpus.fingerprint
+    found = survey(*([source] if source else []), "--study", TINY)
+    assert found.json["fingerprint"] == recorded
+    assert f"fingerprint  {recorded}" in found.out
+    assert survey("simulated").json["fingerprint"] != recorded
+
+
+def test_options_go_with_a_source_of_their_kind_alone(tmp_path):
+    data = {"source": "toyadmos:trees/a", "cases": [1], "noise_seed": 3}
+    assert choose_source(data, None, tmp_path) == {**data, "source": f"toyadmos:{tmp_path}/trees/a"}
+    assert choose_source(data, "toyadmos:b", tmp_path) == {**data, "source": "toyadmos:b"}
+    assert choose_source(data, "hub:a/b", tmp_path) == {"source": "hub:a/b", "cases": [1]}
+    assert choose_source(data, "folder:b", tmp_path) == {"source": "folder:b"}
+    assert choose_source({"source": "hub:a/b"}, None, tmp_path) == {"source": "hub:a/b"}
+    assert choose_source({"source": "hub:./b"}, None, tmp_path) == {"source": f"hub:{tmp_path}/b"}
+
+
+def test_a_tree_is_surveyed_by_case_with_what_was_skipped(tmp_path, survey):
+    tree = write_tree(tmp_path, cases=(1, 3), num_normal=6, conditions=("ab01", "ab27"), num_anomalous=2)
+    (tree / take_name(case=3, take=2, microphone=4)).unlink()
+    found = survey(f"toyadmos:{tree}")
+    assert [[row["machine"], row["condition"], row["num_recordings"]] for row in found.json["conditions"]] == [
+        ["ToyCar-case1", "normal", 6],
+        ["ToyCar-case1", "ab01 under voltage", 2],
+        ["ToyCar-case1", "ab27 bent shaft", 2],
+        ["ToyCar-case3", "normal", 5],
+        ["ToyCar-case3", "ab01 under voltage", 2],
+        ["ToyCar-case3", "ab27 bent shaft", 2],
+    ]
+    (skipped,) = found.json["skipped"]
+    assert "lacks microphone 4" in skipped["reason"]
+    assert skipped["reason"] in found.out
+
+
+def test_all_that_was_skipped_is_written_and_the_first_of_it_printed(tmp_path, survey):
+    data = mixed_folder(tmp_path / "data")
+    (data / "manifest.csv").unlink()
+    for take in range(6):
+        write(data / f"normal/{take}.wav")
+    for take in range(MAX_SKIPPED_LINES + 7):
+        write(data / f"faulty/{take:02d}.wav").write_bytes(b"no audio")
+    assert survey(f"folder:{data}").code == 2
+    found = survey(f"folder:{data}", "--skip-bad-files")
+    assert found.code == 0
+    names = [row["name"] for row in found.json["skipped"]]
+    assert {f"faulty/{take:02d}.wav" for take in range(MAX_SKIPPED_LINES + 7)} < set(names)
+    assert all(row["reason"] for row in found.json["skipped"])
+    assert f"and {len(names) - MAX_SKIPPED_LINES} more, which --json FILE lists" in found.out
+    assert sum(name in found.out for name in names) == MAX_SKIPPED_LINES
+
+
+@pytest.mark.parametrize(("num_faulty", "words"), [(0, "must hold anomalous"), (1, "must be at least 2")])
+def test_a_split_that_cannot_be_made_is_said_and_does_not_end_the_survey(tmp_path, survey, num_faulty, words):
+    for take in range(6):
+        write(tmp_path / f"data/normal/{take}.wav")
+    for take in range(num_faulty):
+        write(tmp_path / f"data/faulty/{take}.wav")
+    found = survey(f"folder:{tmp_path / 'data'}")
+    assert found.code == 0
+    assert words in found.json["split"]["cannot_be_made"]
+    assert f"split: cannot be made: {found.json['split']['cannot_be_made']}" in found.out
+    assert found.json["split"]["parts"] == []
+    assert found.json["totals"]["num_recordings"] == 6 + num_faulty
+
+
+def test_a_stream_is_counted_by_its_headers_and_dealt_take_by_take(tmp_path, survey):
+    root = write_hub_copy(tmp_path / "copy", HubLayout(num_train=24, cases=(1, 2)))
+    bad_samples = encoded(np.array([0.1, np.nan, 0.2] * 100), subtype="FLOAT")
+    rows = [(f"{key_of(take)}.wav", wav_bytes(take)) for take in range(1, 21)]
+    truncated = (f"{key_of(90)}.wav", wav_bytes(90)[:600])
+    write_archive(root / TRAIN, [*rows, (f"{key_of(91)}.wav", bad_samples), truncated])
+    corpus = open_source(f"hub:{root}")
+    takes = [take for take in corpus.takes() if isinstance(take, Recording)]
+    found = survey(f"hub:{root}")
+    assert found.json["totals"]["num_recordings"] == len(takes) == 20 + 1 + 4 * 12
+    assert found.parts() == Counter((split_of(take, SplitConfig()), take.machine, take.label) for take in takes)
+    (skipped,) = found.json["skipped"]
+    assert key_of(90) in skipped["name"]
+    assert "truncated" in skipped["reason"]
+    assert (found.json["is_streamed"], found.json["fingerprint"]) == (True, corpus.fingerprint)
+
+
+def streamed(machine: str, label: Label, part: Part, number: int) -> Recording:
+    """A take of a stream that asks for its part; of `calibration` and `train`, one that the hash deals there."""
+    asked = "train" if part in ("train", "calibration") else part
+    ids = (f"{machine} {label} {part} {number} {attempt}" for attempt in count_up())
+    takes = (
+        Recording(
+            recording_id=each,
+            machine=machine,
+            label=label,
+            num_channels=1,
+            sample_rate_hz=8000,
+            num_samples=8000,
+            digest=each,
+            split=asked,
+            read=lambda: pytest.fail("a survey decodes nothing"),
+        )
+        for each in ids
+    )
+    return next(take for take in takes if split_of(take, SplitConfig()) == part)
+
+
+STRATA: list[tuple[str, Label, Part]] = [
+    *((machine, "normal", part) for machine in ("fan", "pump") for part in PARTS),
+    *((machine, "anomalous", part) for machine in ("fan", "pump") for part in ("validation", "test")),
+]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "words"),
+    [
+        ([], None),
+        ([("fan", "normal", "train")], None),
+        ([(machine, "normal", "train") for machine in ("fan", "pump")], ["normal takes to train on"]),
+        ([(machine, "anomalous", "test") for machine in ("fan", "pump")], ["anomalous takes for test"]),
+        ([(machine, "normal", "validation") for machine in ("fan", "pump")], ["normal takes for validation"]),
+        ([("pump", "normal", "calibration")], ["'pump'", "to calibrate on"]),
+        (STRATA, ["normal takes to train on"]),
+    ],
+)
+def test_what_a_stream_lacks_is_said_and_its_takes_are_counted_all_the_same(lacking, words):
+    strata = [stratum for stratum in STRATA if stratum not in lacking]
+    takes = [streamed(*stratum, number) for stratum in strata for number in range(2)]
+    counts = count(StreamedCorpus(name="s", description="", fingerprint="", takes=lambda: iter(takes)), SplitConfig())
+    if words is None:
+        assert counts.why_no_split is None
+    else:
+        assert all(word in counts.why_no_split for word in words), counts.why_no_split
+    parts = counts.by("machine", "label", "part")
+    assert {key: amount.num_recordings for key, amount in parts.items()} == dict.fromkeys(strata, 2)
+    assert counts.total.num_recordings == len(takes)
+
+
+def test_names_can_do_nothing_to_a_terminal_and_columns_stand_in_line(tmp_path, survey):
+    for take in range(6):
+        write(tmp_path / f"data/{take}.wav")
+    table(
+        tmp_path / "data/manifest.csv",
+        *(f"{take}.wav,扇風機,normal," for take in range(3)),
+        *(f"{take}.wav,fan,anomalous,\x1b[2Jlost" for take in range(3, 6)),
+        header="path,machine,label,condition",
+    )
+    found = survey(f"folder:{tmp_path / 'data'}")
+    assert all(line.isprintable() for line in found.out.splitlines())
+    assert found.json["conditions"][0]["condition"] == "\x1b[2Jlost"
+    (wide,) = (line for line in found.out.splitlines() if "扇風機" in line)
+    (narrow,) = (line for line in found.out.splitlines() if line.startswith("fan"))
+    assert narrow.index("anomalous") == wide.index("normal") + len("扇風機")
+
+
+def test_the_json_is_stable_and_nothing_else_is_written_but_digests(tmp_path, survey, monkeypatch):
+    data = mixed_folder(tmp_path / "data")
+    monkeypatch.setattr("core.data.digests.RACY_NS", -1)  # or files as new as these are not remembered
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    survey(f"folder:{data}")
+    text = (tmp_path / "survey.json").read_text()
+    assert json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n" == text
+    survey(f"folder:{data}")
+    assert (tmp_path / "survey.json").read_text() == text
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name for name in written if not name.startswith("data/")} == {"survey.json", "store/digests.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["neither", "folder:PATH"]),
+        (["folder:nowhere"], ["'nowhere'", "must exist"]),
+        (["tape:reel"], ["Data source must be one of", "'tape:reel'"]),
+        (["hub:./nowhere"], ["nowhere"]),
+        (["simulated", "--study", "nowhere.toml"], ["nowhere.toml"]),
+        (["simulated", "--study", "study.toml"], ["study.toml", "split.sed must be a known key", "seed"]),
+        (["simulated", "--study", "type.toml"], ["type.toml", "split.seed must be a valid integer", "1.5"]),
+        (["simulated", "--study", "range.toml"], ["range.toml", "split.test_fraction must be above 0", "2.0"]),
+        (["simulated", "--study", "broken.toml"], ["broken.toml", "TOML"]),
+        (["simulated", "--study", "option.toml"], ["data.loudness", "option of the simulated source"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, survey, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text("[split]\nsed = 1\n")
+    Path("type.toml").write_text("[split]\nseed = 1.5\n")
+    Path("range.toml").write_text("[split]\ntest_fraction = 2.0\n")
+    Path("broken.toml").write_text("[split\n")
+    Path("option.toml").write_text("[data]\nloudness = 1\n")
+    found = survey(*arguments)
+    assert (found.code, found.out, found.json) == (2, "", None)
+    assert all(word in found.err for word in words), found.err
+    assert found.err.startswith("error: ")
+    assert found.err.count("\n") == 1
+
+
+def test_a_file_or_a_store_that_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    assert main(["simulated", "--no-store", "--json", str(tmp_path / "file/survey.json")]) == 2
+    write(tmp_path / "data/normal/a.wav")
+    monkeypatch.setattr("core.data.digests.RACY_NS", -1)
+    assert main([f"folder:{tmp_path / 'data'}", "--store", str(tmp_path / "file/store")]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_the_command_starts_without_torch_and_ends_quietly_on_ctrl_c(tmp_path):
+    fifo = tmp_path / "study.toml"
+    os.mkfifo(fifo)  # the command waits for somebody to write
+    code = "import sys, core.survey as s\nassert 'torch' not in sys.modules\nsys.exit(s.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "simulated", "--study", str(fifo)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    writer = None
+    while writer is None and process.poll() is None:
+        with suppress(OSError):  # until the command reads
+            writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.returncode == 130
+    os.close(writer)

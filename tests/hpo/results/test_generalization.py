@@ -1,0 +1,128 @@
+"""What is said about how far a study's figures can be trusted: seeds, validation against test, faults."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.decision.score_file import ScoredClips
+from core.model.likelihood import SampleScores
+from core.model.scoring import FrameScores
+from hpo.pages.generalization_tables import faults_section, gap_section, gap_sentence, seeds_section, spread_sentence
+from hpo.results.generalization import seed_rows, split_gaps
+from hpo.results.missed_faults import missed_fault_rows
+from hpo.results.winner import Finalist, SeedTraining, choose_finalist
+from hpo.search.trial_record import TrialRecord
+
+
+def trial(number: int, **facts: float) -> TrialRecord:
+    state = "complete" if facts else "failed"
+    f1 = facts.get("val_f1")
+    return TrialRecord(
+        number=number, state=state, val_f1=f1, parameters={}, epochs=({},), facts=facts, failure=None, seconds=1.0
+    )
+
+
+def figures(val_f1: float, test_f1: float) -> dict[str, float]:
+    return {"val_f1": val_f1, "val_auc": val_f1 + 0.1, "test_f1": test_f1, "test_auc": test_f1 - 0.1}
+
+
+def finalist(number: int, *f1s: tuple[float, float] | None) -> Finalist:
+    """Validation and test F1 by seed; None is a training that failed."""
+    records = [trial(i, **(figures(*each) if each else {})) for i, each in enumerate(f1s)]
+    seeds = [SeedTraining(seed=i, record=each, directory=Path()) for i, each in enumerate(records, start=1)]
+    return Finalist(number=number, epochs=1, seeds=tuple(seeds))
+
+
+def scored(*clips: tuple[str, str, str]) -> ScoredClips:
+    """Take, machine and condition of each clip."""
+    takes, machines, conditions = zip(*clips, strict=True)
+    nothing = np.zeros((len(clips), 1, 1), dtype=np.float32)
+    return ScoredClips(
+        scores=FrameScores(**dict.fromkeys(SampleScores._fields, nothing)),
+        recording_ids=takes,
+        machines=machines,
+        conditions=conditions,
+        is_anomalous=np.array([condition != "normal" for condition in conditions]),
+    )
+
+
+@pytest.fixture
+def faults() -> list[dict[str, Any]]:
+    """Of a take of which one clip of two is flagged, of one that is missed, of a false alarm, of a split without."""
+    bent = ("bent-1", "car", "bent"), ("bent-1", "car", "bent"), ("bent-2", "car", "bent")
+    validation = scored(*bent, ("normal-1", "car", "normal"), ("normal-2", "car", "normal"))
+    test = scored(("loose-1", "engine", "<loose>"), ("normal-3", "car", "normal"))
+    flagged = {"validation": np.array([False, True, False, True, False]), "test": np.array([False, False])}
+    return missed_fault_rows(flagged, {"validation": validation, "test": test})
+
+
+def test_a_take_is_missed_when_none_of_its_clips_is_flagged(faults: list[dict[str, Any]]) -> None:
+    rows = {(row["machine"], row["condition"]): row for row in faults}
+    assert list(rows) == [("car", "normal"), ("car", "bent"), ("engine", "<loose>")]
+    bent = rows["car", "bent"]["validation"]
+    assert (bent["num_clips"], bent["num_takes"], bent["num_flagged"]) == (3, 2, 1)
+    assert bent["share_flagged"] == pytest.approx(1 / 3)
+    assert (bent["takes_flagged"], bent["takes_missed"]) == (["bent-1"], ["bent-2"])
+    assert rows["car", "bent"]["test"] is None
+    assert rows["engine", "<loose>"]["validation"] is None
+    assert rows["engine", "<loose>"]["test"]["takes_missed"] == ["loose-1"]
+    assert rows["car", "normal"]["validation"]["takes_flagged"] == ["normal-1"]
+    assert rows["car", "normal"]["test"]["takes_flagged"] == []
+
+
+def test_the_report_names_what_is_missed_and_where_alarms_are_false(faults: list[dict[str, Any]]) -> None:
+    page = faults_section(faults)
+    of_faults, of_alarms = page.split("False alarms")
+    assert "bent-2" in of_faults
+    assert "33 %" in of_faults
+    assert "bent-1" not in page, "it was found"
+    assert "&lt;loose&gt;" in of_faults
+    assert "normal-1" in of_alarms
+    assert "normal-2" not in page
+    assert "There is no winner" in faults_section([])
+
+
+def test_seeds_are_told_with_mean_and_spread_and_a_failure_counts_as_nothing() -> None:
+    finalists = [finalist(4, (0.9, 0.5), (0.6, 0.4), None), finalist(7, (0.8, 0.7), (0.6, 0.5), (0.7, 0.6))]
+    rows = seed_rows(finalists, choose_finalist(finalists))
+    assert [(row["trial"], row["is_winner"], row["seed_of_file"]) for row in rows] == [(4, False, 1), (7, True, 1)]
+    assert rows[0]["validation"]["f1_mean"] == pytest.approx(0.5)
+    assert rows[1]["validation"]["f1_spread"] == pytest.approx(0.1)
+    assert rows[1]["test"]["auc_mean"] == pytest.approx(0.5)
+    page = seeds_section(rows)
+    assert "0.700 ± 0.100" in page
+    assert "failed" in page
+    assert page.index(">winner<") > page.index("0.500 ± 0.458")
+    assert "may owe its F1 to its seed" in seeds_section([])
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([(0.6, 0.6), (0.65, 0.6)], "is larger than the distance"),
+        ([(0.1, 0.1), (0.2, 0.1)], "is no larger than the distance"),
+        (None, "no other finalist"),
+    ],
+)
+def test_the_spread_over_seeds_is_held_against_the_distance_of_the_finalists(others: Any, said: str) -> None:
+    finalists = [finalist(0, (0.7, 0.6), (0.6, 0.6)), *([finalist(1, *others)] if others else [])]
+    assert said in spread_sentence(seed_rows(finalists, finalists[0]))
+
+
+def test_the_gap_of_what_was_chosen_is_held_against_that_of_all_trials() -> None:
+    records = [trial(0, **figures(0.6, 0.5)), trial(1, **figures(0.8, 0.5)), trial(2)]
+    finalists = [finalist(1, (0.8, 0.5), (0.7, 0.6))]
+    winner = {"trial": 1, "validation": {"f1": 0.8, "auc": 0.9}, "test": {"f1": 0.5, "auc": 0.4}}
+    own, again, complete = split_gaps(winner, finalists, records)
+    assert (own["f1"], own["auc"]) == (pytest.approx(0.3), pytest.approx(0.5))
+    assert (again["num_trainings"], again["f1"]) == (2, pytest.approx(0.2))
+    assert (complete["trials"], complete["f1"]) == ([0, 1], pytest.approx(0.2))
+    assert complete["auc"] == pytest.approx(0.4)
+    assert "The winner's gap is +0.100 from that (AUC +0.100), which is what choosing" in gap_sentence(
+        [own, again, complete]
+    )
+    assert "did not flatter" in gap_sentence([complete, own])
+    assert "+0.300" in gap_section([own, again, complete])
+    assert split_gaps(None, [], []) == []

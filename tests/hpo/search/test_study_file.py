@@ -1,0 +1,139 @@
+"""Study files: what is right loads, what is wrong is one line that names the thing and the rule."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from core.model.wavenet import describe, receptive_field_of
+from hpo.search.study_file import load_study_file
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = (ROOT / "tests/data/tiny.toml").read_text()
+STUDIES = sorted((ROOT / "studies").glob("*.toml"))
+NUM_CHANNELS = {"quickstart": 4, "paper": 4, "toyadmos_car": 4}
+"""Of the data that each study file is made for; cars are recorded with one microphone."""
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_point_of_a_study_s_box_is_a_network_within_its_limits(path: Path) -> None:
+    spec = load_study_file(path)
+    space = spec.search_space
+    depths = {config.network.dilation_depth for config in space.corners()}
+    widths = {config.network.residual_channels for config in space.corners()}
+    fields = {config.network.receptive_field_ms for config in space.corners()}
+    low, high = min(fields), max(fields)
+    for depth in range(min(depths), max(depths) + 1):
+        for step in range(9):
+            asked_ms = low + (high - low) * step / 8
+            for width in widths:
+                given = {"dilation_depth": depth, "residual_channels": width, "receptive_field_ms": asked_ms}
+                config = space.configuration(
+                    {name: value for name, value in given.items() if name in space.distributions}
+                )
+                network = config.wavenet(NUM_CHANNELS.get(path.stem, 1))
+                asked = round(config.network.receptive_field_ms * config.front_end.sample_rate_hz / 1000)
+                assert receptive_field_of(network.dilations) == asked
+                assert asked <= space.context_samples(config.front_end.sample_rate_hz)
+                facts = describe(network)
+                assert facts["num_layers"] <= spec.limits.max_layers
+                assert facts["num_weights"] <= spec.limits.max_weights
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_the_default_configuration_lies_in_the_box(path: Path) -> None:
+    space = load_study_file(path).search_space
+    assert space.configuration(space.default_parameters) == space.default
+
+
+WRONG = {
+    "an unknown table": ("xx = 1\n" + TINY, "xx must be a known key"),
+    "an unknown key": (
+        TINY.replace("skip_channels = 8", "skip_chanels = 8"),
+        "network.skip_chanels must be a known key",
+    ),
+    "a word for a number": (TINY.replace("epochs = 3", "epochs = 'two'"), "training.epochs must be a valid integer"),
+    "half a layer": (TINY.replace("dilation_depth = 5", "dilation_depth = 5.5"), "network.dilation_depth must be"),
+    "a negative length": (
+        TINY.replace("clip_seconds = 1.0", "clip_seconds = -1.0"),
+        "clips.clip_seconds must be above 0",
+    ),
+    "no goal": (TINY.replace("goal =", "# goal ="), "goal must be given"),
+    "no trials": (TINY.replace("trials = 3", "trials = 0"), "trials must be at least 1"),
+    "an unknown parameter": (TINY + "depth = { low = 1, high = 2 }\n", "space.depth must be a parameter"),
+    "an unknown end": (
+        TINY.replace("{ low = 4, high = 6 }", "{ lo = 4, high = 6 }"),
+        "space.dilation_depth must have keys",
+    ),
+    "an empty range": (
+        TINY.replace("{ low = 4, high = 6 }", "{ low = 9, high = 6 }"),
+        "space.dilation_depth must be a range",
+    ),
+    "a half integer": (TINY.replace("{ low = 4, high = 6 }", "{ low = 4.5, high = 6 }"), "whole numbers"),
+    "a rate of zero": (TINY.replace("low = 1e-3", "low = 0.0"), "space.learning_rate must be a range"),
+    "a default outside": (
+        TINY.replace("dilation_depth = 5", "dilation_depth = 9"),
+        "default of dilation_depth must lie in",
+    ),
+    "a network beyond": (TINY.replace("max_layers = 16", "max_layers = 3"), "limits.max_layers must hold"),
+    "a heavy network": (TINY.replace("max_weights = 40_000", "max_weights = 4_000"), "limits.max_weights must hold"),
+    "a clip too short": (TINY.replace("high = 12, log", "high = 1200, log"), "must hold"),
+    "a broken table": (TINY + "[", "must be a TOML file"),
+    "a wrong word": (TINY + "[scoring]\nscore = 'loudness'\n", "scoring.score must be 'surprise', 'entropy'"),
+    "a table that may be missing": (TINY + "[noise]\nsnr = 6.0\n", "noise.snr_db must be given"),
+    "an unknown key in it": (
+        TINY + "[noise]\nsnr_db = 6.0\ncolour = 'pink'\n",
+        "noise.colour must be a known key, but is not. Known here: snr_db, kind, seed.",
+    ),
+    "noise of no kind": (TINY + "[noise]\nsnr_db = 6.0\nkind = 'brown'\n", "noise.kind must be 'pink' or 'white'"),
+    "a stretch longer than a clip": (TINY + "[splice]\n", "clips.clip_seconds must hold splice.max_seconds"),
+    "a stretch where nothing is scored": (
+        TINY + "[splice]\nmax_seconds = 0.6\nmargin_seconds = 0.01\n",
+        "splice.margin_seconds must hold the largest receptive field (0.012 s)",
+    ),
+    "a rash pruner": (TINY.replace("warmup_epochs = 1", "warmup_epochs = 0"), "must be at least 1"),
+    "seeds below none": (TINY.replace("new_seeds = 0", "new_seeds = -1"), "finalists.new_seeds must be 0 or more"),
+    "no finalist": (TINY.replace("new_seeds = 0", "count = 0"), "finalists.count must be at least 1"),
+    "a shorter training": (
+        TINY.replace("new_seeds = 0", "epochs_factor = 0.5"),
+        "finalists.epochs_factor must be at least 1",
+    ),
+    "not a number": (
+        TINY.replace("seconds_per_epoch = 1", "seconds_per_epoch = nan"),
+        "training.seconds_per_epoch must be",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_said_in_one_line_with_the_file_s_name(tmp_path: Path, text: str, said: str) -> None:
+    assert text != TINY
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_study_file(path)
+    message = str(caught.value)
+    assert said in message
+    assert message.startswith(str(path))
+    assert "\n" not in message
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.toml"):
+        load_study_file(tmp_path / "nowhere.toml")
+
+
+def test_the_identity_ignores_words_and_counts_but_not_the_space(tmp_path: Path) -> None:
+    def identity(text: str) -> dict[str, object]:
+        path = tmp_path / "study.toml"
+        path.write_text(text)
+        return load_study_file(path).identity()
+
+    same = identity(TINY)
+    assert identity(TINY.replace("trials = 3", "trials = 9").replace("Be over", "Finish")) == same
+    assert identity(TINY.replace("new_seeds = 0", "new_seeds = 2")) == same, "what comes after the search"
+    assert identity(TINY.replace("high = 6.0", "high = 6.5")) != same
+    assert identity(TINY.replace("num_normal = 12", "num_normal = 13")) != same
+    assert identity(TINY.replace("seed = 7", "seed = 8")) != same
+    assert identity(TINY + "[noise]\nsnr_db = 6.0\n") != same
+    assert identity(TINY + "[noise]\nsnr_db = 6.0\n") != identity(TINY + "[noise]\nsnr_db = 12.0\n")

@@ -1,0 +1,104 @@
+"""make ui: both pages answer on loopback, on ports that are free, and end together."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from hpo.stack.ui import HOST, Page, free_port, serve
+
+ROOT = Path(__file__).resolve().parents[3]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server((HOST, 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+def test_a_port_that_is_taken_is_passed_over(taken: int) -> None:
+    assert free_port(taken) > taken
+
+
+def test_no_free_port_at_all_is_one_line(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.stack.ui.PORTS_TRIED", 1)
+    with pytest.raises(UserError, match=f"none of {taken} to {taken} is"):
+        free_port(taken)
+
+
+def test_a_page_ends_with_its_children() -> None:
+    code = f"import subprocess, sys; print(subprocess.Popen({SLEEP!r}).pid, flush=True); sys.stdin.read()"
+    page = Page("It", [sys.executable, "-c", f"{code}; import time; time.sleep(600)"], 1)
+    page.check_alive()
+    wait_until(lambda: page.output().strip().isdigit())
+    child = int(page.output())
+    page.ask_to_end()
+    page.end()
+    wait_until(lambda: not is_alive(child))
+
+
+def test_when_one_page_ends_so_does_the_other_and_its_last_words_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[Page] = []
+
+    class Kept(Page):
+        def __init__(self, name: str, command: list[str], port: int) -> None:
+            super().__init__(name, command, port)
+            pages.append(self)
+
+    dies = [sys.executable, "-c", "print('noise'); print('the database is gone'); raise SystemExit(3)"]
+    monkeypatch.setattr("hpo.stack.ui.Page", Kept)
+    monkeypatch.setattr("hpo.stack.ui.make_missing_stores", lambda _: None)
+    monkeypatch.setattr("hpo.stack.ui.commands", lambda _, **_ports: (SLEEP, dies))
+    with pytest.raises(UserError, match=r"dashboard must go on.*exit code 3 and said: the database is gone"):
+        serve(tmp_path)
+    assert len(pages) == 2
+    assert not any(page.is_alive() for page in pages)
+
+
+@pytest.mark.slow
+def test_both_pages_answer_before_any_study_and_end_with_ctrl_c(tmp_path: Path) -> None:
+    code = (
+        f"from hpo.stack import ui; import pathlib, sys; ui.ROOT = pathlib.Path({str(tmp_path)!r}); sys.exit(ui.main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(5)]
+    links = [word for line in lines for word in line.split() if word.startswith("http://")]
+    assert len(links) == 2, lines
+    assert "mlflow.db" in lines[0]
+    assert "optuna.journal" in lines[1]
+    for link in links:
+        assert link.startswith(f"http://{HOST}:")
+        with urllib.request.urlopen(link, timeout=30) as reply:
+            assert reply.status == 200
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    for link in links:
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(link, timeout=5)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and that nobody has asked about yet does not."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:1] not in ("", "Z")
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

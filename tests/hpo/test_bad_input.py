@@ -1,0 +1,157 @@
+"""A user's mistake: one line that names the thing, the rule and the repair, exit code 2, and nothing half-made."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import hpo.run_study
+
+ROOT = Path(__file__).resolve().parents[2]
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Runs the command with a mistake in it and returns the line that it says."""
+    (tmp_path / "studies").mkdir()
+    shutil.copy(ROOT / "tests/data/tiny.toml", tmp_path / "studies/tiny.toml")
+    monkeypatch.setattr(hpo.run_study, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str) -> str:
+        code = hpo.run_study.main(["--study", "studies/tiny.toml", *arguments])
+        said = capsys.readouterr()
+        assert code == 2, said
+        assert all(line.startswith("Decoding ") for line in said.out.splitlines()), said.out
+        assert said.err.count("\n") == 1, said.err
+        assert said.err.startswith("error: ")
+        assert {path.name for path in tmp_path.glob("runs/*") if path.is_dir()} <= {"store"}, "nothing half-made"
+        return said.err
+
+    return call
+
+
+def write(path: Path, seconds: float = 1.2, channels: int = 1, rate_hz: int = 8000, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(0, 0.1, (round(seconds * rate_hz), channels))
+    soundfile.write(path, noise, rate_hz)
+
+
+@pytest.fixture
+def takes(tmp_path: Path) -> Path:
+    """A folder that would do: six normal and four anomalous takes."""
+    for index in range(6):
+        write(tmp_path / f"takes/normal/{index}.wav", seed=index)
+    for index in range(4):
+        write(tmp_path / f"takes/anomalous/{index}.wav", seed=10 + index)
+    return tmp_path / "takes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--trials", "0"), "must be a whole number of at least 1, but got '0'"),
+        (("--trials", "-3"), "must be a whole number of at least 1, but got '-3'"),
+        (("--trials", "many"), "but got 'many'"),
+        (("--trails", "3"), "--trails"),
+        (("--set", "window_ms=3"), "--set must come with --once"),
+        (("--once", "--set", "window=3"), "--set must be NAME=VALUE"),
+        (("--once", "--set", "dilation_depth=deep"), "must be of type int"),
+        (("--once", "--set", "dilation_depth=99"), "must lie in 4 to 6, but got 99"),
+        (("--once", "--dry-run"), "not allowed with argument"),
+        (("--study", "studies/none.toml"), "studies/none.toml"),
+        (("--data", "folder:nowhere"), "nowhere"),
+        (("--data", "tape:1"), "must be one of"),
+        (("--name", "../up"), "--name"),
+        (("--name", "cars-finalists"), "must not end with -finalists"),
+        (("--device", "cuda"), "--device cuda must have a GPU"),
+        (("--tracking-uri", "htp://x"), "tracking URI must"),
+        (("--tracking-uri", "http://:5000"), "tracking URI must"),
+        (("--storage", "mysql://x/y"), "must begin with sqlite:/// or postgresql://"),
+        (("--storage", "postgresql://nobody@127.0.0.1:1/none"), "must be one that can be opened"),
+        (("--storage", "sqlite://"), "must be a file that lasts"),
+        (("--rerun", "4"), "there is no study of that name"),
+        (("--page", "0"), "there is no study of that name"),
+    ],
+)
+def test_a_wrong_word_on_the_command_line(say: Say, arguments: tuple[str, ...], said: str) -> None:
+    if "cuda" in arguments:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("this machine has a GPU")
+    assert said in say(*arguments)
+
+
+def test_an_empty_folder(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "empty" in say("--data", "folder:empty")
+
+
+def test_no_normal_recordings(say: Say, takes: Path) -> None:
+    shutil.rmtree(takes / "normal")
+    assert "normal" in say("--data", "folder:takes")
+
+
+def test_no_anomalous_recordings(say: Say, takes: Path) -> None:
+    shutil.rmtree(takes / "anomalous")
+    assert "anomalous" in say("--data", "folder:takes")
+
+
+def test_too_few_normal_recordings(say: Say, takes: Path) -> None:
+    for index in range(3):
+        (takes / f"normal/{index}.wav").unlink()
+    assert "at least 4 normal takes" in say("--data", "folder:takes")
+
+
+def test_mixed_channel_counts(say: Say, takes: Path) -> None:
+    write(takes / "normal/7.wav", channels=2)
+    assert "number of channels must be the same" in say("--data", "folder:takes")
+
+
+BAD: dict[str, Callable[[Path], None]] = {
+    "not audio": lambda path: path.write_text("this is not sound"),
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:4000]),
+    "silent": lambda path: soundfile.write(path, np.zeros(9600), 8000),
+    "NaN": lambda path: soundfile.write(path, np.full(9600, np.nan), 8000, subtype="FLOAT"),
+    "short": lambda path: write(path, seconds=0.3),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_file_is_named(say: Say, takes: Path, kind: str) -> None:
+    path = takes / "normal/3.wav"
+    write(path)
+    BAD[kind](path)
+    assert "3.wav" in say("--data", "folder:takes")
+
+
+def test_bad_files_are_left_out_and_listed_where_that_is_asked_for(
+    say: Say, takes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say is not None  # the project is set up
+    for index in range(6, 16):
+        write(takes / f"normal/{index}.wav", seed=index)
+    for index, kind in enumerate(("not audio", "silent")):
+        BAD[kind](takes / f"normal/{index}.wav")
+    options = ["--study", "studies/tiny.toml", "--data", "folder:takes", "--skip-bad-files", "--dry-run"]
+    assert hpo.run_study.main(options) == 0
+    out = capsys.readouterr().out
+    assert "left out" in out
+    assert "0.wav" in out
+    assert "1.wav" in out
+
+
+def test_a_dry_run_writes_nothing(say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say is not None
+    before = sorted(tmp_path.rglob("*"))
+    assert hpo.run_study.main(["--study", "studies/tiny.toml", "--dry-run"]) == 0
+    assert "estimate" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,147 @@
+"""--folds and --compare: each fold a study of its own, what they come to together, and nothing done twice."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hpo.results.alternatives
+import hpo.run_study
+from core.baselines import families
+from core.baselines.comparison import Choice, Row
+from core.baselines.comparison_file import load_rows, rows_from_json, rows_to_json
+from core.baselines.paired_bootstrap import SplitDecisions
+from core.decision.checkpoint import load_detector
+from core.decision.event_metrics import event_counts
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.score_file import load_scores
+from core.experiment import DETECTOR_FILE, SCORES_FILE
+from hpo.folds import spreads_of
+from hpo.results.alternatives import COMPARED_DIRECTORY, COMPARISON_FILE, WAVENET
+
+Command = Callable[..., str]
+FOLDS = ("--folds", "3", "--trials", "1")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alternatives that train for five steps."""
+    monkeypatch.setattr(hpo.results.alternatives, "families", lambda: families([(5, 1e-3)]))
+
+
+def names_of(runs: Path, fold: int) -> dict[str, set[str]]:
+    """The takes of a fold's validation and test."""
+    rows = np.load(runs / f"tiny-simulated.fold{fold}/trials/0000/frame_scores.npz")
+    return {split: set(rows[f"{split}_recording_ids"].tolist()) for split in ("calibration", "validation", "test")}
+
+
+@pytest.mark.usefixtures("quick")
+def test_folds_are_studies_of_their_own_and_come_to_one_table(project: Path, run: Command) -> None:
+    study = project / "studies/tiny.toml"
+    study.write_text(study.read_text().replace("[clips]", "[split]\ncalibration_fraction = 0.5\n\n[clips]"))
+    out = run(*FOLDS, "--compare")
+    runs = project / "runs"
+    results = [json.loads((runs / f"tiny-simulated.fold{fold}/result.json").read_text()) for fold in (1, 2, 3)]
+    summary = json.loads((runs / "tiny-simulated.folds/folds.json").read_text())
+    tested = [result["winner"]["test"]["auc"] for result in results]
+    assert summary["figures"]["test_auc"]["values"] == tested
+    assert summary["figures"]["test_auc"]["mean"] == pytest.approx(np.mean(tested))
+    assert summary["figures"]["test_auc"]["deviation"] == pytest.approx(np.std(tested, ddof=1))
+    detectors = [line["name"] for line in summary["comparison"]]
+    assert detectors == [WAVENET, *families()]
+    assert [line["name"] for line in results[0]["comparison"]] == detectors
+    assert f"| {WAVENET} |" in out
+    page = (runs / "tiny-simulated.folds/folds.html").read_text()
+    report = (runs / "tiny-simulated.fold1/report.html").read_text()
+    assert all(name in page and name in report for name in detectors)
+    for fold in (1, 2, 3):
+        parts = names_of(runs, fold)
+        assert not parts["test"] & (parts["validation"] | parts["calibration"])
+    normal = [{name for name in names_of(runs, fold)["test"] if "normal" in name} for fold in (1, 2, 3)]
+    assert not normal[0] & normal[1]
+    assert not normal[1] & normal[2]
+
+    files = [runs / f"tiny-simulated.fold{fold}" / COMPARISON_FILE for fold in (1, 2, 3)]
+    before = [file.stat().st_mtime_ns for file in files]
+    run(*FOLDS)  # without --compare, and nothing is left to do
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert json.loads((runs / "tiny-simulated.folds/folds.json").read_text()) == summary
+    report = (runs / "tiny-simulated.fold1/report.html").read_text()
+    assert "Beside the alternatives" in report, "what was compared once stays in the report"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_new_winner_is_compared_anew_and_an_old_comparison_is_not_shown_for_it(project: Path, run: Command) -> None:
+    study = project / "runs/tiny-simulated"
+    run("--trials", "1", "--compare")
+    assert json.loads((study / "result.json").read_text())["comparison"]
+    rows = load_rows(study / COMPARISON_FILE)
+    assert [row.name for row in rows] == [WAVENET, *families()]
+    detector = load_detector(study / COMPARED_DIRECTORY / DETECTOR_FILE)
+    winner = json.loads((study / "result.json").read_text())["winner"]
+    test = load_scores((study / winner["checkpoint"]).parent / SCORES_FILE)["test"]
+    judged = detector.statistic.judge(test.scores.of(detector.scoring.score), test.machines)
+    np.testing.assert_array_equal(judged.clip_scores, rows[0].verdicts.scores)
+    assert detector.statistic.config == rows[0].choice.postprocessing
+    changed = json.loads((study / COMPARISON_FILE).read_text()) | {"key": "another winner's"}
+    (study / COMPARISON_FILE).write_text(json.dumps(changed))
+    run("--trials", "1")
+    assert json.loads((study / "result.json").read_text())["comparison"] == []
+    run("--trials", "1", "--compare")
+    assert json.loads((study / "result.json").read_text())["comparison"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fold", "2"], "--fold must be 1 to the number of --folds, but got 2 of 0."),
+        (["--folds", "3", "--fold", "4"], "--fold must be 1 to the number of --folds, but got 4 of 3."),
+        (["--folds", "2"], "split.folds must be at least 3"),
+        (["--folds", "3", "--once"], "--folds must come with --fold where one study is meant"),
+        (["--folds", "3", "--page", "0"], "--folds must come with --fold where one study is meant"),
+        (["--folds", "50"], "must have at least 50 normal takes for 50 folds, but got 12"),
+        (["--compare", "--dry-run"], "--compare must come with a search"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    arguments: list[str], said: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hpo.run_study, "ROOT", project)
+    assert hpo.run_study.main(["--study", str(project / "studies/tiny.toml"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert said in error
+    assert not (project / "runs/optuna.journal").exists(), "nothing is half made"
+
+
+def test_a_fold_without_a_winner_counts_as_nothing_found() -> None:
+    winner = {"validation": {"f1": 1.0, "auc": 0.5}, "test": {"f1": 0.5, "auc": 0.75}}
+    spreads = spreads_of([{"winner": winner}, {"winner": None}])
+    assert spreads["validation_f1"].values == (1.0, 0.0)
+    assert spreads["test_f1"].mean == 0.25
+
+
+def test_rows_survive_their_file() -> None:
+    choice = Choice(
+        score="residual", postprocessing=PostprocessingConfig(two_sided=True), auc=0.5, f1=0.25, event_f1=0.125
+    )
+    verdicts = SplitDecisions(
+        scores=np.array([0.1, -np.inf]),
+        threshold=1.5,
+        is_anomalous=np.array([False, True]),
+        recording_ids=("a", "b"),
+        machines=("car", "car"),
+        events=event_counts([[], [(0.0, 1.0)]], [[], [(0.1, 1.0)]], clip_seconds=2.0),
+    )
+    row = Row(
+        name="x", setup="4000 Hz", choice=choice, verdicts=verdicts, num_weights=3, seconds_to_train=1.0,
+        seconds_to_score=2.0, num_tried=4, seconds_of_tuning=5.0,
+    )  # fmt: skip
+    (same,) = rows_from_json(json.loads(json.dumps(rows_to_json([row]))))
+    assert same.choice == row.choice
+    assert rows_to_json([same]) == rows_to_json([row])
+    np.testing.assert_array_equal(same.verdicts.scores, row.verdicts.scores)
+    assert same.verdicts.events is not None
+    assert same.verdicts.events.matched.tolist() == [0, 1]

@@ -1,0 +1,186 @@
+"""The command as people run it: whole studies in real processes, read back through MLflow and through Optuna."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
+from tests.hpo.studies import SECONDS, STUDY, Command, assert_lands_whole, load, outline, start, tracked_runs, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run: Command) -> None:
+    out = run("--trials", "2")
+    assert "simulated" in out
+    assert "trial 00" in out
+    runs = tracked_runs(project)
+    client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
+    assert_lands_whole(project, runs, client, 2)
+    first = runs["trial 00"]
+    assert {file.path for file in client.list_artifacts(first.info.run_id)} >= {
+        "checkpoint.safetensors",
+        "frame_scores.npz",
+    }
+    study_files = {file.path for file in client.list_artifacts(runs["study"].info.run_id)}
+    assert {"report.html", "result.json", "plots", "winner", "post"} <= study_files
+    result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
+    winner = load(project).trials[result["winner"]["trial"]]
+    assert winner.value == pytest.approx(result["winner"]["validation"]["f1"])
+    assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
+    assert len(outline(project, f"{STUDY}-post")) == result["post"]["num_points"] == 26
+    assert "Post-processing alone, 26 points" in out
+    before = outline(project), outline(project, f"{STUDY}-post")
+    run("--trials", "2")
+    assert (outline(project), outline(project, f"{STUDY}-post")) == before
+    assert_lands_whole(project, tracked_runs(project), client, 2)
+
+
+def test_a_killed_study_goes_on_as_if_nothing_had_been(
+    project: Path, run: Command, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """SIGKILL in the middle of a trial, then SIGTERM in the middle of another, then the rest."""
+    whole = tmp_path_factory.mktemp("whole") / "project"
+    shutil.copytree(project, whole)
+    uninterrupted = start(whole, "--trials", "4")
+    for number, ending, code in ((1, signal.SIGKILL, -9), (2, signal.SIGTERM, 130)):
+        process = start(project, "--trials", "4")
+        log = project / f"runs/{STUDY}/trials/{number:04d}" / EVENTS_FILE_NAME
+        wait_for(lambda log=log: bool(metrics_by_step(log)), f"epoch of trial {number}")  # type: ignore[misc]
+        process.send_signal(ending)
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == code, out + err
+        assert "Traceback" not in err
+        if code == 130:
+            assert "The same command goes on" in out
+    run("--trials", "4")
+    uninterrupted.communicate(timeout=SECONDS)
+    assert outline(project) == outline(whole)
+    assert any(trial.state is TrialState.PRUNED for trial in load(whole).trials), "pruning has to come out the same"
+    client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
+    assert_lands_whole(project, tracked_runs(project), client, 4)
+
+
+def test_finalists_are_trained_by_all_processes_and_survive_a_kill(project: Path, run: Command) -> None:
+    file = project / "studies/tiny.toml"
+    file.write_text(file.read_text().replace("new_seeds = 0", "count = 1\nnew_seeds = 3"))
+    process = start(project, "--trials", "2")
+    log = project / f"runs/{STUDY}/finalists/trials/0000" / EVENTS_FILE_NAME
+    wait_for(lambda: bool(metrics_by_step(log)), "epoch of the first finalist")
+    process.kill()
+    process.communicate()
+    worker = start(project, "--trials", "2", "--worker")
+    out = run("--trials", "2")
+    said, err = worker.communicate(timeout=SECONDS)
+    assert worker.returncode == 0, said + err
+    assert "seed 2" in out + said
+    result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
+    (finalist,) = result["finalists"]
+    assert [each["state"] for each in finalist["seeds"]] == ["complete"] * 4
+    assert result["winner"]["seed"] == finalist["seed_of_file"]
+    runs = tracked_runs(project)
+    name = f"trial {finalist['trial']:02d}"
+    assert sorted(runs) == sorted(["study", "trial 00", "trial 01", *(f"{name} seed {seed}" for seed in (2, 3, 4))])
+    assert {each.info.status for each in runs.values()} == {"FINISHED"}
+    before = outline(project, f"{STUDY}-finalists")
+    again = run("--trials", "2")
+    assert "seed 2  complete" not in again
+    assert outline(project, f"{STUDY}-finalists") == before
+    assert sorted(tracked_runs(project)) == sorted(runs)
+
+
+def test_two_processes_share_a_study_and_never_pass_its_total(project: Path) -> None:
+    processes = [start(project, "--trials", "5"), start(project, "--trials", "5", "--worker")]
+    for process in processes:
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, out + err
+    trials = load(project).get_trials(deepcopy=False)
+    assert [trial.number for trial in trials] == list(range(5))
+    assert all(trial.state.is_finished() for trial in trials)
+    client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
+    assert_lands_whole(project, tracked_runs(project), client, 5)
+
+
+def test_a_server_that_is_down_costs_delay_alone(project: Path, run: Command) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free_port = probe.getsockname()[1]
+    uri = f"http://127.0.0.1:{free_port}"
+    out = run("--trials", "2", "--tracking-uri", uri)
+    assert "warning" in out
+    assert (project / f"runs/{STUDY}/report.html").exists()
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(free_port)),
+            *("--backend-store-uri", f"sqlite:///{project}/server.db"),
+            *("--artifacts-destination", str(project / "artifacts"), "--workers", "1"),
+        ],
+        cwd=project,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: _answers(free_port), "server")
+        run("--trials", "2", "--tracking-uri", uri)
+        assert_lands_whole(project, tracked_runs(project, uri), MlflowClient(uri), 2)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def test_fresh_archives_and_deletes_nothing(project: Path, run: Command) -> None:
+    run("--trials", "1")
+    before = outline(project)
+    run("--trials", "1", "--fresh")
+    assert outline(project) == before, "the same seed finds the same again"
+    (archived,) = (project / "runs/archive").iterdir()
+    assert (archived / "trials/0000/checkpoint.safetensors").exists()
+    storage = JournalStorage(JournalFileBackend(str(project / "runs/optuna.journal")))
+    old = optuna.load_study(study_name=archived.name, storage=storage)
+    assert [t.params for t in old.trials] == [t.params for t in load(project).trials]
+
+
+def test_one_configuration_alone_and_an_old_trial_again(project: Path, run: Command) -> None:
+    run("--trials", "2")
+    before = outline(project)
+    out = run("--once", "--set", "residual_channels=8")
+    assert "Best epoch" in out
+    again = run("--rerun", "1")
+    trial = load(project).trials[1]
+    assert f"validation F1 {trial.user_attrs['facts']['val_f1']:.3f}" in again
+    page = run("--page", "1")
+    assert (project / f"runs/{STUDY}/trials/0001/page.html").exists()
+    assert "page.html" in page
+    assert outline(project) == before, "the search has not heard of any of it"
+
+
+def test_a_second_ctrl_c_ends_a_command_that_is_ending_without_a_traceback(project: Path) -> None:
+    at_exit = "import atexit, os, runpy, signal, sys; atexit.register(lambda: os.kill(os.getpid(), signal.{}))"
+    run_it = "sys.argv = ['run_study.py', '--trials', '0']; runpy.run_path('hpo/run_study.py', run_name='__main__')"
+    for name in ("SIGINT", "SIGTERM"):
+        code = f"{at_exit.format(name)}; {run_it}"
+        done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == -getattr(signal, name)
+        assert done.stderr.count("\n") == 1, "the error, and no traceback"
