@@ -5,8 +5,9 @@ Everything of Optuna's that is internal is used here and nowhere else: giving a 
 """
 
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from core.errors import UserError
+from hpo.search.journal import RepairingJournal
 
 HOST, LOCK = "host", "lock"
 """User attributes: the machine that works on the trial, or did last, and the file that it holds locked meanwhile."""
@@ -33,11 +34,19 @@ _SCHEMA_ERRORS = (RuntimeError, ProgrammingError)
 """What Optuna raises for tables of an older or newer version, and the database for those that are half there."""
 
 
+def _warn_on_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 class StudyStorage:
     """An open storage with the lock under which trials are handed out."""
 
-    def __init__(self, url: str) -> None:
-        """Opens a path (journal file), or an sqlite or postgresql URL. UserError where that cannot be done."""
+    def __init__(self, url: str, *, warn: Callable[[str], None] = _warn_on_stderr) -> None:
+        """Opens a path (journal file), or an sqlite or postgresql URL. UserError where that cannot be done.
+
+        `warn` gets one line where a torn journal was repaired.
+        """
+        self._warn = warn
         self._url = _database_url(url) if "://" in url else None
         self.is_server = self._url is not None and self._url.get_backend_name() == "postgresql"
         self._file = None if self.is_server else Path(url if self._url is None else str(self._url.database)).resolve()
@@ -60,7 +69,7 @@ class StudyStorage:
 
     def _open(self, url: str) -> BaseStorage:
         if self._url is None:
-            return JournalStorage(JournalFileBackend(url))
+            return JournalStorage(RepairingJournal(Path(url), warn=self._warn))
         if not self.is_server:
             return RDBStorage(self._url.render_as_string(hide_password=False))
         return RDBStorage(

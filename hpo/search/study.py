@@ -112,9 +112,6 @@ class OpenStudy:
     def num_ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
 
-    def num_running(self) -> int:
-        return len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-
     def failures_in_a_row(self) -> int:
         """How many of the last ended trials failed, one after the other."""
         ended = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
@@ -125,9 +122,10 @@ class OpenStudy:
         """The next trial to work on, with its lock held; None while there is none to give."""
         with self.storage.lock():
             give_back_the_dead(self.storage, self.study)
-            if self.num_ended() + self.num_running() >= total:
-                return None
+            # One snapshot for all that is decided: `tell` takes no lock, so a trial may end between two reads.
             trials = self.study.get_trials(deepcopy=False)
+            if sum(trial.state is not TrialState.WAITING for trial in trials) >= total:
+                return None
             waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
             number = min(waiting, default=len(trials))
             self.study.sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))

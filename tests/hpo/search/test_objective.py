@@ -337,3 +337,28 @@ def test_a_folder_whose_study_is_gone_is_not_taken_for_the_next_one_s(spec: Stud
     optuna.delete_study(study_name="tiny", storage=search.storage.backend)
     with pytest.raises(UserError, match=r"another study of its name has left it.*--fresh"):
         opened(spec, tmp_path)
+
+
+@pytest.mark.parametrize("num_reads", [1, 2, 3])
+def test_a_trial_that_ends_while_another_is_claimed_is_counted_once(
+    spec: StudySpec, tmp_path: Path, num_reads: int
+) -> None:
+    """`tell` takes no lock: a trial that ended between two reads was counted neither as running nor as ended."""
+    search = opened(spec, tmp_path)
+    claims = [search.claim_trial(2), search.claim_trial(2)]
+    assert None not in claims
+    trial, _ = claims[1]  # type: ignore[misc]
+    read, reads = search.study.get_trials, []
+
+    def read_and_end(**options: object) -> list[optuna.trial.FrozenTrial]:
+        trials = read(**options)  # type: ignore[arg-type]
+        reads.append(trials)
+        if len(reads) == num_reads:
+            search.study.tell(trial, 0.5)
+        return trials
+
+    search.study.get_trials = read_and_end  # type: ignore[method-assign,assignment]
+    assert search.claim_trial(2) is None
+    assert len(read()) == 2
+    for claim in claims:
+        claim[1].release()  # type: ignore[index]
