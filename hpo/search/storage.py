@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from core.errors import UserError
 from hpo.search.journal import RepairingJournal
+from hpo.tracking.safe_url import safe_text, safe_url
 
 HOST, LOCK = "host", "lock"
 """User attributes: the machine that works on the trial, or did last, and the file that it holds locked meanwhile."""
@@ -46,26 +47,30 @@ class StudyStorage:
 
         `warn` gets one line where a torn journal was repaired.
         """
-        self._warn = warn
+        self._given, self._warn = url, warn
         self._url = _database_url(url) if "://" in url else None
         self.is_server = self._url is not None and self._url.get_backend_name() == "postgresql"
         self._file = None if self.is_server else Path(url if self._url is None else str(self._url.database)).resolve()
-        self.name = str(self._file) if self._url is None else self._url.render_as_string(hide_password=True)
+        self.name = str(self._file) if self._url is None else _safe_name(url, self._url)
         """For people and for comparison; without the password."""
         try:
             with self.lock():  # several processes that open an empty database at once would all create its tables
                 self.backend = self._open(url)
         except _SCHEMA_ERRORS as error:
             raise UserError(
-                f"The storage must have the tables of this Optuna, but {self.name} does not: {_first_line(error)} "
+                f"The storage must have the tables of this Optuna, but {self.name} does not: {self._reason(error)} "
                 "Nothing was changed; name another with --storage, or see the README on old databases."
             ) from error
         except (SQLAlchemyError, OSError, ValueError, optuna.exceptions.StorageInternalError) as error:
-            reason = _first_line(error.__cause__ or error)
+            reason = self._reason(error.__cause__ or error)
             raise UserError(
                 f"The storage must be one that can be opened, but {self.name} cannot: {reason}. "
                 f"{repair_of_connection(reason)}"
             ) from error
+
+    def _reason(self, error: BaseException) -> str:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        return safe_text(line, url=self._given)
 
     def _open(self, url: str) -> BaseStorage:
         if self._url is None:
@@ -97,10 +102,6 @@ class StudyStorage:
             engine.dispose()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def repair_of_connection(reason: str) -> str:
     """What to do about a database that turned us away, from the words it did so with."""
     if "password" in reason:
@@ -113,12 +114,18 @@ def repair_of_connection(reason: str) -> str:
     return "Start the database (docker compose up -d does), or name another with --storage."
 
 
+def _safe_name(given: str, url: URL) -> str:
+    """From what was typed: a parser may take a part of a password for the database's name."""
+    return f"{url.drivername}://{safe_url(given).partition('://')[2]}"
+
+
 def _database_url(given: str) -> URL:
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
         raise UserError(
-            f"The storage must be a path to a journal file, or a sqlite:/// or postgresql:// URL, but got {given!r}."
+            f"The storage must be a path to a journal file, or a sqlite:/// or postgresql:// URL, but got "
+            f"{safe_url(given)!r}. Write special characters of a password as %40 (@), %2F (/), %3A (:)."
         ) from error
     kind = url.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
@@ -126,7 +133,9 @@ def _database_url(given: str) -> URL:
     if kind == "postgresql":  # the driver that the lock file has, whatever SQLAlchemy's default is this year
         return url.set(drivername="postgresql+psycopg2")
     if not url.database or url.database == ":memory:":
-        raise UserError(f"The storage must be a file that lasts, but got {given!r}. Write sqlite:///path/to/file.db.")
+        raise UserError(
+            f"The storage must be a file that lasts, but got {safe_url(given)!r}. Write sqlite:///path/to/file.db."
+        )
     return url
 
 
