@@ -17,13 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 from core.errors import UserError
 from core.experiment import ExperimentConfig
 from hpo.results.winner import Finalist, SeedTraining, choose_best
-from hpo.search.study import FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
+from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
 from hpo.search.study_file import PrunerConfig, SamplerConfig
 from hpo.search.trial_record import TrialRecord, trial_records
 
 ENTRY = "finalist"
 """User attribute of a companion's trial: `trial`, `seed`, `epochs`, and `training_seed`, which follows from them."""
-DIRECTORY = "finalists"
 
 Key = tuple[int, int, int]
 """Trial of the search, seed, epochs: what tells one training from another."""
@@ -100,7 +99,7 @@ def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
         space=search.space,
         study=study,
         storage=search.storage,
-        directory=search.directory / DIRECTORY,
+        directory=search.directory / FINALISTS_DIRECTORY,
         main=search,
         plan=tuple(_key_of(entry) for _, entry in entries),
     )

@@ -1,21 +1,13 @@
-"""Where Optuna keeps the study: a journal file on one machine, a database beyond it; and who is alive in it.
+"""Where Optuna keeps the study, a journal file or a database, and the lock under which trials are claimed."""
 
-Everything of Optuna's that is internal is used here and nowhere else: giving a trial back under its own number
-(`set_trial_state_values` to WAITING), and the heartbeats of its relational storage outside `Study.optimize`.
-"""
-
-import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
@@ -24,13 +16,10 @@ from core.errors import UserError
 from hpo.search.journal import RepairingJournal
 from hpo.tracking.safe_url import safe_text, safe_url
 
-HOST, LOCK = "host", "lock"
-"""User attributes: the machine that works on the trial, or did last, and the file that it holds locked meanwhile."""
 HEARTBEAT_SECONDS = 20
 GRACE_SECONDS = 90
 """On a server, a trial whose heart has not been heard for so long is dead. A machine may stall for less."""
 CONNECT_SECONDS = 10
-LOCK_FILE = "lock"
 _SCHEMA_ERRORS = (RuntimeError, ProgrammingError)
 """What Optuna raises for tables of an older or newer version, and the database for those that are half there."""
 
@@ -137,71 +126,3 @@ def _database_url(given: str) -> URL:
             f"The storage must be a file that lasts, but got {safe_url(given)!r}. Write sqlite:///path/to/file.db."
         )
     return url
-
-
-class TrialLease:
-    """A trial that is worked on: its lock is held, and on a server its heart beats."""
-
-    def __init__(self, storage: StudyStorage, trial: optuna.Trial, directory: Path) -> None:
-        """Raises filelock.Timeout where another process holds the lock."""
-        directory.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(directory / LOCK_FILE, blocking=False)
-        self._lock.acquire()
-        self._ended = threading.Event()
-        trial.set_user_attr(LOCK, str((directory / LOCK_FILE).resolve()))
-        trial.set_user_attr(HOST, socket.gethostname())
-        if storage.is_server:
-            backend: Any = storage.backend
-            backend.record_heartbeat(trial._trial_id)
-            threading.Thread(target=self._beat, args=(backend, trial._trial_id), daemon=True).start()
-
-    def _beat(self, backend: Any, trial_id: int) -> None:
-        while not self._ended.wait(HEARTBEAT_SECONDS):
-            try:
-                backend.record_heartbeat(trial_id)
-            except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
-                continue  # the server is away; the training thread says so at its next report, or it comes back
-
-    def release(self) -> None:
-        self._ended.set()
-        self._lock.release()
-
-
-def give_back(storage: StudyStorage, trial_id: int) -> None:
-    """A running trial waits again, under its own number, with its parameters and reports. An ended one stays ended."""
-    if not storage.backend.get_trial(trial_id).state.is_finished():
-        storage.backend.set_trial_state_values(trial_id, TrialState.WAITING)
-
-
-def give_back_the_dead(storage: StudyStorage, study: optuna.Study) -> list[int]:
-    """Gives back every running trial that nobody works on any more, and returns their numbers.
-
-    To be called under the storage's lock. On one machine the operating system says who is alive: the lock of a dead
-    process can be taken, and that of one that is merely paused cannot. On a server that holds for this machine's
-    trials; another machine's are dead when their hearts have stopped.
-    """
-    backend: Any = storage.backend
-    stale = set(backend._get_stale_trial_ids(study._study_id)) if storage.is_server else set()
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    dead = [trial for trial in running if _is_dead(trial, storage, trial._trial_id in stale)]
-    for trial in dead:
-        give_back(storage, trial._trial_id)
-    return [trial.number for trial in dead]
-
-
-def _is_dead(trial: FrozenTrial, storage: StudyStorage, is_stale: bool) -> bool:
-    if HOST not in trial.user_attrs:  # its process died while it was handed out, under the lock that we hold now
-        return True
-    if storage.is_server and trial.user_attrs[HOST] != socket.gethostname():
-        return is_stale
-    return _lock_is_free(Path(trial.user_attrs[LOCK]))
-
-
-def _lock_is_free(path: Path) -> bool:
-    if not path.exists():
-        return True
-    try:
-        with FileLock(path, blocking=False):
-            return True
-    except Timeout:
-        return False
