@@ -1,25 +1,32 @@
 """Where Optuna keeps the study, a journal file or a database, and the lock under which trials are claimed."""
 
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from core.errors import UserError
 from hpo.search.journal import RepairingJournal
+from hpo.search.patience import DEFAULT_PATIENCE_MINUTES, Patience, PatientRDBStorage
+from hpo.search.server_lock import wait_for_lock
 from hpo.tracking.safe_url import safe_text, safe_url
 
 HEARTBEAT_SECONDS = 20
 GRACE_SECONDS = 90
 """On a server, a trial whose heart has not been heard for so long is dead. A machine may stall for less."""
 CONNECT_SECONDS = 10
+HOLD_SECONDS = 120
+"""After so long without a word from it, a server takes the lock from a process. Claiming takes a fraction of it."""
 _SCHEMA_ERRORS = (RuntimeError, ProgrammingError)
 """What Optuna raises for tables of an older or newer version, and the database for those that are half there."""
 
@@ -31,12 +38,20 @@ def _warn_on_stderr(line: str) -> None:
 class StudyStorage:
     """An open storage with the lock under which trials are handed out."""
 
-    def __init__(self, url: str, *, warn: Callable[[str], None] = _warn_on_stderr) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_minutes: float = DEFAULT_PATIENCE_MINUTES,
+        warn: Callable[[str], None] = _warn_on_stderr,
+    ) -> None:
         """Opens a path (journal file), or an sqlite or postgresql URL. UserError where that cannot be done.
 
-        `warn` gets one line where a torn journal was repaired.
+        A server that is away later is waited for, as long as `patience_minutes`. `warn` gets a line about that, about
+        another process that keeps the lock for long, and about a torn journal that was repaired.
         """
         self._given, self._warn = url, warn
+        self.patience = Patience(minutes=patience_minutes, warn=lambda line: warn(safe_text(line, url=url)))
         self._url = _database_url(url) if "://" in url else None
         self.is_server = self._url is not None and self._url.get_backend_name() == "postgresql"
         self._file = None if self.is_server else Path(url if self._url is None else str(self._url.database)).resolve()
@@ -66,29 +81,47 @@ class StudyStorage:
             return JournalStorage(RepairingJournal(Path(url), warn=self._warn))
         if not self.is_server:
             return RDBStorage(self._url.render_as_string(hide_password=False))
-        return RDBStorage(
+        return PatientRDBStorage(
             self._url.render_as_string(hide_password=False),
-            engine_kwargs={"pool_pre_ping": True, "connect_args": {"connect_timeout": CONNECT_SECONDS}},
+            patience=self.patience,
+            engine_kwargs={"pool_pre_ping": True, "connect_args": _connect_args()},
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
         )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by one process at a time, whichever folder or machine it works from. Freed when it dies."""
+        """Held by one process at a time, in any folder and on any machine. Freed when the process dies, and on a server
+        within a minute when its machine vanishes or it is paused for HOLD_SECONDS."""
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._file}.claims"):
                 yield
             return
         assert self._url is not None
-        engine = create_engine(self._url, connect_args={"connect_timeout": CONNECT_SECONDS})
+        engine = create_engine(self._url, connect_args=_connect_args())
         try:
             with engine.connect() as connection:
-                connection.execute(text("SELECT pg_advisory_lock(hashtext('wavenet-study'))"))
+                wait_for_lock(connection, warn=self._warn)
                 yield
+                connection.invalidate()  # the session's end frees the lock, also where the server is away just now
         finally:
             engine.dispose()
+
+
+def _connect_args() -> dict[str, Any]:
+    """The server notices within a minute that this machine is gone, and ends a session that holds the lock for long."""
+    options = {
+        "tcp_keepalives_idle": 20,
+        "tcp_keepalives_interval": 10,
+        "tcp_keepalives_count": 3,
+        "idle_in_transaction_session_timeout": 1000 * HOLD_SECONDS,
+    }
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": f"machine-listening {socket.gethostname()} process {os.getpid()}",
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
 
 
 def repair_of_connection(reason: str) -> str:

@@ -124,6 +124,9 @@ class OpenStudy:
 
     def claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
         """The next trial to work on, with its lock held; None while there is none to give."""
+        return self.storage.patience.call(lambda: self._claim_trial(total))
+
+    def _claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
         with self.storage.lock():
             self._give_back_the_dead()
             # One snapshot for all that is decided: `tell` takes no lock, so a trial may end between two reads.
