@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from core.errors import UserError
 from core.experiment import ExperimentConfig
 from hpo.results.winner import Finalist, SeedTraining, choose_best
-from hpo.search.study import FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
+from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
 from hpo.search.study_file import PrunerConfig, SamplerConfig
 from hpo.search.trial_record import TrialRecord, trial_records
 
 ENTRY = "finalist"
 """User attribute of a companion's trial: `trial`, `seed`, `epochs`, and `training_seed`, which follows from them."""
-DIRECTORY = "finalists"
 
 Key = tuple[int, int, int]
 """Trial of the search, seed, epochs: what tells one training from another."""
@@ -76,7 +75,7 @@ class FinalistsStudy(OpenStudy):
 
     def num_missing(self) -> int:
         """Trainings of today's finalists that have not ended."""
-        ended = {_key(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()}
+        ended = {key for key, trial in _by_key(self.study).items() if trial.state.is_finished()}
         return len(set(self.plan) - ended)
 
 
@@ -88,7 +87,8 @@ def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
         return None
     with search.storage.lock():
         study = _create_or_load(search)
-        known = {_key(trial) for trial in study.get_trials(deepcopy=False)}
+        _end_strays(search, study)
+        known = _by_key(study)
         for parameters, entry in entries:
             if _key_of(entry) not in known:
                 study.enqueue_trial(parameters, user_attrs={ENTRY: entry})
@@ -99,7 +99,7 @@ def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
         space=search.space,
         study=study,
         storage=search.storage,
-        directory=search.directory / DIRECTORY,
+        directory=search.directory / FINALISTS_DIRECTORY,
         main=search,
         plan=tuple(_key_of(entry) for _, entry in entries),
     )
@@ -116,7 +116,7 @@ def num_trainings_to_come(search: OpenStudy, total: int) -> int:
 
 def finalists_of(companion: FinalistsStudy) -> list[Finalist]:
     """Today's finalists with all their trainings, best first by the search's rule. All must have ended."""
-    trials = {_key(trial): trial for trial in companion.study.get_trials(deepcopy=False)}
+    trials = _by_key(companion.study)
     by_number: dict[int, list[SeedTraining]] = {number: [] for number, _, _ in companion.plan}
     for key in companion.plan:
         record = TrialRecord.of(trials[key])
@@ -162,8 +162,17 @@ def _uid(search: OpenStudy) -> str:
     return f"{search.uid}{FINALISTS_SUFFIX}"
 
 
-def _key(trial: FrozenTrial) -> Key:
-    return _key_of(trial.user_attrs[ENTRY])
+def _by_key(study: optuna.Study) -> dict[Key, FrozenTrial]:
+    """The queued trainings. A trial that was never queued, which a race of an earlier version could leave, is none."""
+    trials = study.get_trials(deepcopy=False)
+    return {_key_of(trial.user_attrs[ENTRY]): trial for trial in trials if ENTRY in trial.user_attrs}
+
+
+def _end_strays(search: OpenStudy, study: optuna.Study) -> None:
+    """Fails trials that were never queued, so that no process claims them."""
+    for trial in study.get_trials(deepcopy=False):
+        if ENTRY not in trial.user_attrs and not trial.state.is_finished():
+            search.storage.backend.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
 def _key_of(entry: dict[str, int]) -> Key:

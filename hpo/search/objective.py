@@ -24,11 +24,10 @@ from core.model.training import ConfigurationFailed
 from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
 from hpo.search.data_by_rate import Datasets
-from hpo.search.study import OpenStudy
+from hpo.search.study import STATE_TAG, OpenStudy
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
 
-STATE_TAG = "optuna.state"
 NUM_WINDOWS = 8
 """Windows of the range that a trial's frame scores are tried with at its end."""
 

@@ -1,95 +1,127 @@
-"""Where Optuna keeps the study: a journal file on one machine, a database beyond it; and who is alive in it.
+"""Where Optuna keeps the study, a journal file or a database, and the lock under which trials are claimed."""
 
-Everything of Optuna's that is internal is used here and nowhere else: giving a trial back under its own number
-(`set_trial_state_values` to WAITING), and the heartbeats of its relational storage outside `Study.optimize`.
-"""
-
+import os
 import socket
-import threading
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from core.errors import UserError
+from hpo.search.journal import RepairingJournal
+from hpo.search.patience import DEFAULT_PATIENCE_MINUTES, Patience, PatientRDBStorage
+from hpo.search.server_lock import wait_for_lock
+from hpo.tracking.safe_url import safe_text, safe_url
 
-HOST, LOCK = "host", "lock"
-"""User attributes: the machine that works on the trial, or did last, and the file that it holds locked meanwhile."""
 HEARTBEAT_SECONDS = 20
 GRACE_SECONDS = 90
 """On a server, a trial whose heart has not been heard for so long is dead. A machine may stall for less."""
 CONNECT_SECONDS = 10
-LOCK_FILE = "lock"
+HOLD_SECONDS = 120
+"""After so long without a word from it, a server takes the lock from a process. Claiming takes a fraction of it."""
 _SCHEMA_ERRORS = (RuntimeError, ProgrammingError)
 """What Optuna raises for tables of an older or newer version, and the database for those that are half there."""
+
+
+def _warn_on_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 class StudyStorage:
     """An open storage with the lock under which trials are handed out."""
 
-    def __init__(self, url: str) -> None:
-        """Opens a path (journal file), or an sqlite or postgresql URL. UserError where that cannot be done."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_minutes: float = DEFAULT_PATIENCE_MINUTES,
+        warn: Callable[[str], None] = _warn_on_stderr,
+    ) -> None:
+        """Opens a path (journal file), or an sqlite or postgresql URL. UserError where that cannot be done.
+
+        A server that is away later is waited for, as long as `patience_minutes`. `warn` gets a line about that, about
+        another process that keeps the lock for long, and about a torn journal that was repaired.
+        """
+        self._given, self._warn = url, warn
+        self.patience = Patience(minutes=patience_minutes, warn=lambda line: warn(safe_text(line, url=url)))
         self._url = _database_url(url) if "://" in url else None
         self.is_server = self._url is not None and self._url.get_backend_name() == "postgresql"
         self._file = None if self.is_server else Path(url if self._url is None else str(self._url.database)).resolve()
-        self.name = str(self._file) if self._url is None else self._url.render_as_string(hide_password=True)
+        self.name = str(self._file) if self._url is None else _safe_name(url, self._url)
         """For people and for comparison; without the password."""
         try:
             with self.lock():  # several processes that open an empty database at once would all create its tables
                 self.backend = self._open(url)
         except _SCHEMA_ERRORS as error:
             raise UserError(
-                f"The storage must have the tables of this Optuna, but {self.name} does not: {_first_line(error)} "
+                f"The storage must have the tables of this Optuna, but {self.name} does not: {self._reason(error)} "
                 "Nothing was changed; name another with --storage, or see the README on old databases."
             ) from error
         except (SQLAlchemyError, OSError, ValueError, optuna.exceptions.StorageInternalError) as error:
-            reason = _first_line(error.__cause__ or error)
+            reason = self._reason(error.__cause__ or error)
             raise UserError(
                 f"The storage must be one that can be opened, but {self.name} cannot: {reason}. "
                 f"{repair_of_connection(reason)}"
             ) from error
 
+    def _reason(self, error: BaseException) -> str:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        return safe_text(line, url=self._given)
+
     def _open(self, url: str) -> BaseStorage:
         if self._url is None:
-            return JournalStorage(JournalFileBackend(url))
+            return JournalStorage(RepairingJournal(Path(url), warn=self._warn))
         if not self.is_server:
             return RDBStorage(self._url.render_as_string(hide_password=False))
-        return RDBStorage(
+        return PatientRDBStorage(
             self._url.render_as_string(hide_password=False),
-            engine_kwargs={"pool_pre_ping": True, "connect_args": {"connect_timeout": CONNECT_SECONDS}},
+            patience=self.patience,
+            engine_kwargs={"pool_pre_ping": True, "connect_args": _connect_args()},
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
         )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by one process at a time, whichever folder or machine it works from. Freed when it dies."""
+        """Held by one process at a time, in any folder and on any machine. Freed when the process dies, and on a server
+        within a minute when its machine vanishes or it is paused for HOLD_SECONDS."""
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._file}.claims"):
                 yield
             return
         assert self._url is not None
-        engine = create_engine(self._url, connect_args={"connect_timeout": CONNECT_SECONDS})
+        engine = create_engine(self._url, connect_args=_connect_args())
         try:
             with engine.connect() as connection:
-                connection.execute(text("SELECT pg_advisory_lock(hashtext('wavenet-study'))"))
+                wait_for_lock(connection, warn=self._warn)
                 yield
+                connection.invalidate()  # the session's end frees the lock, also where the server is away just now
         finally:
             engine.dispose()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _connect_args() -> dict[str, Any]:
+    """The server notices within a minute that this machine is gone, and ends a session that holds the lock for long."""
+    options = {
+        "tcp_keepalives_idle": 20,
+        "tcp_keepalives_interval": 10,
+        "tcp_keepalives_count": 3,
+        "idle_in_transaction_session_timeout": 1000 * HOLD_SECONDS,
+    }
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": f"machine-listening {socket.gethostname()} process {os.getpid()}",
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
 
 
 def repair_of_connection(reason: str) -> str:
@@ -104,12 +136,18 @@ def repair_of_connection(reason: str) -> str:
     return "Start the database (docker compose up -d does), or name another with --storage."
 
 
+def _safe_name(given: str, url: URL) -> str:
+    """From what was typed: a parser may take a part of a password for the database's name."""
+    return f"{url.drivername}://{safe_url(given).partition('://')[2]}"
+
+
 def _database_url(given: str) -> URL:
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
         raise UserError(
-            f"The storage must be a path to a journal file, or a sqlite:/// or postgresql:// URL, but got {given!r}."
+            f"The storage must be a path to a journal file, or a sqlite:/// or postgresql:// URL, but got "
+            f"{safe_url(given)!r}. Write special characters of a password as %40 (@), %2F (/), %3A (:)."
         ) from error
     kind = url.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
@@ -117,73 +155,7 @@ def _database_url(given: str) -> URL:
     if kind == "postgresql":  # the driver that the lock file has, whatever SQLAlchemy's default is this year
         return url.set(drivername="postgresql+psycopg2")
     if not url.database or url.database == ":memory:":
-        raise UserError(f"The storage must be a file that lasts, but got {given!r}. Write sqlite:///path/to/file.db.")
+        raise UserError(
+            f"The storage must be a file that lasts, but got {safe_url(given)!r}. Write sqlite:///path/to/file.db."
+        )
     return url
-
-
-class TrialLease:
-    """A trial that is worked on: its lock is held, and on a server its heart beats."""
-
-    def __init__(self, storage: StudyStorage, trial: optuna.Trial, directory: Path) -> None:
-        """Raises filelock.Timeout where another process holds the lock."""
-        directory.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(directory / LOCK_FILE, blocking=False)
-        self._lock.acquire()
-        self._ended = threading.Event()
-        trial.set_user_attr(LOCK, str((directory / LOCK_FILE).resolve()))
-        trial.set_user_attr(HOST, socket.gethostname())
-        if storage.is_server:
-            backend: Any = storage.backend
-            backend.record_heartbeat(trial._trial_id)
-            threading.Thread(target=self._beat, args=(backend, trial._trial_id), daemon=True).start()
-
-    def _beat(self, backend: Any, trial_id: int) -> None:
-        while not self._ended.wait(HEARTBEAT_SECONDS):
-            try:
-                backend.record_heartbeat(trial_id)
-            except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
-                continue  # the server is away; the training thread says so at its next report, or it comes back
-
-    def release(self) -> None:
-        self._ended.set()
-        self._lock.release()
-
-
-def give_back(storage: StudyStorage, trial_id: int) -> None:
-    """A running trial waits again, under its own number, with its parameters and reports. An ended one stays ended."""
-    if not storage.backend.get_trial(trial_id).state.is_finished():
-        storage.backend.set_trial_state_values(trial_id, TrialState.WAITING)
-
-
-def give_back_the_dead(storage: StudyStorage, study: optuna.Study) -> list[int]:
-    """Gives back every running trial that nobody works on any more, and returns their numbers.
-
-    To be called under the storage's lock. On one machine the operating system says who is alive: the lock of a dead
-    process can be taken, and that of one that is merely paused cannot. On a server that holds for this machine's
-    trials; another machine's are dead when their hearts have stopped.
-    """
-    backend: Any = storage.backend
-    stale = set(backend._get_stale_trial_ids(study._study_id)) if storage.is_server else set()
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    dead = [trial for trial in running if _is_dead(trial, storage, trial._trial_id in stale)]
-    for trial in dead:
-        give_back(storage, trial._trial_id)
-    return [trial.number for trial in dead]
-
-
-def _is_dead(trial: FrozenTrial, storage: StudyStorage, is_stale: bool) -> bool:
-    if HOST not in trial.user_attrs:  # its process died while it was handed out, under the lock that we hold now
-        return True
-    if storage.is_server and trial.user_attrs[HOST] != socket.gethostname():
-        return is_stale
-    return _lock_is_free(Path(trial.user_attrs[LOCK]))
-
-
-def _lock_is_free(path: Path) -> bool:
-    if not path.exists():
-        return True
-    try:
-        with FileLock(path, blocking=False):
-            return True
-    except Timeout:
-        return False

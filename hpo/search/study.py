@@ -21,9 +21,11 @@ from optuna.trial import FrozenTrial, TrialState
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.text_files import write_text
+from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.search_space import SearchSpace
-from hpo.search.storage import StudyStorage, TrialLease, give_back, give_back_the_dead
+from hpo.search.storage import StudyStorage
 from hpo.search.study_file import PrunerConfig, SamplerConfig, StudySpec
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
 """User attributes of the study: what it searches on what data, its unique key, its MLflow experiment."""
@@ -31,8 +33,10 @@ POST_OF = "post_of"
 """User attribute of a companion study (`hpo/results/post_study.py`): the unique key of the study that it belongs to."""
 STUDY_FILE = "study.json"
 """In the study's folder: which storage holds it, and its unique key there."""
+TRIALS_DIRECTORY = "trials"
+STATE_TAG = "optuna.state"
 MAX_FAILURES_IN_A_ROW = 5
-FINALISTS_SUFFIX = "-finalists"
+FINALISTS_SUFFIX, FINALISTS_DIRECTORY = "-finalists", "finalists"
 POST_SUFFIX = "-post"
 COMPANION_SUFFIXES = (FINALISTS_SUFFIX, POST_SUFFIX)
 """Of studies that belong to another one, whose name stands before: they are archived with it."""
@@ -86,7 +90,7 @@ class OpenStudy:
 
     @property
     def trials_directory(self) -> Path:
-        return self.directory / "trials"
+        return self.directory / TRIALS_DIRECTORY
 
     def trial_directory(self, number: int) -> Path:
         return self.trials_directory / f"{number:04d}"
@@ -112,9 +116,6 @@ class OpenStudy:
     def num_ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
 
-    def num_running(self) -> int:
-        return len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-
     def failures_in_a_row(self) -> int:
         """How many of the last ended trials failed, one after the other."""
         ended = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
@@ -123,17 +124,30 @@ class OpenStudy:
 
     def claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
         """The next trial to work on, with its lock held; None while there is none to give."""
+        return self.storage.patience.call(lambda: self._claim_trial(total))
+
+    def _claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
         with self.storage.lock():
-            give_back_the_dead(self.storage, self.study)
-            if self.num_ended() + self.num_running() >= total:
-                return None
+            self._give_back_the_dead()
+            # One snapshot for all that is decided: `tell` takes no lock, so a trial may end between two reads.
             trials = self.study.get_trials(deepcopy=False)
+            if sum(trial.state is not TrialState.WAITING for trial in trials) >= total:
+                return None
             waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
             number = min(waiting, default=len(trials))
             self.study.sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))
             trial = self.study.ask()
             assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
             return trial, TrialLease(self.storage, trial, self.trial_directory(number))
+
+    def _give_back_the_dead(self) -> None:
+        """Puts those that are not tried again on record in MLflow, too."""
+        for dead in give_back_the_dead(self.storage, self.study, self.trials_directory):
+            if dead.failure is not None:
+                frozen = self.study.get_trials(deepcopy=False)[dead.number]
+                log = RunLog(self.trial_directory(dead.number) / EVENTS_FILE_NAME)
+                tags = {STATE_TAG: "FAIL", "failure": dead.failure}
+                log.end("FAILED", name=f"{self.run_name_of(frozen)} failed", tags=tags)
 
     def is_ended(self, trial: optuna.Trial) -> bool:
         return self.storage.backend.get_trial(trial._trial_id).state.is_finished()
@@ -205,7 +219,8 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
         if POST_SUFFIX in suffixes and not is_companion(name + POST_SUFFIX, storage):
             suffixes.remove(POST_SUFFIX)  # somebody's own, of a time when such a name was allowed
         for suffix in suffixes:
-            _check_at_rest(name + suffix, storage)
+            folder = directory / FINALISTS_DIRECTORY if suffix == FINALISTS_SUFFIX else directory
+            _check_at_rest(name + suffix, storage, folder)
         if directory.exists():  # first the folder: one that is left behind would pass for the next study's
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
@@ -221,9 +236,9 @@ def is_companion(name: str, storage: StudyStorage) -> bool:
     return POST_OF in optuna.load_study(study_name=name, storage=storage.backend).user_attrs
 
 
-def _check_at_rest(name: str, storage: StudyStorage) -> None:
+def _check_at_rest(name: str, storage: StudyStorage, directory: Path) -> None:
     study = optuna.load_study(study_name=name, storage=storage.backend)
-    give_back_the_dead(storage, study)
+    give_back_the_dead(storage, study, directory / TRIALS_DIRECTORY)
     alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     if alive:
         raise UserError(

@@ -8,6 +8,8 @@ import sys
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from hpo.tracking.safe_url import safe_text, safe_url
+
 SECONDS = 5
 
 
@@ -30,7 +32,8 @@ def main(addresses: list[str]) -> int:
         try:
             check(address)
         except (URLError, OSError) as error:
-            print(f"{address} does not serve: {str(error).splitlines()[0]}", file=sys.stderr)
+            reason = safe_text(str(error).splitlines()[0], url=address)
+            print(f"{safe_url(address)} does not serve: {reason}", file=sys.stderr)
             return 1
     return 0
 

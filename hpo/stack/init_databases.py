@@ -21,10 +21,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from core.errors import UserError
 from hpo.search.storage import CONNECT_SECONDS, StudyStorage, repair_of_connection
+from hpo.tracking.safe_url import safe_text, safe_url
 
 DATABASES = ("mlflow", "optuna")
 AGAIN = "docker compose run --rm init python -m hpo.stack.init_databases --upgrade"
@@ -102,7 +103,9 @@ def make_tables(database: str, url: URL, *, is_older: bool) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
-        raise UserError(f"The tables of {database} must be made, but {command[0]} says: {last}.")
+        raise UserError(
+            f"The tables of {database} must be made, but {command[0]} says: {safe_text(last, url=address)}."
+        )
 
 
 def _make_databases(server: URL) -> None:
@@ -118,10 +121,11 @@ def _make_databases(server: URL) -> None:
                 if name not in there:
                     connection.execute(text(f"CREATE DATABASE {name}"))
     except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        name = server.render_as_string(hide_password=True)
+        address = server.render_as_string(hide_password=False)
+        reason = safe_text(str(error.__cause__ or error).splitlines()[0], url=address)
         raise UserError(
-            f"The database server must let us in, but {name} says: {reason}. {repair_of_connection(reason)}"
+            f"The database server must let us in, but {safe_url(address)} says: {reason}. "
+            f"{repair_of_connection(reason)}"
         ) from error
     finally:
         engine.dispose()
@@ -135,6 +139,16 @@ def _refusal(database: str, schema: Schema) -> str:
     return f"{rule} Nothing was changed. Back it up ({backup}), then: {AGAIN}"
 
 
+def _parsed(server: str) -> URL:
+    try:
+        return make_url(server)
+    except (ArgumentError, ValueError) as error:
+        raise UserError(
+            f"DATABASE_SERVER must be postgresql://user@host:port, but got {safe_url(server)!r}, which cannot be read. "
+            "Write special characters of a password as %40 (@), %2F (/), %3A (:)."
+        ) from error
+
+
 def main(arguments: list[str]) -> int:
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     try:
@@ -142,9 +156,9 @@ def main(arguments: list[str]) -> int:
         if set(arguments) - {"--upgrade"} or not server.startswith("postgresql://"):
             raise UserError(
                 f"DATABASE_SERVER must be postgresql://user@host:port and --upgrade the only option, but got "
-                f"{server!r} and {' '.join(arguments) or 'no option'}."
+                f"{safe_url(server)!r} and {' '.join(arguments) or 'no option'}."
             )
-        prepare(make_url(server), may_upgrade="--upgrade" in arguments)
+        prepare(_parsed(server), may_upgrade="--upgrade" in arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hpo.tracking.target import without_password
+from hpo.tracking.safe_url import safe_text
 
 _FINAL_ERROR_CODES = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
 """BAD_REQUEST is none of them: a server says it when it has lost its own database, too."""
@@ -77,4 +77,4 @@ def _reason(error: Exception) -> str:
         repair = _REPAIRS.get("500" if number.startswith("5") else number)
         if repair:
             return f"it answers {number}; {repair}"
-    return without_password(first_line)[:_REASON_CHARACTERS]
+    return safe_text(first_line)[:_REASON_CHARACTERS]

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,7 +100,8 @@ class RunLog:
         self._append("start", run_key=run_key, name=name, tags=dict(tags), params=dict(params))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """A step that is logged twice (an epoch repeated after an interruption) has the later value."""
+        """The first value counts where a metric is logged twice at a step: by a process that was killed before it told
+        Optuna, and by the one that resumed the trial; or by two processes that share the study's own log."""
         self._append("metrics", step=int(step), values={key: _to_json(float(value)) for key, value in values.items()})
 
     def tags(self, values: Mapping[str, str]) -> None:
@@ -136,16 +137,23 @@ def read_events(path: Path) -> list[Event]:
 
 
 def read_events_after(path: Path, offset_bytes: int) -> Iterator[StoredEvent]:
-    """The events whose lines begin at the offset or later. The offset is 0 or some `end_bytes`."""
-    for line, end_bytes in _whole_lines(path, offset_bytes):
+    """The events whose lines begin at the offset or later. The offset is 0 or some `end_bytes`.
+
+    A metric that was logged before at its step, anywhere in the file, is left out: MLflow would keep both points.
+    """
+    logged: set[tuple[int, str]] = set()
+    for line, end_bytes in _whole_lines(path):
         event = _parse(line)
-        if event is not None:
+        if isinstance(event, Measured):
+            event = replace(event, values={k: v for k, v in event.values.items() if (event.step, k) not in logged})
+            logged |= {(event.step, name) for name in event.values}
+        if event is not None and end_bytes > offset_bytes:
             yield StoredEvent(event=event, end_bytes=end_bytes)
 
 
 def metrics_by_step(path: Path) -> list[dict[str, float]]:
-    """One mapping a step, in order of steps: key "epoch" is the step, the others are the metrics. The latest value of a
-    repeated step counts; NaN and infinities are returned as they were logged."""
+    """One mapping a step, in order of steps: key "epoch" is the step, the others are the metrics. The first value of a
+    metric that was logged twice counts; NaN and infinities are returned as they were logged."""
     steps: dict[int, dict[str, float]] = {}
     for event in read_events(path):
         if isinstance(event, Measured):
@@ -160,11 +168,12 @@ def _ends_whole(descriptor: int) -> bool:
     return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
 
 
-def _whole_lines(path: Path, offset_bytes: int) -> Iterator[tuple[bytes, int]]:
+def _whole_lines(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Every whole line, and where it ends in the file."""
     if not path.exists():
         return
+    offset_bytes = 0
     with path.open("rb") as file:
-        file.seek(offset_bytes)
         for line in file:
             if not line.endswith(b"\n"):
                 return

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from core.errors import UserError
+from hpo.tracking.safe_url import safe_url
 from hpo.tracking.settings import Setting, resolve_setting
 
 _SERVER_SCHEMES = ("http", "https")
@@ -31,7 +32,7 @@ class TrackingTarget:
     @property
     def safe_uri(self) -> str:
         """For people and for files: without the password."""
-        return without_password(self.uri)
+        return safe_url(self.uri)
 
 
 def tracking_target(
@@ -68,7 +69,7 @@ def resolve_tracking_uri(option: str | None, *, project_root: Path) -> Setting:
         return Setting(_checked_uri(setting.value, project_root), setting.source)
     except ValueError as error:
         raise UserError(
-            f"The tracking URI must {error}, but got {without_password(setting.value)!r} from {setting.source}. "
+            f"The tracking URI must {error}, but got {safe_url(setting.value)!r} from {setting.source}. "
             "Write for example http://localhost:5000 or sqlite:///runs/mlflow.db."
         ) from error
 
@@ -102,8 +103,3 @@ def _checked_sqlite_uri(uri: str, project_root: Path) -> str:
     if path in (uri, "", ":memory:") or path.endswith("/"):
         raise ValueError("name a file after sqlite:///")
     return f"{prefix}{project_root.resolve() / path}"
-
-
-def without_password(uri: str) -> str:
-    """The URI, or any text with it inside, with *** for the password."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", uri)

@@ -117,6 +117,24 @@ def test_the_best_trials_are_queued_once_with_their_parameters_and_seeds_of_thei
     claim[1].release()
 
 
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING])
+def test_a_companion_with_a_trial_that_was_never_queued_opens_and_ends(
+    spec: StudySpec, tmp_path: Path, state: TrialState
+) -> None:
+    """A race of an earlier version could leave one, and every later command ended in KeyError."""
+    search = with_records(opened(spec, tmp_path), [0.3, 0.9])
+    companion = companion_of(search)
+    stray = optuna.trial.create_trial(state=state, value=0.5 if state is TrialState.COMPLETE else None)
+    companion.study.add_trial(stray)
+    companion = companion_of(search)
+    while claim := companion.claim_trial(companion.num_queued()):
+        companion.training_seed_of(claim[0])
+        companion.study.tell(claim[0], 0.5)
+        claim[1].release()
+    assert companion.num_missing() == 0
+    assert [len(each.seeds) for each in finalists_of(companion)] == [3, 3]
+
+
 def test_two_processes_queue_the_same_seeds(spec: StudySpec, tmp_path: Path) -> None:
     studies = [with_records(opened(spec, tmp_path / name), [0.3, 0.9]) for name in ("here", "there")]
     here, there = (outline(companion_of(search)) for search in studies)

@@ -24,7 +24,7 @@ from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, make_pruner, open_study
 from hpo.search.study_file import PrunerConfig, StudySpec, load_study_file
 from hpo.search.trial_record import trial_records
-from hpo.tracking.run_log import EVENTS_FILE_NAME, Ended, Started, metrics_by_step, read_events
+from hpo.tracking.run_log import EVENTS_FILE_NAME, Ended, Measured, Started, metrics_by_step, read_events
 
 ROOT = Path(__file__).resolve().parents[3]
 METRICS = {
@@ -337,3 +337,49 @@ def test_a_folder_whose_study_is_gone_is_not_taken_for_the_next_one_s(spec: Stud
     optuna.delete_study(study_name="tiny", storage=search.storage.backend)
     with pytest.raises(UserError, match=r"another study of its name has left it.*--fresh"):
         opened(spec, tmp_path)
+
+
+@pytest.mark.parametrize("num_reads", [1, 2, 3])
+def test_a_trial_that_ends_while_another_is_claimed_is_counted_once(
+    spec: StudySpec, tmp_path: Path, num_reads: int
+) -> None:
+    """`tell` takes no lock: a trial that ended between two reads was counted neither as running nor as ended."""
+    search = opened(spec, tmp_path)
+    claims = [search.claim_trial(2), search.claim_trial(2)]
+    assert None not in claims
+    trial, _ = claims[1]  # type: ignore[misc]
+    read, reads = search.study.get_trials, []
+
+    def read_and_end(**options: object) -> list[optuna.trial.FrozenTrial]:
+        trials = read(**options)  # type: ignore[arg-type]
+        reads.append(trials)
+        if len(reads) == num_reads:
+            search.study.tell(trial, 0.5)
+        return trials
+
+    search.study.get_trials = read_and_end  # type: ignore[method-assign,assignment]
+    assert search.claim_trial(2) is None
+    assert len(read()) == 2
+    for claim in claims:
+        claim[1].release()  # type: ignore[index]
+
+
+def test_a_process_that_dies_before_it_tells_optuna_logs_its_result_once(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path
+) -> None:
+    search = opened(spec, tmp_path)
+    tell = search.study.tell
+
+    def die(*_: object, **__: object) -> None:
+        search.study.tell = tell  # type: ignore[method-assign]
+        raise KeyboardInterrupt
+
+    search.study.tell = die  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        run_all(search, context(dataset), 1)
+    (end,) = run_all(search, context(dataset), 1)
+    events = [e for e in read_events(search.trial_directory(0) / EVENTS_FILE_NAME) if isinstance(e, Measured)]
+    points = [(event.step, name) for event in events for name in event.values]
+    assert len(points) == len(set(points))
+    assert sum(name == "objective" for _, name in points) == 1
+    assert end.facts["val_f1"] == search.study.trials[0].value

@@ -2,14 +2,19 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import optuna
 import pytest
@@ -28,34 +33,65 @@ pytestmark = [
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the ports that the system gives to clients: one that keeps trying could connect to itself there."""
+    for port in random.sample(range(15_000, 30_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
+class Server:
+    """A PostgreSQL on loopback, in a folder that only this test uses. It refuses to run as root, so root gives the
+    folder to the package's user."""
+
+    def __init__(self, folder: Path) -> None:
+        user = {"user": "postgres"} if os.getuid() == 0 else {}
+        if user:
+            account = pwd.getpwnam("postgres")
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        self._folder, self._port = folder, free_port()
+        self._quiet: dict[str, Any] = {
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+            "cwd": folder,
+            **user,
+        }
+        make = [PROGRAMS[-1] / "initdb", "-D", folder / "data", "-U", "study", "-A", "trust"]
+        subprocess.run(make, check=True, **self._quiet)
+        self.url = f"postgresql://study@127.0.0.1:{self._port}"
+        self.start()
+
+    def start(self) -> None:
+        options = ["-D", self._folder / "data", "-p", str(self._port), "-c", "listen_addresses=127.0.0.1"]
+        command = [PROGRAMS[-1] / "postgres", *options, "-k", self._folder]
+        self._process = subprocess.Popen(command, **self._quiet)
+        ready = [PROGRAMS[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(self._port), "-q"]
+        deadline = time.monotonic() + 60
+        while subprocess.run(ready, check=False).returncode:
+            assert time.monotonic() < deadline
+            if self._process.poll() is not None:  # processes of the one that was stopped still end
+                self._process = subprocess.Popen(command, **self._quiet)
+            time.sleep(0.2)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT ends every session; SIGQUIT is what a crash looks like to them."""
+        self._process.send_signal(number)
+        self._process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of its own on loopback. It refuses to run as root, so root lends it to the package's user."""
-    folder = tmp_path_factory.mktemp("postgresql")
-    user = {"user": "postgres"} if os.getuid() == 0 else {}
-    if user:
-        for parent in (folder, *folder.parents):
-            if not parent.stat().st_mode & 0o001:
-                parent.chmod(0o755)
-        account = pwd.getpwnam("postgres")
-        os.chown(folder, account.pw_uid, account.pw_gid)
-    port, data = free_port(), folder / "data"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **user}
-    subprocess.run([PROGRAMS[-1] / "initdb", "-D", data, "-U", "study", "-A", "trust"], check=True, **quiet)
-    options = ["-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", folder]
-    process = subprocess.Popen([PROGRAMS[-1] / "postgres", *options], **quiet)
-    ready = [PROGRAMS[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"]
-    while subprocess.run(ready, check=False).returncode:
-        assert process.poll() is None
-        time.sleep(0.1)
-    yield f"postgresql://study@127.0.0.1:{port}"
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
+def own_server() -> Iterator[Server]:
+    """Not in pytest's folder, which every other session of pytest closes to other users when it starts."""
+    with TemporaryDirectory(prefix="postgresql-") as folder:
+        server = Server(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def server(own_server: Server) -> str:
+    return own_server.url
 
 
 @pytest.fixture
@@ -116,3 +152,62 @@ def test_a_server_under_another_name_is_the_same_storage_and_another_database_is
     other = start(project, database(server, "other"), "--trials", "1")
     assert "must be the one it was made with" in other.communicate(timeout=120)[1]
     assert other.returncode == 2
+
+
+def test_a_server_that_is_away_for_six_seconds_costs_delay_alone(own_server: Server, project: Path) -> None:
+    url = database(own_server.url, "restarted")
+    process = start(project, url, "--trials", "3")
+    log = project / "runs/tiny-simulated/trials/0001" / EVENTS_FILE_NAME
+    while not metrics_by_step(log):
+        assert process.poll() is None
+        time.sleep(0.02)
+    own_server.stop(signal.SIGQUIT)
+    time.sleep(6)
+    own_server.start()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    assert "Traceback" not in err
+    said = out + err
+    assert said.count("The database does not answer") == said.count("The database answers again") == 1
+    study = optuna.load_study(study_name="tiny-simulated", storage=StudyStorage(url).backend)
+    assert [trial.number for trial in study.trials] == [0, 1, 2]
+    assert all(trial.state.is_finished() for trial in study.trials)
+
+
+def test_a_server_that_stays_away_ends_the_command_with_one_line(own_server: Server) -> None:
+    said: list[str] = []
+    storage = StudyStorage(database(own_server.url, "gone"), patience_minutes=0.02, warn=said.append)
+    own_server.stop(signal.SIGQUIT)
+    try:
+        for _ in range(2):
+            with pytest.raises(UserError, match=r"must answer within 0.02 min .*--patience") as caught:
+                storage.backend.get_all_studies()
+            assert "\n" not in str(caught.value)
+    finally:
+        own_server.start()
+    assert len(said) == 1
+
+
+def test_waiting_for_the_lock_says_who_holds_it(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.search.server_lock.SECONDS_BEFORE_SAYING", 0.5)
+    said: list[str] = []
+    url = database(server, "locked")
+    holder, other = StudyStorage(url), StudyStorage(url, warn=said.append)
+    waiting = threading.Thread(target=lambda: other.lock().__enter__(), daemon=True)
+    with holder.lock():
+        waiting.start()
+        time.sleep(2)
+        assert waiting.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    (line,) = said
+    assert f"machine-listening {socket.gethostname()} process {os.getpid()} at 127.0.0.1 has held for" in line
+
+
+def test_a_holder_that_is_paused_for_long_loses_the_lock(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.search.storage.HOLD_SECONDS", 2)
+    url = database(server, "paused")
+    holder, other = StudyStorage(url), StudyStorage(url)
+    begun = time.monotonic()
+    with holder.lock(), other.lock():  # a process that is stopped here would say nothing to the server either
+        assert 1 < time.monotonic() - begun < 20

@@ -77,13 +77,13 @@ def test_a_line_that_lost_its_end_alone_is_an_event_once_the_next_is_written(tmp
     assert read_events(log.path)[:-1] == whole
 
 
-def test_the_latest_value_of_a_repeated_epoch_counts(tmp_path: Path) -> None:
+def test_a_metric_that_is_logged_twice_at_a_step_keeps_its_first_value(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "events.jsonl")
     log.metrics(1, {"val_loss": 5.0, "val_auc": 0.5})
     log.metrics(2, {"val_loss": 4.0})
     log.metrics(1, {"val_loss": 4.5})
     assert metrics_by_step(log.path) == [
-        {"epoch": 1, "val_loss": 4.5, "val_auc": 0.5},
+        {"epoch": 1, "val_loss": 5.0, "val_auc": 0.5},
         {"epoch": 2, "val_loss": 4.0},
     ]
 

@@ -26,7 +26,7 @@ import hpo.tracking.shipment
 from hpo.stack.ui import curves
 from hpo.tracking.links import charts_link
 from hpo.tracking.mlflow import RUN_KEY_TAG, MlflowExperiment
-from hpo.tracking.run_log import RunLog
+from hpo.tracking.run_log import Measured, RunLog, read_events
 from hpo.tracking.saved_view import saved_view
 from hpo.tracking.shipper import Shipper, ShippingReport
 from hpo.tracking.target import TrackingTarget, tracking_target
@@ -199,6 +199,25 @@ def ship(uri: str, tmp_path: Path, said: list[str] | None = None) -> ShippingRep
     return shipper.close(20)
 
 
+def test_a_metric_that_is_logged_twice_is_one_point(sqlite_uri: str, tmp_path: Path) -> None:
+    """By a process that was killed before it told Optuna, and by the one that resumed the trial, sent or not."""
+    log = trial_log(tmp_path)
+    start(log, tmp_path)
+    log.metrics(1, {"objective": 0.5})
+    log.metrics(1, {"objective": 0.5, "val_f1_best_postprocessing": 0.75})
+    assert ship(sqlite_uri, tmp_path) == NOTHING_LEFT
+    first = read_events(log.path)[1]
+    time.sleep(0.01)
+    log.metrics(1, {"objective": 0.5, "val_f1_best_postprocessing": 0.75})
+    assert ship(sqlite_uri, tmp_path) == NOTHING_LEFT
+    (run,) = runs_of(sqlite_uri, tmp_path)
+    history = client_of(sqlite_uri).get_metric_history
+    (objective,) = history(run.info.run_id, "objective")
+    assert isinstance(first, Measured)
+    assert objective.timestamp == first.time_ms
+    assert len(history(run.info.run_id, "val_f1_best_postprocessing")) == 1
+
+
 def client_of(uri: str) -> Any:
     from mlflow import MlflowClient
 
@@ -227,7 +246,6 @@ def everything_of(uri: str, tmp_path: Path) -> list[Any]:
 
 
 def assert_landed_whole_and_once(uri: str, tmp_path: Path, log: RunLog) -> None:
-    from hpo.tracking.run_log import Measured, read_events
 
     events = read_events(log.path)
     points = [(event.step, event.time_ms, event.values["val_loss"]) for event in events if isinstance(event, Measured)]
