@@ -14,13 +14,13 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from core.errors import UserError
+from hpo.search.journal import WholeLinesJournal
 
 HOST, LOCK = "host", "lock"
 """User attributes: the machine that works on the trial, or did last, and the file that it holds locked meanwhile."""
@@ -60,7 +60,7 @@ class StudyStorage:
 
     def _open(self, url: str) -> BaseStorage:
         if self._url is None:
-            return JournalStorage(JournalFileBackend(url))
+            return JournalStorage(WholeLinesJournal(url))
         if not self.is_server:
             return RDBStorage(self._url.render_as_string(hide_password=False))
         return RDBStorage(
