@@ -13,8 +13,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 class Console:
     """The standard output of the command. `say` may be called from any thread, also while bars are shown."""
 
-    def __init__(self) -> None:
-        self.rich = RichConsole(highlight=False, soft_wrap=True)
+    def __init__(self, rich: RichConsole | None = None) -> None:
+        self.rich = rich or RichConsole(highlight=False, soft_wrap=True)
         self._stops_after = "this step"
 
     @property
