@@ -1,9 +1,29 @@
 """Command lines that say what is wrong in one line, as everything else here does."""
 
 import argparse
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 from core.errors import UserError
+
+INSTALLED_PROGRAM = "machine-listening"
+"""The command that an installed package has. Its first argument says what it does."""
+PROGRAMS = {
+    "study": "python hpo/run_study.py",
+    "survey": "python -m core.survey",
+    "detect": "python -m core.detect",
+    "store": "python -m core.store",
+    "ui": "make ui",
+}
+"""The same from a checkout."""
+
+
+def program_of(command: str) -> str:
+    """How a person calls one of PROGRAMS: by the name that this process was called by."""
+    if Path(sys.argv[0]).stem == INSTALLED_PROGRAM:
+        return f"{INSTALLED_PROGRAM} {command}"
+    return PROGRAMS[command]
 
 
 class Parser(argparse.ArgumentParser):

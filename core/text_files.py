@@ -7,5 +7,9 @@ from pathlib import Path
 def write_text(path: Path, text: str) -> None:
     """Writes under another name and renames: a reader sees the old file or the new one."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)  # half a file takes room on a disk that may be full
+        raise

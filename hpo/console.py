@@ -1,81 +1,55 @@
-"""What a person sees while a study runs: two progress bars in a terminal, one plain line a trial without."""
+"""What a person sees: lines, long steps as they begin, and what the command stops after when Ctrl-C is pressed.
 
-import sys
-import threading
-from types import TracebackType
-from typing import Self
+In a terminal a long step is a spinner with the time that it has taken. Without one it is a plain line.
+"""
 
-from optuna.trial import TrialState
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from core.experiment import EpochResult
-from hpo.search.objective import TrialEnd
-from hpo.search.trial_record import TrialRecord
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
 class Console:
-    """Progress over trials and epochs. `say` may be called from any thread."""
+    """The standard output of the command. `say` may be called from any thread, also while bars are shown."""
 
-    def __init__(self, *, total: int, ended: int, epochs: int) -> None:
-        self._rich = RichConsole(highlight=False, soft_wrap=True)
-        self._lock = threading.Lock()
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._rich,
-            disable=not sys.stdout.isatty(),
-        )
-        self._trials = self._bars.add_task("trials", total=total, completed=ended, note="")
-        self._epochs = self._bars.add_task("epochs", total=epochs, note="")
+    def __init__(self, rich: RichConsole | None = None) -> None:
+        self.rich = rich or RichConsole(highlight=False, soft_wrap=True)
+        self._stops_after = "this step"
 
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
+    @property
+    def is_terminal(self) -> bool:
+        """Whether bars and spinners can be drawn."""
+        return self.rich.is_terminal
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
+    def say(self, *lines: str) -> None:
+        for line in lines:
+            self.rich.print(line, markup=False)
 
-    def say(self, line: str) -> None:
-        with self._lock:
-            self._rich.print(line, markup=False)
-            self._rich.file.flush()
+    @contextmanager
+    def step(self, text: str, *, is_said: bool = True) -> Iterator[Callable[[str], None]]:
+        """Says what the command does while it takes long. Gives a function that says what it does next.
 
-    def begin(self, what: str, *, total: int, ended: int, epochs: int) -> None:
-        """Both bars anew, for trials of another kind."""
-        self._bars.reset(self._trials, total=total, completed=ended, description=what, note="")
-        self._bars.reset(self._epochs, total=epochs)
+        Without a terminal a step with `is_said` false says nothing: it is long in rare cases only.
+        """
+        if not self.is_terminal:
+            if is_said:
+                self.say(f"{text} ...")
+            yield lambda next_text: self.say(f"{next_text} ...")
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=self.rich, transient=True) as spinner:
+            task = spinner.add_task(f"{text} ...", total=None)
+            yield lambda next_text: spinner.update(task, description=f"{next_text} ...")
 
-    def epoch(self, number: int, result: EpochResult) -> None:
-        self.epoch_of(f"trial {number:02d}", result)
+    @contextmanager
+    def stopping_after(self, what: str) -> Iterator[None]:
+        """Within it Ctrl-C says that the command stops after `what`."""
+        before, self._stops_after = self._stops_after, what
+        try:
+            yield
+        finally:
+            self._stops_after = before
 
-    def epoch_of(self, name: str, result: EpochResult) -> None:
-        note = f"val AUC {result.metrics['val_auc']:.3f}"
-        self._bars.update(self._epochs, description=name, completed=result.epoch, note=note)
-
-    def show(self, ended: int, best: TrialRecord | None) -> None:
-        """How many trials have ended, whoever ran them, and which is the best so far."""
-        note = f"best F1 {best.val_f1:.3f} (trial {best.number})" if best else ""
-        self._bars.update(self._trials, completed=ended, note=note)
-
-    def trial_ended(self, end: TrialEnd, best: TrialRecord | None) -> None:
-        self._bars.reset(self._epochs)
-        if self._bars.disable:
-            self.say(_line(end) + (f"  best {best.val_f1:.3f} (trial {best.number})" if best else ""))
-
-
-def _line(end: TrialEnd) -> str:
-    head = f"{end.name}  {end.state.name.lower():8}"
-    if end.state is TrialState.FAIL:
-        return f"{head}  {end.failure}"
-    facts = end.facts
-    return (
-        f"{head}  val F1 {facts['val_f1']:.3f}  val AUC {facts['val_auc']:.3f}  test F1 {facts['test_f1']:.3f}"
-        f"  {facts['num_layers']:2d} layers  {facts['num_weights']:6d} weights"
-    )
+    def say_stopping(self) -> None:
+        self.say(f"Stopping after {self._stops_after}; press Ctrl-C again to end at once.")

@@ -1,10 +1,11 @@
-"""--folds k: the study once for every fold of its takes, and what it comes to over all of them.
+"""--folds K: runs the study once for every fold of its takes, and summarises the winners over all folds.
 
-Every fold is a study of its own, `<name>.fold1` and so on, with its own search: a choice that was made in one fold has
-seen takes that another one tests on. What they have in common is `runs/<name>.folds/`: folds.json and folds.html.
+Every fold is a study with its own search, named `<name>.fold1` and so on: a choice made in one fold has seen takes that
+another fold tests on. The summary is in `runs/<name>.folds/`: folds.json and folds.html.
 """
 
 import json
+import os
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from typing import Any
 from core.baselines.comparison_file import load_rows
 from core.baselines.comparison_table import Line, as_markdown, lines_of
 from core.text_files import write_text
+from hpo.console import Console
 from hpo.pages.folds_page import Spread, folds_page
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
@@ -24,21 +26,22 @@ METRICS = ("f1", "auc")
 
 
 def fold_name(name: str, fold: int) -> str:
-    """Of the study of one fold, from 1."""
+    """The name of the study of one fold; folds count from 1."""
     return f"{name}.fold{fold}"
 
 
-def run_folds(options: Namespace, root: Path, run_one: Callable[[Namespace], str]) -> int:
-    """Every fold in turn, each resumed where it was, then the summary. `run_one` returns the name of a fold's study."""
+def run_folds(options: Namespace, root: Path, run_one: Callable[[Namespace], str], console: Console) -> int:
+    """Runs or resumes every fold in turn, then summarises them. `run_one` returns the name of a fold's study."""
     names = [run_one(Namespace(**{**vars(options), "fold": fold})) for fold in range(1, options.folds + 1)]
     directories = [root / "runs" / name for name in names]
     base = names[0].removesuffix(fold_name("", 1))
-    summarise_folds(base, directories, root / "runs" / f"{base}.folds")
+    console.say(*summarise_folds(base, directories, root / "runs" / f"{base}.folds"))
     return 0
 
 
-def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> None:
-    """Writes and prints what the folds' result.json, and comparison.json where all have one, come to together."""
+def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> list[str]:
+    """Writes the summary of the folds' results, and of their comparisons where every fold has one. Returns its lines
+    for a person."""
     results = [json.loads((study / RESULT_FILE).read_text(encoding="utf-8")) for study in studies]
     spreads, lines = spreads_of(results), compared(studies)
     directory.mkdir(exist_ok=True)
@@ -47,12 +50,14 @@ def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> None
     table |= {"comparison": [asdict(line) for line in lines]}
     write_text(directory / FOLDS_FILE, json.dumps(without_nan(table), indent=2) + "\n")
     write_text(directory / FOLDS_PAGE, folds_page(name, results, spreads, lines))
-    print("\n".join(folds_text(name, spreads, lines)), flush=True)
-    print(f"Report: {directory / FOLDS_PAGE}", flush=True)
+    return [*folds_text(name, spreads, lines), f"Report:   {os.path.relpath(directory / FOLDS_PAGE)}"]
 
 
 def spreads_of(results: Sequence[dict[str, Any]]) -> dict[str, Spread]:
-    """Of the winners' figures, `validation_f1` and so on; a fold without a winner counts with an F1 and an AUC of 0."""
+    """Mean and deviation of the winners' figures, by `validation_f1` and so on.
+
+    A fold without a winner counts with an F1 and an AUC of 0.
+    """
     spreads = {}
     for split in ("validation", "test"):
         for metric in METRICS:
@@ -62,14 +67,14 @@ def spreads_of(results: Sequence[dict[str, Any]]) -> dict[str, Spread]:
 
 
 def compared(studies: Sequence[Path]) -> list[Line]:
-    """The alternatives beside the winners over all folds; empty unless every fold has been compared."""
+    """The comparison of winners and alternatives over all folds; empty unless every fold has one."""
     files = [study / COMPARISON_FILE for study in studies]
     return lines_of([load_rows(file) for file in files]) if all(file.exists() for file in files) else []
 
 
 def folds_text(name: str, spreads: dict[str, Spread], lines: Sequence[Line]) -> list[str]:
     num_folds = len(spreads["test_f1"].values)
-    text = ["", f"{name} over {num_folds} folds, each with a search of its own: mean and deviation of the winners"]
+    text = ["", f"{name} over {num_folds} folds, each with its own search: mean and deviation of the winners"]
     for split in ("validation", "test"):
         f1, auc = spreads[f"{split}_f1"], spreads[f"{split}_auc"]
         text.append(

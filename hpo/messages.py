@@ -1,17 +1,28 @@
-"""What the command says before and after a search: a few lines for people, figures beside what they must beat."""
+"""The lines that the command says before, during and after a search, with the figures that each score must beat."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
+
+from core.command_line import program_of
 from core.data.recordings import Skipped
+from core.experiment import DETECTOR_FILE
 from core.model.wavenet import describe
+from hpo.inputs import StudyInputs
 from hpo.pages.publish import REPORT_FILE
-from hpo.search.estimate import estimate_trial_seconds
+from hpo.results.result import WINNER_DIRECTORY
+from hpo.results.winner import choose_winner
+from hpo.search.estimate import Estimate
+from hpo.search.objective import TrialEnd
 from hpo.search.search_space import describe_range
-from hpo.session import Session, StudyInputs
+from hpo.search.trial_record import TrialRecord
+from hpo.session import Session
+from hpo.time_left import duration
 from hpo.tracking.links import charts_link, study_link
 
 MAX_LEFT_OUT_LINES = 10
@@ -33,35 +44,76 @@ def overview(inputs: StudyInputs) -> list[str]:
         *(f"            {line}" for line in _left_out(dataset.skipped())),
         f"  searched  {'; '.join(searched)}",
         f"  networks  from {sizes[0]} to {sizes[1]}",
+        trials_line(inputs),
     ]
 
 
 def _left_out(skipped: Sequence[Skipped]) -> list[str]:
     lines = [f"left out: {each.name}: {each.reason}" for each in skipped[:MAX_LEFT_OUT_LINES]]
     others = len(skipped) - len(lines)
-    return [*lines, f"and {others} more, which python -m core.survey lists"] if others else lines
+    return [*lines, f"and {others} more, which {program_of('survey')} lists"] if others else lines
 
 
-def estimate_line(inputs: StudyInputs, num_trials: int) -> str:
-    seconds = estimate_trial_seconds(inputs.space, inputs.dataset, inputs.device, inputs.pool)
-    minutes = [
-        num_trials * each / 60 / inputs.num_workers for each in (seconds.default, seconds.smallest, seconds.largest)
+def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate) -> str:
+    """How long `num_trials` trials and the finalists take; `estimate` is of one trial."""
+    seconds = [
+        num_trials * each / inputs.num_workers for each in (estimate.default, estimate.smallest, estimate.largest)
     ]
+    words = [duration(each) for each in seconds]
+    finalists = seconds_of_finalists(inputs, estimate.default)
     return (
-        f"  estimate  {minutes[0]:.1f} min for {num_trials} trials of the default network, none pruned "
-        f"({minutes[1]:.1f} of the smallest, {minutes[2]:.1f} of the largest); "
+        f"  estimate  {words[0]} for {num_trials} trials of the default network, none pruned "
+        f"({words[1]} of the smallest, {words[2]} of the largest)"
+        f"{f', then {duration(finalists)} for the finalists' if finalists else ''}; "
         f"{inputs.device}, {inputs.num_workers} process(es) of {inputs.pool.num_threads} thread(s)"
-        f"{_estimate_of_finalists(inputs, seconds.default / 60 / inputs.num_workers)}"
     )
 
 
-def _estimate_of_finalists(inputs: StudyInputs, minutes_each: float) -> str:
-    config, epochs = inputs.spec.finalists, inputs.spec.training.epochs
-    num_trainings = config.count * len(config.seeds(epochs))
-    if not num_trainings:
-        return ""
-    minutes = num_trainings * minutes_each * config.epochs(epochs) / epochs
-    return f"; then {minutes:.1f} min for {num_trainings} trainings of the finalists"
+def seconds_of_finalists(inputs: StudyInputs, trial_s: float) -> float:
+    """Of all trainings of finalists, where a trial of the search takes `trial_s`."""
+    epochs = inputs.spec.training.epochs
+    factor = inputs.spec.finalists.epochs(epochs) / epochs
+    return inputs.num_finalist_trainings * trial_s * factor / inputs.num_workers
+
+
+def trials_line(inputs: StudyInputs) -> str:
+    """How many trainings the study is: the trials, then those of the finalists."""
+    if not inputs.num_finalist_trainings:
+        return f"  trials    {inputs.total}; the best of them wins"
+    config = inputs.spec.finalists
+    return (
+        f"  trials    {inputs.total}, then {inputs.num_finalist_trainings} trainings of the finalists: the best "
+        f"{min(config.count, inputs.total)} with {config.new_seeds} new seed(s) each (--no-finalists skips them)"
+    )
+
+
+def finalists_line(num_finalists: int, num_trainings: int, seconds: float | None) -> str:
+    """Said before the first training of a finalist."""
+    about = f", about {duration(seconds)}" if seconds is not None else ""
+    return (
+        f"Finalists: the best {num_finalists} trials are trained again with new seeds ({num_trainings} trainings"
+        f"{about}), because one training may have been lucky. The best mean validation F1 wins."
+    )
+
+
+def trial_line(end: TrialEnd, best: TrialRecord | None) -> str:
+    """One ended trial, and the best of the search so far."""
+    head = f"{end.name}  {end.state.name.lower():8}"
+    if end.state is TrialState.FAIL:
+        return f"{head}  {end.failure}"
+    facts = end.facts
+    return (
+        f"{head}  val F1 {facts['val_f1']:.3f}  val AUC {facts['val_auc']:.3f}  test F1 {facts['test_f1']:.3f}"
+        f"  {facts['num_layers']:2d} layers  {facts['num_weights']:6d} weights"
+        f"{f'  best {best.val_f1:.3f} (trial {best.number})' if best else ''}"
+    )
+
+
+def resumed_line(ended: Sequence[TrialRecord], total: int) -> str:
+    """What an earlier call of the command has done; for a study with at least one ended trial."""
+    best = choose_winner(ended)
+    found = f", best F1 {best.val_f1:.3f} (trial {best.number})" if best else ""
+    return f"  resumed   {len(ended)} of {total} trials have ended{found}"
 
 
 def where_to_look(session: Session) -> list[str]:
@@ -100,7 +152,7 @@ def curves_line(session: Session, experiment_id: str) -> str:
 def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
     """The end of a study, in words and figures."""
     counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
-    report = f"Report: {directory / REPORT_FILE}"
+    report = f"Report:   {os.path.relpath(directory / REPORT_FILE)}"
     winner = result["winner"]
     if winner is None:
         return [f"No trial completed ({counts}).", report]
@@ -122,11 +174,20 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         default = result["default"]
         lines.append(f"Default configuration (trial 0): validation F1 {_figures(default['validation'])}")
         lines.append(f"                                 test F1 {_figures(default['test'])}")
-    return [*lines, *_post_lines(result.get("post")), report]
+    return [*lines, *_post_lines(result.get("post")), "", report, *detect_lines(directory / WINNER_DIRECTORY)]
+
+
+def detect_lines(folder: Path) -> list[str]:
+    """Where the detector in `folder` is, and the command that listens with it."""
+    path = os.path.relpath(folder)
+    return [
+        f"Detector: {os.path.join(path, DETECTOR_FILE)}",
+        f"Use it:   {program_of('detect')} {shlex.quote(path)} RECORDING.wav",
+    ]
 
 
 def _post_lines(post: Mapping[str, Any] | None) -> list[str]:
-    """What other post-processing would have made of the best trials."""
+    """The best other post-processing of the best trials, where it was searched."""
     if post is None:
         return []
     best = post["best"]
@@ -140,7 +201,7 @@ def _post_lines(post: Mapping[str, Any] | None) -> list[str]:
 
 
 def _over_seeds(row: Mapping[str, Any]) -> list[str]:
-    """The finalist that won by its mean, of which the file of one seed is handed over."""
+    """The finalist that won by its mean over the seeds; the file is that of one seed."""
     f1, test_f1 = (f"{row[split]['f1_mean']:.3f} ± {row[split]['f1_spread']:.3f}" for split in ("validation", "test"))
     return [
         f"  {len(row['seeds'])} seeds     mean validation F1 {f1}, mean test F1 {test_f1}",

@@ -32,6 +32,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     what.add_argument("--folds", type=positive, metavar="K", help="the study once for each of K folds of the takes")
     what.add_argument("--fold", type=positive, metavar="I", help="with --folds: this one alone, from 1")
     what.add_argument("--compare", action="store_true", help="train the alternatives, too, and judge them beside")
+    what.add_argument("--no-finalists", action="store_true", help="choose the winner without training the best again")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="fix a parameter, or change a key of the study file (training.epochs=3)",
+    )
     how = parser.add_argument_group("how it runs")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--workers", type=positive, metavar="N", help="processes at once (default: the study file's)")
@@ -53,12 +61,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--rerun", type=natural, metavar="TRIAL", help="run an old trial again, configuration and seed"
     )
     instead.add_argument("--page", type=natural, metavar="TRIAL", help="make the page of plots of a trial")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, with --once")
     options = parser.parse_args(arguments)
     if options.fresh and (options.page is not None or options.rerun is not None or options.worker or options.dry_run):
         raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
-    if options.set and not options.once:
-        raise UserError("--set must come with --once, but came alone. A search takes its ranges from the study file.")
     _check_folds(options)
     return options
 

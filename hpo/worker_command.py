@@ -27,5 +27,10 @@ def _study_arguments(options: Namespace) -> list[str]:
         "--store-gb": options.store_gb,
     }
     words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
-    flags = {"--skip-bad-files": options.skip_bad_files, "--no-store": options.no_store}
+    words += [word for text in options.set for word in ("--set", text)]
+    flags = {
+        "--skip-bad-files": options.skip_bad_files,
+        "--no-store": options.no_store,
+        "--no-finalists": options.no_finalists,
+    }
     return [*words, *(flag for flag, is_set in flags.items() if is_set)]

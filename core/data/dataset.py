@@ -7,13 +7,14 @@ clips, because evaluation costs as much as training if nobody watches it, and is
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from core.data.audio import AudioPart
 from core.data.clips import ClipConfig, ClipSet, clips_of, read_clips, spread_over_strata
-from core.data.decoding import Progress, read_all
+from core.data.decoding import JoinedProgress, Progress, read_all
 from core.data.noise import NoiseConfig, with_noise
-from core.data.recordings import Corpus, Skipped, Take
+from core.data.recordings import Corpus, Recording, Skipped, Take
 from core.data.speed_perturbation import SpeedConfig, takes_at_other_speeds
 from core.data.splicing import SpliceConfig, spliced_clips
 from core.data.splits import SplitConfig, split_recordings
@@ -105,7 +106,21 @@ def prepare_dataset(
     corpus: Corpus, config: DataConfig, *, store: Store | None = None, progress: Progress | None = None
 ) -> Dataset:
     """Decodes what the store lacks, splits by take, and cuts clips. UserError where the data cannot carry a study."""
-    split_recordings(corpus.recordings, config.split)  # what is wrong with it is said before anything is decoded
+    parts = split_recordings(corpus.recordings, config.split)  # what is wrong with it is said before decoding begins
+    if progress is None:
+        return _prepared(corpus, config, store=store, progress=None)
+    with closing(JoinedProgress(progress, _readings(corpus, parts.train, config))) as joined:
+        return _prepared(corpus, config, store=store, progress=joined)
+
+
+def _readings(corpus: Corpus, train: Sequence[Recording], config: DataConfig) -> list[tuple[Recording, int]]:
+    """Every recording with the rates in Hz that it will be read at."""
+    rate, speeds = config.sample_rate_hz, config.speed_perturbation
+    others = speeds.readings(train, rate) if speeds else []
+    return [*((recording, rate) for recording in corpus.recordings), *others]
+
+
+def _prepared(corpus: Corpus, config: DataConfig, *, store: Store | None, progress: Progress | None) -> Dataset:
     read = read_all(
         corpus,
         sample_rate_hz=config.sample_rate_hz,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from core.data.audio import AudioPart
 from core.data.decoding import Progress, read_all
-from core.data.recordings import Corpus, Take
+from core.data.recordings import Corpus, Recording, Take
 from core.data.store import Store
 from core.errors import UserError
 
@@ -42,14 +42,19 @@ class SpeedConfig:
         """The rate at which a take is read so that it has this speed at the other rate."""
         return round(sample_rate_hz / speed)
 
-    def possible(self, takes: Iterable[Take], sample_rate_hz: int) -> tuple[float, ...]:
+    def readings(self, recordings: Sequence[Recording], sample_rate_hz: int) -> list[tuple[Recording, int]]:
+        """Training recordings with every rate in Hz that they are read at, beside their own speed's."""
+        speeds = self.possible(recordings, sample_rate_hz)
+        return [(each, self.rate_hz(speed, sample_rate_hz)) for speed in speeds for each in recordings]
+
+    def possible(self, recordings: Iterable[Recording], sample_rate_hz: int) -> tuple[float, ...]:
         """Those for which every recording has the rate: a slower take that lacks its highest tones is like none."""
-        lowest_hz = min(take.recording.sample_rate_hz for take in takes)
+        lowest_hz = min(recording.sample_rate_hz for recording in recordings)
         return tuple(speed for speed in self.speeds if self.rate_hz(speed, sample_rate_hz) <= lowest_hz)
 
     def describe(self, takes: Iterable[Take], sample_rate_hz: int) -> str:
         """What comes of these takes, for people, in a line."""
-        possible = self.possible(takes, sample_rate_hz)
+        possible = self.possible((take.recording for take in takes), sample_rate_hz)
         missing = [speed for speed in self.speeds if speed not in possible]
         said = f"training takes are also heard at speed {_listed(possible)}" if possible else ""
         left_out = f"speed {_listed(missing)} needs recordings of a higher rate and is left out" if missing else ""
@@ -68,7 +73,7 @@ def takes_at_other_speeds(
     """The corpus's `takes`, or what there is of them, at every other possible speed."""
     found = []
     recordings = replace(corpus, recordings=tuple(take.recording for take in takes))
-    for speed in config.possible(takes, sample_rate_hz):
+    for speed in config.possible(recordings.recordings, sample_rate_hz):
         rate = config.rate_hz(speed, sample_rate_hz)
         read = read_all(
             recordings, sample_rate_hz=rate, min_seconds=0, skip_bad_files=False, store=store, progress=progress

@@ -24,10 +24,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """Writes tensors and a JSON header, whole or not at all."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
-    os.replace(scratch, path)
+    try:
+        save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)  # half a file takes room on a disk that may be full
+        raise
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -77,17 +77,21 @@ def publish_study(
     about: Mapping[str, Any],
     companion: FinalistsStudy | None,
     rows_beside: Callable[[Mapping[str, Any]], Sequence[ComparedRow]],
+    say_step: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """result.json, the winner's folder, pages of the best trials, plots and report; returns the result.
 
-    `rows_beside` gives the comparison of a winner with its alternatives, or nothing.
+    `rows_beside` gives the comparison of a winner with its alternatives, or nothing. `say_step` is told what is made
+    next.
     """
     result = study_result(search, about=about, companion=companion)
+    say_step("Searching post-processing")
     post = post_result(search, best_records(search, search.spec.post.trials))
     rows = rows_beside(result["winner"]) if result["winner"] else ()
     comparison = lines_of([rows]) if rows else []
     result |= {"post": post.summary if post else None, "comparison": [asdict(line) for line in comparison]}
     log.artifact(write_result(search, result))
+    say_step("Making pages, plots and the report")
     for record in best_records(search, NUM_PAGES):
         if has_files(search.trial_directory(record.number)):
             publish_trial_page(search, datasets, record.number)

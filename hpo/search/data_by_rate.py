@@ -1,4 +1,4 @@
-"""The study's clips at every sample rate that it searches: the same stretches of the same takes, at each."""
+"""The study's clips at every sample rate that it searches: the same stretches of the same takes at each rate."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,10 +16,10 @@ from hpo.search.study_file import StudySpec
 
 
 class Datasets:
-    """One Dataset a rate, made when it is first asked for, and kept."""
+    """One Dataset a sample rate, prepared when it is first asked for, and kept."""
 
     def __init__(self, open_at: Callable[[int], Dataset], rates_hz: Sequence[int]) -> None:
-        """`rates_hz` are all that there will be, the default configuration's first."""
+        """`rates_hz` are all rates of the study, the default configuration's first."""
         self._open_at, self._rates_hz = open_at, rates_hz
         self._opened: dict[int, Dataset] = {}
 
@@ -33,7 +33,7 @@ class Datasets:
         return self.default.num_channels
 
     def at(self, sample_rate_hz: int) -> Dataset:
-        """UserError where this rate cannot have the clips that the default's has."""
+        """UserError where the clips at this rate cannot be those at the default's."""
         if sample_rate_hz not in self._opened:
             dataset = self._open_at(sample_rate_hz)
             if sample_rate_hz != self._rates_hz[0]:
@@ -42,7 +42,7 @@ class Datasets:
         return self._opened[sample_rate_hz]
 
     def open_all(self) -> None:
-        """Before trial 0: what is wrong with one of them is said then."""
+        """Prepares every rate. Called before trial 0, so that an error of one of them is raised then."""
         for rate in self._rates_hz:
             self.at(rate)
 
@@ -54,7 +54,7 @@ class Datasets:
 def open_datasets(
     corpus: Corpus | StreamedCorpus, spec: StudySpec, *, skip_bad_files: bool, store: Store | None
 ) -> Datasets:
-    """The default's is prepared at once. UserError where the data cannot carry the study at every rate."""
+    """Prepares the default rate. UserError where the data do not allow the study at every rate."""
     default_hz = spec.front_end.sample_rate_hz
     others_hz = [rate for rate in spec.search_space.sample_rates_hz if rate != default_hz]
     if others_hz and isinstance(corpus, StreamedCorpus):
@@ -79,7 +79,7 @@ def _open_dataset(
     skip_bad_files: bool,
     store: Store | None,
 ) -> Dataset:
-    """Prepared at once where the corpus is listed, as it arrives where it is streamed."""
+    """Prepares a corpus that is listed; one that is streamed is prepared as it arrives."""
     config = DataConfig(
         sample_rate_hz=sample_rate_hz,
         clips=spec.clips,
@@ -91,11 +91,12 @@ def _open_dataset(
     )
     if isinstance(corpus, StreamedCorpus):
         return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)
-    return prepare_dataset(corpus, config, store=store, progress=PreparationBar())
+    what = f"at {sample_rate_hz} Hz" + (" and at other speeds" if spec.speed_perturbation else "")
+    return prepare_dataset(corpus, config, store=store, progress=PreparationBar(what))
 
 
 def check_same_clips(first: Dataset, second: Dataset) -> None:
-    """UserError unless what is judged is the same at both rates, to a sample: else their figures would not compare."""
+    """UserError unless the judged clips are the same at both rates, to a sample: others do not compare."""
     sample_s = 1 / min(first.sample_rate_hz, second.sample_rate_hz)
     for name in JUDGED:
         one, other = first.judged()[name], second.judged()[name]

@@ -42,9 +42,9 @@ class RepairingJournal(JournalFileBackend):
                 self._repair()
                 size = file.seek(0, os.SEEK_END)
             try:
-                written = file.write(lines)
-                if written != len(lines):
-                    raise OSError(f"wrote {written} of {len(lines)} bytes")
+                left = memoryview(lines)
+                while left:  # the kernel writes what fits, and names the reason only when it is asked again
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(size)

@@ -1,7 +1,8 @@
-"""One trial: follow the epochs, report, prune, and end with everything on record.
+"""One trial: trains epoch by epoch, logs and reports each, prunes, and records the end.
 
 The objective is validation F1 of clips, at the trial's own window and threshold, at the epoch with the best validation
-AUC. Pruning watches validation AUC, which a bad threshold cannot spoil. Test figures are recorded and choose nothing.
+AUC. Pruning watches validation AUC, which does not depend on the threshold. Test figures are recorded and choose
+nothing.
 """
 
 import warnings
@@ -20,6 +21,7 @@ from optuna.trial import TrialState
 from core.decision.post_search import best_f1_over_windows
 from core.decision.score_file import load_scores
 from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
+from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
 from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
@@ -29,18 +31,19 @@ from hpo.search.trial_record import EPOCHS, FACTS, FAILURE
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
 
 NUM_WINDOWS = 8
-"""Windows of the range that a trial's frame scores are tried with at its end."""
+"""Windows of the searched range that are tried on a trial's frame scores at its end."""
 
 
 class Progress(Protocol):
-    """Whoever shows a person how a trial comes on."""
+    """Shows the progress of trials."""
 
-    def epoch(self, number: int, result: EpochResult) -> None: ...
+    def epoch(self, number: int, result: EpochResult) -> None:
+        """Called when an epoch of trial `number` has been logged and reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialContext:
-    """What all trials of a process share beside the study: the data, the device, and who is told."""
+    """What all trials of a process share beside the study."""
 
     datasets: Datasets
     device: torch.device
@@ -52,19 +55,22 @@ class TrialContext:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnd:
-    """How a trial ended, for one line of text."""
+    """How a trial ended."""
 
     number: int
     name: str
     state: TrialState
     facts: Mapping[str, Any]
+    """Of the network and of the best epoch; empty for a trial that failed."""
     failure: str | None = None
+    """Why the configuration failed."""
 
 
 def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> TrialEnd:
-    """Runs or continues a trial to its end and tells Optuna and the run's log how it ended.
+    """Runs or resumes a trial to its end and records the end in Optuna and in the run's log.
 
-    On KeyboardInterrupt, and on a mistake of ours, the trial is given back under its own number and the error goes on.
+    KeyboardInterrupt and unexpected errors are raised again after the trial has been given back: it keeps its number,
+    and the next process that asks for a trial resumes it.
     """
     run = TrialRun(trial, search, context)
     run.start()
@@ -100,8 +106,11 @@ class TrialRun:
         )
 
     def follow(self) -> TrialEnd:
-        """Epoch by epoch: log, report, prune. What an earlier life has done so far is not done again, nor asked anew
-        whether it should have been pruned; its last epoch is, as it may not have come to that."""
+        """Logs, reports and may prune after each epoch.
+
+        Skips epochs that were logged before an interruption. The last of them is reported again, because the process
+        may have died before it asked the pruner.
+        """
         num_logged = max((int(row["epoch"]) for row in metrics_by_step(self.log.path)), default=0)
         result: EpochResult | None = None
         with closing(self._epochs()) as epochs:
@@ -131,12 +140,12 @@ class TrialRun:
         )
 
     def _report(self, result: EpochResult) -> None:
-        with warnings.catch_warnings():  # a continued trial repeats its last epoch; Optuna keeps the first report
+        with warnings.catch_warnings():  # a resumed trial repeats its last epoch; Optuna keeps the first report
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             self.trial.report(result.metrics["val_auc"], result.epoch)
 
     def end(self, result: EpochResult, state: TrialState) -> TrialEnd:
-        """Records what the trial came to: facts and artifacts first, then Optuna's state, which is what counts."""
+        """Records facts and artifacts, then the state in Optuna: a trial has ended once Optuna has its state."""
         facts = {
             **describe(self.config.wavenet(self.context.datasets.num_channels)),
             "best_epoch": result.best_epoch,
@@ -159,7 +168,7 @@ class TrialRun:
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
 
     def fail(self, reason: str) -> TrialEnd:
-        """The configuration is at fault: it counts as a trial, and the reason is kept everywhere."""
+        """Records that the configuration failed. The trial counts, and its reason is kept in Optuna and in the log."""
         self.trial.set_user_attr(EPOCHS, [row for row in metrics_by_step(self.log.path) if "val_auc" in row])
         self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)
@@ -168,27 +177,32 @@ class TrialRun:
         return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
 
     def leave(self, status: RunStatus, state: str) -> None:
-        """Ends the run for now and gives the trial back, to be continued by whoever asks next.
+        """Ends the run for now and gives the trial back. The next process that asks for a trial resumes it.
 
-        A trial that the storage knows to have ended already, the signal having come a moment later, stays as it is.
+        A trial that has ended in the storage stays as it is: the signal came a moment after its end. On a full disk
+        the log lacks the end of the run, which starts again with the trial.
         """
         if self.search.is_ended(self.trial):
             return
-        self.log.end(status, name=f"{self.name} {state.lower()}", tags={STATE_TAG: state})
+        try:
+            self.log.end(status, name=f"{self.name} {state.lower()}", tags={STATE_TAG: state})
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
         self.search.give_back(self.trial)
 
 
 def run_params(
     config: ExperimentConfig, parameters: Mapping[str, Any], num_channels: int
 ) -> dict[str, str | int | float]:
-    """A run's parameters: what was searched, and the facts that follow from it."""
+    """A run's parameters: those that are searched, and facts that follow from them."""
     facts = describe(config.wavenet(num_channels))
     milliseconds = 1000 * facts["receptive_field_samples"] / config.front_end.sample_rate_hz
     return {**parameters, **facts, "receptive_field_ms_exact": milliseconds}
 
 
 def best_postprocessing(directory: Path, config: ExperimentConfig, search: OpenStudy) -> float:
-    """The best validation F1 that another window, with any threshold, makes of the trial's frame scores."""
+    """The best validation F1 of the trial's frame scores with any of several windows and any threshold."""
     distribution = search.space.distributions.get("window_ms")
     windows = {config.postprocessing.window_ms}
     if isinstance(distribution, FloatDistribution):

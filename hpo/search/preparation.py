@@ -1,4 +1,4 @@
-"""What a person sees while recordings are decoded into the store: the size beforehand, then a bar."""
+"""The progress of decoding recordings into the store: a line with the size beforehand, then a bar in a terminal."""
 
 import os
 import sys
@@ -9,22 +9,25 @@ from core.data.store import Store
 
 
 class PreparationBar:
-    """Says how much room the store will take; a bar in a terminal, the one line without."""
+    """Shows one preparation of a dataset. Without a terminal it prints the line alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        """`what` is decoded, for people: "at 4000 Hz"."""
+        self._what = what
         self._bar = Progress(
-            TextColumn("preparing"),
+            TextColumn("decoding"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             disable=not sys.stdout.isatty(),
         )
-        self._task = self._bar.add_task("preparing")
+        self._task = self._bar.add_task("decoding")
 
     def begin(self, num_takes: int, num_bytes: int, store: Store) -> None:
         print(
-            f"Decoding {num_takes} recordings once: {num_bytes / 1e6:,.1f} MB in {os.path.relpath(store.directory)} "
+            f"Decoding {num_takes} recordings {self._what} once: {num_bytes / 1e6:,.1f} MB in "
+            f"{os.path.relpath(store.directory)} "
             f"(it holds {store.used_bytes() / 1e6:,.1f} MB of at most {store.max_bytes / 1e9:g} GB).",
             flush=True,
         )

@@ -6,7 +6,8 @@ that owns it; an unknown key is an error that lists the known ones.
 
 import json
 import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,8 +25,10 @@ from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
 from core.model.scoring import ScoringConfig
 from core.model.training import TrainingConfig
+from core.sources import KINDS, known_options
+from hpo.search.assignments import with_assignments
 from hpo.search.post_space import PostConfig
-from hpo.search.search_space import SearchSpace
+from hpo.search.search_space import PARAMETERS, SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,8 +184,11 @@ class StudySpec:
         return rows
 
 
-def load_study_file(path: Path) -> StudySpec:
-    """Reads and checks a study file. UserError names the file, the key, the rule and the value."""
+def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
+    """Reads a study file, makes the assignments of --set (hpo/search/assignments.py), and checks the result.
+
+    UserError names the file, the key, the rule and the value.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -191,6 +197,8 @@ def load_study_file(path: Path) -> StudySpec:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path} must be a TOML file, but cannot be read: {error}.") from error
+    table = with_assignments(table, assignments, _dotted_keys())
+    where = " with ".join([str(path), *(f"--set {text}" for text in assignments)])
     try:
         # Through JSON, because strict types take a table for a dataclass only there.
         spec = TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
@@ -198,9 +206,9 @@ def load_study_file(path: Path) -> StudySpec:
         _check_lengths(spec)
         _check_rates(spec)
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_problem(error.errors()[0])}") from error
+        raise UserError(f"{where}: {_first_problem(error.errors()[0])}") from error
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{where}: {error}") from error
     return spec
 
 
@@ -253,6 +261,19 @@ def _first_problem(problem: ErrorDetails) -> str:
         return f"{where} must be given, but is missing."
     rule = problem["msg"].removeprefix("Input should ")
     return f"{where} must {rule}, but got {problem['input']!r}."
+
+
+def _dotted_keys() -> Iterator[str]:
+    """Every key that a study file may have, with its table in front."""
+    yield "data.source"
+    yield from (f"data.{name}" for kind in KINDS for name in known_options(kind))
+    yield from (f"space.{name}" for name in PARAMETERS)
+    for each in fields(StudySpec):
+        kind: Any = next(iter(get_args(each.type)), each.type)  # of a table that may be missing: X | None
+        if is_dataclass(kind):
+            yield from (f"{each.name}.{inner.name}" for inner in fields(kind))
+        elif each.name not in ("data", "space"):
+            yield each.name
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

@@ -1,31 +1,28 @@
-"""The loop of every process that works on a study: take a trial, run it, and again, until there are enough."""
+"""The loop of every process that works on a study: claims a trial, runs it, and claims the next."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from hpo.search.objective import TrialContext, TrialEnd, run_trial
 from hpo.search.study import OpenStudy
-from hpo.search.workers import parent_is_gone
+from hpo.search.workers import is_parent_gone
 
-SECONDS_BETWEEN_LOOKS = 1.0
-"""How often a process with nothing to do looks whether another one's trial has ended or died."""
+SECONDS_BETWEEN_CLAIMS = 1.0
+"""Pause of a process that got no trial, before it asks whether another process's trial has ended or died."""
 
 
-def work_on(
-    search: OpenStudy, total: int, context: TrialContext, *, waits: bool, on_poll: Callable[[], None]
-) -> Iterator[TrialEnd]:
-    """Runs trials until the study has so many, and yields how each of this process ended.
+def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_others: bool) -> Iterator[TrialEnd]:
+    """Runs trials until the study has `total` and yields the end of each that this process ran.
 
-    Who waits stays until those of other processes have ended, too, to take over what a dead one leaves; meanwhile
-    `on_poll` is called after every look.
+    With `wait_for_others` it returns only when the trials of other processes have ended, too, and takes over the trial
+    of a process that dies.
     """
-    while not parent_is_gone():
+    while not is_parent_gone():
         claim = search.claim_trial(total)
         if claim is None:
-            if not waits or search.num_ended() >= total:
+            if not wait_for_others or search.num_ended() >= total:
                 return
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            on_poll()
+            time.sleep(SECONDS_BETWEEN_CLAIMS)
             continue
         trial, lease = claim
         try:

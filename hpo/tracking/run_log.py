@@ -5,6 +5,7 @@ loses at most the line that it was writing. A trial's file is runs/<study>/trial
 runs/<study>/events.jsonl. Knows nothing of MLflow; hpo/tracking/shipper.py carries the events there.
 """
 
+import errno
 import json
 import math
 import os
@@ -126,7 +127,7 @@ class RunLog:
             # One write, so that lines of two processes (the study's own file has several writers) do not mix.
             written = os.write(descriptor, line)
             if written < len(line):
-                raise OSError(f"{self.path}: the disk took {written} of {len(line)} bytes.")
+                raise OSError(errno.ENOSPC, f"the disk took {written} of {len(line)} bytes", str(self.path))
         finally:
             os.close(descriptor)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.full_disk import is_disk_full
 from hpo.tracking.errors import ExperimentDeleted, TryLater
 from hpo.tracking.mlflow import MlflowExperiment
 from hpo.tracking.run_log import EVENTS_FILE_NAME
@@ -107,7 +108,9 @@ class Shipper:
             self._wake.clear()
             try:
                 self._ship_all()
-            except TryLater as trouble:
+            except (TryLater, OSError) as trouble:
+                if isinstance(trouble, OSError) and not is_disk_full(trouble):
+                    raise
                 self._note_trouble(trouble)
                 if time.monotonic() > self._patience_ends:
                     return
@@ -161,7 +164,7 @@ class Shipper:
     def _count_left(self) -> int:
         return sum(shipment.count_left() for shipment in self._find_shipments())
 
-    def _note_trouble(self, trouble: TryLater) -> None:
+    def _note_trouble(self, trouble: TryLater | OSError) -> None:
         self._num_failures += 1
         what = "does not take one record" if isinstance(trouble, Stuck) else "cannot be used"
         self._trouble = f"MLflow at {self._target.safe_uri} {what} ({trouble})"

@@ -21,7 +21,8 @@ from core.sources import choose_source, open_source
 from core.survey import main
 from core.surveying.counts import PARTS, count
 from core.surveying.text import MAX_SKIPPED_LINES
-from hpo.session import read_inputs
+from hpo.console import Console
+from hpo.inputs import read_inputs
 from tests.folder_files import noise, table, write
 from tests.hub_layout import TRAIN, HubLayout, encoded, key_of, wav_bytes, write_archive, write_hub_copy
 from tests.toyadmos_layout import take_name, write_tree
@@ -106,14 +107,13 @@ def test_the_split_is_the_one_that_a_study_makes(tmp_path, survey, seed):
 
 def study_options(**changes: object) -> Namespace:
     given = {"study": TINY, "data": None, "trials": None, "name": None, "device": "cpu", "workers": 1, "threads": 1}
-    return Namespace(
-        **{**given, "no_store": True, "skip_bad_files": False, "dry_run": True, "folds": None, "fold": None, **changes}
-    )
+    switches = {"no_store": True, "skip_bad_files": False, "dry_run": True, "once": False, "no_finalists": False}
+    return Namespace(**{**given, **switches, "set": [], "folds": None, "fold": None, **changes})
 
 
 @pytest.mark.parametrize("source", [None, "simulated"])
 def test_the_fingerprint_is_the_one_that_trials_carry(survey, source):
-    recorded = read_inputs(study_options(data=source), ROOT).corpus.fingerprint
+    recorded = read_inputs(study_options(data=source), ROOT, Console()).corpus.fingerprint
     found = survey(*([source] if source else []), "--study", TINY)
     assert found.json["fingerprint"] == recorded
     assert f"fingerprint  {recorded}" in found.out

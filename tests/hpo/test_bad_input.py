@@ -1,4 +1,4 @@
-"""A user's mistake: one line that names the thing, the rule and the repair, exit code 2, and nothing half-made."""
+"""Wrong input: one line that names the thing, the rule and the repair, exit code 2, and nothing half-made."""
 
 import shutil
 from collections.abc import Callable
@@ -60,8 +60,19 @@ def takes(tmp_path: Path) -> Path:
         (("--trials", "-3"), "must be a whole number of at least 1, but got '-3'"),
         (("--trials", "many"), "but got 'many'"),
         (("--trails", "3"), "--trails"),
-        (("--set", "window_ms=3"), "--set must come with --once"),
-        (("--once", "--set", "window=3"), "--set must be NAME=VALUE"),
+        (("--set", "window_ms=-3"), "postprocessing.window_ms must be above 0, but got -3"),
+        (("--set", "window=3"), "Near it: window_ms"),
+        (("--set", "window_ms"), "--set must be NAME=VALUE, but got 'window_ms'"),
+        (("--set", "training.epoch=3"), "Near it: training.epochs"),
+        (("--worker", "--set", "training.epochs=0"), "training.epochs must be at least 1"),
+        (("--once", "--set", "window=3"), "Near it: window_ms"),
+        (("--once", "--set", "window_ms=-5"), "must lie in 100 to 1000, log, but got -5"),
+        (("--once", "--set", "window_ms=0"), "must lie in 100 to 1000, log, but got 0"),
+        (("--once", "--set", "window_ms=nan"), "must lie in 100 to 1000, log, but got nan"),
+        (("--once", "--set", "window_ms=inf"), "must lie in 100 to 1000, log, but got inf"),
+        (("--once", "--set", "learning_rate=1e400"), "must lie in 0.001 to 0.02, log, but got 1e400"),
+        (("--once", "--set", "residual_channels=6"), "must lie in 4 to 8, step 4, but got 6"),
+        (("--once", "--set", "training.epochs=0"), "training.epochs must be at least 1, but got 0"),
         (("--once", "--set", "dilation_depth=deep"), "must be of type int"),
         (("--once", "--set", "dilation_depth=99"), "must lie in 4 to 6, but got 99"),
         (("--once", "--dry-run"), "not allowed with argument"),
@@ -69,6 +80,14 @@ def takes(tmp_path: Path) -> Path:
         (("--data", "folder:nowhere"), "nowhere"),
         (("--data", "tape:1"), "must be one of"),
         (("--name", "../up"), "--name"),
+        (("--name", "store"), "must not be that of another thing in runs/"),
+        (("--name", "Archive"), "must not be that of another thing in runs/"),
+        (("--name", "mlartifacts"), "must not be that of another thing in runs/"),
+        (("--name", "mlflow.db"), "must not be that of another thing in runs/"),
+        (("--name", "mlflow.db-wal"), "must not be that of another thing in runs/"),
+        (("--name", "mlflow.db.opening.lock"), "must not be that of another thing in runs/"),
+        (("--name", "optuna.journal"), "must not be that of another thing in runs/"),
+        (("--name", "optuna.journal.claims"), "must not be that of another thing in runs/"),
         (("--name", "cars-finalists"), "must not end with -finalists"),
         (("--device", "cuda"), "--device cuda must have a GPU"),
         (("--tracking-uri", "htp://x"), "tracking URI must"),
@@ -76,6 +95,11 @@ def takes(tmp_path: Path) -> Path:
         (("--storage", "mysql://x/y"), "must begin with sqlite:/// or postgresql://"),
         (("--storage", "postgresql://nobody@127.0.0.1:1/none"), "must be one that can be opened"),
         (("--storage", "sqlite://"), "must be a file that lasts"),
+        (("--storage", "sqlite:////nonexistent/dir/x.db"), "there is no folder /nonexistent/dir"),
+        (("--storage", "sqlite:///nowhere/x.db"), "must be a file in a folder that exists"),
+        (("--storage", "/nonexistent/x.journal"), "there is no folder /nonexistent"),
+        (("--storage", "nowhere/x.journal"), "must be a file in a folder that exists"),
+        (("--tracking-uri", "sqlite:////nonexistent/dir/x.db"), "The tracking database must be a file in a folder"),
         (("--rerun", "4"), "there is no study of that name"),
         (("--page", "0"), "there is no study of that name"),
     ],
@@ -87,6 +111,18 @@ def test_a_wrong_word_on_the_command_line(say: Say, arguments: tuple[str, ...], 
         if torch.cuda.is_available():
             pytest.skip("this machine has a GPU")
     assert said in say(*arguments)
+
+
+@pytest.mark.parametrize("name", ["mine", "tiny.folds"])
+def test_a_name_at_whose_place_something_else_is(
+    say: Say, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say is not None
+    (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "runs" / name / "thesis.tex").touch()
+    assert hpo.run_study.main(["--study", "studies/tiny.toml", "--no-store", "--name", name]) == 2
+    assert "is no study's folder" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "runs").rglob("*")] == [name, "thesis.tex"]
 
 
 def test_an_empty_folder(say: Say, tmp_path: Path) -> None:
@@ -153,5 +189,17 @@ def test_a_dry_run_writes_nothing(say: Say, tmp_path: Path, capsys: pytest.Captu
     assert say is not None
     before = sorted(tmp_path.rglob("*"))
     assert hpo.run_study.main(["--study", "studies/tiny.toml", "--dry-run"]) == 0
-    assert "estimate" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.index("Study ") < out.index("Measuring ") < out.index("estimate"), "each is said before it takes time"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_goal_of_other_recordings_is_not_the_simulated_car_s(
+    say: Say, takes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say is not None
+    for index in range(6, 16):
+        write(takes / f"normal/{index}.wav", seed=index)
+    for options, goal in (([], "Be over in a second"), (["--data", "folder:takes"], "recordings of 'takes'?")):
+        assert hpo.run_study.main(["--study", "studies/tiny.toml", "--no-store", "--dry-run", *options]) == 0
+        assert goal in capsys.readouterr().out.splitlines()[0]

@@ -65,7 +65,7 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
         assert process.returncode == code, out + err
         assert "Traceback" not in err
         if code == 130:
-            assert "The same command goes on" in out
+            assert "The same command resumes the study." in out
     run("--trials", "4")
     uninterrupted.communicate(timeout=SECONDS)
     assert outline(project) == outline(whole)

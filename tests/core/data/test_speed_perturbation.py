@@ -172,3 +172,36 @@ def test_a_stream_is_refused() -> None:
 def test_speeds_that_make_no_sense_are_named(speeds: tuple[float, ...], words: str) -> None:
     with pytest.raises(UserError, match=words):
         SpeedConfig(speeds=speeds)
+
+
+class Bar:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.totals: list[int] = []
+        self.num_advanced = self.num_ended = 0
+
+    def begin(self, num_takes: int, num_bytes: int, store: Store) -> None:
+        assert num_bytes > store.used_bytes() == 0
+        self.totals.append(num_takes)
+
+    def advance(self) -> None:
+        self.num_advanced += 1
+
+    def end(self) -> None:
+        self.num_ended += 1
+
+
+def test_decoding_at_all_speeds_is_announced_once_with_its_total(tmp_path: Path) -> None:
+    bar = Bar()
+    config = DataConfig(
+        sample_rate_hz=RATE_HZ,
+        clips=ClipConfig(clip_seconds=2.0, evaluation_seconds=16, calibration_seconds=8),
+        split=SplitConfig(calibration="parts"),
+        speed_perturbation=SpeedConfig(speeds=(0.8, 1.25)),
+    )
+    prepare_dataset(corpus(), config, store=Store(tmp_path), progress=bar)
+    (total,) = bar.totals
+    assert total > len(corpus().recordings)
+    assert bar.num_advanced == total
+    assert bar.num_ended == 1

@@ -80,7 +80,7 @@ def work(search: OpenStudy, dataset: Dataset, total: int, *, at: int | None = No
     context = TrialContext(
         datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Listener(at)
     )
-    for _ in work_on(search, total, context, waits=False, on_poll=lambda: None):
+    for _ in work_on(search, total, context, wait_for_others=False):
         pass
 
 

@@ -1,0 +1,131 @@
+"""What a study works on: study file, data, split, device. Everything is checked here and nothing is written but decoded
+audio in the store.
+
+options -> study file with --set -> source -> recordings -> datasets -> StudyInputs
+"""
+
+import os
+from argparse import Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from core.data.dataset import Dataset
+from core.data.recordings import Corpus, StreamedCorpus
+from core.data.store import Store
+from core.errors import UserError
+from core.sources import choose_source, open_source
+from core.thread_pool import ThreadPool
+from hpo.console import Console
+from hpo.folds import fold_name
+from hpo.search.assignments import split_assignment
+from hpo.search.data_by_rate import Datasets, open_datasets
+from hpo.search.search_space import SearchSpace
+from hpo.search.study_file import StudySpec, load_study_file
+from hpo.study_names import check_name
+
+MAX_THREADS = 4
+"""A batch of the usual size does not divide well among more; more cores are for more workers."""
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyInputs:
+    """What a study works on, checked."""
+
+    spec: StudySpec
+    space: SearchSpace
+    corpus: Corpus | StreamedCorpus
+    datasets: Datasets
+    device: torch.device
+    pool: ThreadPool
+    num_workers: int
+    """Processes that work on the study at once, this one included."""
+    name: str
+    total: int
+    """Trials that make the study."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The default configuration's."""
+        return self.datasets.default
+
+    @property
+    def num_finalist_trainings(self) -> int:
+        """Trainings of finalists after the trials, at most; 0 where they are turned off."""
+        config = self.spec.finalists
+        return min(config.count, self.total) * len(config.seeds(self.spec.training.epochs))
+
+
+def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs:
+    """Reads and checks the study file and the data. UserError names what is wrong with either."""
+    file_spec = _spec(options)
+    spec = replace(file_spec, data=choose_source(file_spec.data, options.data, root))
+    store = _store(options)
+    with console.step("Listing the recordings", is_said=False), console.stopping_after("this file"):
+        corpus = open_source(
+            spec.data["source"],
+            options={key: value for key, value in spec.data.items() if key != "source"},
+            skip_bad_files=options.skip_bad_files,
+            store=store,
+        )
+    if spec.data["source"] != SIMULATED and file_spec.data.get("source") == SIMULATED:
+        spec = replace(spec, goal=goal_for(corpus))  # the file's goal speaks of simulated data
+    name = options.name or f"{options.study.stem}-{corpus.name}"
+    if options.folds:
+        name = fold_name(name, options.fold or 1)
+    check_name(name, runs=root / "runs")
+    with console.stopping_after("the recordings that are being decoded"):
+        datasets = open_datasets(corpus, spec, skip_bad_files=options.skip_bad_files, store=store)
+    space = spec.search_space
+    space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=datasets.num_channels)
+    num_workers = options.workers or min(spec.workers, num_cores())
+    return StudyInputs(
+        spec=spec,
+        space=space,
+        corpus=corpus,
+        datasets=datasets,
+        device=_device(options.device),
+        pool=ThreadPool(options.threads or min(max(1, num_cores() // num_workers), MAX_THREADS)),
+        num_workers=num_workers,
+        name=name,
+        total=spec.trials if options.trials is None else options.trials,
+    )
+
+
+def _spec(options: Namespace) -> StudySpec:
+    """The study file as the options change it."""
+    assignments = options.set
+    if options.once:  # there a searched parameter is set for the one configuration, and the study keeps its range
+        searched = load_study_file(options.study).space
+        assignments = [text for text in options.set if split_assignment(text)[0] not in searched]
+    spec = load_study_file(options.study, assignments)
+    if options.no_finalists:  # not part of the study's identity: the same command without the option trains them
+        spec = replace(spec, finalists=replace(spec.finalists, new_seeds=0))
+    if options.folds:
+        spec = replace(spec, split=replace(spec.split, folds=options.folds, fold=(options.fold or 1) - 1))
+    return spec
+
+
+def goal_for(corpus: Corpus | StreamedCorpus) -> str:
+    """The goal of a study of other recordings than those that its file speaks of."""
+    return f"Which WaveNet, and which window and threshold, tell anomalous from normal recordings of {corpus.name!r}?"
+
+
+def _store(options: Namespace) -> Store | None:
+    """Where decoded audio is kept. A dry run reads what is there and adds nothing."""
+    if options.no_store:
+        return None
+    return Store(options.store, max_gb=options.store_gb, is_read_only=options.dry_run)
+
+
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda must have a GPU that PyTorch can use, but finds none. Take --device cpu.")
+    return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")

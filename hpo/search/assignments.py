@@ -1,0 +1,75 @@
+"""--set NAME=VALUE in a search: fixes a parameter or changes a key of the study file, as if the file said so.
+
+NAME is a parameter that can be searched, which is then fixed at VALUE, or a key of the study file with its table in
+front (`training.epochs`). What follows is checked as the file is, and is part of the study's identity in the same way.
+"""
+
+import copy
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from core.errors import UserError
+from hpo.search.search_space import PARAMETERS
+
+NUM_NEAR_KEYS = 4
+"""Known keys that are named for one that is not known."""
+
+
+def with_assignments(table: Mapping[str, Any], assignments: Sequence[str], known: Iterable[str]) -> dict[str, Any]:
+    """A study file's table with `assignments` made in their order; `known` are all dotted keys that a file may have.
+
+    UserError for an assignment without a name or a value and for a name that is not known.
+    """
+    changed = copy.deepcopy(dict(table))
+    for text in assignments:
+        name, word = split_assignment(text)
+        _assign(changed, _dotted_key(name, text, set(known) | _existing_keys(changed)), value_of(word))
+    return changed
+
+
+def split_assignment(text: str) -> tuple[str, str]:
+    """Name and value of NAME=VALUE. UserError where one of them is missing."""
+    name, separator, word = (part.strip() for part in text.partition("="))
+    if not separator or not name or not word:
+        raise UserError(f"--set must be NAME=VALUE, but got {text!r}. Write for example --set training.epochs=3.")
+    return name, word
+
+
+def value_of(word: str) -> Any:
+    """A value as TOML reads it; a word that is no TOML is a string, so that quotes are not needed."""
+    try:
+        return tomllib.loads(f"value = {word}")["value"]
+    except tomllib.TOMLDecodeError:
+        return word
+
+
+def _dotted_key(name: str, text: str, known: set[str]) -> str:
+    if name in PARAMETERS:
+        return ".".join(PARAMETERS[name])
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, sorted(known | set(PARAMETERS)), n=NUM_NEAR_KEYS, cutoff=0.5)
+    named = [key for key in sorted(known) if key.rpartition(".")[2] == name]
+    raise UserError(
+        f"--set must name a parameter or a key of the study file, but got {text!r}. "
+        f"Near it: {', '.join(dict.fromkeys([*named, *near])) or ', '.join(PARAMETERS)}."
+    )
+
+
+def _assign(table: dict[str, Any], key: str, value: Any) -> None:
+    """Sets one key in place; a searched parameter of this key is no longer searched."""
+    section, _, name = key.rpartition(".")
+    inner = table.setdefault(section, {}) if section else table
+    inner[name] = value
+    for parameter, place in PARAMETERS.items():
+        if ".".join(place) == key:
+            table.get("space", {}).pop(parameter, None)
+
+
+def _existing_keys(table: Mapping[str, Any]) -> set[str]:
+    """Dotted keys that the file has itself, a source's own options and searched ranges among them."""
+    return {f"{section}.{name}" for section, inner in table.items() if isinstance(inner, Mapping) for name in inner} | {
+        key for key, value in table.items() if not isinstance(value, Mapping)
+    }

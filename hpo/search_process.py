@@ -1,0 +1,64 @@
+"""One process's part in a search: it claims a trial, runs it, says how it ended, and claims the next."""
+
+from dataclasses import dataclass
+
+from core.errors import UserError
+from hpo.console import Console
+from hpo.messages import trial_line
+from hpo.progress_bars import ProgressBars
+from hpo.results.winner import choose_winner
+from hpo.search.objective import TrialContext, TrialEnd
+from hpo.search.study import MAX_FAILURES_IN_A_ROW, OpenStudy
+from hpo.search.trial_record import TrialRecord, trial_records
+from hpo.search.work import work_on
+from hpo.session import Session, link_trials
+from hpo.time_left import Pace
+from hpo.tracking.shipper import Shipper
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchProcess:
+    """The open study, and who is told of its trials."""
+
+    session: Session
+    context: TrialContext
+    console: Console
+    bars: ProgressBars
+    shipper: Shipper
+    pace: Pace
+    is_worker: bool
+    """Whether another process makes the report."""
+
+    def say_end(self, end: TrialEnd, best: TrialRecord | None, search: OpenStudy) -> None:
+        """Says how a trial of `search` ended, and sends its records. In a terminal the bars show trials that did not
+        fail."""
+        if not self.console.is_terminal or end.failure:
+            self.console.say(trial_line(end, best))
+        self.shipper.poke()
+        link_trials(self.session, search, self.shipper)
+
+
+def run_trials(process: SearchProcess) -> None:
+    """Works until the study has its trials. UserError when five configurations in a row have failed."""
+    session = process.session
+    search, total = session.search, session.inputs.total
+    # A worker waits, too, where finalists follow: they are known when all trials have ended.
+    wait_for_others = not process.is_worker or search.spec.finalists.new_seeds > 0
+    for end in work_on(search, total, process.context, wait_for_others=wait_for_others):
+        best = _log_best(session)
+        process.say_end(end, best, search)
+        failed = search.failures_in_a_row()
+        if failed >= MAX_FAILURES_IN_A_ROW and search.num_ended() < total:
+            reasons = [record.failure for record in trial_records(search.study) if record.failure]
+            raise UserError(
+                f"Configurations must be trainable, but {failed} in a row failed, one because {reasons[-1]}. "
+                "Look at the space's ranges; the same command resumes the study."
+            )
+
+
+def _log_best(session: Session) -> TrialRecord | None:
+    """Logs the best F1 after so many trials, as a curve of the study's own run."""
+    best = choose_winner(trial_records(session.search.study))
+    if best is not None and best.val_f1 is not None:
+        session.log.metrics(session.search.num_ended(), {"best_val_f1": best.val_f1})
+    return best

@@ -1,0 +1,173 @@
+"""A whole study: trials here and in workers, finalists, result and report. Or a worker's part of one."""
+
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from core.baselines.comparison import Row
+from core.full_disk import is_disk_full
+from hpo.console import Console
+from hpo.finalist_runs import run_finalists
+from hpo.inputs import StudyInputs
+from hpo.interruption import InterruptionNotice
+from hpo.messages import curves_line, estimate_line, overview, resumed_line, summary, where_to_look
+from hpo.pages.publish import publish_study
+from hpo.progress_bars import ProgressBars
+from hpo.results.alternatives import compare_winner, kept_comparison
+from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
+from hpo.search.estimate import Estimate, estimate_trial_seconds
+from hpo.search.objective import TrialContext
+from hpo.search.trial_record import trial_records
+from hpo.search.workers import Workers
+from hpo.search_process import SearchProcess, run_trials
+from hpo.session import SECONDS_TO_SHIP, SECONDS_TO_SHIP_INTERRUPTED, Session, link_trials, start_study_run
+from hpo.shipping import ship
+from hpo.time_left import Pace
+from hpo.tracking.run_log import RunStatus
+from hpo.tracking.shipper import Shipper
+from hpo.worker_command import worker_command
+
+
+def run_search(session: Session, options: Namespace, console: Console, notice: InterruptionNotice) -> int:
+    """Runs or resumes a study until its result and report are there."""
+    search = session.search
+    estimate_s = _say_begin(session, console)
+    shipper = Shipper(
+        search.directory,
+        session.target,
+        warn=console.say,
+        opened=lambda experiment_id: console.say(curves_line(session, experiment_id)),
+    )
+    shipper.start()
+    seconds_to_ship = SECONDS_TO_SHIP_INTERRUPTED
+    try:
+        start_study_run(session)
+        companion = _train(_process(session, console, shipper, estimate_s, is_worker=False), options, notice)
+        lines = _publish(session, companion, options, console)
+        session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
+        seconds_to_ship = SECONDS_TO_SHIP
+    except KeyboardInterrupt:
+        _log_end(session, "KILLED", "INTERRUPTED")
+        ended = f"{search.num_ended()} of {session.inputs.total} trials"
+        console.say(f"Interrupted after {ended}. The same command resumes the study.")
+        raise
+    except BaseException:
+        _log_end(session, "FAILED", "FAILED")
+        raise
+    finally:
+        ship(shipper, session, console, seconds_to_ship)
+    for linked in (search, companion):
+        if linked is not None:
+            link_trials(session, linked, shipper)
+    console.say(*lines)
+    return 0
+
+
+def run_worker(session: Session, console: Console) -> int:
+    """Works on trials, and leaves what belongs to the whole study to another process."""
+    shipper = Shipper(session.search.directory, session.target, warn=console.say)
+    with console.stopping_after("the recordings that are being decoded"):
+        session.inputs.datasets.open_all()
+    shipper.start()
+    process = _process(session, console, shipper, None, is_worker=True)
+    try:
+        with process.bars, console.stopping_after("this training step"):
+            run_trials(process)
+            run_finalists(process)
+    finally:
+        ship(shipper, session, console, SECONDS_TO_SHIP_INTERRUPTED)
+    link_trials(session, session.search, shipper)
+    return 0
+
+
+def measured(inputs: StudyInputs, console: Console) -> Estimate:
+    """How long a trial takes on this machine, measured on throw-away networks."""
+    text = "Measuring a trial of the smallest, default and largest network"
+    with console.step(text), console.stopping_after("this measurement"):
+        return estimate_trial_seconds(inputs.space, inputs.dataset, inputs.device, inputs.pool)
+
+
+def _say_begin(session: Session, console: Console) -> float | None:
+    """What is searched, what has ended, and how long the rest takes. Returns the measured seconds of a trial, None
+    where no trial is missing."""
+    inputs, search = session.inputs, session.search
+    console.say(*overview(inputs), *where_to_look(session))
+    ended = [record for record in trial_records(search.study) if record.seconds is not None]
+    if ended:
+        console.say(resumed_line(ended, inputs.total))
+    missing = inputs.total - search.num_ended()
+    if missing <= 0:
+        return None
+    estimate = measured(inputs, console)
+    console.say(estimate_line(inputs, missing, estimate))
+    with console.stopping_after("the recordings that are being decoded"):
+        inputs.datasets.open_all()
+    return estimate.default
+
+
+def _process(
+    session: Session, console: Console, shipper: Shipper, estimate_s: float | None, *, is_worker: bool
+) -> SearchProcess:
+    inputs, search = session.inputs, session.search
+    pace = Pace(num_processes=inputs.num_workers, epochs=inputs.spec.training.epochs, estimate_s=estimate_s)
+    bars = ProgressBars(console, search, total=inputs.total, num_finalists=inputs.num_finalist_trainings, pace=pace)
+    context = TrialContext(
+        datasets=inputs.datasets, device=inputs.device, pool=inputs.pool, tags=session.tags, progress=bars
+    )
+    return SearchProcess(
+        session=session,
+        context=context,
+        console=console,
+        bars=bars,
+        shipper=shipper,
+        pace=pace,
+        is_worker=is_worker,
+    )
+
+
+def _train(process: SearchProcess, options: Namespace, notice: InterruptionNotice) -> FinalistsStudy | None:
+    """Trials and finalists, here and in workers."""
+    session, console = process.session, process.console
+    inputs, search = session.inputs, session.search
+    missing = max(inputs.total - search.num_ended(), num_trainings_to_come(search, inputs.total))
+    workers = Workers(
+        min(inputs.num_workers, missing) - 1,
+        worker_command(options, threads=inputs.pool.num_threads),
+        say=console.say,
+    )
+    notice.before_end(workers.terminate)
+    with process.bars, workers, console.stopping_after("this training step"):
+        run_trials(process)
+        return run_finalists(process)
+
+
+def _publish(session: Session, companion: FinalistsStudy | None, options: Namespace, console: Console) -> list[str]:
+    """Writes the result and the pages. Returns the last lines of the command."""
+    with console.step("Judging the winner") as say_step, console.stopping_after("this step"):
+        result = publish_study(
+            session.search,
+            session.inputs.datasets,
+            session.log,
+            about=session.about,
+            companion=companion,
+            rows_beside=_comparison(session, is_wanted=options.compare, console=console),
+            say_step=say_step,
+        )
+    return summary(result, session.search.directory)
+
+
+def _comparison(session: Session, *, is_wanted: bool, console: Console) -> Callable[[Mapping[str, Any]], list[Row]]:
+    """The function that compares a winner: trains the alternatives where that is wanted, else reads what is kept."""
+    if is_wanted:
+        return partial(compare_winner, session.search, session.inputs.datasets, say=console.say)
+    return partial(kept_comparison, session.search)
+
+
+def _log_end(session: Session, status: RunStatus, state: str) -> None:
+    """Logs the end of the study's run; where the disk is full, the error that ended the study says so."""
+    try:
+        session.log.end(status, tags={"optuna.state": state})
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
