@@ -18,6 +18,7 @@ from core.data.dataset import Dataset
 from core.data.recordings import Corpus, StreamedCorpus
 from core.data.store import Store
 from core.errors import UserError
+from core.project import make_project
 from core.sources import choose_source, open_source
 from core.thread_pool import ThreadPool
 from hpo.console import Console
@@ -178,7 +179,7 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
     chosen = resolve_setting(
         options.storage, variable="OPTUNA_STORAGE", project_root=root, default=str(runs / "optuna.journal")
     )
-    runs.mkdir(exist_ok=True)
+    make_project(root)
     storage = StudyStorage(_from_root(chosen.value, root))
     if options.rerun is not None or options.page is not None:
         check_study_exists(inputs.name, storage)

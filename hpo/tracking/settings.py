@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import UserError
-
-ENV_FILE_NAME = ".env"
+from core.project import ENV_FILE, reads_env
 
 
 class Setting(NamedTuple):
@@ -25,8 +24,8 @@ def resolve_setting(option: str | None, *, variable: str, project_root: Path, de
         return Setting(option, "the command line")
     if value := os.environ.get(variable, "").strip():
         return Setting(value, f"{variable} in the environment")
-    if value := _value_in_env_file(project_root / ENV_FILE_NAME, variable):
-        return Setting(value, f"{variable} in {ENV_FILE_NAME}")
+    if reads_env(project_root) and (value := _value_in_env_file(project_root / ENV_FILE, variable)):
+        return Setting(value, f"{variable} in {ENV_FILE}")
     return Setting(default, "default")
 
 

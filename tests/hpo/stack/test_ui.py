@@ -1,4 +1,4 @@
-"""make ui: both pages answer on loopback, on ports that are free, and end together."""
+"""make ui: both pages answer on loopback, on free ports, and end together."""
 
 import signal
 import socket
@@ -57,9 +57,9 @@ def test_when_one_page_ends_so_does_the_other_and_its_last_words_are_said(
 
     dies = [sys.executable, "-c", "print('noise'); print('the database is gone'); raise SystemExit(3)"]
     monkeypatch.setattr("hpo.stack.ui.Page", Kept)
-    monkeypatch.setattr("hpo.stack.ui.make_missing_stores", lambda _: None)
+    monkeypatch.setattr("hpo.stack.ui.make_missing_databases", lambda _: None)
     monkeypatch.setattr("hpo.stack.ui.commands", lambda _, **_ports: (SLEEP, dies))
-    with pytest.raises(UserError, match=r"dashboard must go on.*exit code 3 and said: the database is gone"):
+    with pytest.raises(UserError, match=r"dashboard must keep running.*exit code 3 and said: the database is gone"):
         serve(tmp_path)
     assert len(pages) == 2
     assert not any(page.is_alive() for page in pages)
@@ -67,9 +67,7 @@ def test_when_one_page_ends_so_does_the_other_and_its_last_words_are_said(
 
 @pytest.mark.slow
 def test_both_pages_answer_before_any_study_and_end_with_ctrl_c(tmp_path: Path) -> None:
-    code = (
-        f"from hpo.stack import ui; import pathlib, sys; ui.ROOT = pathlib.Path({str(tmp_path)!r}); sys.exit(ui.main())"
-    )
+    code = f"from hpo.stack import ui; import pathlib, sys; sys.exit(ui.main([], pathlib.Path({str(tmp_path)!r})))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
