@@ -195,7 +195,8 @@ def load_detector(path: str | Path) -> Detector:
     from core.decision.checkpoint import load_detector as load
     from core.detect import checkpoint_in
 
-    return Detector(load(checkpoint_in(Path(path))))
+    winner = Path(path) / "winner"
+    return Detector(load(checkpoint_in(winner if winner.is_dir() else Path(path))))
 
 
 @contextmanager
