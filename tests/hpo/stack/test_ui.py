@@ -1,18 +1,21 @@
 """make ui: both pages answer on loopback, on free ports, and end together."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.errors import UserError
-from hpo.stack.ui import HOST, Page, free_port, serve
+from hpo.stack.ui import HOST, Page, free_port, make_missing_databases, serve
 
 ROOT = Path(__file__).resolve().parents[3]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -63,6 +66,27 @@ def test_when_one_page_ends_so_does_the_other_and_its_last_words_are_said(
         serve(tmp_path)
     assert len(pages) == 2
     assert not any(page.is_alive() for page in pages)
+
+
+@pytest.mark.parametrize("kind", ["read-only", "a file"])
+def test_a_folder_that_cannot_be_written_is_one_line(kind: str) -> None:
+    with as_another_user(), tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder) / "runs"
+        runs.touch() if kind == "a file" else runs.mkdir(0o555)
+        with pytest.raises(UserError, match=r"^runs/ must be a folder that can be written, but [^\n]*\. Ask [^\n]*$"):
+            make_missing_databases(runs)
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Root may write everywhere: it becomes nobody."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 @pytest.mark.slow
