@@ -23,6 +23,8 @@ COPY requirements-torch.lock ./
 # As in the Makefile: which build of torch. Empty is the registry's, with CUDA.
 ARG TORCH_ARGS=
 RUN pip install $TORCH_ARGS -r requirements-torch.lock
+# Marks /app, where the worker may not write, as the project.
+COPY machine-listening.toml ./
 COPY core core
 COPY hpo hpo
 COPY studies studies
