@@ -1,4 +1,4 @@
-"""Where a setting comes from: the command line, else the environment, else the project's .env file, else a default."""
+"""Settings: from the command line, else the environment, else the project's .env file, else a default."""
 
 import os
 from pathlib import Path
@@ -16,9 +16,10 @@ class Setting(NamedTuple):
 
 def resolve_setting(option: str | None, *, variable: str, project_root: Path, default: str) -> Setting:
     """The first that is set. An empty variable counts as not set, because `VARIABLE=${VARIABLE:-}` in a compose file
-    leaves one behind; an empty option is the user's word and is returned as it is.
+    makes one. An empty option is returned as it is.
 
-    .env is read, never loaded into the environment: what else is in it (passwords) does not reach other programs.
+    .env is read where the project's marker allows it (core/project.py). It is never loaded into the environment, so its
+    passwords do not reach other programs.
     """
     if option is not None:
         return Setting(option, "the command line")
