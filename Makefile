@@ -1,10 +1,12 @@
-# make study TRIALS=50   the environment, then a search
-# make test              the environment, then every check and test
-# make test-slow         the tests that take minutes
-# make test-stack        the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
-# make ui                MLflow's pages and Optuna's dashboard on the local studies, until Ctrl-C
-# make reproduce-quality   the README's tables of quality, from nothing, in an hour and a half (CARS=folder:PATH)
-# make lock              the lock file anew, from the bounds in pyproject.toml
+# make study TRIALS=50     the environment, then a search
+# make test                the environment, then every check and test; tests that are skipped are listed with the reason
+# make test-slow           the tests that take minutes
+# make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
+# make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
+# make reproduce-quality   the tables of quality, from nothing, in an hour and a half (CARS=folder:PATH)
+# make lock                resolves requirements.lock again, from the bounds in pyproject.toml
+#
+# PYTHON=python3.11 names the interpreter, TORCH_ARGS the options of pip that choose the build of PyTorch.
 
 PYTHON ?= python3
 TRIALS ?= 50
@@ -12,39 +14,57 @@ TORCH_ARGS ?=
 CARS ?= folder:../shared/recordings/cars
 BIN := .venv/bin
 READY := .venv/ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: study test test-slow test-stack ui reproduce-quality lock
 
+# Ctrl-C (exit code 130) is a usual end of the first two, not an error of make. The trap keeps the shell until they end.
+ENDS_BY_CTRL_C = trap : INT; $(1) || { code=$$?; [ $$code -eq 130 ] || exit $$code; }
+
 study: $(READY)
-	$(BIN)/python hpo/run_study.py --trials $(TRIALS)
+	@$(call ENDS_BY_CTRL_C,$(BIN)/python hpo/run_study.py --trials $(TRIALS))
+
+ui: $(READY)
+	@$(call ENDS_BY_CTRL_C,$(BIN)/python -m hpo.stack.ui)
 
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow and not stack" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not slow and not stack" -n 2 --dist loadfile -rs
 
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -rs
 
 test-stack: $(READY)
 	TORCH_ARGS="$(TORCH_ARGS)" KEEP_VOLUMES="$(KEEP_VOLUMES)" $(BIN)/pytest tests/hpo/stack/test_stack.py -m stack -rs
 
-ui: $(READY)
-	@$(BIN)/python -m hpo.stack.ui
-
 reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/quality.py --data $(CARS)
 
-# torch comes first and by itself, so that its build (CPU or CUDA) can be chosen with TORCH_ARGS.
-$(READY): requirements-torch.lock requirements.lock
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_ARGS) -r requirements-torch.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	touch $(READY)
+# What the interpreter lacks, in words; empty where it fits. Another version than that of .venv makes .venv again.
+VERSION = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+FITTING := 3.11 3.12 3.13
+OTHER_PYTHON = $(or $(firstword $(foreach v,$(FITTING),$(if $(shell command -v python$(v)),python$(v)))),python3.11)
+CHECK_PYTHON = $(if $(filter $(FITTING),$(call VERSION,$(PYTHON))),,$(error Python must be 3.11 to 3.13, but $(PYTHON) \
+	is $(or $(call VERSION,$(PYTHON)),not installed). Name another: make $(MAKECMDGOALS) PYTHON=$(OTHER_PYTHON)))
+CLEAR = $(if $(filter $(call VERSION,$(BIN)/python),$(call VERSION,$(PYTHON))),,--clear)
 
+# torch comes first and alone, so that its build (CPU or CUDA) can be chosen with TORCH_ARGS. `ready` is made last, so an
+# interrupted installation is done again.
+$(READY): requirements-torch.lock requirements.lock
+	@$(CHECK_PYTHON)echo "Making the environment .venv with $(PYTHON). This takes minutes, once."
+	@$(PYTHON) -m venv $(CLEAR) .venv
+	@echo "1 of 3: PyTorch, $(if $(TORCH_ARGS),with $(TORCH_ARGS),which downloads 0.2 GB without and 2.7 GB with CUDA)"
+	@$(PIP) install $(TORCH_ARGS) -r requirements-torch.lock
+	@echo "2 of 3: the other libraries, 0.3 GB"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@echo "3 of 3: the command $(BIN)/machine-listening"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+	@echo "The environment is ready."
+
+# One lock for every Python that pyproject.toml allows. torch has its own file.
 lock:
-	echo torch > .excluded
-	uv pip compile pyproject.toml --extra dev --excludes .excluded --python-version 3.11 --generate-hashes \
-		--no-annotate --custom-compile-command "make lock" -o requirements.lock
-	rm .excluded
+	echo torch | uv pip compile pyproject.toml --universal --extra dev --excludes /dev/stdin --python-version 3.11 \
+		--generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.lock

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.command_line import Parser, printable
+from core.command_line import Parser, environment, printable
 from core.errors import UserError
 
 if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help and a typing mistake should not wait
@@ -36,6 +36,10 @@ if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help
     from core.detection.clips import FileJudgement
     from core.detection.plot import FileView
 
+EXAMPLES = (
+    "machine-listening detect runs/quickstart-simulated/winner recordings/*.wav",
+    "machine-listening detect runs/quickstart-simulated/winner long.flac --csv events.csv --plot page.html",
+)
 COLUMNS = ("file", "decision", "score_sigmas", "threshold_sigmas", "event_start_s", "event_end_s", "microphone")
 MAX_EVENT_LINES = 20
 
@@ -199,7 +203,7 @@ def _write(path: Path, text: str, *, option: str) -> None:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(
-        prog="python -m core.detect", description="Hear whether machines are well in recordings.", allow_abbrev=False
+        prog="machine-listening detect", description="Hear whether machines are well in recordings.", examples=EXAMPLES
     )
     parser.add_argument("winner", type=Path, help="a study's winner: its folder, or its checkpoint")
     parser.add_argument("files", nargs="+", metavar="FILE", help="wav, flac, ogg or mp3, at least a clip long")
@@ -211,7 +215,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     try:
-        return detect(_parse(arguments))
+        with environment():
+            return detect(_parse(arguments))
     except UserError as error:
         _say_error(str(error))
         return 2

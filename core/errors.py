@@ -1,5 +1,5 @@
-"""The one exception that means "the user can repair this": printed as one line, exit code 2, no traceback."""
+"""The one exception that the user can repair: it is printed as one line, with exit code 2 and no traceback."""
 
 
 class UserError(ValueError):
-    """Names the thing, the rule it breaks, the value it has, and the repair, in one line."""
+    """Its message is one line: the thing, the rule that it breaks, the value that it has, and the repair."""

@@ -1,28 +1,43 @@
-"""python -m core.store: what the store of decoded audio holds; with `--empty` it is emptied."""
+"""The command `store`: how much the store of decoded audio holds. `--empty` removes all of it."""
 
+import argparse
 import sys
 from pathlib import Path
 
-from core.command_line import Parser
-from core.data.store import DEFAULT_DIRECTORY, Store
-from core.errors import UserError
+from core.command_line import Parser, run_command
+from core.project import STORE, find_project
+
+EXAMPLES = (
+    "machine-listening store                  # its files and gigabytes",
+    "machine-listening store --empty          # studies decode again what they need",
+    "machine-listening store --store DIR      # another store than the project's",
+)
 
 
-def main(arguments: list[str]) -> int:
-    parser = Parser(prog="python -m core.store", description="What the store of decoded audio holds.")
-    parser.add_argument("--store", type=Path, default=DEFAULT_DIRECTORY, metavar="DIR")
-    parser.add_argument("--empty", action="store_true", help="remove all of it; studies prepare what they need anew")
-    try:
-        options = parser.parse_args(arguments)
-        store = Store(options.store)
-        files = list(store.files())
-        print(f"{store.directory}: {len(files)} files, {store.used_bytes() / 1e9:.3g} GB")
-        if options.empty:
-            print(f"emptied: {store.empty() / 1e9:.3g} GB")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def parse(arguments: list[str], root: Path) -> argparse.Namespace:
+    parser = Parser(
+        prog="machine-listening store", description="How much the store of decoded audio holds.", examples=EXAMPLES
+    )
+    parser.add_argument(
+        "--store", type=Path, default=root / STORE, metavar="DIR", help="default: runs/store of the project"
+    )
+    parser.add_argument("--empty", action="store_true", help="remove all of it; studies decode again what they need")
+    return parser.parse_args(arguments)
+
+
+def show_store(options: argparse.Namespace) -> int:
+    from core.data.store import Store  # here, because --help should not wait for numpy
+
+    store = Store(options.store)
+    print(f"{store.directory}: {len(list(store.files()))} files, {store.used_bytes() / 1e9:.3g} GB")
+    if options.empty:
+        print(f"emptied: {store.empty() / 1e9:.3g} GB")
     return 0
+
+
+def main(arguments: list[str], root: Path | None = None) -> int:
+    """`root` is the project's; it is looked for where it is not given."""
+    return run_command(lambda: show_store(parse(arguments, root or find_project().root)))
 
 
 if __name__ == "__main__":

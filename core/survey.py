@@ -28,16 +28,23 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.command_line import Parser, printable
-from core.data.recordings import StreamedCorpus
-from core.data.splits import SplitConfig
-from core.data.store import DEFAULT_DIRECTORY, Store
+from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
-from core.sources import KINDS, choose_source, open_source
-from core.surveying.counts import Counts, Progress, count
-from core.surveying.text import survey_lines
+from core.project import STORE, find_project
+from core.study_files import find_study_file
 
-ROOT = Path(__file__).resolve().parent.parent
+with environment():
+    from core.data.recordings import StreamedCorpus
+    from core.data.splits import SplitConfig
+    from core.data.store import Store
+    from core.surveying.counts import Counts, Progress, count
+    from core.surveying.text import survey_lines
+
+EXAMPLES = (
+    "machine-listening survey folder:recordings/                    # what is there, and how it would be split",
+    "machine-listening survey folder:recordings/ --study cars_10s   # split as this study file says",
+    "machine-listening survey simulated --json survey.json",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +84,10 @@ def _rule_broken(problem: Mapping[str, Any]) -> str:
     return f"{where} must {problem['msg'].removeprefix('Input should ')}, but got {problem['input']!r}."
 
 
-def survey(options: argparse.Namespace) -> None:
+def survey(options: argparse.Namespace) -> int:
     """Prints a survey, and writes it where `options` ask for that."""
+    from core.sources import open_source  # here, because --help should not wait for pandas
+
     tables = _tables(options)
     source, source_options = str(tables.data["source"]), {k: v for k, v in tables.data.items() if k != "source"}
     store = None if options.no_store else Store(options.store)
@@ -91,14 +100,17 @@ def survey(options: argparse.Namespace) -> None:
         is_streamed = isinstance(corpus, StreamedCorpus)
         more = {"name": corpus.name, "options": source_options, "is_streamed": is_streamed}
         _write_json(options.json, {**about, **more, **_figures(counts, tables.split)})
+    return 0
 
 
 def _tables(options: argparse.Namespace) -> StudyTables:
     """Of the study file, or the defaults, with the source that is surveyed."""
+    from core.sources import choose_source
+
     if options.source is None and options.study is None:
-        raise UserError(f"A source or a study file must be given, but got neither. Sources are {', '.join(KINDS)}.")
-    tables = read_study_tables(options.study) if options.study else StudyTables()
-    return replace(tables, data=choose_source(tables.data, options.source, ROOT))
+        raise UserError(f"A source or a study file must be given, but got neither. Sources are {SOURCES}.")
+    tables = read_study_tables(find_study_file(options.study)) if options.study else StudyTables()
+    return replace(tables, data=choose_source(tables.data, options.source, options.root))
 
 
 def _figures(counts: Counts, split: SplitConfig) -> dict[str, Any]:
@@ -148,28 +160,25 @@ def _progress_line() -> Iterator[Progress]:
         yield show
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser(prog="python -m core.survey", description="What a source of recordings holds.", allow_abbrev=False)
-    parser.add_argument("source", nargs="?", metavar="SOURCE", help=f"{', '.join(KINDS)} (default: the study file's)")
-    parser.add_argument("--study", type=Path, metavar="FILE", help="study file whose [data] and [split] are used")
+def _parse(arguments: list[str], root: Path) -> argparse.Namespace:
+    parser = Parser(
+        prog="machine-listening survey", description="What a source of recordings holds.", examples=EXAMPLES
+    )
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help=f"{SOURCES} (default: the study file's)")
+    parser.add_argument("--study", metavar="STUDY", help="study file, or its name, whose [data] and [split] are used")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     parser.add_argument("--skip-bad-files", action="store_true", help="go on without recordings that cannot be used")
     parser.add_argument(
-        "--store", type=Path, default=DEFAULT_DIRECTORY, metavar="DIR", help="where digests of files are remembered"
+        "--store", type=Path, default=root / STORE, metavar="DIR", help="where digests of files are remembered"
     )
     parser.add_argument("--no-store", action="store_true", help="read every file for its digest, and remember none")
+    parser.set_defaults(root=root)
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str]) -> int:
-    try:
-        survey(_parse(arguments))
-    except UserError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+def main(arguments: list[str], root: Path | None = None) -> int:
+    """`root` is the project's; it is looked for where it is not given."""
+    return run_command(lambda: survey(_parse(arguments, root or find_project().root)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Text files that are written whole or not at all."""
+"""Text files that are never half written."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Threads that share out whole batches and clips; PyTorch lets go of Python's lock, so they run side by side."""
+"""Threads that work on whole batches and clips. PyTorch releases Python's lock, so they run in parallel."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class ThreadPool:
-    """A fixed number of threads. Making one sets PyTorch's own threads to one: the two would fight for the cores."""
+    """A fixed number of threads. A new pool sets PyTorch's own threads to one: both would compete for the cores."""
 
     def __init__(self, num_threads: int) -> None:
         if num_threads < 1:
@@ -23,7 +23,7 @@ class ThreadPool:
         self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="core")
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Results in the order of the items; the first error of any is raised."""
+        """Returns results in the order of the items. Raises the first error of any."""
         return list(self._executor.map(work, items))
 
     def __enter__(self) -> Self:

@@ -1,7 +1,10 @@
 """The command line: python hpo/run_study.py --trials 50
 
-Runs, resumes or joins a study. Exit codes: 0 done, 2 a user's mistake (one line says which), 130 interrupted.
+Runs, resumes or joins a study: `python hpo/run_study.py` in the repository, `machine-listening study` where the package
+is installed. Exit codes: 0 done, 2 a user's mistake (one line names it), 130 interrupted.
 """
+
+from __future__ import annotations  # so that an older Python gets as far as the line that says what it must be
 
 import argparse
 import math
@@ -12,26 +15,42 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
-    sys.path[0] = str(ROOT)  # instead of hpo/, which Python puts there: our files must not hide a library's
+    sys.path[0] = str(ROOT)  # instead of hpo/, which Python puts there: a file of hpo/ must not hide a library
 
-from core.command_line import Parser  # noqa: E402 (the path comes first)
+from core.command_line import SOURCES, Parser, run_command  # noqa: E402 (the path comes first)
 from core.errors import UserError  # noqa: E402
+from core.study_files import find_study_file, known_studies  # noqa: E402
 
-SOURCES = "simulated, folder:PATH, toyadmos:PATH, hub:OWNER/NAME or hub:PATH"
+SCRIPT = "python hpo/run_study.py"
+EXAMPLES = (
+    "{program}                                         # the quickstart study on a simulated machine",
+    "{program} --trials 50                             # resumes it where it has fewer trials",
+    "{program} --study cars_10s --data folder:cars/    # a study file by name, your own recordings",
+    "{program} --study my.toml --dry-run               # shows space, split and estimate",
+)
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser(description="Search for a WaveNet that hears when a machine goes wrong.", allow_abbrev=False)
+def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespace:
+    parser = Parser(
+        prog=program,
+        description="Search for a WaveNet that detects faults of a machine by its sound.",
+        examples=[line.format(program=program) for line in EXAMPLES],
+    )
     what = parser.add_argument_group("what is searched")
-    what.add_argument("--study", type=Path, default=ROOT / "studies/quickstart.toml", help="study file")
+    what.add_argument(
+        "--study",
+        default="quickstart",
+        metavar="STUDY",
+        help=f"study file: a path, or one of {', '.join(known_studies())} (default: quickstart)",
+    )
     what.add_argument("--data", metavar="SOURCE", help=f"{SOURCES} (default: the study file's)")
-    what.add_argument("--skip-bad-files", action="store_true", help="go on without recordings that cannot be used")
+    what.add_argument("--skip-bad-files", action="store_true", help="leave out recordings that cannot be used")
     what.add_argument("--trials", type=positive, metavar="N", help="the study's total (default: the study file's)")
     what.add_argument("--name", help="the study's name (default: from its file and its data)")
-    what.add_argument("--fresh", action="store_true", help="archive the study of this name and begin anew")
-    what.add_argument("--folds", type=positive, metavar="K", help="the study once for each of K folds of the takes")
-    what.add_argument("--fold", type=positive, metavar="I", help="with --folds: this one alone, from 1")
-    what.add_argument("--compare", action="store_true", help="train the alternatives, too, and judge them beside")
+    what.add_argument("--fresh", action="store_true", help="archive the study of this name and start a new one")
+    what.add_argument("--folds", type=positive, metavar="K", help="run the study once for each of K folds of the takes")
+    what.add_argument("--fold", type=positive, metavar="I", help="with --folds: only this one, counted from 1")
+    what.add_argument("--compare", action="store_true", help="train alternatives and compare them with the winner")
     what.add_argument("--no-finalists", action="store_true", help="choose the winner without training the best again")
     what.add_argument(
         "--set",
@@ -43,25 +62,36 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     how = parser.add_argument_group("how it runs")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--workers", type=positive, metavar="N", help="processes at once (default: the study file's)")
-    how.add_argument("--threads", type=positive, metavar="N", help="threads a process (default: the cores, shared out)")
+    how.add_argument(
+        "--threads",
+        type=positive,
+        metavar="N",
+        help="threads a process (default: cores by processes)",
+    )
     how.add_argument("--worker", action="store_true", help="join the study and leave its report to another process")
     how.add_argument(
-        "--store", type=Path, default=ROOT / "runs/store", metavar="DIR", help="where decoded audio is kept"
+        "--store",
+        type=Path,
+        default=root / "runs/store",
+        metavar="DIR",
+        help="decoded audio (default: runs/store)",
     )
-    how.add_argument("--store-gb", type=size, default=50.0, metavar="GB", help="how large it may grow (default: 50)")
+    how.add_argument("--store-gb", type=size, default=50.0, metavar="GB", help="its largest size (default: 50)")
     how.add_argument(
         "--no-store", action="store_true", help="decode or stream every time, for a disk that is too small"
     )
-    how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/)")
+    how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
     how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
     instead = parser.add_argument_group("instead of a search").add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="show space, split and estimate; train nothing")
-    instead.add_argument("--once", action="store_true", help="run the default configuration, changed by --set, alone")
+    instead.add_argument("--once", action="store_true", help="run one configuration: the default, changed by --set")
     instead.add_argument(
         "--rerun", type=natural, metavar="TRIAL", help="run an old trial again, configuration and seed"
     )
     instead.add_argument("--page", type=natural, metavar="TRIAL", help="make the page of plots of a trial")
     options = parser.parse_args(arguments)
+    options.study = find_study_file(options.study)
+    options.as_script = program == SCRIPT
     if options.fresh and (options.page is not None or options.rerun is not None or options.worker or options.dry_run):
         raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
     _check_folds(options)
@@ -101,28 +131,31 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def main(arguments: list[str]) -> int:
-    try:
-        options = parse(arguments)
-        signal.signal(signal.SIGTERM, _interrupt)
-        from hpo.commands import run  # here, because --help and a typing mistake should not wait for PyTorch
+def main(arguments: list[str], root: Path | None = None, program: str = SCRIPT) -> int:
+    """`root` is the project's folder, by default the repository."""
 
-        return run(options, ROOT)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    def command() -> int:
+        options = parse(arguments, root=root or ROOT, program=program)
+        signal.signal(signal.SIGTERM, _interrupt)
+        from hpo.commands import run  # here, because --help and wrong arguments should not wait for PyTorch
+
+        return run(options, root or ROOT)
+
+    return run_command(command)
+
+
+def main_of_process(arguments: list[str], root: Path | None = None, program: str = SCRIPT) -> NoReturn:
+    """Runs `main` and exits. A second Ctrl-C, while Python waits for threads, ends the process without a traceback."""
+    exit_code = main(arguments, root, program)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(exit_code)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
-    """A polite request to end is treated as Ctrl-C: the trial is given back and everything is put on record."""
+    """Treats SIGTERM as Ctrl-C: the trial is given back and its records are sent."""
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    exit_code = main(sys.argv[1:])
-    # Another one while Python waits for threads to end is obeyed at once, instead of with a traceback.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    sys.exit(exit_code)
+    main_of_process(sys.argv[1:])

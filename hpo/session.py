@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.project import make_project
 from hpo.inputs import SIMULATED, StudyInputs
 from hpo.pages.publish import study_description
 from hpo.search.notes import run_note, study_words, write_notes
@@ -65,7 +66,7 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
     runs = root / "runs"
     directory = runs / inputs.name
     tracking = resolve_tracking_uri(options.tracking_uri, project_root=root)
-    runs.mkdir(exist_ok=True)
+    make_project(root)
     storage = StudyStorage(_storage_setting(options, root).value)
     if options.rerun is not None or options.page is not None:
         check_study_exists(inputs.name, storage)

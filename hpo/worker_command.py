@@ -1,4 +1,4 @@
-"""The command line of a worker: a further process on the same study."""
+"""The command line of a worker: one more process on the same study."""
 
 import sys
 from argparse import Namespace
@@ -6,9 +6,15 @@ from pathlib import Path
 
 
 def worker_command(options: Namespace, *, threads: int) -> list[str]:
-    """The program and its arguments, for the study that `options` name."""
-    program = [sys.executable, str(Path(__file__).with_name("run_study.py"))]
-    return [*program, *_study_arguments(options), "--worker", "--threads", str(threads)]
+    """The program and its arguments, for the study that `options` name. To be started in the same current folder."""
+    return [*_program(as_script=options.as_script), *_study_arguments(options), "--worker", "--threads", str(threads)]
+
+
+def _program(*, as_script: bool) -> list[str]:
+    """The script of the repository, or the installed module. With -P no `core` of the current folder is imported."""
+    if as_script:
+        return [sys.executable, str(Path(__file__).with_name("run_study.py"))]
+    return [sys.executable, "-P", "-m", "machine_listening", "study"]
 
 
 def _study_arguments(options: Namespace) -> list[str]:

@@ -1,5 +1,5 @@
-"""For all tests: one thread, since bits depend on their number; and examples that are the same in every run. For tests
-of the command: a clone of the project, and the command in this process."""
+"""Fixtures of all tests. PyTorch has one thread, because results depend on their number to the bit, and hypothesis has
+the same examples in every run. Tests of the command get a clone of the project, and run the command in this process."""
 
 import shutil
 from collections.abc import Callable
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+
+from core.project import MARKER
 
 ROOT = Path(__file__).resolve().parent.parent
 Command = Callable[..., str]
@@ -23,7 +25,8 @@ def _one_thread() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A clone, so that runs/ is its own and nothing of this machine's settings reaches it."""
+    """A clone with its own runs/, which no setting of this machine reaches."""
+    shutil.copy(ROOT / MARKER, tmp_path)
     for name in ("core", "hpo", "studies"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests/data/tiny.toml", tmp_path / "studies/tiny.toml")
@@ -32,7 +35,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command in this process, which spares the imports; its standard output, once it has ended well."""
+    """Runs the command in this process, which saves the imports; returns its standard output, after exit code 0."""
     import hpo.run_study
 
     monkeypatch.setattr(hpo.run_study, "ROOT", project)

@@ -19,6 +19,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from core.project import MARKER
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "wavenet-stack-test"
 PASSWORD = "of-the-test-alone"
@@ -59,6 +61,7 @@ class Stack:
         self.project = folder / "project"
         for name in ("core", "hpo", "studies"):
             shutil.copytree(ROOT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / MARKER, self.project)
         shutil.copy(ROOT / "tests/data/tiny.toml", self.project / "studies/tiny.toml")
         (self.project / "runs").mkdir()
         owner = (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CORE_ORDER = [
     {"core.errors"},
-    {"core.command_line", "core.thread_pool", "core.text_files", "core.full_disk"},
+    {"core.command_line", "core.full_disk", "core.project", "core.study_files", "core.text_files", "core.thread_pool"},
     {"core.data"},
     {"core.sources"},
     {"core.model"},

@@ -29,7 +29,6 @@ from core.errors import UserError
 
 FORMAT = "audio-1"
 """Part of every key: a change of the format or of the resampler needs another one."""
-DEFAULT_DIRECTORY = Path(__file__).resolve().parents[2] / "runs" / "store"
 DEFAULT_MAX_GB = 50.0
 SUFFIX = ".safetensors"
 BYTES_PER_SAMPLE = 2
@@ -68,9 +67,7 @@ class StoredAudio:
 class Store:
     """A folder of decoded recordings with a limit to its size."""
 
-    def __init__(
-        self, directory: Path = DEFAULT_DIRECTORY, *, max_gb: float = DEFAULT_MAX_GB, is_read_only: bool = False
-    ) -> None:
+    def __init__(self, directory: Path, *, max_gb: float = DEFAULT_MAX_GB, is_read_only: bool = False) -> None:
         self.directory = directory
         self.max_bytes = int(max_gb * 1e9)
         self.is_read_only = is_read_only

@@ -1,8 +1,8 @@
-"""A trial to an experiment configuration. The only caller of suggest_*.
+"""Turns a trial into an experiment configuration. This is the only caller of suggest_*.
 
-Parameters are independent, with fixed ranges: no range depends on another value, so the sampler sees a box, importance
-means something, and nothing is turned away in mid-study. That every point of the box is a network within the study's
-limits is checked before trial 0.
+Parameters are independent and have fixed ranges: no range depends on another value. So the sampler sees a box,
+parameter importance is well defined, and no trial is rejected. Before trial 0 the corners of the box are checked, which
+shows that every point is a network within the study's limits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,12 +38,12 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "gap_ms": ("postprocessing", "gap_ms"),
     "min_event_ms": ("postprocessing", "min_event_ms"),
 }
-"""What can be searched: the parameter's name everywhere, and where it lives in an ExperimentConfig."""
+"""What can be searched: the parameter's name, and its section and key in an ExperimentConfig."""
 
 SHAPING = ("sample_rate_hz", "mu_law_levels")
-"""Parameters of the front end on which the network's layers and weights depend, as they do on all of the network's."""
+"""Parameters of the front end that change the network's layers and weights, as all parameters of the network do."""
 MAX_RATES = 16
-"""Every rate has its own decoded copy of the data."""
+"""Each rate needs its own decoded copy of the data."""
 
 RANGE_KEYS = ("low", "high", "step", "log", "choices")
 
@@ -57,7 +57,7 @@ class SearchSpace:
 
     @classmethod
     def parse(cls, ranges: Mapping[str, Mapping[str, Any]], default: ExperimentConfig) -> "SearchSpace":
-        """Ranges as a study file writes them. UserError for a name, a range or a default that does not fit."""
+        """Parses the ranges of a study file. UserError for a name, a range or a default that does not fit."""
         if not ranges:
             raise UserError("space must hold at least one parameter, but is empty.")
         distributions = {name: _distribution(name, given, default) for name, given in ranges.items()}
@@ -71,7 +71,7 @@ class SearchSpace:
         return space
 
     def holds(self, name: str, value: Any) -> bool:
-        """Whether a value lies in the range of a parameter that is searched."""
+        """Whether a value lies in the range of a searched parameter."""
         distribution = self.distributions[name]
         if isinstance(distribution, CategoricalDistribution):
             return value in distribution.choices
@@ -82,7 +82,7 @@ class SearchSpace:
         return self.parameters_of(self.default)
 
     def parameters_of(self, config: ExperimentConfig) -> dict[str, Any]:
-        """The searched parameters' values in a configuration."""
+        """The values of the searched parameters in a configuration."""
         return {name: getattr(getattr(config, PARAMETERS[name][0]), PARAMETERS[name][1]) for name in self.distributions}
 
     def suggest(self, trial: optuna.Trial) -> ExperimentConfig:
@@ -90,7 +90,7 @@ class SearchSpace:
         return self.configuration({name: _suggest(trial, name, d) for name, d in self.distributions.items()})
 
     def configuration(self, parameters: Mapping[str, Any]) -> ExperimentConfig:
-        """The default configuration with these parameters in place. UserError for a name that is not searched."""
+        """The default configuration with these parameters changed. UserError for a name that is not searched."""
         config = self.default
         for name, value in parameters.items():
             if name not in self.distributions:
@@ -101,7 +101,7 @@ class SearchSpace:
         return config
 
     def corners(self) -> Iterator[ExperimentConfig]:
-        """Every network of the box's extremes: all depths, the ends of the ranges of what else shapes a network."""
+        """The networks at the corners of the box: all depths, and both ends of each other range that shapes it."""
         axes = {
             name: _walk(distribution) if name == "dilation_depth" else _ends(distribution)
             for name, distribution in self.distributions.items()
@@ -111,13 +111,13 @@ class SearchSpace:
             yield self.configuration(dict(zip(axes, values, strict=True)))
 
     def ends_of(self, name: str) -> list[ExperimentConfig]:
-        """The default configuration at the ends of one parameter's range; alone where it is not searched."""
+        """The default configuration at both ends of one parameter's range; only itself where that is not searched."""
         if name not in self.distributions:
             return [self.default]
         return [self.configuration({name: end}) for end in _ends(self.distributions[name])]
 
     def extremes(self, num_channels: int) -> tuple[ExperimentConfig, ExperimentConfig]:
-        """Those with the smallest and the largest network of the box, by weights; among equals by rate."""
+        """The configurations with the smallest and the largest network by weights, and by rate among equals."""
 
         def size(config: ExperimentConfig) -> tuple[int, int]:
             return describe(config.wavenet(num_channels))["num_weights"], config.front_end.sample_rate_hz
@@ -127,15 +127,15 @@ class SearchSpace:
 
     @property
     def sample_rates_hz(self) -> tuple[int, ...]:
-        """Every rate that a configuration can have."""
+        """All rates that a configuration can have."""
         if "sample_rate_hz" not in self.distributions:
             return (self.default.front_end.sample_rate_hz,)
         return _walk(self.distributions["sample_rate_hz"])
 
     def context_samples(self, sample_rate_hz: int) -> int:
-        """What every configuration of this rate leaves unscored of a clip: the largest receptive field of the space.
+        """The samples at a clip's start that no configuration of this rate scores: the largest receptive field.
 
-        It is as long in time at every rate, to a sample, so that all of them are judged on the same stretches.
+        Its time is equal at all rates, to a sample, so all configurations are judged on the same parts of clips.
         """
         longest_ms = max(config.network.receptive_field_ms for config in self.corners())
         return receptive_field_samples(longest_ms, sample_rate_hz)
@@ -143,8 +143,8 @@ class SearchSpace:
     def check_box(self, max_layers: int, max_weights: int, *, num_channels: int) -> None:
         """UserError where a corner of the box has more layers or weights than the study allows.
 
-        Layers and weights never fall when the receptive field, the rate, a width or the number of levels grows, so the
-        corners bound the box.
+        Layers and weights never decrease when the receptive field, the rate, a width or the number of levels grows, so
+        the corners bound the box.
         """
         for config in self.corners():
             facts = describe(config.wavenet(num_channels))
@@ -161,7 +161,7 @@ class SearchSpace:
 
 
 def describe_range(distribution: BaseDistribution) -> str:
-    """A range as people write it."""
+    """A range in words."""
     if isinstance(distribution, CategoricalDistribution):
         return "{" + ", ".join(str(choice) for choice in distribution.choices) + "}"
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
@@ -200,13 +200,13 @@ def _distribution(name: str, given: Mapping[str, Any], default: ExperimentConfig
             f"space.sample_rate_hz must be of at most {MAX_RATES} rates, as {{ choices }} or {{ low, high, step }}, "
             f"but got {len(_walk(distribution))}. Take a larger step."
         )
-    for end in _ends(distribution):  # a value that its own dataclass refuses is refused here, before trial 0
+    for end in _ends(distribution):  # values that the dataclass refuses are refused before trial 0
         replace(default, **{section: replace(getattr(default, section), **{key: end})})
     return distribution
 
 
 def _range_of(name: str, given: Mapping[str, Any], value: Any) -> BaseDistribution:
-    """The range of a parameter whose default has this value. TypeError or ValueError where it is none."""
+    """The range of a parameter whose default has this value. TypeError or ValueError for a malformed range."""
     is_whole = type(value) is int
     numbers = {key: item for key, item in given.items() if key in ("low", "high", "step")}
     if is_whole and any(type(item) is not int for item in (*numbers.values(), *given.get("choices", ()))):

@@ -1,9 +1,9 @@
-"""A study over its whole life: made once, joined by any number of processes, resumed until its trials are done.
+"""A study: created once, joined by any number of processes, resumed until its trials are done.
 
-`--trials N` is the study's total. Trials are handed out one at a time under the storage's lock, so N is never passed
-and nothing is handed out twice; a trial whose process died is handed out again, under its own number.
-Every proposal's randomness comes from (study seed, trial number), and a training's from (study seed, what determines
-it): with one worker, a study that was interrupted and resumed proposes and finds what an uninterrupted one does.
+`--trials N` is the study's total. Trials are handed out one at a time under the storage's lock, so there are never more
+than N and none is handed out twice. A trial whose process died is handed out again, under its own number.
+A proposal's randomness comes from the study's seed and the trial's number, a training's from the study's seed and the
+training's setup. So with one worker an interrupted and resumed study equals an uninterrupted one.
 """
 
 import json
@@ -28,32 +28,32 @@ from hpo.search.study_file import PrunerConfig, SamplerConfig, StudySpec
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
-"""User attributes of the study: what it searches on what data, its unique key, its MLflow experiment."""
+"""User attributes of the study: its search and its data, its unique key, its MLflow experiment."""
 POST_OF = "post_of"
-"""User attribute of a companion study (`hpo/results/post_study.py`): the unique key of the study that it belongs to."""
+"""User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
 STUDY_FILE = "study.json"
-"""In the study's folder: which storage holds it, and its unique key there."""
+"""In the study's folder: the storage that holds it, and its unique key there."""
 TRIALS_DIRECTORY = "trials"
 STATE_TAG = "optuna.state"
 MAX_FAILURES_IN_A_ROW = 5
 FINALISTS_SUFFIX, FINALISTS_DIRECTORY = "-finalists", "finalists"
 POST_SUFFIX = "-post"
 COMPANION_SUFFIXES = (FINALISTS_SUFFIX, POST_SUFFIX)
-"""Of studies that belong to another one, whose name stands before: they are archived with it."""
+"""Suffixes of companion studies: the main study's name comes before. They are archived with it."""
 
 
 def companion_name(name: str) -> str:
-    """Of the study that holds what other post-processing makes of a study's best trials."""
+    """The name of the companion study that searches the post-processing of a study's best trials."""
     return f"{name}{POST_SUFFIX}"
 
 
 def derived_seed(seed: int, number: int) -> int:
-    """One of many from a study's seed: of what Optuna proposes for a trial, of a finalist's new training."""
+    """Derives a seed from a study's: for the proposal of a trial, or for a finalist's new training."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def make_sampler(config: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler for one trial: it reads the history from the storage, so a new one a trial loses nothing."""
+    """A sampler for one trial. It reads the history from the storage, so every trial can have a new one."""
     if config.kind == "gp":
         return optuna.samplers.GPSampler(seed=seed, n_startup_trials=config.startup_trials)
     if config.kind == "random":
@@ -72,7 +72,7 @@ def make_pruner(config: PrunerConfig, epochs: int) -> optuna.pruners.BasePruner:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenStudy:
-    """A study, its storage and its folder: what handing out trials needs."""
+    """A study with its storage and its folder, which hands out trials."""
 
     spec: StudySpec
     space: SearchSpace
@@ -103,8 +103,8 @@ class OpenStudy:
         return self.space.suggest(trial)
 
     def training_seed_of(self, trial: optuna.Trial | FrozenTrial) -> int:  # noqa: ARG002 (a finalist's has its own)
-        """What training's randomness comes from, beside what determines the training: trials that train alike share one
-        training (core/model/scored_training.py)."""
+        """The seed of a training, which its setup completes: trials of equal setup share one training
+        (core/model/scored_training.py)."""
         return self.spec.seed
 
     def run_name_of(self, trial: optuna.Trial | FrozenTrial) -> str:
@@ -117,13 +117,13 @@ class OpenStudy:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
 
     def failures_in_a_row(self) -> int:
-        """How many of the last ended trials failed, one after the other."""
+        """How many of the latest ended trials failed in a row."""
         ended = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         failed = [trial.state is TrialState.FAIL for trial in reversed(ended)]
         return failed.index(False) if False in failed else len(failed)
 
     def claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
-        """The next trial to work on, with its lock held; None while there is none to give."""
+        """The next trial, with its lock held; None while there is none."""
         return self.storage.patience.call(lambda: self._claim_trial(total))
 
     def _claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
@@ -159,7 +159,7 @@ class OpenStudy:
 def open_study(
     name: str, spec: StudySpec, *, data_fingerprint: str, storage: StudyStorage, directory: Path
 ) -> OpenStudy:
-    """Makes the study or joins it. UserError where its storage, its space or its data are not what they were."""
+    """Creates or joins the study. UserError where its storage, its space or its data have changed."""
     with storage.lock():
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
@@ -173,7 +173,7 @@ def open_study(
             study.set_user_attr(EXPERIMENT, _experiment_name(name, uid, storage))
             if not study.get_trials(deepcopy=False):
                 study.enqueue_trial(spec.search_space.default_parameters)
-            study.set_user_attr(IDENTITY, identity)  # last: a study without it is made again
+            study.set_user_attr(IDENTITY, identity)  # last: a study without it is created again
         uid = str(study.user_attrs[UID])
         if remembered.get("uid", uid) != uid:
             raise UserError(
@@ -198,7 +198,7 @@ def _make_folder(directory: Path) -> None:
 
 
 def check_study_exists(name: str, storage: StudyStorage) -> None:
-    """UserError where there is nothing to look at yet."""
+    """UserError where the storage has no study of this name."""
     known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
     if name not in known:
         raise UserError(
@@ -208,20 +208,20 @@ def check_study_exists(name: str, storage: StudyStorage) -> None:
 
 
 def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive: Path) -> str | None:
-    """Puts a study and its folder aside under another name, which is returned; None where there is none of the name.
+    """Renames a study and moves its folder to the archive. Returns the new name, or None where there is no study.
 
-    Nothing is deleted, and its MLflow experiment stays as it is. UserError while somebody works on it.
+    Nothing is deleted, and the MLflow experiment stays. UserError while a process works on the study.
     """
     with storage.lock():
         known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
         archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         suffixes = [suffix for suffix in ("", *COMPANION_SUFFIXES) if name + suffix in known]
         if POST_SUFFIX in suffixes and not is_companion(name + POST_SUFFIX, storage):
-            suffixes.remove(POST_SUFFIX)  # somebody's own, of a time when such a name was allowed
+            suffixes.remove(POST_SUFFIX)  # a main study, from a version that allowed such names
         for suffix in suffixes:
             folder = directory / FINALISTS_DIRECTORY if suffix == FINALISTS_SUFFIX else directory
             _check_at_rest(name + suffix, storage, folder)
-        if directory.exists():  # first the folder: one that is left behind would pass for the next study's
+        if directory.exists():  # first the folder: the next study of the name would take it for its own
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
         elif not suffixes:
@@ -232,7 +232,7 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
 
 
 def is_companion(name: str, storage: StudyStorage) -> bool:
-    """Whether a study of the storage was made by us from another's trials."""
+    """Whether a study of the storage is the companion of another study."""
     return POST_OF in optuna.load_study(study_name=name, storage=storage.backend).user_attrs
 
 
@@ -254,14 +254,14 @@ def _rename(name: str, new_name: str, storage: StudyStorage) -> None:
 
 
 def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
-    """The study's name, unless an archived study of this storage has its runs under it."""
+    """The study's name; with a suffix where the experiment of that name belongs to an archived study."""
     summaries = optuna.get_all_study_summaries(storage.backend)
     taken = {summary.user_attrs.get(EXPERIMENT) for summary in summaries}
     return f"{name}-{uid[:6]}" if name in taken else name
 
 
 def _remembered(directory: Path) -> dict[str, str]:
-    """What a study's folder says of it; empty where there is none."""
+    """The content of STUDY_FILE; empty where the folder has none."""
     path = directory / STUDY_FILE
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
@@ -276,8 +276,8 @@ def _check_storage(name: str, remembered: Mapping[str, str], storage: StudyStora
 
 
 def _is_same_study(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> bool:
-    """Whether this server is that one under another address: a container and its host have two names for it."""
-    if not storage.is_server:  # of a file there may be an old copy
+    """Whether this server is the remembered one at another address: a container and its host name it differently."""
+    if not storage.is_server:  # a file may be an old copy
         return False
     summaries = optuna.get_all_study_summaries(storage.backend)
     return any(each.study_name == name and each.user_attrs.get(UID) == remembered.get("uid") for each in summaries)

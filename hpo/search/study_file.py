@@ -1,4 +1,4 @@
-"""studies/*.toml to a checked StudySpec. Whatever is wrong with a file is said in one line, before trial 0.
+"""Reads studies/*.toml into a checked StudySpec. Every error is one line, before trial 0.
 
 A study file states its goal, its data, what is fixed and what is searched. Each table is a dataclass beside the code
 that owns it; an unknown key is an error that lists the known ones.
@@ -33,7 +33,7 @@ from hpo.search.search_space import PARAMETERS, SearchSpace
 
 @dataclass(frozen=True, kw_only=True)
 class LimitsConfig:
-    """The largest network that the study may meet; every point of the space is checked against it before trial 0."""
+    """The largest network that the study may train. Every point of the space is checked before trial 0."""
 
     max_layers: int = 48
     max_weights: int = 500_000
@@ -41,11 +41,11 @@ class LimitsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
-    """Who proposes configurations."""
+    """The sampler, which proposes configurations."""
 
     kind: Literal["tpe", "gp", "random"] = "tpe"
     startup_trials: int = 10
-    """Random trials before the model of the space is trusted."""
+    """Random trials before the sampler uses its model of the space."""
 
     def __post_init__(self) -> None:
         if self.startup_trials < 1:
@@ -54,32 +54,33 @@ class SamplerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PrunerConfig:
-    """Who ends hopeless trials early, by validation AUC."""
+    """The pruner, which ends hopeless trials early by their validation AUC."""
 
     kind: Literal["median", "hyperband", "none"] = "median"
     startup_trials: int = 8
-    """Trials that run to their end before any is pruned (median)."""
+    """Trials that complete before any is pruned (median)."""
     warmup_epochs: int = 2
     """Epochs in which no trial is pruned; Hyperband's smallest budget."""
 
     def __post_init__(self) -> None:
         if self.warmup_epochs < 1 or self.startup_trials < 1:
             raise UserError(
-                "pruner.warmup_epochs and pruner.startup_trials must be at least 1. A pruner without is rash."
+                f"pruner.warmup_epochs and pruner.startup_trials must be at least 1, but got {self.warmup_epochs} and "
+                f"{self.startup_trials}."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinalistsConfig:
-    """The best trials of a search are trained again with new seeds, and the best by their means wins."""
+    """The best trials of a search are trained again with new seeds, and the best mean wins."""
 
     count: int = 3
-    """Trials that are trained again."""
+    """How many trials are trained again."""
     new_seeds: int = 2
-    """Trainings of each beside its own; with 0 the search alone decides."""
+    """New trainings of each. With 0 the search decides alone."""
     epochs_factor: float = 1.0
-    """So many times the epochs of the search. Beyond 1 the trial's own seed is trained so long, too, and counts instead
-    of its training in the search, so that like is compared with like."""
+    """Factor on the epochs of the search. Above 1 the trial's own seed is also trained for so many epochs, and this
+    training replaces that of the search in the mean."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -93,7 +94,7 @@ class FinalistsConfig:
         return round(self.epochs_factor * epochs_of_search)
 
     def seeds(self, epochs_of_search: int) -> range:
-        """Those that each finalist is trained with again: 1 is its own, 2 and more are new; none where turned off."""
+        """The seeds of each finalist's new trainings: 1 is its own, 2 and more are new. Empty where turned off."""
         if not self.new_seeds:
             return range(0)
         own_again = self.epochs(epochs_of_search) != epochs_of_search
@@ -102,10 +103,10 @@ class FinalistsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:
-    """What alternatives to WaveNet may choose from, beside what the search could."""
+    """What the alternatives to WaveNet choose from, beyond what the search has."""
 
     sample_rates_hz: tuple[int, ...] = ()
-    """Rates that they are tried at; where none is named, those that the study searches, or has."""
+    """Sample rates that they try. Where it is empty, those of the study."""
 
     def __post_init__(self) -> None:
         for rate in self.sample_rates_hz:
@@ -120,23 +121,23 @@ class StudySpec:
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     goal: str
-    """What the study is to find out, in a sentence; shown wherever the study is."""
+    """The question of the study, in a sentence. It is shown with the study."""
     trials: int = 50
-    """How many trials make the study, unless the command line says otherwise."""
+    """The total number of trials, unless --trials replaces it."""
     workers: int = 1
-    """Processes that work on it at once, where the machine has so many cores. One repeats a search exactly."""
+    """Processes at once, limited by the machine's cores. A search repeats exactly with one."""
     seed: int = 1
-    """Proposals come from this one and the trial's number, what is random in a training from it and the setup."""
+    """A proposal's randomness comes from it and the trial's number, a training's from it and the training's setup."""
     data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
-    """`source` as `--data` takes it, and the source's own options."""
+    """`source` as `--data` takes it, and the options of that source."""
     split: SplitConfig = field(default_factory=SplitConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
     noise: NoiseConfig | None = None
-    """Added to every take, where the table is there."""
+    """Noise that is added to every take; optional."""
     splice: SpliceConfig | None = None
-    """Faults spliced into normal clips of validation and test, where the table is there."""
+    """Faults that are spliced into normal clips of validation and test; optional."""
     speed_perturbation: SpeedConfig | None = None
-    """Other speeds at which training takes are heard, where the table is there."""
+    """Other speeds of the training takes; optional."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -149,7 +150,7 @@ class StudySpec:
     compare: CompareConfig = field(default_factory=CompareConfig)
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     space: dict[str, dict[str, Any]]
-    """What is searched: a range for each parameter."""
+    """The searched parameters, each with its range."""
 
     def __post_init__(self) -> None:
         if self.trials < 1:
@@ -161,7 +162,7 @@ class StudySpec:
 
     @property
     def default_experiment(self) -> ExperimentConfig:
-        """The configuration that the tables spell out: trial 0."""
+        """The configuration of the tables: trial 0."""
         return ExperimentConfig(
             front_end=self.front_end,
             network=self.network,
@@ -175,8 +176,8 @@ class StudySpec:
         return SearchSpace.parse(self.space, self.default_experiment)
 
     def identity(self) -> dict[str, Any]:
-        """What makes two studies the same search: all but the words, the count of trials, the source's name, and
-        what is made of the trials once they are over."""
+        """What two equal searches have in common: everything except the goal, the number of trials, the source's name,
+        and what follows the trials."""
         rows = asdict(self)
         for key in ("goal", "trials", "workers", "finalists", "data", "post", "compare"):
             del rows[key]

@@ -1,1 +1,1 @@
-"""The servers beside a study: MLflow, the dashboard, their databases."""
+"""The servers that show studies: MLflow and the Optuna dashboard, with their databases."""

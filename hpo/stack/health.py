@@ -1,7 +1,7 @@
-"""Whether services answer, for the health checks of docker-compose.yml: python -m hpo.stack.health ADDRESS ...
+"""Checks whether services answer, for docker-compose.yml: python -m hpo.stack.health ADDRESS ...
 
-Exit code 0 when each does, 1 with a line on the first that does not. An http address must answer with success, a
-postgresql one must take a connection. Imports next to nothing, because it runs every few seconds.
+Exit code 0 when all answer, 1 with a line about the first that does not. An http address must answer with success, a
+postgresql address must accept a connection. It imports very little, because it runs every few seconds.
 """
 
 import sys
@@ -14,7 +14,7 @@ SECONDS = 5
 
 
 def check(address: str) -> None:
-    """Raises OSError where nobody serves there."""
+    """Raises OSError where no service answers."""
     if address.startswith("postgresql:"):
         import psycopg2  # type: ignore[import-untyped]  # here: the servers' own checks need no driver
 

@@ -1,8 +1,8 @@
-"""Makes the stack's databases and their tables before anything else opens them: python -m hpo.stack.init_databases
+"""Creates the stack's databases and their tables before other services open them: python -m hpo.stack.init_databases
 
-Run once at every start of the stack (docker-compose.yml), and harmless to run again: what is there and of the right
-schema stays as it is. Several programs that make tables at once spoil a database, so nobody else makes them there.
-A database of an older schema is changed only when --upgrade asks for it, because that wants a backup first.
+It runs at every start of the stack (docker-compose.yml), and leaves databases of the right schema as they are. Several
+programs that create tables at once destroy a database, so only this one does. It changes a database of an older schema
+only with --upgrade, because a backup must come first.
 
 The server is named by DATABASE_SERVER (postgresql://user@host:port), its password by PGPASSWORD.
 """
@@ -35,16 +35,16 @@ State = Literal["empty", "unfinished", "current", "older", "newer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """What a database's tables are, beside what the installed library wants them to be."""
+    """The schema of a database, and the one that the installed library needs."""
 
     state: State
-    """"unfinished": tables without a version, left by a program that ended while it made them."""
+    """"unfinished" means tables without a version: a program ended while it created them."""
     found: str | None
     wanted: str
 
 
 def prepare(server: URL, *, may_upgrade: bool) -> None:
-    """Makes what is missing. UserError where a database cannot be opened, or has a schema that is not ours."""
+    """Creates what is missing. UserError where a database cannot be opened, or has another schema."""
     _make_databases(server)
     for name in DATABASES:
         url = server.set(drivername="postgresql+psycopg2", database=name)
@@ -59,7 +59,7 @@ def prepare(server: URL, *, may_upgrade: bool) -> None:
 
 
 def migrations_of(database: str) -> Path:
-    """Where the library that owns the database keeps its migrations. Found without importing it."""
+    """The folder of the migrations of the library that owns the database. Does not import the library."""
     spec = find_spec(database)
     assert spec is not None, f"{database} is not installed"
     assert spec.origin is not None
@@ -85,17 +85,17 @@ def look(url: URL, migrations: Path) -> Schema:
 
 
 def _revision(engine: Engine) -> tuple[str | None, bool]:
-    """The schema's version, None where there is none, and whether there are tables."""
+    """The schema's version, or None, and whether there are tables."""
     with engine.connect() as connection:
         tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
         return MigrationContext.configure(connection).get_current_revision(), bool(tables)
 
 
 def make_tables(database: str, url: URL, *, is_older: bool) -> None:
-    """Both libraries finish what is unfinished; MLflow in one transaction, so that nothing is left half-way."""
+    """Both libraries complete unfinished tables. MLflow does so in one transaction."""
     address = url.render_as_string(hide_password=False)
     if database == "optuna" and not is_older:
-        StudyStorage(address)  # under the lock that a study takes, because a study may come at this moment
+        StudyStorage(address)  # under the lock of studies, because one may start at this moment
         return
     command = ["mlflow", "db", "upgrade", address]
     if database == "optuna":
@@ -111,7 +111,7 @@ def make_tables(database: str, url: URL, *, is_older: bool) -> None:
 def _make_databases(server: URL) -> None:
     engine = create_engine(
         server.set(drivername="postgresql+psycopg2", database="postgres"),
-        isolation_level="AUTOCOMMIT",  # a database is not made within a transaction
+        isolation_level="AUTOCOMMIT",  # a database cannot be created in a transaction
         connect_args={"connect_timeout": CONNECT_SECONDS},
     )
     try:

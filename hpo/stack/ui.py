@@ -1,9 +1,10 @@
-"""MLflow's pages and Optuna's dashboard on the local stores, on this machine alone: make ui
+"""The command `ui`: serves MLflow's pages and the Optuna dashboard for the local studies, on this machine only.
 
-Both are ended together: by Ctrl-C, and by the end of either. A store that is not there yet is made empty, so that the
+Ctrl-C ends both servers, and the end of either ends the other. Databases that are missing are made empty, so that the
 pages can be open before the first study.
 """
 
+import argparse
 import json
 import os
 import signal
@@ -13,16 +14,24 @@ import sys
 import tempfile
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, NoReturn
 
+from core.command_line import Parser, run_command
 from core.errors import UserError
-from hpo.search.storage import StudyStorage
+from core.project import find_project
 from hpo.stack.health import check
 from hpo.tracking.links import DASHBOARD_PORT, HOST, MLFLOW_PORT, charts_link
 from hpo.tracking.saved_view import VIEW_TAG
 
-ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ("machine-listening ui    # then open the links that it prints",)
+RUN_DASHBOARD = """\
+from importlib.metadata import entry_points
+(script,) = entry_points(group="console_scripts", name="optuna-dashboard")
+script.load()()
+"""
+"""The package cannot be run with -m, and its script need not lie beside this Python."""
 PORTS_TRIED = 100
 STUDIES_SHOWN = 5
 SECONDS_TO_START = 120.0
@@ -31,7 +40,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Page:
-    """A server in a process group of its own: its children end with it, and Ctrl-C reaches this process alone."""
+    """A server in its own process group: its children end with it, and Ctrl-C reaches only this process."""
 
     def __init__(self, name: str, command: list[str], port: int) -> None:
         self.name, self.link = name, f"http://{HOST}:{port}"
@@ -41,6 +50,7 @@ class Page:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "PYTHONSAFEPATH": "1",  # or modules in the current folder would hide the server's
         }
         self._process = subprocess.Popen(
             command,
@@ -55,7 +65,7 @@ class Page:
         return self._process.poll() is None
 
     def output(self) -> str:
-        """What it has said so far."""
+        """What it has printed so far."""
         self._output.seek(0)
         return self._output.read()
 
@@ -67,17 +77,17 @@ class Page:
         return True
 
     def check_alive(self) -> None:
-        """UserError with its last words where it has ended."""
+        """UserError, with the last line that it printed, where it has ended."""
         if not self.is_alive():
             code = self._process.returncode
-            words = self.output().strip().splitlines() or ["nothing"]
-            raise UserError(f"{self.name} must go on, but ended with exit code {code} and said: {words[-1]}.")
+            lines = self.output().strip().splitlines() or ["nothing"]
+            raise UserError(f"{self.name} must keep running, but ended with exit code {code} and said: {lines[-1]}.")
 
     def ask_to_end(self) -> None:
         self._signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """Waits for its end, and makes it end."""
+        """Waits until it has ended, and kills it where that takes too long."""
         try:
             self._process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
@@ -90,14 +100,14 @@ class Page:
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
-            return  # all of it has ended
+            return  # the whole group has ended
 
 
 def free_port(first: int) -> int:
-    """The first port from there on that nobody on this machine listens at. UserError where none is free."""
+    """The first free port of this machine from `first` on. UserError where none is free."""
     for port in range(first, first + PORTS_TRIED):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just closed is free
             try:
                 probe.bind((HOST, port))
             except OSError:
@@ -108,33 +118,53 @@ def free_port(first: int) -> int:
     )
 
 
-def make_missing_stores(runs: Path) -> None:
-    """Says so in a line for each."""
+def check_servers_installed() -> None:
+    """ModuleNotFoundError where this Python cannot start them."""
+    for name in ("mlflow", "optuna_dashboard"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def make_missing_databases(runs: Path) -> None:
+    """Makes MLflow's database and Optuna's journal where they are missing, and prints a line for each.
+
+    UserError where the folder cannot be written: the servers write into both, even to show them.
+    """
+    try:
+        runs.mkdir(exist_ok=True)
+        tempfile.TemporaryFile(dir=runs).close()
+    except OSError as error:
+        raise UserError(
+            f"runs/ must be a folder that can be written, but {runs} cannot: {error.strerror}. "
+            "Ask its owner, or start the command in another project."
+        ) from error
     database, journal = runs / "mlflow.db", runs / "optuna.journal"
     if not database.exists():
-        print(f"There is no {database} yet; it is made empty, and studies fill it.", flush=True)
+        print(f"{database} does not exist yet; it is made empty, and studies fill it.", flush=True)
         from hpo.tracking.mlflow import open_client  # here, because MLflow takes seconds to import
 
         open_client(f"sqlite:///{database}")
     if not journal.exists():
-        print(f"There is no {journal} yet; it is made empty, and studies fill it.", flush=True)
+        print(f"{journal} does not exist yet; it is made empty, and studies fill it.", flush=True)
+        from hpo.search.storage import StudyStorage  # here, because --help should not wait for Optuna
+
         StudyStorage(str(journal))
 
 
 def commands(runs: Path, *, mlflow_port: int, dashboard_port: int) -> tuple[list[str], list[str]]:
-    """MLflow's and the dashboard's, of this Python's environment."""
+    """The command lines of MLflow and of the dashboard, from this Python's environment."""
     mlflow = [
         *(sys.executable, "-m", "mlflow", "server", "--workers=1", f"--host={HOST}", f"--port={mlflow_port}"),
         f"--backend-store-uri=sqlite:///{runs / 'mlflow.db'}",
         f"--artifacts-destination={(runs / 'mlartifacts').as_uri()}",
     ]
-    program = str(Path(sys.executable).with_name("optuna-dashboard"))  # a package that cannot be run with -m
-    return mlflow, [program, f"--host={HOST}", f"--port={dashboard_port}", str(runs / "optuna.journal")]
+    dashboard = [sys.executable, "-c", RUN_DASHBOARD, f"--host={HOST}", f"--port={dashboard_port}"]
+    return mlflow, [*dashboard, str(runs / "optuna.journal")]
 
 
 def serve(runs: Path) -> NoReturn:
-    """Until Ctrl-C, or until one of them ends. UserError in the latter case."""
-    make_missing_stores(runs)
+    """Serves until Ctrl-C. UserError when one of the servers ends."""
+    make_missing_databases(runs)
     ports = free_port(MLFLOW_PORT), free_port(DASHBOARD_PORT)
     pages: list[Page] = []
     try:
@@ -160,7 +190,7 @@ def serve(runs: Path) -> NoReturn:
 
 
 def curves(mlflow: str) -> list[str]:
-    """The pages of the latest studies' curves, a line each. Asked over HTTP, which saves importing MLflow."""
+    """A line for each of the latest studies, with the link to its curves. HTTP saves the import of MLflow."""
     question = json.dumps({"max_results": 100, "order_by": ["last_update_time DESC"]}).encode()
     request = urllib.request.Request(
         f"{mlflow}/api/2.0/mlflow/experiments/search", question, {"Content-Type": "application/json"}
@@ -168,14 +198,14 @@ def curves(mlflow: str) -> list[str]:
     try:
         with urllib.request.urlopen(request, timeout=SECONDS_TO_START) as reply:
             found = json.load(reply).get("experiments", [])
-    except OSError as error:  # the pages are there all the same, and show what is wrong
+    except OSError as error:  # the pages are served nevertheless, and show what is wrong
         return [f"  MLflow cannot say which studies it has: {error}"]
     studies = [each for each in found if any(tag["key"] == VIEW_TAG for tag in each.get("tags", []))]
     return [f"  {each['name']}: {charts_link(mlflow, each['experiment_id'])}" for each in studies[:STUDIES_SHOWN]]
 
 
 def _wait_until_they_answer(pages: list[Page]) -> None:
-    """UserError where one has ended, or does not answer in time."""
+    """UserError where a server has ended, or does not answer in time."""
     deadline = time.monotonic() + SECONDS_TO_START
     waiting = list(pages)
     while waiting:
@@ -187,16 +217,29 @@ def _wait_until_they_answer(pages: list[Page]) -> None:
         time.sleep(SECONDS_BETWEEN_LOOKS if waiting else 0)
 
 
-def main() -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        serve(ROOT / "runs")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print()  # after the terminal's ^C
-    return 0
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="machine-listening ui",
+        description="Serve MLflow's pages and the Optuna dashboard for the project's studies, until Ctrl-C.",
+        examples=EXAMPLES,
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str], root: Path | None = None) -> int:
+    """`root` is the project's; it is looked for where it is not given. Ctrl-C is the usual end: exit code 0."""
+
+    def command() -> int:
+        parse(arguments)
+        check_servers_installed()
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            serve((root or find_project().root) / "runs")
+        except KeyboardInterrupt:
+            print()  # after the terminal's ^C
+            return 0
+
+    return run_command(command)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
@@ -204,4 +247,4 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,1 @@
-"""Records on their way to MLflow."""
+"""Records of runs: written to local files first, then sent to MLflow."""

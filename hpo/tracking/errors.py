@@ -1,4 +1,4 @@
-"""What can go wrong between here and a tracking server: later, never, the run is deleted, the experiment is."""
+"""Errors of a tracking server: retry later, refused for good, run deleted, experiment deleted."""
 
 import errno
 import re
@@ -8,41 +8,41 @@ from contextlib import contextmanager
 from hpo.tracking.safe_url import safe_text
 
 _FINAL_ERROR_CODES = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
-"""BAD_REQUEST is none of them: a server says it when it has lost its own database, too."""
+"""BAD_REQUEST is not among them, because a server that lost its database also returns it."""
 _PASSING_HTTP_STATUS = {401, 403, 408, 429}
-"""Refusals that somebody can lift without a change to what is sent."""
+"""Refusals that an administrator can lift while the records stay the same."""
 _FINAL_ERRNO = {errno.EACCES, errno.EPERM, errno.EROFS}
 _REASON_CHARACTERS = 200
 _STATUS = re.compile(r"error code (\d{3})|too many (\d{3}) error responses")
-"""How MLflow's client words a refusal, and how the library under it words a server's own trouble."""
+"""The words of MLflow's client for a refusal, and those of the library below it for an error of the server."""
 _REPAIRS = {
     "401": "it wants a name and a password: write http://NAME:PASSWORD@HOST into MLFLOW_TRACKING_URI",
     "403": "it turns this user or this address away: name the address in the server's --allowed-hosts",
     "404": "something else than MLflow answers there: look at the address",
     "500": "the server's own log says why: docker compose logs mlflow",
 }
-"""What to do about a status. What begins with 5 is the server's own trouble."""
+"""The repair for each HTTP status. A status that begins with 5 is an error of the server."""
 
 
 class TryLater(Exception):
-    """The server cannot take this now: it is away, overloaded, or turns us away at the door."""
+    """The server cannot take this now: it is away, overloaded, or refuses the connection."""
 
 
 class Refused(TryLater):
-    """The server will not take this, now or later. Whoever cannot go on without it can only try again."""
+    """The server refuses this for good. A caller that needs it can only retry."""
 
 
 class RunDeleted(Exception):
-    """Somebody deleted the run."""
+    """The run was deleted in MLflow."""
 
 
 class ExperimentDeleted(Exception):
-    """Somebody deleted the experiment, and its runs with it."""
+    """The experiment was deleted in MLflow, with its runs."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns whatever MLflow and the libraries under it raise into Refused or TryLater, with the reason in one line."""
+    """Turns errors of MLflow and of the libraries below it into Refused or TryLater, with the reason in one line."""
     try:
         yield
     except Exception as error:
@@ -57,7 +57,7 @@ def _is_final(error: Exception) -> bool:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return 400 <= status < 500 and status not in _PASSING_HTTP_STATUS
-    # Artifacts go to a store whose library is not installed here, or to a folder that is not ours.
+    # The library of the artifact store is not installed, or its folder may not be written.
     return isinstance(error, ImportError) or getattr(error, "errno", None) in _FINAL_ERRNO
 
 

@@ -1,8 +1,8 @@
-"""Where a browser finds what belongs to a study: its charts and runs in MLflow, its trials in the Optuna dashboard.
+"""Links for a browser: a study's charts and runs in MLflow, its trials in the Optuna dashboard.
 
-Knows no MLflow and no Optuna. What a program connects to is not always what a browser opens: a worker in a container
-reaches http://mlflow:5000, a dashboard has an address that no storage tells. MLFLOW_BROWSER_URL and
-DASHBOARD_BROWSER_URL, in the environment or in .env, say so where the guess would be wrong.
+Imports neither MLflow nor Optuna. A browser may need another address than a program: a worker in a container reaches
+http://mlflow:5000, and no storage knows the dashboard's address. MLFLOW_BROWSER_URL and DASHBOARD_BROWSER_URL, in the
+environment or in .env, replace the addresses that are guessed here.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from hpo.tracking.settings import resolve_setting
 
 HOST = "127.0.0.1"
 MLFLOW_PORT, DASHBOARD_PORT = 5000, 8080
-"""Of `make ui`, which takes the next that are free."""
+"""The first ports that `make ui` tries. It takes the next free ones."""
 LOCAL_STORAGE = "runs/optuna.journal"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pages:
-    """Addresses without a slash at the end."""
+    """Addresses of the two servers, without a slash at the end."""
 
     mlflow: str
     dashboard: str | None
-    """None where nobody has said where the dashboard of the storage is."""
+    """None where the address is unknown."""
 
 
 def resolve_pages(tracking_uri: str, *, storage_name: str, project_root: Path) -> Pages:
-    """As the variables say; else MLflow's server itself, the dashboard of docker-compose.yml where .env has its port,
-    and for the local stores what `make ui` opens."""
+    """The addresses that the variables name. Defaults: the MLflow server itself, the dashboard of docker-compose.yml
+    where .env has its port, and for local databases those of `make ui`."""
 
     def resolve(variable: str, default: str) -> str:
         return resolve_setting(None, variable=variable, project_root=project_root, default=default).value
@@ -45,7 +45,7 @@ def resolve_pages(tracking_uri: str, *, storage_name: str, project_root: Path) -
 
 
 def _mlflow_page(tracking_uri: str) -> str:
-    """A server's own address without a name and password; what `make ui` opens for a database."""
+    """A server's own address without name and password; for a database the address of `make ui`."""
     parts = urlsplit(tracking_uri)
     if parts.scheme not in ("http", "https"):
         return f"http://{HOST}:{MLFLOW_PORT}"
@@ -53,8 +53,8 @@ def _mlflow_page(tracking_uri: str) -> str:
 
 
 def charts_link(mlflow: str, experiment_id: str) -> str:
-    """Every trial's test loss by epoch, overlaid, as the page opens. A version of MLflow that does not know the saved
-    view, or lacks it, opens its charts as it always does."""
+    """The page of the saved view: test loss by epoch, all trials in one chart. MLflow opens its default charts where it
+    does not know the view."""
     return (
         f"{mlflow}/#/experiments/{experiment_id}/runs"
         f"?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={VIEW_KEY}"

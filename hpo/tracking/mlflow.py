@@ -1,7 +1,7 @@
-"""MLflow: how the events of a run become calls to a tracking server.
+"""MLflow: turns the events of a run into calls to a tracking server.
 
-The only file that imports mlflow, and it does so when a server is first opened, never at import (1.5 s). Everything
-here may block for seconds: hpo/tracking/shipper.py calls it from a thread of its own.
+This is the only file that imports mlflow. It does so when a server is first opened, because the import takes 1.5 s. All
+calls may block for seconds, so hpo/tracking/shipper.py makes them in its own thread.
 """
 
 import math
@@ -25,7 +25,7 @@ TRIAL_TAG = "optuna.trial"
 PROBE_TAG = "hpo.last_probe"
 DESCRIPTION_TAG = "mlflow.note.content"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""Without it MLflow's pages guess what kind of experiment this is."""
+"""MLflow's pages guess the kind of an experiment that lacks this tag."""
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -33,21 +33,21 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # The shipper has its own patience; MLflow's holds one call for 247 s.
+    # The shipper retries by itself. MLflow's retries block one call for 247 s.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""What the user has set stays."""
+"""Defaults: variables that the user has set are kept."""
 _SECONDS_TO_OPEN_SQLITE = 60.0
 
 
 class MlflowExperiment:
-    """The experiment of one study, open. Every method raises TryLater when the server does not serve."""
+    """The open experiment of one study. Every method raises TryLater when the server does not answer."""
 
     def __init__(self, target: TrackingTarget) -> None:
-        """Finds the experiment or creates it. Raises ExperimentDeleted."""
+        """Finds or creates the experiment. Raises ExperimentDeleted."""
         with translated():
             self._client = open_client(target.uri)
             experiment = _find_or_create_experiment(self._client, target)
@@ -56,10 +56,10 @@ class MlflowExperiment:
         self._run_note = target.run_note
         self.experiment_id = str(experiment.experiment_id)
         self.identity = f"{experiment.experiment_id}@{experiment.creation_time}"
-        """Differs once a wiped store has been filled anew, though its numbers start at 1 again."""
+        """Changes when a server loses its database and numbers its experiments from 1 again."""
 
     def find_or_create_run(self, started: Started) -> str:
-        """The run's id. Looked up by its key first, because the reply to a creation may have been lost. RunDeleted."""
+        """Returns the run's id. Looks for its key first: the reply to a creation may be lost. Raises RunDeleted."""
         from mlflow.entities import ViewType
 
         with translated():
@@ -76,11 +76,11 @@ class MlflowExperiment:
         return str(alive[0].info.run_id) if alive else self._create_run(started)
 
     def send(self, run_id: str, events: Sequence[Event], folder: Path) -> list[str]:
-        """Sends one event, or several Measured; sending again adds nothing. Artifacts are looked for from `folder`.
+        """Sends one event, or several Measured. Sending again adds nothing. Artifacts have paths relative to `folder`.
 
-        Returns, a line each, what the server will never take; the rest is sent. MLflow keeps NaN, but turns an infinity
-        into 1.8e308, which flattens every curve on its page: infinities are sent as NaN. A run that goes on keeps its
-        old end until the new one, because MLflow cannot take an end time back. RunDeleted, ExperimentDeleted.
+        Returns a line for each record that the server refuses for good; the others are sent. Infinities are sent as
+        NaN: MLflow turns them into 1.8e308, which flattens every curve on its page. A run that resumes keeps its old
+        end time until the new one, because MLflow cannot remove it. Raises RunDeleted and ExperimentDeleted.
         """
         event = events[0]
         assert len(events) == 1 or all(isinstance(each, Measured) for each in events)
@@ -96,7 +96,7 @@ class MlflowExperiment:
         return refused
 
     def takes_writes(self) -> bool:
-        """Tells a server in trouble from one that chokes on what it was sent."""
+        """Whether the server takes another write: then the fault lies in the record that it refused."""
         try:
             with translated():
                 self._client.set_experiment_tag(self.experiment_id, PROBE_TAG, os.urandom(8).hex())
@@ -119,12 +119,12 @@ class MlflowExperiment:
         return str(run.info.run_id)
 
     def _note(self, started: Started) -> dict[str, str]:
-        """For a new run alone: what people make of it stays."""
+        """The description of a new run. An existing one is kept, because people may have changed it."""
         number = started.tags.get(TRIAL_TAG)
         return {DESCRIPTION_TAG: self._run_note.replace(NUMBER, number)} if number and self._run_note else {}
 
     def _log(self, run_id: str, entities: Sequence[Any]) -> list[str]:
-        """One call. When it is refused, halves of it, so that the one bad value costs no other."""
+        """Makes one call. A refused call is split into halves, until only the bad value is refused."""
         from mlflow.entities import Metric, Param, RunTag
 
         def log() -> None:
@@ -148,7 +148,7 @@ class MlflowExperiment:
         path = (folder / event.path).resolve()
         if not path.is_file():
             return [f"artifact {path}: the file is gone"]
-        self._raise_if_deleted(run_id)  # because MLflow takes a deleted run's artifacts without a word
+        self._raise_if_deleted(run_id)  # because MLflow accepts artifacts of a deleted run silently
         return self._attempt(
             run_id,
             f"artifact {path}",
@@ -175,7 +175,7 @@ class MlflowExperiment:
 
 
 def _is_active(get: Callable[[], Any]) -> bool:
-    """False for what is deleted, and for what is not even in the bin any more."""
+    """False for what is deleted, whether it can be restored or not."""
     try:
         with translated():
             return bool(get().lifecycle_stage == "active")
@@ -184,7 +184,7 @@ def _is_active(get: Callable[[], Any]) -> bool:
 
 
 def _entities(event: Event) -> list[Any]:
-    """What of the event goes into a log_batch call."""
+    """The parts of the event that a log_batch call takes."""
     from mlflow.entities import Metric, Param, RunTag
 
     if isinstance(event, Attached):
@@ -214,11 +214,11 @@ def _find_or_create_experiment(client: "MlflowClient", target: TrackingTarget) -
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            # Another process was quicker; its experiment is as good.
+            # Another process was faster; its experiment is used.
         experiment = client.get_experiment_by_name(target.experiment)
         assert experiment is not None
     if experiment.lifecycle_stage == "active":
-        for key in wanted.keys() - experiment.tags.keys():  # what people changed on the page stays
+        for key in wanted.keys() - experiment.tags.keys():  # changes that people made on the page are kept
             client.set_experiment_tag(experiment.experiment_id, key, wanted[key])
     return experiment
 
@@ -232,7 +232,7 @@ def open_client(uri: str) -> "MlflowClient":
         return MlflowClient(tracking_uri=uri)
     path = Path(uri.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Several processes that open an empty database at once spoil it for good.
+    # Several processes that open an empty database at once destroy it.
     with FileLock(f"{path}.opening.lock", timeout=_SECONDS_TO_OPEN_SQLITE):
         if not path.exists() or path.stat().st_size == 0:
             _create_sqlite(path)
@@ -240,8 +240,8 @@ def open_client(uri: str) -> "MlflowClient":
 
 
 def _create_sqlite(path: Path) -> None:
-    """Under another name first: a process that ends within the two seconds that MLflow takes to lay out its tables (a
-    study that stops at once) would leave a database that nothing can open again."""
+    """Creates it under another name and renames it. MLflow needs two seconds to create its tables, and a process that
+    ends within them would leave a database that cannot be opened again."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     unfinished = path.with_name(f"{path.name}.unfinished")

@@ -1,8 +1,8 @@
-"""The local event file of one run: everything that the tracking server is to know, written here first.
+"""The local event file of one run: every record for the tracking server is written here first.
 
-One JSON object a line, appended and never rewritten, so that a server that is away costs nothing and a killed process
+Each line is one JSON object. Lines are appended and never changed, so training needs no server, and a killed process
 loses at most the line that it was writing. A trial's file is runs/<study>/trials/0007/events.jsonl, the study's own is
-runs/<study>/events.jsonl. Knows nothing of MLflow; hpo/tracking/shipper.py carries the events there.
+runs/<study>/events.jsonl. This file does not import MLflow; hpo/tracking/shipper.py sends the events there.
 """
 
 import errno
@@ -22,11 +22,11 @@ RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """The run begins, or an interrupted one goes on under the same key."""
+    """The run starts, or resumes under the same key."""
 
     time_ms: int
     run_key: str
-    """Unique among all runs ever, without quotes; the same each time the run goes on."""
+    """Unique among all runs, without quotes. It stays the same when the run resumes."""
     name: str
     tags: Mapping[str, str]
     params: Mapping[str, str | int | float]
@@ -34,7 +34,7 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Metrics of one step. NaN and infinities are kept as they are."""
+    """Metrics of one step. NaN and infinities are kept."""
 
     time_ms: int
     step: int
@@ -63,7 +63,7 @@ class Ended:
     time_ms: int
     status: RunStatus
     name: str | None
-    """What the run is called from now on; None keeps its name."""
+    """The run's new name; None keeps the old one."""
     tags: Mapping[str, str]
 
 
@@ -87,15 +87,15 @@ class StoredEvent:
 
 
 class RunLog:
-    """Appends events to one file. Each method writes one line and hands it to the operating system; none waits for
-    a server. Raises OSError where the file cannot be written (a full disk)."""
+    """Appends events to one file. Each method writes one line, and none waits for a server. Raises OSError where the
+    file cannot be written (a full disk)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def start(self, run_key: str, name: str, tags: Mapping[str, str], params: Mapping[str, str | int | float]) -> None:
-        """Written again when an interrupted run is continued: it is then RUNNING again, under the same key."""
+        """Also written when an interrupted run resumes: it is RUNNING again, under the same key."""
         assert run_key, "run_key must not be empty"
         assert not set(run_key) & set("'\"`\\"), f"run_key goes into a search filter, but is {run_key!r}"
         self._append("start", run_key=run_key, name=name, tags=dict(tags), params=dict(params))
@@ -109,8 +109,8 @@ class RunLog:
         self._append("tags", values=dict(values))
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """The file is read when it is sent, which may be much later: leave it where it is. A second event for the same
-        path replaces the first."""
+        """The file is read when it is sent, which may be much later, so it must stay in place. A second event for the
+        same path replaces the first."""
         relative = Path(os.path.relpath(path, self.path.parent)).as_posix()
         self._append("artifact", path=relative, folder=folder)
 
@@ -124,7 +124,7 @@ class RunLog:
         try:
             if not _ends_whole(descriptor):
                 line = b"\n" + line
-            # One write, so that lines of two processes (the study's own file has several writers) do not mix.
+            # One call, so that lines of several processes do not mix. The study's own file has several writers.
             written = os.write(descriptor, line)
             if written < len(line):
                 raise OSError(errno.ENOSPC, f"the disk took {written} of {len(line)} bytes", str(self.path))
@@ -133,7 +133,7 @@ class RunLog:
 
 
 def read_events(path: Path) -> list[Event]:
-    """All events, oldest first; empty if there is no file. Lines torn by a killed writer are left out."""
+    """All events, oldest first; empty where there is no file. Skips lines that a killed process left incomplete."""
     return [stored.event for stored in read_events_after(path, 0)]
 
 
@@ -163,8 +163,8 @@ def metrics_by_step(path: Path) -> list[dict[str, float]]:
 
 
 def _ends_whole(descriptor: int) -> bool:
-    """False when the last line has no end, because its writer was killed. It is then closed, not cut off: a cut could
-    take a line that another process is writing."""
+    """Whether the last line has its end. A killed process leaves one without, which then gets its end: cutting it off
+    could remove a line that another process is writing."""
     size = os.fstat(descriptor).st_size
     return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
 
@@ -183,7 +183,7 @@ def _whole_lines(path: Path) -> Iterator[tuple[bytes, int]]:
 
 
 def _parse(line: bytes) -> Event | None:
-    """None for what is left of a torn line: the only kind of line that is no JSON object."""
+    """None for the rest of an incomplete line: no other line fails to be a JSON object."""
     try:
         content = json.loads(line)
     except ValueError:
@@ -198,5 +198,5 @@ def _parse(line: bytes) -> Event | None:
 
 
 def _to_json(value: float) -> float | str:
-    """JSON has no NaN and no infinity: these are written as the strings that float() reads."""
+    """JSON has neither NaN nor infinity: they become the strings that float() reads."""
     return value if math.isfinite(value) else str(value)

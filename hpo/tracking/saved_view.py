@@ -1,9 +1,9 @@
-"""How a study's page in MLflow looks when it is opened: a saved view, which MLflow keeps as a tag of the experiment.
+"""The saved view of a study's page in MLflow: its charts and columns. MLflow keeps it in an experiment's tag.
 
-Without one its charts are in alphabetical order, of the ten newest runs alone, and its table has no figures. The format
-is that of MLflow 3.17's own "Save as new view": the view is listed under "Views" on the page, and a link that names its
-key (hpo/tracking/links.py) opens it. MLflow 2.22 expects the state itself instead, and all of it, or its page stays
-empty: so a plain one, with every run shown, stands beside it. Both were seen to work in a browser.
+Without it the page shows charts in alphabetical order, only the ten newest runs, and no figures in its table. The
+format is that of "Save as new view" in MLflow 3.17: the view is listed under "Views" on the page, and a link with its
+key (hpo/tracking/links.py) opens it. MLflow 2.22 expects a complete state in the tag, or its page stays empty, so the
+tag also holds a plain state that shows every run. Both versions were tested in a browser.
 """
 
 import base64
@@ -17,7 +17,7 @@ VIEW_KEY = "trials"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 VIEW_NAME = "All trials by epoch"
 CHARTS = ("test_loss", "val_loss", "test_f1", "val_f1", "test_auc", "val_auc")
-"""In this order; MLflow adds the others of the runs below them."""
+"""In this order. MLflow adds the charts of all other metrics below them."""
 METRIC_COLUMNS = ("objective", "val_auc", "test_f1", "test_auc", "test_loss")
 _SECTION = "epochs"
 _PLAIN_STATE: dict[str, Any] = {
@@ -47,11 +47,11 @@ _PLAIN_STATE: dict[str, Any] = {
     "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
 }
 _MOST_CHARACTERS = 5000
-"""Of an experiment's tag in MLflow."""
+"""The longest tag of an experiment that MLflow accepts."""
 
 
 def saved_view(parameters: Sequence[str]) -> dict[str, str]:
-    """The experiment's tag. `parameters` are those searched, for the table's columns."""
+    """The experiment's tag. `parameters` are the names of those searched: each is a column of the table."""
     state = json.dumps(_view_state(parameters), separators=(",", ":")).encode()
     now_ms = time.time_ns() // 1_000_000
     view = {

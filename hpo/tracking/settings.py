@@ -1,12 +1,11 @@
-"""Where a setting comes from: the command line, else the environment, else the project's .env file, else a default."""
+"""Settings: from the command line, else the environment, else the project's .env file, else a default."""
 
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import UserError
-
-ENV_FILE_NAME = ".env"
+from core.project import ENV_FILE, reads_env
 
 
 class Setting(NamedTuple):
@@ -17,16 +16,17 @@ class Setting(NamedTuple):
 
 def resolve_setting(option: str | None, *, variable: str, project_root: Path, default: str) -> Setting:
     """The first that is set. An empty variable counts as not set, because `VARIABLE=${VARIABLE:-}` in a compose file
-    leaves one behind; an empty option is the user's word and is returned as it is.
+    makes one. An empty option is returned as it is.
 
-    .env is read, never loaded into the environment: what else is in it (passwords) does not reach other programs.
+    .env is read where the project's marker allows it (core/project.py). It is never loaded into the environment, so its
+    passwords do not reach other programs.
     """
     if option is not None:
         return Setting(option, "the command line")
     if value := os.environ.get(variable, "").strip():
         return Setting(value, f"{variable} in the environment")
-    if value := _value_in_env_file(project_root / ENV_FILE_NAME, variable):
-        return Setting(value, f"{variable} in {ENV_FILE_NAME}")
+    if reads_env(project_root) and (value := _value_in_env_file(project_root / ENV_FILE, variable)):
+        return Setting(value, f"{variable} in {ENV_FILE}")
     return Setting(default, "default")
 
 

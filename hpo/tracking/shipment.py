@@ -1,7 +1,7 @@
-"""One event file on its way to one tracking server, and the bookmark beside the file that says how far it came.
+"""Sends one event file to one tracking server. A bookmark file beside it holds how much of it the server has.
 
-The bookmark file has an entry for each server, so that another server gets everything from the start. Losing it does no
-harm: all is sent again, and the server adds nothing twice.
+The bookmark file has an entry for each server, so another server gets everything from the start. Losing the file does
+no harm: all events are sent again, and the server adds nothing twice.
 """
 
 import json
@@ -18,47 +18,47 @@ from hpo.tracking.run_log import Attached, Event, Measured, Started, StoredEvent
 
 _MOST_EVENTS_A_CALL = 50
 _FAILURES_BEFORE_SKIPPING = 10
-"""With the shipper's pauses, two to three minutes in which the server took other writes, but never this one."""
+"""With the shipper's pauses these take two to three minutes. The server took other writes meanwhile."""
 
 
 class Stuck(TryLater):
-    """The server takes other writes, but not this event, and has not said that it never will."""
+    """The server takes other writes, but not this event, and may take it later."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bookmark:
-    """How far one event file has come on one server."""
+    """How much of one event file one server has."""
 
     experiment: str = ""
-    """Identity of the experiment; another one gets everything from the start."""
+    """Identity of the experiment. Another experiment gets everything from the start."""
     run_id: str = ""
     offset_bytes: int = 0
-    """Everything before it is on the server, or refused by it."""
+    """Everything before this offset is on the server, or was refused by it."""
     is_given_up: bool = False
-    """Somebody deleted the run: nothing is sent for it any more."""
+    """The run was deleted in MLflow: nothing more is sent for it."""
     postponed: Sequence[int] = ()
-    """Where the lines of artifacts begin that could not be stored when their turn came: the server's disk is full, or
-    cannot be written. They hold up nothing, and are tried again until they are there."""
+    """Offsets of artifacts that could not be stored, because the server's disk is full or cannot be written. They do
+    not delay other events, and are retried until they are stored."""
 
 
 class Shipment:
-    """Ships one event file. Several processes may hold a shipment of one file: whoever gets its lock ships."""
+    """Sends one event file. Several processes may try at once: the one that holds the file's lock sends."""
 
     def __init__(self, path: Path, server: str, warn: Callable[[str], None]) -> None:
-        """`server` is the bookmark's name: what tells this server and experiment from others, without passwords."""
+        """`server` is the key of the bookmark: it names the server and the experiment, without passwords."""
         self._path = path
         self._server = server
         self._warn = warn
         self.run_id = ""
-        """Once it is known that the server has the run."""
+        """Set once the server has the run."""
         self._complete_bytes = -1
-        """Size of the file when all of it was seen to be shipped."""
+        """Size of the file when all of it had been sent."""
         self._num_failures = 0
-        """How often in a row the server choked on the event that is next."""
+        """How often in a row the server failed on the next event."""
 
     def ship(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
-        """Sends what the server does not have, while `keep_going` says so. Returns how much it refused for good. Raises
-        TryLater (Stuck if only this file is concerned) or ExperimentDeleted."""
+        """Sends what the server does not have, while `keep_going` returns True. Returns how many records it refused for
+        good. Raises ExperimentDeleted, or TryLater (Stuck where only this file is concerned)."""
         if self._path.stat().st_size == self._complete_bytes:
             return 0
         try:
@@ -68,15 +68,15 @@ class Shipment:
             return 0
 
     def count_left(self) -> int:
-        """Whole events that the server does not have, as far as the bookmark knows."""
+        """The number of whole events that the server does not have, according to the bookmark."""
         bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
         if bookmark.is_given_up or self._start() is None:
             return 0
         return len(bookmark.postponed) + sum(1 for _ in read_events_after(self._path, bookmark.offset_bytes))
 
     def _start(self) -> Started | None:
-        """The first start of the run. None in a study's own file that only workers have written to so far: the search
-        that they work for starts the run when it comes."""
+        """The first start of the run. None in a study's own file as long as only workers have written to it: the search
+        itself starts the run."""
         events = (stored.event for stored in read_events_after(self._path, 0))
         return next((event for event in events if isinstance(event, Started)), None)
 
@@ -89,7 +89,7 @@ class Shipment:
         if bookmark.experiment != experiment.identity:
             bookmark = Bookmark(experiment=experiment.identity)
         self.run_id = bookmark.run_id
-        # One by one after a failure, so that the event at fault is found and takes no other with it.
+        # One by one after a failure: the event that fails is found, and no other fails with it.
         most_events = 1 if self._num_failures else _MOST_EVENTS_A_CALL
         for group in _groups(read_events_after(self._path, bookmark.offset_bytes), most_events):
             if bookmark.is_given_up or not keep_going():
@@ -115,7 +115,7 @@ class Shipment:
     def _send(
         self, experiment: MlflowExperiment, bookmark: Bookmark, group: Sequence[StoredEvent]
     ) -> tuple[Bookmark, list[str]]:
-        """Where to go on from, and what was refused, a line each."""
+        """The next bookmark, and a line for each record that was refused."""
         first = group[0].event
         try:
             if not bookmark.run_id:
@@ -139,7 +139,7 @@ class Shipment:
         return replace(bookmark, offset_bytes=group[-1].end_bytes), refused
 
     def _send_postponed(self, experiment: MlflowExperiment, bookmark: Bookmark) -> tuple[Bookmark, list[str]]:
-        """The first of them. Raises Stuck where it still cannot be stored."""
+        """Sends the first postponed artifact. Raises Stuck where it still cannot be stored."""
         event = next(read_events_after(self._path, bookmark.postponed[0])).event
         try:
             refused = experiment.send(bookmark.run_id, [event], self._path.parent)
@@ -152,7 +152,7 @@ class Shipment:
         return replace(bookmark, postponed=bookmark.postponed[1:]), refused
 
     def _name(self) -> str:
-        """For people."""
+        """The run's name, for messages."""
         names = [event.name for event in read_events(self._path) if isinstance(event, Started)]
         return f"Run {names[-1]!r}" if names else str(self._path)
 
@@ -164,7 +164,7 @@ def _describe(event: Event) -> str:
 
 
 def _groups(events: Iterable[StoredEvent], most_events: int) -> Iterator[list[StoredEvent]]:
-    """Metrics that follow each other go together; every other event goes alone."""
+    """Groups consecutive metrics; every other event is a group of one."""
     group: list[StoredEvent] = []
     for stored in events:
         fits = group and isinstance(group[0].event, Measured) and isinstance(stored.event, Measured)

@@ -1,7 +1,7 @@
-"""The background shipper: carries the event files of a study to the tracking server while the training goes on.
+"""The background shipper: sends the event files of a study to the tracking server while training runs.
 
-Training writes events (hpo/tracking/run_log.py), says so with `poke`, and never waits for a server. While the server is
-away the events wait in their files; what is left at the end is sent by the next shipper of the study.
+Training writes events (hpo/tracking/run_log.py), calls `poke`, and never waits for a server. While the server is away
+the events stay in their files. The next shipper of the study sends what is left at the end.
 """
 
 import os
@@ -19,32 +19,32 @@ from hpo.tracking.shipment import Shipment, Stuck
 from hpo.tracking.target import TrackingTarget
 
 _SECONDS_BETWEEN_PASSES = 0.3
-"""Gathers the events of a quick trial into one call."""
+"""Lets a quick trial's events collect into one call."""
 _SECONDS_IDLE = 5.0
-"""After which files are looked at without a poke: a worker that died may have left some."""
+"""How often files are checked without a poke: a worker that died may have left events."""
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""The pause after the first failure in a row, the second, ...; the last from then on."""
+"""Pauses after the first, second, ... failure in a row. The last one repeats."""
 CLOSING_PATIENCE_SECONDS = 10.0
-"""How long a server that is away is waited for at the end."""
+"""How long the shipper waits at the end for a server that is away."""
 _CLOSING_PAUSE_SECONDS = 0.3
 _FAILURES_BEFORE_WARNING = 2
-"""One failure is a hiccup, not news."""
+"""A single failure is not reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShippingReport:
-    """What became of the events when the shipper was closed."""
+    """The state of the events when the shipper was closed."""
 
     num_events_left: int
-    """Whole events that the server does not have."""
+    """How many whole events the server does not have."""
     reason: str
-    """Why; empty when none is left."""
+    """Why some are left; empty when none is."""
     num_refused: int
-    """How much this shipper left out because the server will never take it; each was warned of."""
+    """How many records the server refused for good. Each caused a warning."""
 
 
 class Shipper:
-    """Ships every event file below a study's directory until it is closed."""
+    """Sends every event file below a study's directory until it is closed."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Shipper:
         warn: Callable[[str], None],
         opened: Callable[[str], None] | None = None,
     ) -> None:
-        """`warn` gets single lines and `opened` the experiment's id, once, both from the shipper's thread."""
+        """Calls `warn` with single lines and `opened` once with the experiment's id, both in the shipper's thread."""
         self._study_directory = study_directory
         self._target = target
         self._warn = warn
@@ -72,11 +72,11 @@ class Shipper:
         self._trouble = ""
 
     def start(self) -> None:
-        """Returns at once; MLflow is imported and opened by the thread."""
+        """Returns at once. The thread imports and opens MLflow."""
         self._thread.start()
 
     def poke(self) -> None:
-        """Says that there are new events. Returns at once."""
+        """Wakes the shipper because there are new events. Returns at once."""
         self._wake.set()
 
     @property
@@ -85,11 +85,11 @@ class Shipper:
         return self._experiment.experiment_id if self._experiment else None
 
     def run_ids(self) -> dict[Path, str]:
-        """Of the runs that are known to be on the server, by the folder of their events."""
+        """Ids of the runs that are on the server, by the folder of their events."""
         return {path.parent: each.run_id for path, each in list(self._shipments.items()) if each.run_id}
 
     def close(self, timeout_seconds: float, *, patience_seconds: float = CLOSING_PATIENCE_SECONDS) -> ShippingReport:
-        """Sends what is there, for so long at most; a server that is away is waited for no longer than the patience."""
+        """Sends what is left, within the timeout. Waits for a server that is away for `patience_seconds` at most."""
         self._deadline = time.monotonic() + timeout_seconds
         self._patience_ends = time.monotonic() + patience_seconds
         self._closing.set()
@@ -103,7 +103,7 @@ class Shipper:
         )
 
     def _run(self) -> None:
-        """A mistake of ours ends this thread with a traceback, and the training goes on."""
+        """A bug ends this thread with a traceback, and training continues."""
         while self._has_time():
             self._wake.clear()
             try:
@@ -130,14 +130,14 @@ class Shipper:
         return time.monotonic() < self._deadline
 
     def _pause(self, seconds: float) -> None:
-        """Until close() is called at the latest; briefly from then on."""
+        """Sleeps until close() is called at the latest. After that, sleeps briefly."""
         if self._closing.is_set():
             time.sleep(min(seconds, _CLOSING_PAUSE_SECONDS))
         else:
             self._closing.wait(seconds)
 
     def _ship_all(self) -> None:
-        """Every file once. The trouble of one file is raised after the others had their turn, the server's at once."""
+        """Sends every file once. Raises an error of the server at once, and that of one file after all files."""
         if self._experiment is None:
             self._experiment = MlflowExperiment(self._target)
             if self._opened:
@@ -152,7 +152,7 @@ class Shipper:
             raise stuck
 
     def _find_shipments(self) -> list[Shipment]:
-        """The study's own first, then its trials in order: so their folders sort."""
+        """The study's own file, then those of its trials, in the order of their folders."""
         server = f"{self._target.safe_uri} {self._target.experiment}"
         folders = [Path(folder) for folder, _, names in os.walk(self._study_directory) if EVENTS_FILE_NAME in names]
         paths = [folder / EVENTS_FILE_NAME for folder in sorted(folders)]

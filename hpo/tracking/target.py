@@ -1,4 +1,4 @@
-"""Which tracking server, and which experiment there. Checks what the user wrote; knows no MLflow and opens nothing."""
+"""The tracking server and the experiment on it. Checks the address; neither imports MLflow nor connects."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class TrackingTarget:
     uri: str
     experiment: str
     artifact_location: str | None = None
-    """Where a new experiment keeps its files; None lets the server decide."""
+    """The folder of a new experiment's files; with None the server decides."""
     description: str = ""
     """Markdown, shown above the runs."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -44,8 +44,8 @@ def tracking_target(
     tags: Mapping[str, str] | None = None,
     run_note: str = "",
 ) -> TrackingTarget:
-    """A server keeps its artifacts itself. Beside a database they go under `runs_directory`: MLflow would put them into
-    ./mlruns of whatever folder is the current one."""
+    """A server stores artifacts itself. For a database they go below `runs_directory`, because MLflow would put them
+    into ./mlruns of the current folder."""
     assert Path(experiment).name == experiment, f"experiment must be fit for a folder's name, but is {experiment!r}"
     is_server = urlsplit(uri).scheme in _SERVER_SCHEMES
     folder = runs_directory.resolve() / "mlartifacts" / experiment
@@ -60,8 +60,8 @@ def tracking_target(
 
 
 def resolve_tracking_uri(option: str | None, *, project_root: Path) -> Setting:
-    """Where MLflow's records go, and who said so. A relative SQLite path is relative to the project's root. Raises
-    UserError for what MLflow could never open; whether a server is there is not asked."""
+    """The address of MLflow, and the setting that it comes from. A relative SQLite path is relative to the project's
+    root. Raises UserError for an address that MLflow can never open; does not connect."""
     setting = resolve_setting(
         option, variable="MLFLOW_TRACKING_URI", project_root=project_root, default="sqlite:///runs/mlflow.db"
     )

@@ -1,4 +1,5 @@
-"""The shape of the compose files: who listens where, as whom, after what, and with no password that everybody knows.
+"""The shape of the compose files: which ports, users and order the services have, and that no
+password is written down.
 
 They are read as text here; tests/hpo/stack/test_stack.py runs them.
 """
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from core.project import MARKER
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE = "docker-compose.yml"
@@ -192,6 +195,7 @@ def test_the_example_names_every_variable_and_sets_no_password(tmp_path: Path, m
     named = set(re.findall(r"^#?(\w+)=", example, flags=re.MULTILINE))
     assert used - {"RUNS"} <= named
     assert not re.search(r"^#?\w*(PASSWORD|KEY)=\S", example, flags=re.MULTILINE)
+    (tmp_path / MARKER).touch()
     (tmp_path / ".env").write_text(example.replace("POSTGRES_PASSWORD=\n", "POSTGRES_PASSWORD=abc123\n"))
     for variable, value in {
         "OPTUNA_STORAGE": "postgresql://wavenet:abc123@127.0.0.1:55432/optuna",

@@ -1,18 +1,21 @@
-"""make ui: both pages answer on loopback, on ports that are free, and end together."""
+"""make ui: both pages answer on loopback, on free ports, and end together."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.errors import UserError
-from hpo.stack.ui import HOST, Page, free_port, serve
+from hpo.stack.ui import HOST, Page, free_port, make_missing_databases, serve
 
 ROOT = Path(__file__).resolve().parents[3]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -57,19 +60,38 @@ def test_when_one_page_ends_so_does_the_other_and_its_last_words_are_said(
 
     dies = [sys.executable, "-c", "print('noise'); print('the database is gone'); raise SystemExit(3)"]
     monkeypatch.setattr("hpo.stack.ui.Page", Kept)
-    monkeypatch.setattr("hpo.stack.ui.make_missing_stores", lambda _: None)
+    monkeypatch.setattr("hpo.stack.ui.make_missing_databases", lambda _: None)
     monkeypatch.setattr("hpo.stack.ui.commands", lambda _, **_ports: (SLEEP, dies))
-    with pytest.raises(UserError, match=r"dashboard must go on.*exit code 3 and said: the database is gone"):
+    with pytest.raises(UserError, match=r"dashboard must keep running.*exit code 3 and said: the database is gone"):
         serve(tmp_path)
     assert len(pages) == 2
     assert not any(page.is_alive() for page in pages)
 
 
+@pytest.mark.parametrize("kind", ["read-only", "a file"])
+def test_a_folder_that_cannot_be_written_is_one_line(kind: str) -> None:
+    with as_another_user(), tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder) / "runs"
+        runs.touch() if kind == "a file" else runs.mkdir(0o555)
+        with pytest.raises(UserError, match=r"^runs/ must be a folder that can be written, but [^\n]*\. Ask [^\n]*$"):
+            make_missing_databases(runs)
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Root may write everywhere: it becomes nobody."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
 @pytest.mark.slow
 def test_both_pages_answer_before_any_study_and_end_with_ctrl_c(tmp_path: Path) -> None:
-    code = (
-        f"from hpo.stack import ui; import pathlib, sys; ui.ROOT = pathlib.Path({str(tmp_path)!r}); sys.exit(ui.main())"
-    )
+    code = f"from hpo.stack import ui; import pathlib, sys; sys.exit(ui.main([], pathlib.Path({str(tmp_path)!r})))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import optuna
 import pytest
 
+from core.project import MARKER
 from hpo.search.notes import OBJECTIVE_NAME, run_note, write_note, write_notes
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
@@ -66,9 +67,11 @@ def test_a_server_s_page_is_at_its_address_without_a_password(tmp_path: Path, ur
 def test_a_dashboard_is_known_where_somebody_says_so_alone(tmp_path: Path) -> None:
     assert resolve(tmp_path, storage_name=POSTGRESQL).dashboard is None
     assert resolve(tmp_path, storage_name="sqlite:////elsewhere/optuna.db").dashboard is None
+    (tmp_path / MARKER).touch()
     (tmp_path / ".env").write_text("DASHBOARD_PORT=8090\n")
     assert resolve(tmp_path, storage_name=POSTGRESQL).dashboard == "http://127.0.0.1:8090"
     assert resolve(tmp_path).dashboard == "http://127.0.0.1:8080", "the stack's port is not that of a local file"
+    (tmp_path / MARKER).touch()
     (tmp_path / ".env").write_text("DASHBOARD_BROWSER_URL=https://d.example/\nMLFLOW_BROWSER_URL=https://m.example/\n")
     assert resolve(tmp_path, "http://mlflow:5000", POSTGRESQL) == Pages(
         mlflow="https://m.example", dashboard="https://d.example"

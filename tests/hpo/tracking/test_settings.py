@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
+from core.project import MARKER
 from hpo.tracking.settings import resolve_setting
 from hpo.tracking.target import TrackingTarget, resolve_tracking_uri, tracking_target
 
@@ -17,6 +18,7 @@ def test_the_option_goes_before_the_environment_before_the_env_file_before_the_d
 
     monkeypatch.delenv("OPTUNA_STORAGE", raising=False)
     assert resolve() == ("journal", "default")
+    (tmp_path / MARKER).touch()
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD=secret\nOPTUNA_STORAGE='from file'\n")
     assert resolve() == ("from file", "OPTUNA_STORAGE in .env")
     monkeypatch.setenv("OPTUNA_STORAGE", "")
@@ -30,6 +32,7 @@ def test_the_env_file_does_not_leak_into_the_environment(tmp_path: Path, monkeyp
     import os
 
     monkeypatch.delenv("OPTUNA_STORAGE", raising=False)
+    (tmp_path / MARKER).touch()
     (tmp_path / ".env").write_text("OPTUNA_STORAGE=x\nPOSTGRES_PASSWORD_OF_TEST=secret\n")
     resolve_setting(None, variable="OPTUNA_STORAGE", project_root=tmp_path, default="")
     assert {"OPTUNA_STORAGE", "POSTGRES_PASSWORD_OF_TEST"}.isdisjoint(os.environ)

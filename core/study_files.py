@@ -1,0 +1,32 @@
+"""Study files by name: those that come with the program are found from any folder."""
+
+from __future__ import annotations  # so that an older Python gets as far as the line that says what it must be
+
+from pathlib import Path
+
+from core.errors import UserError
+
+STUDIES = Path(__file__).resolve().parent.parent / "studies"
+"""Beside core/, in the repository and where it is installed."""
+SUFFIX = ".toml"
+
+
+def known_studies() -> list[str]:
+    """Names without the suffix, sorted."""
+    return sorted(path.stem for path in STUDIES.glob(f"*{SUFFIX}"))
+
+
+def find_study_file(name: str) -> Path:
+    """The path itself where the file exists, else the program's study file of that name, with or without its suffix.
+
+    UserError, with the known names, where there is neither.
+    """
+    path = Path(name)
+    if path.exists() and not path.is_dir():
+        return path
+    shipped = STUDIES / f"{name.removesuffix(SUFFIX)}{SUFFIX}"
+    if path.name == name and shipped.is_file():
+        return shipped
+    raise UserError(
+        f"The study file must be a path to a file, or one of {', '.join(known_studies())}, but got {name!r}."
+    )
