@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CORE_ORDER = [
     {"core.errors"},
-    {"core.command_line", "core.thread_pool", "core.text_files"},
+    {"core.command_line", "core.thread_pool", "core.text_files", "core.web_page"},
     {"core.data"},
     {"core.sources"},
     {"core.model"},

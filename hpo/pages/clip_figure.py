@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.detection.spectrogram_figure import spectrogram_heatmap
+from hpo.pages.formatting import number_text
 from hpo.pages.plot_style import BLUE, GREEN, INK, ORANGE, styled
-from hpo.pages.web_page import number_text
 
 SPECTRUM_MS = 64.0
 """About the length of one spectrum; rounded to a power of two of samples."""

@@ -12,7 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from hpo.pages.web_page import number_text
+from hpo.pages.formatting import number_text
 
 EDGE_FRACTION = 0.02
 """A value within this fraction of the range from an edge lies on the boundary."""

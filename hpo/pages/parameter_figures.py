@@ -8,9 +8,9 @@ import plotly.colors
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from hpo.pages.formatting import number_text
 from hpo.pages.parameter_axis import ParameterAxis
 from hpo.pages.plot_style import BLUE, F1_COLOURS, INK, WINNER_COLOUR, message_figure, plot_text, styled
-from hpo.pages.web_page import number_text
 from hpo.results.winner import has_score
 from hpo.search.trial_record import TrialRecord
 

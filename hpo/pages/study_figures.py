@@ -10,13 +10,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.decision.post_search import F1Surface
-from hpo.pages.event_figures import EVENT_METRICS, event_metrics_in
+from hpo.pages.event_metrics import EVENT_METRICS, event_metrics_in
+from hpo.pages.formatting import is_missing, number_text
 from hpo.pages.importance_figure import importance_figure
 from hpo.pages.parameter_axis import parameter_axes
 from hpo.pages.parameter_figures import parallel_coordinates_figure, slices_figure
 from hpo.pages.plot_style import BLUE, GREY, INK, WINNER_COLOUR, message_figure, plot_text, styled
 from hpo.pages.surface_figure import surface_figure
-from hpo.pages.web_page import is_missing, number_text
 from hpo.results.winner import choose_winner, has_score
 from hpo.search.trial_record import TrialRecord, trial_records
 

@@ -7,9 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.decision.post_search import F1Surface, Point
+from hpo.pages.formatting import number_text
 from hpo.pages.parameter_axis import log_ticks
 from hpo.pages.plot_style import F1_COLOURS, INK, WINNER_COLOUR, styled
-from hpo.pages.web_page import number_text
 
 NEAR = 0.02
 """How much below the best F1 a point is still called as good."""

@@ -12,8 +12,8 @@ from plotly.subplots import make_subplots
 from sklearn.metrics import roc_curve
 
 from core.decision.metrics import auc
+from hpo.pages.formatting import number_text
 from hpo.pages.plot_style import INK, LABEL_COLOURS, SPLIT_COLOURS, message_figure, styled
-from hpo.pages.web_page import number_text
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -3,20 +3,22 @@
 import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 from optuna.trial import Trial
-from plotly.offline import get_plotlyjs
 
 from core.decision.post_search import F1Surface, Point
-from hpo.pages.report import study_page
+from core.web_page.rendering import packed_plotly
+from hpo.pages.formatting import DASH
+from hpo.pages.report import plots_page, study_page
 from hpo.pages.study_figures import study_figures
-from hpo.pages.web_page import DASH
 from hpo.results.importance import importance_shares
 from hpo.results.winner import choose_winner
+from hpo.results.winner_file import WinnerFile
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, trial_records
 
 PRUNED, FAILED, INFINITE_LOSS = 3, 4, 5
@@ -24,7 +26,7 @@ PRUNED, FAILED, INFINITE_LOSS = 3, 4, 5
 
 
 class ParsedPage(HTMLParser):
-    """What a browser would see: the text, the rows of the last table, and what it would fetch or run."""
+    """What a browser shows: the text and the rows of the last table; and the addresses and scripts of the page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -144,16 +146,44 @@ def page_with(study: Any, result: Any, *, description: str = "", surface: F1Surf
 
 def test_page_holds_plotly_once_and_every_plot() -> None:
     page = page_of(toy_study())
-    assert page.count(get_plotlyjs()) == 1
-    rest = page.replace(get_plotlyjs(), "")
-    assert "plotly.js v" not in rest
-    assert rest.count("Plotly.newPlot(") == len(study_figures(toy_study()))
+    assert page.count(packed_plotly()) == 1
+    names = re.findall(r'data-figure="figure-(\w+)"', page)
+    assert names == list(study_figures(toy_study()))
+    assert all(page.count(f'id="figure-{name}"') == 1 for name in names)
 
 
-def test_page_fetches_nothing() -> None:
-    page = page_of(toy_study())
-    assert ParsedPage(page).addresses == []
+def test_page_fetches_nothing_and_links_only_to_its_neighbours() -> None:
+    study = toy_study()
+    pages = {2: "trials/0002/page.html"}
+    result, file = result_of(study), WinnerFile(path=Path("/x/winner/w.safetensors"), num_bytes=1, detect_command="")
+    page = study_page(
+        study, result=result, figures=study_figures(study, result=result), description="", pages=pages,
+        handed_over=file, winner_page="finalists/trials/0001/page.html",
+    )  # fmt: skip
+    expected = ["winner/w.safetensors", "finalists/trials/0001/page.html", "trials/0002/page.html"]
+    assert ParsedPage(page).addresses == expected
     assert "default-src 'none'" in page
+
+
+def test_the_top_of_the_page_names_the_winner_s_file_its_size_and_the_command_for_it() -> None:
+    study = toy_study()
+    result = result_of(study)
+    command = "machine-listening detect '/a <b>/winner' RECORDING.wav"
+    file = WinnerFile(path=Path("/a <b>/winner/checkpoint.safetensors"), num_bytes=312_345, detect_command=command)
+    figures = study_figures(study, result=result)
+    page = study_page(study, result=result, figures=figures, description="Why.", handed_over=file)
+    top = ParsedPage(page).text.split("Why.")[0]
+    assert "The winner's file is winner/checkpoint.safetensors (312 kB)" in top
+    assert command in top
+
+
+def test_the_page_of_plots_holds_all_of_them_with_their_titles() -> None:
+    figures = study_figures(toy_study())
+    page = plots_page("toy <b>", figures)
+    assert re.findall(r'data-figure="figure-(\w+)"', page) == list(figures)
+    assert page.count(packed_plotly()) == 1
+    assert "<b>" not in page
+    assert all(f'"text":"{figure.layout.title.text}"' in page for figure in figures.values())
 
 
 def test_table_holds_every_trial_with_its_state() -> None:
@@ -225,7 +255,9 @@ def test_headline_names_the_winner_beside_what_no_detector_is_worth() -> None:
     number = choose_winner(trial_records(study)).number
     text = ParsedPage(page_of(study)).text
     assert f"Trial {number} won with a validation F1 of 0.871; flagging every clip would have 0.667." in text
-    assert "F1 0.832 (95 % interval 0.700 to 0.900) on 60 clips of 20 recordings" in text
+    assert (
+        "F1 0.832 (95 % interval 0.700 to 0.900) on 60 clips of 20 recordings that were not used for choosing" in text
+    )
     assert "No detector found" not in text
     assert "Simulated data" not in text
 
@@ -245,7 +277,7 @@ def test_page_says_when_nothing_was_found_and_when_data_is_simulated() -> None:
 
 def test_what_does_not_exist_is_a_dash() -> None:
     page = page_of(toy_study())
-    machine_row = re.search(r'<tr class="test"><td data-sort=""></td>.*?</tr>', page)
+    machine_row = re.search(r'<tr class="test"><td class="" data-sort=""></td>.*?</tr>', page)
     assert machine_row
     cells = [re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", machine_row.group())]
     assert cells == ["", "test", "0.123", DASH, DASH, "0.500", "0.667"]
@@ -321,7 +353,7 @@ def test_curves_and_columns_of_labelled_events_are_there_where_events_are_labell
 
 
 def test_without_labelled_events_no_curve_and_no_column_speaks_of_them() -> None:
-    page = page_of(toy_study()).replace(get_plotlyjs(), "")
+    page = page_of(toy_study())
     assert "event_f1" not in page
     assert "event F1" not in page
     assert "segment" not in page
@@ -336,8 +368,8 @@ def test_page_shows_the_surface_of_the_winner_where_there_is_one() -> None:
         f1=np.array([[0.5, 0.7], [0.6, 0.8]]),
         own=Point(window_ms=100.0, threshold_sigmas=2.0, f1=0.7),
     )
-    page = page_with(study, result_of(study), surface=surface).replace(get_plotlyjs(), "")
-    assert page.count("Plotly.newPlot(") == 6
+    page = page_with(study, result_of(study), surface=surface)
+    assert page.count("data-figure=") == 6
     assert f"Trial {number} has a window of 100 ms" in page
     assert "has seen the validation labels" in page
     assert "F1 over window and threshold" not in page_with(toy_study(0), EMPTY_RESULT, surface=surface)

@@ -8,8 +8,8 @@ from optuna.distributions import FloatDistribution
 
 from core.decision.post_search import F1Surface, Point
 from core.decision.postprocess import PostprocessingConfig
-from hpo.pages.publish import surface_grid
 from hpo.pages.surface_figure import surface_figure, surface_words
+from hpo.pages.winner_surface import surface_grid
 
 WINDOWS_MS = np.array([100.0, 150.0, 400.0, 1000.0])
 THRESHOLDS = np.array([1.0, 2.0, 3.0])
