@@ -23,6 +23,7 @@ from hpo.messages import curves_line, estimate_line, overview, short, summary, w
 from hpo.pages.publish import publish_study, publish_trial_page
 from hpo.results.alternatives import compare_winner, kept_comparison
 from hpo.results.finalists import num_trainings_to_come
+from hpo.results.kept_trainings import limit_trainings
 from hpo.search.objective import TrialContext, run_params
 from hpo.search.search_space import SearchSpace, describe_range
 from hpo.search.trial_record import trial_records
@@ -112,7 +113,9 @@ def _search(session: Session, options: Namespace) -> int:
             rows_beside=_comparison(session, is_wanted=options.compare),
         )
         session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
-        _print(*summary(result, search.directory))
+        studies = [search, companion] if companion else [search]
+        dropped = limit_trainings(studies, inputs.datasets, keep_gb=options.keep_gb)
+        _print(*dropped.lines(options.keep_gb), *summary(result, search.directory))
         seconds_to_ship = SECONDS_TO_SHIP
     except KeyboardInterrupt:
         session.log.end("KILLED", tags={"optuna.state": "INTERRUPTED"})

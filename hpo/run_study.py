@@ -44,6 +44,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     how.add_argument(
         "--no-store", action="store_true", help="decode or stream every time, for a disk that is too small"
     )
+    how.add_argument(
+        "--keep-gb", type=size, default=2.0, metavar="GB", help="how large the trainings may be afterwards (default: 2)"
+    )
     how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/)")
     how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
     instead = parser.add_argument_group("instead of a search").add_mutually_exclusive_group()
