@@ -33,9 +33,10 @@ class DroppedTrainings:
         if not self.num_trainings:
             return []
         dropped, kept = (f"{size / 1e6:,.1f} MB" for size in (self.num_bytes, self.num_bytes_kept))
+        trainings = "1 training" if self.num_trainings == 1 else f"{self.num_trainings} trainings"
         return [
-            f"Dropped {self.num_trainings} training{'s' if self.num_trainings > 1 else ''} ({dropped}) that no unfinished "
-            f"trial needs; {kept} are left (--keep-gb {keep_gb:g}). A trial that asks for one trains it again."
+            f"Dropped {trainings} ({dropped}) that no unfinished trial needs; {kept} are left (--keep-gb {keep_gb:g}). "
+            "A trial that asks for one trains it again."
         ]
 
 
