@@ -186,7 +186,7 @@ def test_page_shows_the_surface_of_the_winner_where_there_is_one() -> None:
     page = page_with(study, result_of(study), surface=surface)
     assert page.count("data-figure=") == 6
     assert f"Trial {number} has a window of 100 ms" in page
-    assert "has seen the validation labels" in page
+    assert "was chosen with the validation labels" in page
     assert "F1 over window and threshold" not in page_with(toy_study(0), EMPTY_RESULT, surface=surface)
 
 
