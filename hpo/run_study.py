@@ -80,6 +80,9 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
     how.add_argument(
         "--no-store", action="store_true", help="decode or stream every time, for a disk that is too small"
     )
+    how.add_argument(
+        "--keep-gb", type=size, default=2.0, metavar="GB", help="how large the trainings may be afterwards (default: 2)"
+    )
     how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
     how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
     instead = parser.add_argument_group("instead of a search").add_mutually_exclusive_group()

@@ -16,6 +16,7 @@ from hpo.pages.publish import publish_study
 from hpo.progress_bars import ProgressBars
 from hpo.results.alternatives import compare_winner, kept_comparison
 from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
+from hpo.results.kept_trainings import limit_trainings
 from hpo.search.estimate import Estimate, estimate_trial_seconds
 from hpo.search.objective import TrialContext
 from hpo.search.trial_record import trial_records
@@ -46,6 +47,7 @@ def run_search(session: Session, options: Namespace, console: Console, notice: I
         companion = _train(_process(session, console, shipper, estimate_s, is_worker=False), options, notice)
         lines = _publish(session, companion, options, console)
         session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
+        lines = [*_limit_trainings(session, companion, options), *lines]
         seconds_to_ship = SECONDS_TO_SHIP
     except KeyboardInterrupt:
         _log_end(session, "KILLED", "INTERRUPTED")
@@ -155,6 +157,11 @@ def _publish(session: Session, companion: FinalistsStudy | None, options: Namesp
             say_step=say_step,
         )
     return summary(result, session.search.directory)
+
+
+def _limit_trainings(session: Session, companion: FinalistsStudy | None, options: Namespace) -> list[str]:
+    studies = [session.search, companion] if companion else [session.search]
+    return limit_trainings(studies, session.inputs.datasets, keep_gb=options.keep_gb).lines(options.keep_gb)
 
 
 def _comparison(session: Session, *, is_wanted: bool, console: Console) -> Callable[[Mapping[str, Any]], list[Row]]:

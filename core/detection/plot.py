@@ -1,56 +1,44 @@
-"""A page of what a detector heard: for each file its spectrogram, the score below, events shaded over both.
+"""The page of `detect --plot`: for each file its spectrogram, the score below it, and the events shaded over both.
 
-One self-contained HTML file that asks nothing of the network. C channels, T samples, F frames, B frequency bins,
-K columns: however long a file is, K and the points of the score are bounded.
+The page is one HTML file that loads nothing else. C channels, T samples, F frames, B frequency bins, K columns: K and
+the number of points of the score are bounded, however long a file is.
 """
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from core.decision.postprocess import Frames
 from core.detection.clips import FileJudgement
 from core.detection.files import LongAudio
 from core.detection.spectrogram_figure import spectrogram_heatmap
+from core.web_page.rendering import PageFigure, page_figure, template_environment
 
 MAX_FILES = 30
-"""A browser has to draw them all."""
+"""More would make the page slow, because a browser draws all of them."""
 SPECTRUM_MS = 64.0
-"""About the length of one spectrum, which is a power of two of samples."""
+"""Approximate length of one spectrum, which is a power of two of samples."""
 MAX_SPECTRUM_SAMPLES = 512
 MAX_COLUMNS = 600
 MAX_POINTS = 2000
-"""Of a score's line. Events that are closer than one of them are drawn as one."""
+"""Points of the line of scores. Events that are less than one point apart are drawn as one event."""
 MAX_EVENTS_IN_WORDS = 12
 FLOOR_DB = -120.0
-"""What silence shows as."""
+"""Level that silence is drawn with."""
 BLUE, ORANGE, INK, GRID = "#0072B2", "#E69F00", "#22272b", "#e8ebee"
 
-# No address is allowed as a source of anything, so a page that wants the network shows its fault at once.
-CONTENT_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
-)
-STYLE = """
-body { margin: 0; background: #f5f6f7; color: #22272b; font: 15px/1.5 system-ui, Roboto, Arial, sans-serif; }
-main { max-width: 1200px; margin: 0 auto; padding: 24px 20px 60px; }
-h1 { font-size: 24px; margin: 0 0 4px; }
-h2 { font-size: 17px; margin: 0; overflow-wrap: anywhere; }
-p { margin: 4px 0; }
-section { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 16px 20px; margin: 16px 0; }
-b.anomalous { color: #b34700; }
-"""
+ENVIRONMENT = template_environment(Path(__file__).with_name("templates"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FileView:
-    """One file as it is drawn."""
+    """What is drawn of one file."""
 
     judgement: FileJudgement
     levels_db: npt.NDArray[np.int8]
@@ -62,7 +50,7 @@ class FileView:
 
 
 def view_of(audio: LongAudio, judgement: FileJudgement) -> FileView:
-    """Reads the file once more, in pieces."""
+    """Reads the file a second time, in pieces."""
     rate = audio.sample_rate_hz
     length = 2 ** round(np.log2(SPECTRUM_MS / 1000 * rate))
     length = min(length, MAX_SPECTRUM_SAMPLES, 2 ** int(np.log2(audio.num_samples)))
@@ -80,14 +68,14 @@ def view_of(audio: LongAudio, judgement: FileJudgement) -> FileView:
     levels = 10 * np.log10(np.maximum(power / counts, 10 ** (FLOOR_DB / 10)))
     return FileView(
         judgement=judgement,
-        levels_db=np.round(levels.T).astype(np.int8),  # an eighth of the weight, and nobody sees tenths
+        levels_db=np.round(levels.T).astype(np.int8),  # an eighth of the size; tenths of a dB are not visible
         times_s=np.round((centres / counts)[:, 0], 4),
         frequencies_hz=np.arange(length // 2 + 1) * rate / length,
     )
 
 
 def _spectra(audio: LongAudio, length: int, hop: int) -> Iterator[Frames]:
-    """(B,) power spectra of all stretches of `length` samples, `hop` apart, with a Hann window."""
+    """(B,) power spectra with a Hann window of `length` samples; starts are `hop` samples apart."""
     window = np.hanning(length + 1)[:-1]
     window *= 2 / window.sum()
     held, first = np.zeros((audio.header.num_channels, 0), np.float32), 0
@@ -101,52 +89,47 @@ def _spectra(audio: LongAudio, length: int, hop: int) -> Iterator[Frames]:
 
 
 def most_striking(views: Sequence[FileView]) -> list[FileView]:
-    """At most MAX_FILES, those with the highest scores, in the order in which they came."""
+    """The MAX_FILES with the highest scores, in the order of the input."""
     ranked = sorted(views, key=lambda view: -view.judgement.score_sigmas)
     return [view for view in views if any(view is kept for kept in ranked[:MAX_FILES])]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileSection:
+    """One file as the template shows it."""
+
+    name: str
+    decision: str
+    summary: str
+    figure: PageFigure
+
+
 def page(views: Sequence[FileView], *, num_judged: int, num_refused: int) -> str:
-    """The HTML text. Says how many files are not shown, and why."""
+    """The page's HTML. It says how many files are not shown, and why."""
     loudest_db = max((int(view.levels_db.max()) for view in views), default=0)
-    sections = "\n".join(_section(index, view, loudest_db) for index, view in enumerate(views))
     shown = f"{num_judged} judged"
     if len(views) < num_judged:
         shown += f", the {len(views)} with the highest scores shown"
     if num_refused:
         shown += f", {num_refused} could not be judged"
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">
-<title>What the detector heard</title><style>{STYLE}</style>
-<script>{get_plotlyjs()}</script></head>
-<body><main><h1>What the detector heard</h1>
-<p>Files: {shown}. Above, the sound at the detector's rate (the mean over microphones, the same colours in all files);
-below, the score of each moment, and the threshold. Shaded: events.</p>
-{sections}
-</main></body></html>
-"""
+    sections = [_section(index, view, loudest_db) for index, view in enumerate(views)]
+    return ENVIRONMENT.get_template("detection.html.jinja").render(shown=shown, sections=sections)
 
 
-def _section(index: int, view: FileView, loudest_db: int) -> str:
-    figure = _figure(view, loudest_db).to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"file-{index}",
-        default_height=430,
-        config={"displaylogo": False, "responsive": True, "plotlyServerURL": ""},
-    )
+def _section(index: int, view: FileView, loudest_db: int) -> FileSection:
     judgement = view.judgement
-    decision = "anomalous" if judgement.is_anomalous else "normal"
-    name = html.escape(judgement.name.encode(errors="replace").decode())
-    return f"""<section><h2>{name}</h2>
-<p><b class="{decision}">{decision}</b>, {judgement.score_sigmas:.2f} sigmas against a threshold of
-{judgement.threshold_sigmas:.2f}, {judgement.num_anomalous_clips} of {len(judgement.clip_scores)} clips:
-{_events_in_words(judgement)}.</p>
-{figure}</section>"""
+    return FileSection(
+        name=judgement.name.encode(errors="replace").decode(),
+        decision="anomalous" if judgement.is_anomalous else "normal",
+        summary=(
+            f"{judgement.score_sigmas:.2f} sigmas against a threshold of {judgement.threshold_sigmas:.2f}, "
+            f"{judgement.num_anomalous_clips} of {len(judgement.clip_scores)} clips: {_events_text(judgement)}."
+        ),
+        figure=page_figure(_figure(view, loudest_db), name=f"file-{index}"),
+    )
 
 
-def _events_in_words(judgement: FileJudgement) -> str:
+def _events_text(judgement: FileJudgement) -> str:
     if not judgement.events:
         return "no event"
     spans = [
@@ -165,9 +148,10 @@ def _figure(view: FileView, loudest_db: int) -> Any:
     figure.add_trace(heatmap, row=1, col=1)
     for trace in _score_traces(judgement):
         figure.add_trace(trace, row=2, col=1)
-    # All at once: plotly's add_shape copies what is there already each time.
+    # One update for all shapes, because plotly's add_shape copies the existing shapes on every call.
     figure.update_layout(
         shapes=[_event_shape(*span) for span in _drawn_spans(judgement)],
+        height=430,
         plot_bgcolor="white",
         margin={"l": 64, "r": 24, "t": 40, "b": 48},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
@@ -207,7 +191,7 @@ def _score_traces(judgement: FileJudgement) -> Iterator[Any]:
 
 
 def _drawn_spans(judgement: FileJudgement) -> list[tuple[float, float]]:
-    """Starts and ends of events, those too close for a screen joined."""
+    """Starts and ends of events. Events that a screen cannot separate are joined."""
     spans: list[tuple[float, float]] = []
     for event in judgement.events:
         if spans and event.start_s - spans[-1][1] < judgement.seconds / MAX_POINTS:
@@ -218,7 +202,7 @@ def _drawn_spans(judgement: FileJudgement) -> list[tuple[float, float]]:
 
 
 def _event_shape(start_s: float, end_s: float) -> dict[str, Any]:
-    """A stretch of the time axis over the whole height of both panels."""
+    """A shaded interval over the whole height of both panels."""
     return {
         "type": "rect", "xref": "x", "x0": start_s, "x1": end_s, "yref": "paper", "y0": 0, "y1": 1,
         "fillcolor": "rgba(230,159,0,0.22)", "line": {"color": ORANGE, "width": 1.2},

@@ -70,14 +70,19 @@ def scored_epochs(
     """
     key = setup.key(dataset.config, seed=seed)
     record, num_read = TrainingRecord(trainings / key), 0
-    while num_read < record.num_epochs:
+    for scored in record.read_from(1):
         num_read += 1
-        yield record.read(num_read)
+        yield scored
     if num_read == setup.training.epochs:
         return
     with record.lock():
-        yield from map(record.read, range(num_read + 1, record.num_epochs + 1))  # what was trained while it waited
-        yield from _train(setup, dataset, record, seed=seed_of(key), device=device, pool=pool)
+        for scored in record.read_from(num_read + 1):  # epochs that another process trained during the wait
+            num_read += 1
+            yield scored
+        for scored in _train(setup, dataset, record, seed=seed_of(key), device=device, pool=pool):
+            # A training that was dropped while it was read is trained from its start, to the same bits.
+            if scored.report.epoch > num_read:
+                yield scored
 
 
 def _train(

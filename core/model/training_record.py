@@ -6,7 +6,7 @@
 A state is written after its epoch's file, so that an epoch can be read once the state is there, and never changes then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from filelock import BaseFileLock, FileLock
 from torch import Tensor
 
 from core.data.dataset import JUDGED
+from core.errors import UserError
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.likelihood import SampleScores
 from core.model.scoring import FrameScores
@@ -49,8 +50,13 @@ class TrainingRecord:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that can be read, from 1 on."""
-        return int(read_tensors(self._state)[1]["epoch"]) if self._state.exists() else 0
+        """Epochs that can be read, from 1 on; 0 where the training was dropped (core/model/training_cleanup.py)."""
+        try:
+            return int(read_tensors(self._state)[1]["epoch"])
+        except UserError:
+            if self._state.exists():
+                raise
+            return 0
 
     def lock(self) -> BaseFileLock:
         """Held by one process at a time, for as long as it trains. Freed when it dies; waiting can be interrupted."""
@@ -74,6 +80,18 @@ class TrainingRecord:
                 name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")
             },
         )
+
+    def read_from(self, epoch: int) -> Iterator[ScoredEpoch]:
+        """The epochs that can be read, from `epoch` on. Ends early where the training is dropped while it is read."""
+        while epoch <= self.num_epochs:
+            try:
+                scored = self.read(epoch)
+            except UserError:
+                if epoch <= self.num_epochs:
+                    raise
+                return
+            yield scored
+            epoch += 1
 
     def save(self, scored: ScoredEpoch, model: WaveNet, optimizer: torch.optim.Optimizer) -> None:
         """The epoch that has just ended, and the state that the next one begins with."""

@@ -1,60 +1,45 @@
-"""The report's sections on how far its figures can be trusted: seeds, validation against test, and what is missed."""
+"""The report's tables of generalisation: new seeds, validation against test, and missed faults."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from hpo.pages.web_page import (
-    DASH,
-    TEST_NOTE,
-    Cell,
-    Column,
-    Row,
-    escaped,
-    number_cell,
-    number_text,
-    paragraph,
-    section,
-    table,
-    text_cell,
-)
+from hpo.pages.formatting import number_text, signed_text
+from hpo.pages.table import Cell, Column, Row, Table, number_cell, text_cell
 
-NO_FINALISTS = (
-    "No finalist was trained again (finalists.new_seeds = 0, or no trial is complete): the winner may owe its F1 to "
-    "its seed."
-)
-MOST_NAMES = 8
-"""Of takes in one place of a table; the others are counted, and all are in result.json."""
+MAX_NAMES = 8
+"""Takes in one place of a table. The others are counted; result.json has all of them."""
 
 
-def seeds_section(finalists: Sequence[Mapping[str, Any]]) -> str:
-    """Each finalist's validation F1 by seed, with means over them; the winner is marked."""
-    heading = "The finalists, trained again with new seeds"
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """A table and the sentence that reads it."""
+
+    table: Table
+    sentence: str
+
+
+def seeds_view(finalists: Sequence[Mapping[str, Any]]) -> Explained | None:
+    """Each finalist's validation F1 by seed, with means over seeds; None where no finalist was trained again."""
     if not finalists:
-        return section(heading, paragraph(NO_FINALISTS))
-    seeds = [each["seed"] for each in finalists[0]["seeds"]]
+        return None
     columns = [
         Column(title="trial"),
-        *(Column(title=f"val F1, seed {seed}") for seed in seeds),
+        *(Column(title=f"val F1, seed {each['seed']}") for each in finalists[0]["seeds"]),
         Column(title="mean val F1 ± spread"),
         Column(title="mean val AUC ± spread"),
         Column(title="mean F1 ± spread", is_test=True),
         Column(title="mean AUC ± spread", is_test=True),
     ]
-    how = (
-        f"Trainings of {finalists[0]['epochs']} epochs; seed 1 is the trial's own. The highest mean validation F1 "
-        "wins, and the file that is handed over is of the seed that is best on validation (F1, then AUC). The spread "
-        "is the standard deviation over seeds; a training that failed counts as 0."
-    )
-    rows = [_finalist_row(row) for row in finalists]
-    return section(heading, paragraph(how), table(columns, rows), paragraph(spread_sentence(finalists)))
+    table = Table(columns=columns, rows=[_finalist_row(row) for row in finalists])
+    return Explained(table=table, sentence=spread_sentence(finalists))
 
 
 def _finalist_row(row: Mapping[str, Any]) -> Row:
-    tag = '&nbsp;<span class="tag winner">winner</span>' if row["is_winner"] else ""
     cells = [
-        Cell(html=f"{row['trial']}{tag}"),
+        Cell(text=str(row["trial"]), tags=("winner",) if row["is_winner"] else ()),
         *(_seed_cell(each, is_file=each["seed"] == row["seed_of_file"]) for each in row["seeds"]),
         *(_mean_cell(row[split], kind) for split in ("validation", "test") for kind in ("f1", "auc")),
     ]
@@ -64,13 +49,12 @@ def _finalist_row(row: Mapping[str, Any]) -> Row:
 def _seed_cell(each: Mapping[str, Any], *, is_file: bool) -> Cell:
     if each["state"] != "complete":
         return text_cell(each["state"])
-    tag = '<span class="tag">file</span>&nbsp;' if is_file else ""
-    return Cell(html=tag + escaped(number_text(each["validation"]["f1"], decimals=3)))
+    return Cell(text=number_text(each["validation"]["f1"], decimals=3), tags=("file",) if is_file else ())
 
 
 def _mean_cell(figures: Mapping[str, float], kind: str) -> Cell:
     mean, spread = (number_text(figures[f"{kind}_{what}"], decimals=3) for what in ("mean", "spread"))
-    return Cell(html=escaped(f"{mean} ± {spread}"))
+    return Cell(text=f"{mean} ± {spread}")
 
 
 def spread_sentence(finalists: Sequence[Mapping[str, Any]]) -> str:
@@ -81,22 +65,19 @@ def spread_sentence(finalists: Sequence[Mapping[str, Any]]) -> str:
         return f"Validation F1 spreads by {spread:.3f} over seeds; there is no other finalist to compare with."
     first, second = sorted((row["validation"]["f1_mean"] for row in finalists), reverse=True)[:2]
     if spread > first - second:
-        verdict = "larger than"
-        meaning = "other seeds might have made another of them the winner."
+        verdict, meaning = "larger than", "With other seeds another finalist might have won."
     else:
-        verdict = "no larger than"
-        meaning = "the order of the two is not the seeds' doing alone."
+        verdict, meaning = "no larger than", "The seeds alone do not explain the order of the two."
     return (
         f"The spread of validation F1 over seeds ({spread:.3f}, pooled) is {verdict} the distance between the means of "
-        f"the first and the second finalist ({first - second:.3f}): {meaning}"
+        f"the first and the second finalist ({first - second:.3f}). {meaning}"
     )
 
 
-def gap_section(gaps: Sequence[Mapping[str, Any]]) -> str:
-    """Validation minus test for the winner, the finalists and all complete trials."""
-    heading = "How far do validation and test differ?"
+def gaps_view(gaps: Sequence[Mapping[str, Any]]) -> Explained | None:
+    """Validation minus test for the winner, the finalists and all complete trials; None without a winner."""
     if not gaps:
-        return section(heading, paragraph("There is no winner."))
+        return None
     columns = [
         Column(title="", is_number=False),
         Column(title="trainings"),
@@ -106,18 +87,18 @@ def gap_section(gaps: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         Row(
             cells=[
-                text_cell(_whose(row)),
+                text_cell(_gap_label(row)),
                 number_cell(row["num_trainings"]),
-                _gap_cell(row["f1"]),
-                _gap_cell(row["auc"]),
+                Cell(text=signed_text(row["f1"])),
+                Cell(text=signed_text(row["auc"])),
             ]
         )
         for row in gaps
     ]
-    return section(heading, f"<p>{TEST_NOTE}</p>", table(columns, rows), paragraph(gap_sentence(gaps)))
+    return Explained(table=Table(columns=columns, rows=rows), sentence=gap_sentence(gaps))
 
 
-def _whose(row: Mapping[str, Any]) -> str:
+def _gap_label(row: Mapping[str, Any]) -> str:
     if row["what"] == "complete":
         return "mean of all complete trials"
     if row["what"] == "winner":
@@ -125,41 +106,39 @@ def _whose(row: Mapping[str, Any]) -> str:
     return f"trial {row['trials'][0]}, mean over its seeds"
 
 
-def _gap_cell(value: float | None) -> Cell:
-    return Cell(html=DASH if value is None or math.isnan(value) else f"{value:+.3f}")
-
-
 def gap_sentence(gaps: Sequence[Mapping[str, Any]]) -> str:
-    """What choosing on validation has cost: the winner's gap beyond that of trials that nobody chose."""
+    """The cost of choosing on validation: the winner's gap beyond the mean gap of all complete trials."""
     winner, complete = gaps[0], gaps[-1]
     beyond = winner["f1"] - complete["f1"]
-    meaning = "which is what choosing on validation flatters it by" if beyond > 0 else "so choosing did not flatter it"
+    meaning = "Choosing on validation flatters the winner by that" if beyond > 0 else "Choosing did not flatter it"
     return (
-        f"Over all complete trials validation F1 is {complete['f1']:+.3f} from test F1 on average: so much the splits' "
-        f"clips differ. The winner's gap is {beyond:+.3f} from that (AUC {winner['auc'] - complete['auc']:+.3f}), "
-        f"{meaning}, as far as so few clips can tell."
+        f"Over all complete trials, validation F1 minus test F1 is {complete['f1']:+.3f} on average; this is how much "
+        f"the clips of the two splits differ. The winner's gap is {beyond:+.3f} from that "
+        f"(AUC {winner['auc'] - complete['auc']:+.3f}). {meaning}, as far as so few clips can tell."
     )
 
 
-def faults_section(faults: Sequence[Mapping[str, Any]]) -> str:
-    """What the winner's file flags, by machine and condition: faults first, then false alarms."""
-    if not faults:
-        return section("Which faults are missed?", paragraph("There is no winner."))
-    anomalous = [row for row in faults if row["is_anomalous"]]
-    normal = [row for row in faults if not row["is_anomalous"]]
-    return section(
-        "Which faults are missed?",
-        paragraph(
-            "Decisions of the winner's file at its threshold. A take is missed when none of its clips is flagged."
-        ),
-        f"<p>{TEST_NOTE}</p>",
-        _flags_table(anomalous, takes="takes_missed", title="takes missed"),
-        "<h3>False alarms on normal clips</h3>",
-        _flags_table(normal, takes="takes_flagged", title="takes with an alarm"),
+@dataclass(frozen=True, kw_only=True)
+class FlaggedTables:
+    """The clips that the winner's file flags, by machine and condition."""
+
+    faults: Table
+    false_alarms: Table
+
+
+def flagged_view(rows: Sequence[Mapping[str, Any]]) -> FlaggedTables | None:
+    """Faults and false alarms; None without a winner."""
+    if not rows:
+        return None
+    faults = [row for row in rows if row["is_anomalous"]]
+    normal = [row for row in rows if not row["is_anomalous"]]
+    return FlaggedTables(
+        faults=_flagged_table(faults, takes="takes_missed", title="takes missed"),
+        false_alarms=_flagged_table(normal, takes="takes_flagged", title="takes with an alarm"),
     )
 
 
-def _flags_table(rows: Sequence[Mapping[str, Any]], *, takes: str, title: str) -> str:
+def _flagged_table(rows: Sequence[Mapping[str, Any]], *, takes: str, title: str) -> Table:
     columns = [Column(title="machine", is_number=False), Column(title="condition", is_number=False)]
     for is_test in (False, True):
         split = "" if is_test else "val "
@@ -169,10 +148,10 @@ def _flags_table(rows: Sequence[Mapping[str, Any]], *, takes: str, title: str) -
             Column(title=f"{split}flagged", is_test=is_test),
             Column(title=f"{split}{title}", is_test=is_test, is_number=False),
         ]
-    return table(columns, [_flags_row(row, takes) for row in rows])
+    return Table(columns=columns, rows=[_flagged_row(row, takes) for row in rows])
 
 
-def _flags_row(row: Mapping[str, Any], takes: str) -> Row:
+def _flagged_row(row: Mapping[str, Any], takes: str) -> Row:
     cells = [text_cell(row["machine"]), text_cell(row["condition"])]
     for split in ("validation", "test"):
         figures = row[split] or {}
@@ -180,13 +159,13 @@ def _flags_row(row: Mapping[str, Any], takes: str) -> Row:
         cells += [
             number_cell(figures.get("num_clips")),
             number_cell(figures.get("num_takes")),
-            Cell(html=DASH if share is None else f"{100 * share:.0f} %"),
+            Cell(text=number_text(None) if share is None else f"{100 * share:.0f} %"),
             text_cell(_names(figures.get(takes, ()))),
         ]
     return Row(cells=cells)
 
 
 def _names(takes: Sequence[str]) -> str:
-    shown = ", ".join(takes[:MOST_NAMES])
-    others = len(takes) - MOST_NAMES
+    shown = ", ".join(takes[:MAX_NAMES])
+    others = len(takes) - MAX_NAMES
     return f"{shown} and {others} more" if others > 0 else shown

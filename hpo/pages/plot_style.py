@@ -1,9 +1,11 @@
-"""How all plots look: one template, one set of colours (Okabe and Ito's, told apart by colour-blind readers)."""
+"""The style of all plots: one template, and the colours of Okabe and Ito, which colour-blind readers can tell apart."""
 
 import html
 from typing import Any
 
 import plotly.graph_objects as go
+
+from core.web_page.rendering import PageFigure, page_figure
 
 BLUE = "#0072B2"
 SKY = "#56B4E9"
@@ -45,25 +47,20 @@ TEMPLATE = go.layout.Template(
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
     }
 )
-_UNUSED_BUTTONS = ["lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
-CONFIG = {
-    "displaylogo": False, "displayModeBar": "hover", "modeBarButtonsToRemove": _UNUSED_BUTTONS, "responsive": True,
-    "plotlyServerURL": "",
-}  # fmt: skip
 
 
 def plot_text(text: object) -> str:
-    """Text as it is, where plotly would read tags in it. Quotes stay: it does not know their entities."""
+    """Escapes text that plotly would read as tags. Quotes stay, because plotly does not know their entities."""
     return html.escape(str(text), quote=False)
 
 
 def styled(figure: Any, *, title: str, height: int) -> Any:
-    """Gives a figure the house style and its title (escaped). Returns it."""
+    """Gives a figure the common style and its title (escaped). Returns it."""
     return figure.update_layout(template=TEMPLATE, title_text=plot_text(title), height=height)
 
 
 def message_figure(message: str, *, title: str) -> Any:
-    """Stands where a plot cannot be drawn, and says why."""
+    """Takes the place of a plot that cannot be drawn, and says why."""
     figure = go.Figure()
     figure.add_annotation(
         text=plot_text(message), x=0, y=0.5, xref="paper", yref="paper", xanchor="left", showarrow=False, align="left"
@@ -72,15 +69,9 @@ def message_figure(message: str, *, title: str) -> Any:
     return styled(figure, title=title, height=130)
 
 
-def figure_html(figure: Any, name: str, *, min_width_px: int = 0) -> str:
-    """A figure inside a page that has plotly.js already. Its title is left to the page's heading.
-
-    Where the page is narrower than the figure may be, the figure scrolls sideways.
-    """
+def untitled(figure: Any, *, name: str, min_width_px: int = 0) -> PageFigure:
+    """A figure for a page whose heading is the figure's title."""
     figure = go.Figure(figure)
     has_top_matter = any(trace.showlegend is not False for trace in figure.data) or bool(figure.layout.updatemenus)
     figure.update_layout(title={"text": None, "subtitle_text": None}, margin_t=56 if has_top_matter else 28)
-    div_id, height = f"figure-{name}", figure.layout.height
-    div = figure.to_html(full_html=False, include_plotlyjs=False, div_id=div_id, default_height=height, config=CONFIG)
-    style = f' style="min-width: {min_width_px}px"' if min_width_px else ""
-    return f'<div class="figure"><div{style}>{div}</div></div>'
+    return page_figure(figure, name=name, min_width_px=min_width_px)

@@ -32,6 +32,7 @@ from core.detection.files import Needs, open_audio
 from core.experiment import DETECTOR_FILE, SCORES_FILE, run_experiment
 from core.sources import open_source
 from core.thread_pool import ThreadPool
+from core.web_page.rendering import packed_plotly
 from hpo.search.study_file import load_study_file
 from tests.folder_files import listed, noise, write
 
@@ -436,12 +437,12 @@ def plotted(study: Study, files: list[Path], page: Path) -> str:
 
 
 def test_the_page_shows_each_file_and_asks_nothing_of_the_network(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(detect_plot, "get_plotlyjs", lambda: "")
     odd = write(tmp_path / "<b>&.wav", clicks(4000), RATE_HZ)
     text = plotted(study, [odd, study.data / study.recording_ids[0], tmp_path / "missing.wav"], tmp_path / "page.html")
     assert "&lt;b&gt;&amp;.wav</h2>" in text
     assert "<b>&" not in text
-    assert text.count("<section>") == text.count("Plotly.newPlot(") == 2
+    assert text.count("<section>") == text.count("data-figure=") == 2
+    assert text.count(packed_plotly()) == 1
     assert "2 judged, 1 could not be judged" in text
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
 

@@ -69,7 +69,7 @@ def test_folds_are_studies_of_their_own_and_come_to_one_table(project: Path, run
     assert [file.stat().st_mtime_ns for file in files] == before
     assert json.loads((runs / "tiny-simulated.folds/folds.json").read_text()) == summary
     report = (runs / "tiny-simulated.fold1/report.html").read_text()
-    assert "Beside the alternatives" in report, "what was compared once stays in the report"
+    assert "Compared with the alternatives" in report, "what was compared once stays in the report"
 
 
 @pytest.mark.usefixtures("quick")

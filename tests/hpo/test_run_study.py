@@ -36,7 +36,7 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
         "frame_scores.npz",
     }
     study_files = {file.path for file in client.list_artifacts(runs["study"].info.run_id)}
-    assert {"report.html", "result.json", "plots", "winner", "post"} <= study_files
+    assert {"report.html", "plots.html", "result.json", "winner", "post"} <= study_files
     result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
     winner = load(project).trials[result["winner"]["trial"]]
     assert winner.value == pytest.approx(result["winner"]["validation"]["f1"])

@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plotly.offline import get_plotlyjs
 from sklearn.metrics import roc_curve
 
-from hpo.pages.clip_figure import FLOOR_DB, MAX_COLUMNS, clip_figures, clip_sentence, spectrogram
+from core.web_page.rendering import packed_plotly
+from hpo.pages.clip_figure import FLOOR_DB, MAX_COLUMNS, ClipView, clip_figures, clip_sentence, spectrogram
 from hpo.pages.trial_figures import (
     LOSSES,
+    SplitScores,
     histograms_figure,
     infinite_scores_sentences,
     loss_gaps,
     losses_figure,
     roc_figure,
 )
-from hpo.pages.trial_page import ClipView, SplitScores, facts_table, trial_page
+from hpo.pages.trial_page import facts_table, trial_page
+from hpo.pages.trial_sections import TrialView
 
 RATE_HZ = 4000
 THRESHOLD = 2.5
@@ -47,23 +49,22 @@ def epoch_of(epoch: int, **changes: float) -> dict[str, float]:
     return {"epoch": epoch, "lr": 0.1} | {name: 3.0 + i - 0.1 * epoch for i, name in enumerate(LOSSES)} | changes
 
 
-def page_of(**changes: Any) -> str:
+def page_of(*, facts: dict[str, Any] | None = None, **changes: Any) -> str:
     values: dict[str, Any] = {
-        "title": "trial 7", "epochs": [epoch_of(1), epoch_of(2)], "validation": split_of(), "test": split_of(seed=1),
-        "threshold_sigmas": THRESHOLD, "clips": [clip_of(label="normal"), clip_of()],
-        "facts": {"best_epoch": 2, "parameters": {"window_ms": 500.0}},
+        "title": "trial 7", "epochs": [epoch_of(1), epoch_of(2)], "best_epoch": 2, "validation": split_of(),
+        "test": split_of(seed=1), "threshold_sigmas": THRESHOLD, "clips": [clip_of(label="normal"), clip_of()],
     } | changes  # fmt: skip
-    return trial_page(**values)
+    facts = facts or {"best_epoch": 2, "parameters": {"window_ms": 500.0}}
+    return trial_page(TrialView(**values), facts=facts, report="../../report.html")
 
 
 def test_page_holds_plotly_once_and_every_plot_and_fetches_nothing() -> None:
     page = page_of()
-    assert page.count(get_plotlyjs()) == 1
-    rest = page.replace(get_plotlyjs(), "")
-    assert rest.count("Plotly.newPlot(") == 3 + 2
-    assert "plotly.js v" not in rest
+    assert page.count(packed_plotly()) == 1
+    assert page.count("data-figure=") == 3 + 2
+    rest = page.replace(packed_plotly(), "")
     assert " src=" not in rest
-    assert " href=" not in rest
+    assert re.findall(r'href="(.*?)"', rest) == ["../../report.html"]
     assert "default-src 'none'" in rest
 
 
@@ -76,8 +77,9 @@ def test_text_from_outside_cannot_become_markup() -> None:
 
 
 def test_facts_about_the_test_split_are_marked() -> None:
-    table = facts_table({"test_f1": 0.9, "val_f1": 0.8, "test": {"auc": 0.7}})
-    marked = re.findall(r"testmark[^>]*>test</span> (\w+)", table)
+    facts = {"test_f1": 0.9, "val_f1": 0.8, "test": {"auc": 0.7}}
+    assert [row.cells[0].text for row in facts_table(facts).rows if row.cells[0].is_test] == ["test_f1", "test", "auc"]
+    marked = re.findall(r"testmark[^>]*>test</span> (\w+)", page_of(facts=facts).split("<h2>Facts</h2>")[1])
     assert marked == ["test_f1", "test", "auc"]
 
 

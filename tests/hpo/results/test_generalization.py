@@ -1,4 +1,4 @@
-"""What is said about how far a study's figures can be trusted: seeds, validation against test, faults."""
+"""How far a study's figures generalise: seeds, validation against test, missed faults; in the result and the report."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import pytest
 from core.decision.score_file import ScoredClips
 from core.model.likelihood import SampleScores
 from core.model.scoring import FrameScores
-from hpo.pages.generalization_tables import faults_section, gap_section, gap_sentence, seeds_section, spread_sentence
+from hpo.pages.generalization_tables import flagged_view, gap_sentence, gaps_view, seeds_view, spread_sentence
+from hpo.pages.table import Table
 from hpo.results.generalization import seed_rows, split_gaps
 from hpo.results.missed_faults import missed_fault_rows
 from hpo.results.winner import Finalist, SeedTraining, choose_finalist
@@ -48,6 +49,10 @@ def scored(*clips: tuple[str, str, str]) -> ScoredClips:
     )
 
 
+def texts(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in row.cells] for row in table.rows]
+
+
 @pytest.fixture
 def faults() -> list[dict[str, Any]]:
     """Of a take of which one clip of two is flagged, of one that is missed, of a false alarm, of a split without."""
@@ -73,15 +78,14 @@ def test_a_take_is_missed_when_none_of_its_clips_is_flagged(faults: list[dict[st
 
 
 def test_the_report_names_what_is_missed_and_where_alarms_are_false(faults: list[dict[str, Any]]) -> None:
-    page = faults_section(faults)
-    of_faults, of_alarms = page.split("False alarms")
-    assert "bent-2" in of_faults
-    assert "33 %" in of_faults
-    assert "bent-1" not in page, "it was found"
-    assert "&lt;loose&gt;" in of_faults
-    assert "normal-1" in of_alarms
-    assert "normal-2" not in page
-    assert "There is no winner" in faults_section([])
+    flagged = flagged_view(faults)
+    assert flagged is not None
+    assert texts(flagged.faults) == [
+        ["car", "bent", "3", "2", "33 %", "bent-2", "–", "–", "–", ""],
+        ["engine", "<loose>", "–", "–", "–", "", "1", "1", "0 %", "loose-1"],
+    ]
+    assert texts(flagged.false_alarms) == [["car", "normal", "2", "2", "50 %", "normal-1", "1", "1", "0 %", ""]]
+    assert flagged_view([]) is None
 
 
 def test_seeds_are_told_with_mean_and_spread_and_a_failure_counts_as_nothing() -> None:
@@ -91,11 +95,13 @@ def test_seeds_are_told_with_mean_and_spread_and_a_failure_counts_as_nothing() -
     assert rows[0]["validation"]["f1_mean"] == pytest.approx(0.5)
     assert rows[1]["validation"]["f1_spread"] == pytest.approx(0.1)
     assert rows[1]["test"]["auc_mean"] == pytest.approx(0.5)
-    page = seeds_section(rows)
-    assert "0.700 ± 0.100" in page
-    assert "failed" in page
-    assert page.index(">winner<") > page.index("0.500 ± 0.458")
-    assert "may owe its F1 to its seed" in seeds_section([])
+    seeds = seeds_view(rows)
+    assert seeds is not None
+    first, second = texts(seeds.table)
+    assert first[3:5] == ["failed", "0.500 ± 0.458"]
+    assert second[4] == "0.700 ± 0.100"
+    assert [row.cells[0].tags for row in seeds.table.rows] == [(), ("winner",)]
+    assert seeds_view([]) is None
 
 
 @pytest.mark.parametrize(
@@ -120,9 +126,12 @@ def test_the_gap_of_what_was_chosen_is_held_against_that_of_all_trials() -> None
     assert (again["num_trainings"], again["f1"]) == (2, pytest.approx(0.2))
     assert (complete["trials"], complete["f1"]) == ([0, 1], pytest.approx(0.2))
     assert complete["auc"] == pytest.approx(0.4)
-    assert "The winner's gap is +0.100 from that (AUC +0.100), which is what choosing" in gap_sentence(
+    assert "The winner's gap is +0.100 from that (AUC +0.100). Choosing on validation flatters" in gap_sentence(
         [own, again, complete]
     )
     assert "did not flatter" in gap_sentence([complete, own])
-    assert "+0.300" in gap_section([own, again, complete])
+    gaps = gaps_view([own, again, complete])
+    assert gaps is not None
+    assert [row[2] for row in texts(gaps.table)] == ["+0.300", "+0.200", "+0.200"]
+    assert gaps_view([]) is None
     assert split_gaps(None, [], []) == []

@@ -24,7 +24,7 @@ from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FrameScores, ScoringConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
 from hpo.pages.parameter_axis import ParameterAxis
-from hpo.pages.post_section import NUM_BINS, grouped
+from hpo.pages.post_figures import NUM_BINS, grouped
 from hpo.results.post_result import post_result
 from hpo.results.post_study import (
     PostPoint,

@@ -1,10 +1,11 @@
-"""Figures as people and the tables' sorting read them."""
+"""Numbers as text, and as keys for sorting."""
 
 import math
 
 import pytest
 
-from hpo.pages.web_page import DASH, duration_text, number_cell, number_text
+from hpo.pages.formatting import DASH, duration_text, number_text, size_text
+from hpo.pages.table import number_cell
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,8 @@ def test_infinity_sorts_as_a_number_and_nan_as_missing() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(None, DASH), (3.14, "3.1 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")])
 def test_duration_text(seconds: float | None, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(("size", "text"), [(312_345, "312 kB"), (4_815_814, "4.82 MB"), (2_000_000_000, "2 GB")])
+def test_size_text(size: int, text: str) -> None:
+    assert size_text(size) == text

@@ -1,4 +1,4 @@
-"""Figures of labelled events: in the epochs of a trial where the recordings have such labels, and nowhere else."""
+"""Metrics of labelled events. Trials have them only where the recordings have labelled events."""
 
 from collections.abc import Iterable
 
@@ -12,16 +12,16 @@ _KINDS = {
 EVENT_METRICS = {f"val_{kind}": f"validation {words}" for kind, words in _KINDS.items()} | {
     f"test_{kind}": f"test {words} (never used for choosing)" for kind, words in _KINDS.items()
 }
-"""Metric of an epoch to its words."""
+"""Each metric of an epoch, with the title of its axis."""
 
 
 def event_metrics_in(records: Iterable[TrialRecord]) -> list[str]:
-    """Those of EVENT_METRICS that some epoch of the trials has, in its order."""
+    """The EVENT_METRICS that at least one epoch has, in their order."""
     present = {name for record in records for epoch in record.epochs for name in epoch}
     return [metric for metric in EVENT_METRICS if metric in present]
 
 
 def at_best_epoch(record: TrialRecord, metric: str) -> float | None:
-    """The metric at the epoch with the best validation AUC; None for a trial that chose none or has no such metric."""
+    """At the epoch with the best validation AUC; None where the trial has no best epoch or no such metric."""
     rows = (row for row in record.epochs if row["epoch"] == record.facts.get("best_epoch"))
     return next((row.get(metric) for row in rows), None)

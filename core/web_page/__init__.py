@@ -1,0 +1,1 @@
+"""HTML pages from templates: the base page, its style, and how figures get into it."""

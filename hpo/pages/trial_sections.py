@@ -1,0 +1,66 @@
+"""The sections with plots on a trial's page, in their order. To add a plot, add a section to `trial_sections`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.web_page.rendering import PageFigure
+from hpo.pages.clip_figure import ClipView, clip_figures, clip_sentence
+from hpo.pages.plot_style import untitled
+from hpo.pages.trial_figures import (
+    SplitScores,
+    histograms_figure,
+    infinite_scores_sentences,
+    loss_gaps,
+    losses_figure,
+    roc_figure,
+)
+
+CLIP_SCORE = "A clip's score is the highest threshold at which an event is still found in it."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialView:
+    """One trial as its page shows it."""
+
+    title: str
+    epochs: Sequence[Mapping[str, float]]
+    """One mapping an epoch, with `epoch` and the metrics. NaN and infinities leave gaps, and the page names them."""
+    best_epoch: int | None
+    validation: SplitScores
+    test: SplitScores
+    threshold_sigmas: float
+    clips: Sequence[ClipView]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureSection:
+    """A heading, a sentence, a plot, and warnings about values that the plot cannot show."""
+
+    heading: str
+    figure: PageFigure
+    text: str = ""
+    warnings: Sequence[str] = ()
+
+
+def trial_sections(trial: TrialView) -> list[FigureSection]:
+    """The first one is shown beside the table of facts."""
+    losses = losses_figure(trial.epochs, best_epoch=trial.best_epoch)
+    gaps = loss_gaps(trial.epochs)
+    histograms = histograms_figure(trial.validation, trial.test, trial.threshold_sigmas)
+    roc = roc_figure(trial.validation, trial.test, trial.threshold_sigmas)
+    return [
+        FigureSection(
+            heading="Loss against epochs", figure=untitled(losses, name="losses"), warnings=[gaps] if gaps else []
+        ),
+        FigureSection(
+            heading="Clip scores by label",
+            text=CLIP_SCORE,
+            figure=untitled(histograms, name="histograms", min_width_px=640),
+            warnings=infinite_scores_sentences(trial.validation, trial.test),
+        ),
+        FigureSection(heading="ROC of clips", figure=untitled(roc, name="roc")),
+        *(
+            FigureSection(heading=clip.title, text=clip_sentence(clip), figure=untitled(figure, name=f"clip-{index}"))
+            for index, (clip, figure) in enumerate(zip(trial.clips, clip_figures(trial.clips), strict=True))
+        ),
+    ]

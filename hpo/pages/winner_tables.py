@@ -1,0 +1,69 @@
+"""Tables of the winner: compared with the default configuration, and machine by machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.pages.formatting import is_missing, signed_text
+from hpo.pages.table import Cell, Column, Row, Table, figure_cell, number_cell, split_cell, text_cell
+
+METRICS = {
+    "f1": "F1",
+    "auc": "AUC",
+    "pauc": "partial AUC",
+    "prevalence": "prevalence",
+    "f1_flag_everything": "F1 of flagging everything",
+}
+"""Metrics of one split, by their key in result.json."""
+SCORES = ("f1", "auc", "pauc")
+SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinnerTables:
+    """The winner beside the default configuration, and by machine."""
+
+    metrics: Table
+    parameters: Table
+    machines: Table
+
+
+def winner_tables(winner: Mapping[str, Any], default: Mapping[str, Any] | None) -> WinnerTables:
+    """A default configuration that is not complete has dashes."""
+    default = default or {}
+    titles = ["", f"winner (trial {winner['trial']})", "default (trial 0)"]
+    columns = [Column(title=title, is_number=bool(title)) for title in titles]
+    metrics = [_metric_row(split, key, winner[split], default.get(split) or {}) for split in SPLITS for key in METRICS]
+    parameters = [
+        Row(cells=[text_cell(name), *(number_cell(one.get("parameters", {}).get(name)) for one in (winner, default))])
+        for name in winner["parameters"]
+    ]
+    return WinnerTables(
+        metrics=Table(columns=[*columns, Column(title="gain")], rows=metrics),
+        parameters=Table(columns=columns, rows=parameters),
+        machines=machines_table(winner["per_machine"]),
+    )
+
+
+def _metric_row(split: str, key: str, winner: Mapping[str, Any], default: Mapping[str, Any]) -> Row:
+    ours, theirs = winner.get(key), default.get(key)
+    gain = None if is_missing(ours) or is_missing(theirs) else ours - theirs  # type: ignore[operator]
+    cells = [split_cell(split, METRICS[key]), figure_cell(winner, key), number_cell(theirs, decimals=3)]
+    return Row(cells=[*cells, Cell(text=signed_text(gain) if key in SCORES else "")], css=split)
+
+
+def machines_table(per_machine: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+    """Two lines a machine, one for each split. A machine with clips of one label only has dashes."""
+    columns = [Column(title="machine", is_number=False), Column(title="split", is_number=False)]
+    columns += [Column(title=title) for title in METRICS.values()]
+    rows = [
+        _machine_row(machine if split == "validation" else "", split, splits.get(split) or {})
+        for machine, splits in per_machine.items()
+        for split in SPLITS
+    ]
+    return Table(columns=columns, rows=rows)
+
+
+def _machine_row(machine: str, split: str, figures: Mapping[str, Any]) -> Row:
+    values = (number_cell(figures.get(key), decimals=3) for key in METRICS)
+    return Row(cells=[text_cell(machine), split_cell(split), *values], css=split)

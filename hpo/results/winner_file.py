@@ -1,0 +1,28 @@
+"""The file of a study's winner, and the command that applies it to recordings."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.experiment import DETECTOR_FILE
+from hpo.results.result import WINNER_DIRECTORY
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinnerFile:
+    """What to hand over, for the report and for the last lines of a study."""
+
+    path: Path
+    """Absolute."""
+    num_bytes: int
+    detect_command: str
+    """A whole command line, with a placeholder for the recording."""
+
+
+def winner_file(study_directory: Path) -> WinnerFile | None:
+    """None where the study has no winner."""
+    path = (study_directory / WINNER_DIRECTORY / DETECTOR_FILE).absolute()
+    if not path.exists():
+        return None
+    command = f"machine-listening detect {shlex.quote(str(path.parent))} RECORDING.wav"
+    return WinnerFile(path=path, num_bytes=path.stat().st_size, detect_command=command)

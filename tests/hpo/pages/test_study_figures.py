@@ -1,0 +1,106 @@
+"""The plots of a study, made from a study in memory."""
+
+import re
+
+import pytest
+
+from hpo.pages.formatting import DASH
+from hpo.pages.study_figures import study_figures
+from hpo.results.winner import choose_winner
+from hpo.search.trial_record import EPOCHS, trial_records
+from tests.hpo.pages.toy_study import (
+    FAILED,
+    INFINITE_LOSS,
+    PRUNED,
+    ParsedPage,
+    page_of,
+    toy_study,
+    traces_by_name,
+)
+
+
+def test_history_shows_the_best_so_far_and_every_trial_somewhere() -> None:
+    study = toy_study()
+    traces = traces_by_name(study_figures(study)["optimisation_history"])
+    best = list(traces["best so far"].y)
+    assert best == sorted(best)
+    assert best[-1] == max(t.value for t in study.trials if t.value is not None)
+    assert list(traces["pruned (1)"].x) == [PRUNED]
+    assert list(traces["failed (1)"].x) == [FAILED]
+    assert sorted([*traces["complete (6)"].x, PRUNED, FAILED]) == list(range(8))
+
+
+def test_reasons_are_shown_in_plots_as_they_are() -> None:
+    figure = study_figures(toy_study(failure="loss <b>NaN</b>"))["optimisation_history"]
+    assert "loss &lt;b&gt;NaN&lt;/b&gt;" in traces_by_name(figure)["failed (1)"].text[0]
+
+
+def test_every_trial_has_its_curve_and_the_winner_the_strongest() -> None:
+    study = toy_study()
+    winner = choose_winner(trial_records(study)).number
+    figure = study_figures(study)["loss_by_epoch"]
+    by_trial = {int(re.search(r"trial (\d+)", trace.meta).group(1)): trace for trace in figure.data}
+    assert sorted(by_trial) == list(range(8))
+    assert max(by_trial, key=lambda number: by_trial[number].line.width) == winner
+    assert figure.data[-1] is by_trial[winner]
+    assert by_trial[0].line.dash == "dash"
+    assert len(by_trial[PRUNED].x) == 1
+    for number, trace in by_trial.items():
+        if number != INFINITE_LOSS:
+            assert list(trace.y) == [epoch["test_loss"] for epoch in study.trials[number].user_attrs[EPOCHS]]
+    assert list(by_trial[INFINITE_LOSS].y) == [None, None, None]
+
+
+def test_buttons_switch_each_curve_to_its_own_values() -> None:
+    study = toy_study()
+    figure = study_figures(study)["loss_by_epoch"]
+    buttons = {button.label: button.args[0]["y"] for button in figure.layout.updatemenus[0].buttons}
+    for trace, values in zip(figure.data, buttons["train_loss"], strict=True):
+        number = int(re.search(r"trial (\d+)", trace.meta).group(1))
+        assert values == [2.0 + number] * len(trace.x)
+
+
+def test_hovering_over_a_curve_tells_its_trial_whatever_the_point() -> None:
+    """A text of its own for all points is shown as a dash by plotly.js; `meta` is not."""
+    figures = study_figures(toy_study())
+    lines = [trace for trace in figures["parallel_coordinates"].data if trace.mode == "lines"]
+    for trace in [*figures["loss_by_epoch"].data, *lines]:
+        assert trace.hovertemplate.startswith("%{meta}")
+        assert re.search(r"trial \d+", trace.meta)
+        assert "learning_rate = " in trace.meta
+
+
+def test_curves_and_columns_of_labelled_events_are_there_where_events_are_labelled() -> None:
+    study = toy_study(has_events=True)
+    figure = study_figures(study)["loss_by_epoch"]
+    buttons = {button.label: button.args[0]["y"] for button in figure.layout.updatemenus[0].buttons}
+    for trace, values in zip(figure.data, buttons["test_segment_f1"], strict=True):
+        number = int(re.search(r"trial (\d+)", trace.meta).group(1))
+        assert values == pytest.approx([0.4 + 0.01 * number + 0.001 * epoch for epoch in trace.x])
+    header, *rows = ParsedPage(page_of(study)).rows
+    columns = [header.index(title) for title in ("val event F1", "val segment F1", "event F1 test", "segment F1 test")]
+    best = choose_winner(trial_records(study)).number
+    assert [rows[best][column] for column in columns] == [f"{0.1 * i + 0.01 * best + 0.002:.3f}" for i in (1, 2, 3, 4)]
+    assert [rows[FAILED][column] for column in columns] == [DASH] * 4  # it has chosen no epoch
+
+
+def test_slices_have_a_log_axis_where_the_search_had_one_and_mark_the_winner() -> None:
+    study = toy_study()
+    figure = study_figures(study)["parameter_slices"]
+    axes = {axis.title.text: axis for axis in figure.select_xaxes()}
+    kinds = {name: axis.type for name, axis in axes.items()}
+    assert kinds == {"dilation_depth": "linear", "learning_rate": "log", "threshold_sigmas": "linear"}
+    low, high = axes["learning_rate"].range
+    assert 10**low < 1e-3 < 2e-2 < 10**high
+    winner = choose_winner(trial_records(study))
+    marked = [trace for trace in figure.data if trace.name == f"winner (trial {winner.number})"]
+    assert [trace.x[0] for trace in marked] == list(winner.parameters.values())
+
+
+def test_parallel_coordinates_have_a_line_for_each_complete_trial() -> None:
+    figure = study_figures(toy_study())["parallel_coordinates"]
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert len(lines) == 6
+    assert all(0 <= height <= 1 for line in lines for height in line.y)
+    assert lines[-1].showlegend  # the winner, on top
+    assert lines[-1].y[0] == 1
