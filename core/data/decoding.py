@@ -188,7 +188,8 @@ def _check_channel_counts(recordings: Iterable[Recording]) -> None:
         found = " and ".join(f"{count} in {name!r}" for count, name in sorted(one_of_each.items()))
         raise UserError(
             f"The number of channels must be the same in every recording, but got {found}. "
-            "Leave out the recordings of the other kind, or study them by themselves."
+            'Set channels = "mix" or channels = "first" in [data] of the study file, which makes every recording of a '
+            "folder mono, or leave out the recordings of the other kind."
         )
 
 

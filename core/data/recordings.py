@@ -18,7 +18,7 @@ Label = Literal["normal", "anomalous", "unknown"]
 AskedSplit = Literal["train", "validation", "test", "held_out"]
 """Where a source wants a recording; `held_out` is validation or test, as the study's seed decides."""
 
-REPAIR = "Replace it, remove it, or go on without it by --skip-bad-files."
+REPAIR = "Replace it, remove it, or leave it out with --skip-bad-files."
 
 
 class BadRecording(UserError):

@@ -19,8 +19,8 @@ from typing import Any, Literal, Protocol
 
 from core.data.recordings import Label, Skipped
 from core.errors import UserError
-from core.sources.audio_files import is_within
 from core.sources.hub.download import HubDownload, HubFile, Retries, list_files
+from core.sources.walk import is_within
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 Split = Literal["train", "held_out"]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from core.data.digests import Digest
 from core.data.recordings import REPAIR, BadRecording, Recording, Skipped
-from core.sources.audio_files import TakeFiles, read_header, recording_of
+from core.sources.audio_files import read_header
+from core.sources.take_files import TakeFiles, recording_of
 from core.sources.toyadmos.tree import ListedTake
 
 

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from core.data.recordings import Label, Skipped
 from core.errors import UserError
-from core.sources.audio_files import is_within
+from core.sources.audio_files import LIBSNDFILE_SUFFIXES
 from core.sources.toyadmos.names import ToyAdmosName, parse_name, parse_noise_name
-from core.sources.walk import walk, why_unusable
+from core.sources.walk import is_within, walk, why_unusable
 
 MACHINE = "ToyCar"
 NOISE_FOLDER = "EnvironmentalNoise_CNT"
@@ -76,8 +76,14 @@ def find_tree(path: Path) -> Path:
     found = "a folder without it" if folder.is_dir() else "a file" if folder.exists() else "nothing"
     raise UserError(
         f"Data folder must be {MACHINE} of ToyADMOS or hold it, with files such as {EXPECTED}, "
-        f"but got {found} at {str(path)!r}. Correct the path after toyadmos: in the study."
+        f"but got {found} at {str(path)!r}. Correct the path. For any other folder use folder:{path}."
     )
+
+
+def looks_like_tree(path: Path) -> bool:
+    """Whether a folder is ToyCar of ToyADMOS or holds it, by the names of its folders."""
+    patterns = [f"{inside}case[0-9]*/{folder}" for inside in ("", f"{MACHINE}/") for folder in LABEL_FOLDERS]
+    return path.is_dir() and any(any(path.glob(pattern)) for pattern in patterns)
 
 
 def list_tree(root: Path) -> Tree:
@@ -105,7 +111,7 @@ def _by_id(takes: Iterable[ListedTake]) -> tuple[ListedTake, ...]:
 
 def _take_of(file: Path, name: str, root: Path) -> tuple[ListedTake | None, int, str]:
     """The take that a file belongs to, still without files, and its microphone; or None and why it is passed over."""
-    if reason := why_unusable(file, name, root):
+    if reason := why_unusable(file, name, root, suffixes=LIBSNDFILE_SUFFIXES):
         return None, 0, reason
     if NOISE_FOLDER in PurePosixPath(name).parts[:-1]:
         noise = parse_noise_name(file.stem)
