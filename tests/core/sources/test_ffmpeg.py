@@ -1,4 +1,4 @@
-"""Formats that need ffmpeg: with the real program where it is installed, and with a stand-in that records its arguments."""
+"""Formats that need ffmpeg: the real program where it is installed, and a stand-in that records its options."""
 
 import os
 import shutil
