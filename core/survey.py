@@ -1,21 +1,22 @@
-"""What a source of recordings holds, before a minute of training: python -m core.survey SOURCE
+"""Lists what a source of recordings contains, before any training: python -m core.survey SOURCE
 
-Prints totals, machines and conditions, the split that a study would make, what was skipped and why, and the fingerprint
-that trials carry. Decodes nothing. Exit codes: 0 surveyed, even where no split can be made; 2 a user's mistake or a
-source that cannot be read (one line says which); 130 interrupted. `--json` writes, with nothing rounded:
+Prints totals, machines and conditions, the split that a study makes, what was skipped and why, and the fingerprint
+that trials record. If a study would refuse the data, prints the study's error. Decodes nothing, except files that need
+ffmpeg. Exit codes: 0 surveyed, even if a study would refuse the data; 2 a user's mistake, or a source that cannot be
+read (one line names it); 130 interrupted. `--json` writes, without rounding:
 
     source, name, description, fingerprint, is_streamed
-    options              the study file's, as the source got them
+    options              the study file's options of the source
     totals               num_recordings, hours
     labels               label -> num_recordings, hours
     formats              [num_channels, sample_rate_hz, num_recordings, hours]
     conditions           [machine, label, condition, num_recordings, hours]
     events               num_recordings (that have any), num_events, seconds
-    split                settings (those of [split]), parts: [part, machine, label, num_recordings, hours],
-                         cannot_be_made: why not, or null
+    split                settings (those of [split]), parts: [part, machine, label, num_recordings, hours]
+    refusal              the error with which a study would refuse the data, or null
     skipped              [name, reason]
 
-Where it says [...], a list of objects with these keys. Hours are of recordings, however many channels they have.
+[...] stands for a list of objects with these keys. Hours are those of recordings, whatever their number of channels.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
@@ -34,40 +37,72 @@ from core.project import STORE, find_project
 from core.study_files import find_study_file
 
 with environment():
+    from pydantic import TypeAdapter, ValidationError
+
+    from core.data.clips import ClipConfig
+    from core.data.dataset import DataConfig
     from core.data.recordings import StreamedCorpus
+    from core.data.speed_perturbation import SpeedConfig
+    from core.data.splicing import SpliceConfig
     from core.data.splits import SplitConfig
     from core.data.store import Store
-    from core.surveying.counts import Counts, Progress, count
+    from core.model.frontend import FrontEndConfig
+    from core.surveying.counts import Amount, Counts, Progress, count
     from core.surveying.text import survey_lines
 
 EXAMPLES = (
-    "machine-listening survey folder:recordings/                    # what is there, and how it would be split",
-    "machine-listening survey folder:recordings/ --study cars_10s   # split as this study file says",
+    "machine-listening survey recordings/                    # what is there, and how it would be split",
+    "machine-listening survey recordings/ --study cars_10s   # split as this study file says",
     "machine-listening survey simulated --json survey.json",
 )
+DEFAULT_STUDY = "quickstart"
+"""The study command's default, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTables:
-    """What of a study file concerns its data; the defaults are a study file's."""
+    """The tables of a study file that concern its data, with the defaults of study files."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
     data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
     split: SplitConfig = field(default_factory=SplitConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    splice: SpliceConfig | None = None
+    speed_perturbation: SpeedConfig | None = None
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def highest_rate_hz(self) -> int:
+        """The highest sample rate that the study uses."""
+        searched = self.space.get("sample_rate_hz", {})
+        rates = [int(rate) for rate in searched.get("choices", ())]
+        if "high" in searched:
+            low, high, step = (int(searched.get(key, 1)) for key in ("low", "high", "step"))
+            rates = [high - (high - low) % step]
+        return max([self.front_end.sample_rate_hz, *rates])
+
+    def data_config(self, *, skip_bad_files: bool) -> DataConfig:
+        return DataConfig(
+            sample_rate_hz=self.front_end.sample_rate_hz,
+            clips=self.clips,
+            split=self.split,
+            skip_bad_files=skip_bad_files,
+            splice=self.splice,
+            speed_perturbation=self.speed_perturbation,
+        )
 
 
 def read_study_tables(path: Path) -> StudyTables:
-    """[data] and [split]; the rest of the file is not looked at. UserError names the file, the key and the rule."""
-    from pydantic import TypeAdapter, ValidationError  # here, because a survey without a study file needs neither
-
+    """The tables of StudyTables; other tables are ignored. UserError names the file, the key and the rule."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"The study file must be a TOML file, but {path} cannot be read: {error}.") from error
-    tables = {name: table[name] for name in ("data", "split") if name in table}
+    tables = {each.name: table[each.name] for each in fields(StudyTables) if each.name in table}
     try:
-        # Through JSON, because strict types take a table for a dataclass only there.
+        # Through JSON, because in strict mode pydantic reads a table as a dataclass only from JSON.
         return TypeAdapter(StudyTables).validate_json(json.dumps(tables, default=str))
     except ValidationError as error:
         problem = error.errors()[0]
@@ -79,13 +114,17 @@ def _rule_broken(problem: Mapping[str, Any]) -> str:
     if "error" in problem.get("ctx", {}):
         return str(problem["ctx"]["error"])
     if problem["type"] == "unexpected_keyword_argument":
-        known = ", ".join(each.name for each in fields(SplitConfig))
-        return f"{where} must be a known key, but is not. Known here: {known}."
+        return f"{where} must be a known key, but is not. Known here: {', '.join(_known_keys(str(problem['loc'][0])))}."
     return f"{where} must {problem['msg'].removeprefix('Input should ')}, but got {problem['input']!r}."
 
 
+def _known_keys(table: str) -> list[str]:
+    kind: Any = {each.name: each.type for each in fields(StudyTables)}[table]
+    return [each.name for each in fields(next(iter(get_args(kind)), kind))]  # of `X | None`, X
+
+
 def survey(options: argparse.Namespace) -> int:
-    """Prints a survey, and writes it where `options` ask for that."""
+    """Prints a survey, and with `--json` writes it to a file."""
     from core.sources import open_source  # here, because --help should not wait for pandas
 
     tables = _tables(options)
@@ -93,7 +132,8 @@ def survey(options: argparse.Namespace) -> int:
     store = None if options.no_store else Store(options.store)
     with _progress_line() as progress:
         corpus = open_source(source, options=source_options, skip_bad_files=options.skip_bad_files, store=store)
-        counts = count(corpus, tables.split, progress=progress)
+        config = tables.data_config(skip_bad_files=options.skip_bad_files)
+        counts = count(corpus, config, highest_rate_hz=tables.highest_rate_hz, progress=progress)
     about = {"source": source, "description": corpus.description, "fingerprint": corpus.fingerprint}
     print("\n".join(survey_lines(counts, tables.split, **about)), flush=True)
     if options.json:
@@ -104,33 +144,38 @@ def survey(options: argparse.Namespace) -> int:
 
 
 def _tables(options: argparse.Namespace) -> StudyTables:
-    """Of the study file, or the defaults, with the source that is surveyed."""
+    """The study file's, with the source and the fold of the command line."""
     from core.sources import choose_source
 
     if options.source is None and options.study is None:
         raise UserError(f"A source or a study file must be given, but got neither. Sources are {SOURCES}.")
-    tables = read_study_tables(find_study_file(options.study)) if options.study else StudyTables()
-    return replace(tables, data=choose_source(tables.data, options.source, options.root))
+    if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
+        raise UserError(f"--fold must be 1 to the number of --folds, but got {options.fold} of {options.folds or 0}.")
+    tables = read_study_tables(find_study_file(options.study or DEFAULT_STUDY))
+    split = tables.split
+    if options.folds:
+        split = replace(split, folds=options.folds, fold=(options.fold or 1) - 1)
+    return replace(tables, data=choose_source(tables.data, options.source, options.root), split=split)
 
 
 def _figures(counts: Counts, split: SplitConfig) -> dict[str, Any]:
     return {
         "totals": asdict(counts.total),
         "labels": {str(label): asdict(amount) for (label,), amount in counts.by("label").items()},
-        "formats": _rows(counts, "num_channels", "sample_rate_hz"),
-        "conditions": _rows(counts, "machine", "label", "condition"),
+        "formats": _rows(counts.by("num_channels", "sample_rate_hz"), "num_channels", "sample_rate_hz"),
+        "conditions": _rows(counts.by("machine", "label", "condition"), "machine", "label", "condition"),
         "events": asdict(counts.events),
         "split": {
             "settings": asdict(split),
-            "parts": [row for row in _rows(counts, "part", "machine", "label") if row["part"] is not None],
-            "cannot_be_made": counts.why_no_split,
+            "parts": _rows(counts.by_part("machine", "label"), "part", "machine", "label"),
         },
+        "refusal": counts.refusal,
         "skipped": [asdict(each) for each in counts.skipped],
     }
 
 
-def _rows(counts: Counts, *names: str) -> list[dict[str, Any]]:
-    return [{**dict(zip(names, key, strict=True)), **asdict(amount)} for key, amount in counts.by(*names).items()]
+def _rows(amounts: Mapping[tuple[Any, ...], Amount], *names: str) -> list[dict[str, Any]]:
+    return [{**dict(zip(names, key, strict=True)), **asdict(amount)} for key, amount in amounts.items()]
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -142,11 +187,11 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _progress_line() -> Iterator[Progress]:
-    """What has come by so far, while it comes, on a terminal alone."""
+    """Shows the numbers of recordings and skipped entries while they are counted, if a terminal is attached."""
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
-    from rich.console import Console  # here, because it costs time that a pipe need not pay
+    from rich.console import Console  # imported here, because it takes time and is not needed without a terminal
     from rich.progress import Progress as Bar
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -162,16 +207,21 @@ def _progress_line() -> Iterator[Progress]:
 
 def _parse(arguments: list[str], root: Path) -> argparse.Namespace:
     parser = Parser(
-        prog="machine-listening survey", description="What a source of recordings holds.", examples=EXAMPLES
+        prog="machine-listening survey",
+        description="Lists what a source of recordings contains.",
+        examples=EXAMPLES,
     )
-    parser.add_argument("source", nargs="?", metavar="SOURCE", help=f"{SOURCES} (default: the study file's)")
-    parser.add_argument("--study", metavar="STUDY", help="study file, or its name, whose [data] and [split] are used")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
-    parser.add_argument("--skip-bad-files", action="store_true", help="go on without recordings that cannot be used")
+    source = f"{SOURCES}, or the path of a folder (default: the study file's)"
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help=source)
+    parser.add_argument("--study", metavar="STUDY", help="study file or its name (default: that of the study command)")
+    parser.add_argument("--folds", type=int, metavar="K", help="show the split of a study with K folds")
+    parser.add_argument("--fold", type=int, metavar="I", help="with --folds: of this fold, from 1 (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything to this file")
+    parser.add_argument("--skip-bad-files", action="store_true", help="leave out recordings that cannot be used")
     parser.add_argument(
-        "--store", type=Path, default=root / STORE, metavar="DIR", help="where digests of files are remembered"
+        "--store", type=Path, default=root / STORE, metavar="DIR", help="where digests of files are kept"
     )
-    parser.add_argument("--no-store", action="store_true", help="read every file for its digest, and remember none")
+    parser.add_argument("--no-store", action="store_true", help="read every file for its digest, and keep no digests")
     parser.set_defaults(root=root)
     return parser.parse_args(arguments)
 

@@ -1,7 +1,7 @@
-"""Decoded audio at a study's rate, quantised to 16 bits with a step of its own for each channel.
+"""Decoded audio at a study's rate, quantised to 16 bits with a separate step for each channel.
 
-The step is the channel's peak / 32767, so a quiet recording keeps as many bits as a loud one and nothing clips: the
-rounding error lies 96 dB below the channel's peak. The same samples are read whether they are held or stored.
+The step is the channel's peak / 32767. So a quiet recording has as many bits as a loud one, nothing clips, and the
+rounding error is 96 dB below the channel's peak. Audio in memory and audio in the store give the same samples.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ import numpy.typing as npt
 Waveform = npt.NDArray[np.float32]
 LARGEST = 32767
 STEP_RANGE = (np.finfo(np.float32).tiny, np.nextafter(np.finfo(np.float32).max / np.float32(LARGEST), np.float32(0)))
-"""Smaller ones would be rounded themselves, so sound below 1e-38 is lost; LARGEST larger ones would be infinite."""
+"""A smaller step would be subnormal, so sound below 1e-38 is lost. LARGEST times a larger step would be infinite."""
 
 
 class Audio(Protocol):
-    """One take's audio, wherever it lies."""
+    """One take's audio, in memory or in the store."""
 
     @property
     def num_channels(self) -> int: ...
@@ -28,9 +28,9 @@ class Audio(Protocol):
         ...
 
     def read(self, start: int = 0, stop: int | None = None) -> Waveform:
-        """Samples start to stop (excluded; None: the end) of all channels: (C, stop - start) float32.
+        """Samples start to stop (excluded; None is the end) of all channels: (C, stop - start) float32.
 
-        What lies beyond the end, and what counts from there, is as in slices of an array.
+        Indices beyond the end and negative ones work as in array slices.
         """
         ...
 
@@ -42,7 +42,7 @@ class HeldAudio:
     samples: npt.NDArray[np.int16]
     """(C, T)."""
     steps: Waveform
-    """(C, 1): what one unit of `samples` is worth, full scale 1.0."""
+    """(C, 1): the amplitude of one unit of `samples`, where full scale is 1.0."""
 
     @property
     def num_channels(self) -> int:
@@ -66,7 +66,7 @@ class AudioPart:
 
     whole: Audio
     first: int
-    """Where it begins there, in samples."""
+    """The first sample of the part, counted in `whole`."""
     num_samples: int
 
     @property
@@ -79,7 +79,7 @@ class AudioPart:
 
 
 def quantise(waveform: Waveform) -> HeldAudio:
-    """(C, T) float32, finite and of any level, to 16 bits. A channel of zeros stays zero."""
+    """(C, T) float32, finite and of any level, as 16 bits. A channel of zeros stays zero."""
     peaks = np.abs(waveform).max(axis=1, keepdims=True, initial=0.0)
     steps = np.clip(peaks / LARGEST, *STEP_RANGE).astype(np.float32)
     samples = np.clip(np.rint(waveform / steps), -LARGEST, LARGEST).astype(np.int16, order="C")

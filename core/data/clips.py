@@ -1,7 +1,7 @@
 """Clips: the stretches of takes that are trained on and judged.
 
-Training clips cover their takes end to end and are read when they are needed; clips to be judged are a bounded number,
-spread over their takes, and held.
+Training clips cover their takes from end to end and are read when they are needed. Judged clips are a limited number,
+spread over their takes, and held in memory.
 """
 
 from collections import defaultdict
@@ -17,19 +17,19 @@ from core.data.recordings import Take
 from core.errors import UserError
 
 Spans = tuple[tuple[float, float], ...]
-"""Stretches of time in seconds, ends excluded."""
+"""Start and end of each stretch, in seconds; the end is excluded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipConfig:
-    """How much audio is cut from the takes."""
+    """How long clips are, and how much audio is judged."""
 
     clip_seconds: float = 3.0
     """Length of a clip. Takes must be at least as long."""
     evaluation_seconds: float = 120.0
-    """Audio judged in validation, and as much again in test, after every epoch."""
+    """Audio judged after every epoch in validation, and the same amount in test."""
     calibration_seconds: float = 60.0
-    """Normal audio on which mu and sigma are measured after every epoch."""
+    """Normal audio from which mu and sigma are measured after every epoch."""
 
     def __post_init__(self) -> None:
         if not self.clip_seconds > 0:
@@ -49,7 +49,7 @@ class ClipConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
-    """A stretch of a take that is read when it is needed."""
+    """A stretch of a take, read when it is needed."""
 
     take: Take
     start: int
@@ -57,13 +57,13 @@ class Clip:
     num_samples: int
 
     def read(self, first: int = 0, end: int | None = None) -> Waveform:
-        """(C, end - first) float32; both count from the clip's beginning."""
+        """(C, end - first) float32; both indices count from the start of the clip."""
         stop = self.num_samples if end is None else end
         return self.take.audio.read(self.start + first, self.start + stop)
 
     @property
     def spans(self) -> Spans | None:
-        """Where in the clip its labelled fault is heard; None where nobody said."""
+        """The labelled events within the clip; None for an anomalous take without labelled events."""
         if self.take.recording.events is None:
             return None if self.take.recording.label == "anomalous" else ()
         rate = self._samples_per_second
@@ -75,18 +75,18 @@ class Clip:
 
     @property
     def is_anomalous(self) -> bool:
-        """As the take is, but where the fault's place is known, whether it is in this clip."""
+        """Whether the take is anomalous and, if its events are labelled, whether one of them is in this clip."""
         return self.take.recording.label == "anomalous" and self.spans != ()
 
     @property
     def _samples_per_second(self) -> float:
-        """The study's rate, or a little more: resampling rounds a take up to a whole sample."""
+        """The study's rate or slightly more, because resampling rounds the length up to a whole sample."""
         return self.take.audio.num_samples / self.take.recording.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSet:
-    """N clips of one length with what is known of each."""
+    """N clips of one length with their attributes."""
 
     waveforms: Waveform
     """(N, C, T)."""
@@ -94,21 +94,20 @@ class ClipSet:
     machines: tuple[str, ...]
     conditions: tuple[str, ...]
     starts_s: tuple[float, ...]
-    """Where each clip begins in its take."""
+    """The start of each clip in its take."""
     is_anomalous: npt.NDArray[np.bool_]
     """(N,)."""
     events: tuple[Spans, ...] | None = None
-    """Of each clip, where the fault is heard, from the clip's beginning; None unless that is known of every clip."""
+    """The events of each clip, from its start; None unless they are known for every clip."""
 
     def __len__(self) -> int:
         return len(self.recording_ids)
 
 
 def clips_of(take: Take, clip_samples: int, *, most: int | None = None) -> list[Clip]:
-    """Clips that do not overlap: end to end, or at most `most` spread evenly over the take.
+    """Clips that do not overlap: all of them end to end, or at most `most`, spread evenly over the take.
 
-    Of a take whose fault is labelled half of those are clips in which it is heard, as far as there are so many of
-    either kind.
+    In a take with labelled events, half of the `most` clips contain an event, if there are enough of both kinds.
     """
     num_samples = take.audio.num_samples
     num_clips = num_samples // clip_samples
@@ -125,16 +124,21 @@ def clips_of(take: Take, clip_samples: int, *, most: int | None = None) -> list[
     return [Clip(take=take, start=start, num_samples=clip_samples) for start in starts]
 
 
+def clips_of_all(takes: Sequence[Take], clip_samples: int, *, most: int | None) -> list[Clip]:
+    """`clips_of` for several takes."""
+    return [clip for take in takes for clip in clips_of(take, clip_samples, most=most)]
+
+
 def _spread(clips: Sequence[Clip], most: int) -> list[Clip]:
-    """At most so many of them, evenly."""
+    """At most `most` of the clips, evenly spaced."""
     if len(clips) <= most:
         return list(clips)
     return [clips[(2 * i + 1) * len(clips) // (2 * most)] for i in range(most)]
 
 
 def read_clips(takes: Sequence[Take], clip_samples: int, sample_rate_hz: int, *, most: int | None = None) -> ClipSet:
-    """Clips of all takes, at most so many of each, in memory."""
-    clips = [clip for take in takes for clip in clips_of(take, clip_samples, most=most)]
+    """Clips of all takes, at most `most` of each, in memory."""
+    clips = clips_of_all(takes, clip_samples, most=most)
     recordings = [clip.take.recording for clip in clips]
     is_anomalous = np.array([clip.is_anomalous for clip in clips])
     spans = tuple(clip.spans for clip in clips)
@@ -150,7 +154,7 @@ def read_clips(takes: Sequence[Take], clip_samples: int, sample_rate_hz: int, *,
 
 
 def spread_over_strata(takes: Sequence[Take], max_clips: int, split_name: str) -> list[Take]:
-    """All takes where the budget has a clip for each, else as many as it has, dealt in turn over (machine, label)."""
+    """All takes if the budget has a clip for each, else `max_clips` takes, alternating between (machine, label)."""
     if len(takes) <= max_clips:
         return list(takes)
     strata: dict[tuple[str, str], list[Take]] = defaultdict(list)
@@ -162,9 +166,9 @@ def spread_over_strata(takes: Sequence[Take], max_clips: int, split_name: str) -
 
 
 def check_budget(max_clips: int, num_strata: int, split_name: str) -> None:
-    """UserError where the budget cannot hold a clip of each group of machine and label."""
+    """Raises UserError if the budget has fewer clips than there are groups of machine and label."""
     if max_clips < num_strata:
         raise UserError(
-            f"the budget for {split_name} must hold a clip of each of {num_strata} groups of machine and label, "
+            f"The budget for {split_name} must hold a clip of each of {num_strata} groups of machine and label, "
             f"but holds {max_clips}. Raise clips.evaluation_seconds and clips.calibration_seconds."
         )

@@ -1,8 +1,8 @@
-"""What every trial of a study trains on and is judged on: takes to clips by split. Made once, shared by all trials.
+"""The dataset that all trials of a study share: training clips, and the clips that are judged.
 
-A clip is a stretch of fixed length, (C, T) float32 at the study's rate, and the unit of decision; a take is the unit
-of splitting. What is trained on stays in the store and is read when it is drawn; what is judged is a bounded number of
-clips, because evaluation costs as much as training if nobody watches it, and is held.
+A clip is a stretch of fixed length, (C, T) float32 at the study's rate, and the unit of decision. A take is the unit of
+splitting. Training clips stay in the store and are read when they are drawn. Judged clips are held in memory; their
+number is limited, because evaluation could otherwise cost as much as training.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from core.data.audio import AudioPart
-from core.data.clips import ClipConfig, ClipSet, clips_of, read_clips, spread_over_strata
+from core.data.clips import ClipConfig, ClipSet, clips_of_all, read_clips, spread_over_strata
 from core.data.decoding import JoinedProgress, Progress, read_all
 from core.data.noise import NoiseConfig, with_noise
 from core.data.recordings import Corpus, Recording, Skipped, Take
@@ -35,11 +35,11 @@ class DataConfig:
     split: SplitConfig
     skip_bad_files: bool = False
     noise: NoiseConfig | None = None
-    """Added to every take; None: none."""
+    """Added to every take; None adds none."""
     splice: SpliceConfig | None = None
-    """Faults spliced into normal clips of validation and test; None: clips are cut from takes as they are."""
+    """Faults are spliced into normal clips of validation and test; None leaves the clips as they are."""
     speed_perturbation: SpeedConfig | None = None
-    """Other speeds at which training takes are heard; None: their own alone."""
+    """Further speeds at which training takes are used; None uses only their own speed."""
 
     def __post_init__(self) -> None:
         if self.splice:
@@ -51,30 +51,30 @@ class DataConfig:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is done to the takes, for people."""
+        """Changes that are made to the takes, in words."""
         return tuple(change.describe() for change in (self.noise, self.splice) if change)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Everything a trial needs of the data. Of a set that is still arriving, what is judged is waited for."""
+    """All data of a trial."""
 
     config: DataConfig
     num_channels: int
     training: TrainingClips
     judged: Callable[[], Mapping[str, ClipSet]]
-    """The clip sets of JUDGED, the same objects every time; for a set that arrives, waits until they are there."""
+    """The clip sets of JUDGED, the same objects every time. With a stream, waits until they are complete."""
     takes: Callable[[], str]
-    """What is known of the takes of each split, in words."""
+    """The number of takes of each split, in words."""
     skipped: Callable[[], tuple[Skipped, ...]]
-    """What could not be used, so far."""
+    """What could not be used up to now."""
     num_judged_samples: int
-    """Per channel, over all judged clips; of a set that arrives, as many as the budget allows."""
+    """Per channel, over all judged clips; with a stream, the most that the budget allows."""
     notes: tuple[str, ...] = ()
-    """What a person should be told once: resampling, takes left out by the budget."""
+    """What is printed once: resampling, takes left out by the budget."""
     measurements: ClipMeasurements = field(default_factory=ClipMeasurements)
     close: Callable[[], None] = lambda: None
-    """Stops whatever reads in the background."""
+    """Stops reading in the background."""
 
     @property
     def sample_rate_hz(self) -> int:
@@ -82,10 +82,10 @@ class Dataset:
 
     @property
     def as_recorded(self) -> "Dataset":
-        """The same, but trained on takes at their own speed alone."""
+        """The same dataset without speed perturbation."""
         if self.config.speed_perturbation is None:
             return self
-        assert isinstance(self.training, ListedClips), "what is streamed has its own speed"
+        assert isinstance(self.training, ListedClips), "speed perturbation needs a listed set"
         training = ListedClips([clip for clip in self.training.clips if clip.take.speed == 1])
         return replace(self, config=replace(self.config, speed_perturbation=None), training=training)
 
@@ -105,8 +105,11 @@ class Dataset:
 def prepare_dataset(
     corpus: Corpus, config: DataConfig, *, store: Store | None = None, progress: Progress | None = None
 ) -> Dataset:
-    """Decodes what the store lacks, splits by take, and cuts clips. UserError where the data cannot carry a study."""
-    parts = split_recordings(corpus.recordings, config.split)  # what is wrong with it is said before decoding begins
+    """Decodes what is not in the store, splits by take, and cuts clips.
+
+    Raises UserError for data that cannot be used for a study. core/data/header_check.py finds most of that earlier.
+    """
+    parts = split_recordings(corpus.recordings, config.split)  # so that its error comes before anything is decoded
     if progress is None:
         return _prepared(corpus, config, store=store, progress=None)
     with closing(JoinedProgress(progress, _readings(corpus, parts.train, config))) as joined:
@@ -129,18 +132,12 @@ def _prepared(corpus: Corpus, config: DataConfig, *, store: Store | None, progre
         store=store,
         progress=progress,
     )
-    takes = _by_id(with_noise(take, config.noise, config.sample_rate_hz) for take in read.takes)
-    parts = split_recordings([take.recording for take in read.takes], config.split)
-    by_split = {
-        name: [takes[recording.recording_id] for recording in getattr(parts, name)] for name in ("train", *JUDGED)
-    }
-    if config.split.calibration == "parts":
-        by_split |= _parted(by_split["train"], config)
-    chosen = {name: spread_over_strata(by_split[name], config.clips.max_clips(name), name) for name in JUDGED}
+    by_split = takes_by_part([with_noise(take, config.noise, config.sample_rate_hz) for take in read.takes], config)
+    chosen = choose_judged(by_split, config)
     judged = {name: judged_clips(chosen[name], name, config) for name in JUDGED}
-    check_calibration(judged["calibration"])
+    check_calibration(judged["calibration"].machines)
     perturbed, speed_notes = _perturbed(by_split["train"], corpus, config, store=store, progress=progress)
-    training = [clip for take in (*by_split["train"], *perturbed) for clip in clips_of(take, config.clip_samples)]
+    training = clips_of_all([*by_split["train"], *perturbed], config.clip_samples, most=None)
     return Dataset(
         config=config,
         num_channels=read.takes[0].audio.num_channels,
@@ -153,14 +150,26 @@ def _prepared(corpus: Corpus, config: DataConfig, *, store: Store | None, progre
     )
 
 
-def _by_id(takes: Iterable[Take]) -> dict[str, Take]:
-    return {take.recording.recording_id: take for take in takes}
+def takes_by_part(takes: Iterable[Take], config: DataConfig) -> dict[str, list[Take]]:
+    """The takes of train and of JUDGED, in the order of their ids. Raises UserError as `split_recordings` does."""
+    by_id = {take.recording.recording_id: take for take in takes}
+    parts = split_recordings([take.recording for take in by_id.values()], config.split)
+    names = ("train", *JUDGED)
+    by_part = {name: [by_id[recording.recording_id] for recording in getattr(parts, name)] for name in names}
+    if config.split.calibration == "parts":
+        by_part |= _cut_in_two(by_part["train"], config)
+    return by_part
+
+
+def choose_judged(by_part: Mapping[str, Sequence[Take]], config: DataConfig) -> dict[str, list[Take]]:
+    """The takes that the budget has room for. Raises UserError if it is too small for all machines and labels."""
+    return {name: spread_over_strata(by_part[name], config.clips.max_clips(name), name) for name in JUDGED}
 
 
 def _perturbed(
     takes: Sequence[Take], corpus: Corpus, config: DataConfig, *, store: Store | None, progress: Progress | None
 ) -> tuple[list[Take], tuple[str, ...]]:
-    """Training takes at every other speed, and what is to be said of that."""
+    """Training takes at every other speed, and a note about them."""
     speeds, rate = config.speed_perturbation, config.sample_rate_hz
     if speeds is None:
         return [], ()
@@ -169,15 +178,15 @@ def _perturbed(
     return noisy, (speeds.describe(takes, rate),)
 
 
-def _parted(takes: Sequence[Take], config: DataConfig) -> dict[str, list[Take]]:
-    """Of each take what is trained on and what is calibrated on: whole clips, at least one to either."""
+def _cut_in_two(takes: Sequence[Take], config: DataConfig) -> dict[str, list[Take]]:
+    """The first part of each take for training and the last for calibration: whole clips, at least one in each."""
     parted: dict[str, list[Take]] = {"train": [], "calibration": []}
     for take in takes:
         num_clips = take.audio.num_samples // config.clip_samples
         if num_clips < 2:
             raise UserError(
-                f"{take.recording.recording_id} must hold two clips, one to train and one to calibrate on, "
-                f"but is {take.recording.seconds:.1f} s long. Shorten clips.clip_seconds."
+                f"Recording {take.recording.recording_id!r} must hold two clips, one to train and one to calibrate "
+                f"on, but lasts {take.recording.seconds:.1f} s. Shorten clips.clip_seconds."
             )
         num_calibration = min(max(1, round(num_clips * config.split.calibration_fraction)), num_clips - 1)
         border = (num_clips - num_calibration) * config.clip_samples
@@ -193,25 +202,33 @@ def _part(take: Take, first: int, end: int) -> Take:
 def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> ClipSet:
     """Clips of the chosen takes of a judged split, as many of each as the budget allows.
 
-    UserError where labelled events leave clips of one kind alone, as they do where a fault is heard from end to end.
+    Raises UserError as `check_both_kinds` does.
     """
     max_clips = config.clips.max_clips(split_name)
     if config.splice and split_name != "calibration":
         clips = spliced_clips(takes, config.splice, config.clip_samples, config.sample_rate_hz, max_clips=max_clips)
     else:
         clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=max_clips // len(takes))
-    if split_name != "calibration" and clips.is_anomalous.min() == clips.is_anomalous.max():
-        kind = "a fault in each" if clips.is_anomalous.all() else "none with a fault"
-        raise UserError(
-            f"The clips of {split_name} must be some with a fault and some without, but got {len(clips)} with {kind}. "
-            "Raise clips.evaluation_seconds, shorten clips.clip_seconds, or correct the events."
-        )
+    check_both_kinds([bool(is_anomalous) for is_anomalous in clips.is_anomalous], split_name)
     return clips
 
 
-def check_calibration(clips: ClipSet) -> None:
-    """A spread cannot be measured on one clip where the window is as long as the clip."""
-    machine, count = min(Counter(clips.machines).items(), key=lambda item: item[1])
+def check_both_kinds(are_anomalous: Sequence[bool], split_name: str) -> None:
+    """Raises UserError if the clips of validation or test all contain a fault, or none does."""
+    if split_name != "calibration" and len(set(are_anomalous)) == 1:
+        kind = "a fault in each" if are_anomalous[0] else "none with a fault"
+        raise UserError(
+            f"The clips of {split_name} must be some with a fault and some without, but got {len(are_anomalous)} with "
+            f"{kind}. Raise clips.evaluation_seconds, shorten clips.clip_seconds, or correct the events."
+        )
+
+
+def check_calibration(machines: Iterable[str]) -> None:
+    """Raises UserError if a machine has one clip. `machines` has an item a clip of calibration.
+
+    No spread can be measured on one clip if the window is as long as the clip.
+    """
+    machine, count = min(Counter(machines).items(), key=lambda item: item[1])
     if count < MIN_CALIBRATION_CLIPS:
         raise UserError(
             f"Calibration must have {MIN_CALIBRATION_CLIPS} clips or more of each machine, but {machine} has {count}. "

@@ -1,6 +1,6 @@
-"""Takes from recordings: each one decoded once, checked, brought to the study's rate, and kept in the store.
+"""Decodes recordings into takes: checks them, resamples them to the study's rate, and keeps them in the store.
 
-Without a store a take is decoded whenever it is read, and a bounded number of bytes is remembered.
+Without a store, a take is decoded again when it is read, and a limited number of bytes is held in memory.
 """
 
 import math
@@ -21,28 +21,28 @@ from core.errors import UserError
 
 DECODING_THREADS = 4
 MAX_REMEMBERED_BYTES = 256_000_000
-"""Of audio that is decoded again and again because there is no store."""
+"""Limits what is held of takes that are decoded without a store."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reading:
-    """What came of decoding a corpus."""
+    """The result of decoding a corpus."""
 
     takes: tuple[Take, ...]
     skipped: tuple[Skipped, ...] = ()
-    """What could not be used; what the source itself passed over is in `Corpus.skipped`."""
+    """What could not be decoded or is too short. What the source skipped is in `Corpus.skipped`."""
     notes: tuple[str, ...] = ()
-    """Things to say once before anything is trained, such as that rates were mixed."""
+    """Printed once before the first training, such as that recordings were resampled."""
 
 
 class Progress(Protocol):
-    """Whoever shows a person how filling the store comes on."""
+    """Displays the progress of filling the store."""
 
     def begin(self, num_takes: int, num_bytes: int, store: Store) -> None:
-        """Before the first of `num_takes` is decoded, all of which will take so many bytes of the store."""
+        """Is called before the first of `num_takes` is decoded. Together they need `num_bytes` in the store."""
 
     def advance(self) -> None:
-        """One take is done, or turned out to be of no use. Called from several threads."""
+        """Is called after each take, usable or not, from several threads."""
 
     def end(self) -> None: ...
 
@@ -78,14 +78,14 @@ class JoinedProgress:
 
 
 class Memory:
-    """Takes that were decoded lately, all together within MAX_REMEMBERED_BYTES."""
+    """The takes that were decoded last, together at most MAX_REMEMBERED_BYTES."""
 
     def __init__(self) -> None:
         self._takes: Any = LRUCache(MAX_REMEMBERED_BYTES, getsizeof=lambda audio: audio.num_bytes)
         self._lock = Lock()
 
     def held(self, recording: Recording, sample_rate_hz: int) -> HeldAudio:
-        """The take, decoded again where it was forgotten."""
+        """The take, which is decoded if it is not in memory."""
         with self._lock:
             audio: HeldAudio | None = self._takes.get(recording.digest)
         if audio is None:
@@ -98,7 +98,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecodedWhenRead:
-    """A take without a store."""
+    """The audio of a take that is not in a store."""
 
     recording: Recording
     sample_rate_hz: int
@@ -119,17 +119,12 @@ def read_all(
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> Reading:
-    """Every recording as a take, in the corpus's order, at `sample_rate_hz`; what the store lacks is decoded.
+    """Every recording as a take, in the corpus's order, at `sample_rate_hz`. Decodes what is not in the store.
 
-    Raises BadRecording at the first take that cannot be decoded or is shorter than `min_seconds` (with
-    `skip_bad_files` such takes land in `skipped`), and UserError for a rate above a recording's own, for recordings
-    that differ in their number of channels, and where the store has no room.
+    Raises BadRecording for a take that cannot be decoded or is shorter than `min_seconds`; with `skip_bad_files` such
+    takes are in `skipped`. Raises UserError as `check_headers` does, and if the store has no room.
     """
-    _check_channel_counts(corpus.recordings)
-    check_not_upsampled(corpus.recordings, sample_rate_hz)
-    if not skip_bad_files:
-        for recording in corpus.recordings:  # as far as headers tell, before anything is decoded
-            check_long_enough(recording, recording.seconds, min_seconds)
+    check_headers(corpus.recordings, sample_rate_hz, min_seconds=min_seconds, skip_bad_files=skip_bad_files)
     found = [store.find(recording, sample_rate_hz) if store else None for recording in corpus.recordings]
     missing = [recording for recording, audio in zip(corpus.recordings, found, strict=True) if audio is None]
     memory = Memory()
@@ -149,17 +144,31 @@ def read_all(
         return Take(recording=recording, audio=audio)
 
     with _shown(progress, missing, sample_rate_hz, store) as advance, ThreadPoolExecutor(DECODING_THREADS) as pool:
-        outcomes = list(pool.map(take_of, corpus.recordings, found))  # libsndfile and soxr let go of Python's lock
+        outcomes = list(pool.map(take_of, corpus.recordings, found))  # libsndfile and soxr release the GIL
     takes = tuple(outcome for outcome in outcomes if isinstance(outcome, Take))
     skipped = tuple(outcome for outcome in outcomes if isinstance(outcome, Skipped))
     return Reading(takes=takes, skipped=skipped, notes=_resampling_notes(takes, sample_rate_hz))
+
+
+def check_headers(
+    recordings: Sequence[Recording], sample_rate_hz: int, *, min_seconds: float, skip_bad_files: bool
+) -> None:
+    """Raises UserError for recordings that differ in their number of channels, and for a rate above a recording's own.
+
+    Raises BadRecording for one shorter than `min_seconds`, unless `skip_bad_files`. Decodes nothing.
+    """
+    _check_channel_counts(recordings)
+    check_not_upsampled(recordings, sample_rate_hz)
+    if not skip_bad_files:
+        for recording in recordings:
+            check_long_enough(recording, recording.seconds, min_seconds)
 
 
 @contextmanager
 def _shown(
     progress: Progress | None, missing: Sequence[Recording], sample_rate_hz: int, store: Store | None
 ) -> Iterator[Callable[[], None]]:
-    """Says what the store is about to take before anything is decoded; gives what is to be called after each take."""
+    """Announces what the store will hold, before anything is decoded. Yields a function to call after each take."""
     if store is None or store.is_read_only or not missing:
         yield lambda: None
         return
@@ -181,7 +190,7 @@ def _stored_bytes(recording: Recording, sample_rate_hz: int) -> int:
 
 
 def _decoded(recording: Recording, sample_rate_hz: int, store: Store | None, memory: Memory) -> Audio:
-    """Decodes and checks a take; where it cannot be kept it is forgotten again, and decoded when it is read."""
+    """Decodes and checks a take. Without a store it is decoded again when it is read."""
     if store is not None and not store.is_read_only:
         return store.add(recording, sample_rate_hz, decode(recording, sample_rate_hz))
     held = memory.held(recording, sample_rate_hz)
@@ -195,14 +204,14 @@ def _decoded(recording: Recording, sample_rate_hz: int, store: Store | None, mem
 
 
 def decode(recording: Recording, sample_rate_hz: int) -> Waveform:
-    """(C, T) float32 at `sample_rate_hz`, checked. Raises BadRecording for what cannot be used."""
+    """(C, T) float32 at `sample_rate_hz`, checked. Raises BadRecording for an unusable recording."""
     waveform = recording.read()
     check_waveform(waveform, recording.recording_id)
     return resample(waveform, recording.sample_rate_hz, sample_rate_hz)
 
 
 def check_long_enough(recording: Recording, seconds: float, min_seconds: float) -> None:
-    """Raises BadRecording for a take of fewer `seconds` than `min_seconds`."""
+    """Raises BadRecording if `seconds` is less than `min_seconds`."""
     if seconds < min_seconds:
         raise BadRecording(
             f"Recording {recording.recording_id!r} must last at least {min_seconds:.4g} s, "
@@ -218,12 +227,13 @@ def _check_channel_counts(recordings: Iterable[Recording]) -> None:
         found = " and ".join(f"{count} in {name!r}" for count, name in sorted(one_of_each.items()))
         raise UserError(
             f"The number of channels must be the same in every recording, but got {found}. "
-            "Leave out the recordings of the other kind, or study them by themselves."
+            'Set channels = "mix" or channels = "first" in [data] of the study file, which makes every recording of a '
+            "folder mono, or leave out the recordings of the other kind."
         )
 
 
 def check_not_upsampled(recordings: Iterable[Recording], sample_rate_hz: int) -> None:
-    """UserError for a rate above a recording's own, as its header has it."""
+    """Raises UserError for a rate above that of a recording's header."""
     slowest = min(recordings, key=lambda recording: recording.sample_rate_hz, default=None)
     if slowest is not None and slowest.sample_rate_hz < sample_rate_hz:
         raise UserError(

@@ -1,8 +1,8 @@
-"""Digests of files, remembered by path, size and time of change, so that a file is read for its digest once.
+"""Digests of files, cached by path, size and modification time, so that a file is read for its digest once.
 
-The system's own time of change counts, too: the other one is set back by `cp -p` and archives, and recordings of one
-length are of one size. As with git's index, a file that changed within the last two seconds is not remembered: it might
-change once more without its time being seen to. The digest itself depends on the bytes alone.
+The inode's change time (ctime) is part of the key as well, because `cp -p` and archives restore the modification time,
+and recordings of one length have one size. As in git's index, a file that changed within the last two seconds is not
+cached, because it might change again within the resolution of the clock. The digest depends only on the bytes.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ Digest = Callable[[Path], str]
 
 
 def digest_of(path: Path) -> str:
-    """Sixteen hex digits of a file's bytes. Raises OSError."""
+    """Sixteen hex digits of the SHA-256 of a file's bytes. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 class RememberedDigests:
-    """`digest_of` with a memory in a file, which is read at the beginning and written by `save`."""
+    """`digest_of` with a cache in a file, which is read at the beginning and written by `save`."""
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
@@ -47,9 +47,9 @@ class RememberedDigests:
         return digest
 
     def save(self) -> None:
-        """Keeps what was learned, whole or not at all; what another process learned at the same time may be lost.
+        """Writes the cache atomically. Entries that another process added meanwhile may be lost.
 
-        Raises OSError where the memory cannot be written.
+        Raises OSError if the file cannot be written.
         """
         if not self._is_changed:
             return
@@ -65,7 +65,7 @@ class RememberedDigests:
 
 
 def _read(memory: Path) -> dict[str, Any]:
-    """What was remembered; nothing where there is no such file, or a torn one, which costs a new reading."""
+    """The cached digests; empty if the file is missing or damaged, in which case files are read again."""
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,18 +1,18 @@
-"""Takes with noise added, to see which detector still hears the fault: white, or pink as the noise of rooms is.
+"""Adds noise to takes, to test which detector still detects the fault: white noise, or pink noise, as in rooms.
 
     noisy[c] = clean[c] + gain[c] * noise[c]        gain[c] = rms(clean[c] - mean(clean[c])) * 10^(-snr_db / 20)
 
-for channel c of a take, the mean and the RMS being the whole take's.
+for channel c of a take. The mean and the RMS are those of the whole take.
 
-Noise is made in blocks of BLOCK samples, each from the seed, the recording's id, the channel and the block's number
-alone. Pink noise is white noise filtered, and a block of it hears the one before, by overlap-save:
+Noise is generated in blocks of BLOCK samples. Each block depends only on the seed, the recording's id, the channel and
+the block's number. Pink noise is filtered white noise, and each block uses the white block before it (overlap-save):
 
     white    | k - 1             | k                 |
     pink                         | k                 |      KERNEL taps, at most BLOCK, reach back into k - 1
 
-So a window of a take has the same bits whoever reads it, in whatever order, and a take is never held as a whole.
-Noise is made at the study's rate and fills its band: at another rate it is other noise, and the signal-to-noise ratio
-is that of the other band.
+So a window of a take has the same bits in whatever order windows are read, and a take is never held as a whole.
+Noise is generated at the study's rate and fills its band. At another rate it is different noise, and the
+signal-to-noise ratio is that of the other band.
 """
 
 import hashlib
@@ -30,25 +30,25 @@ from core.errors import UserError
 KINDS = ("pink", "white")
 BLOCK = 16_384
 KERNEL = 8192
-"""Taps of the filter that makes noise pink: at 4 kHz it tells half a hertz apart, at 96 kHz twelve."""
+"""Taps of the filter for pink noise: its resolution is half a hertz at 4 kHz and twelve at 96 kHz."""
 LOWEST_PINK_HZ = 20.0
-"""Below it pink noise is flat, or a slow drift that no microphone picks up would hold most of its power."""
+"""Pink noise is flat below this frequency. Otherwise most of its power would be a drift that no microphone records."""
 MAX_HELD_BLOCKS = 1024
-"""Of noise that was made lately, 64 MiB: training reads the same takes again and again."""
+"""The cache of generated blocks, 64 MiB, because training reads the same takes repeatedly."""
 SAMPLES_AT_A_TIME = 2**20
-"""Of a take whose level is measured."""
+"""The piece length in which a take's level is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseConfig:
-    """Noise in every take, whatever it is used for: training, calibration, validation and test alike."""
+    """Noise in all takes: training, calibration, validation and test."""
 
     snr_db: float
-    """The take's power over the noise's, in each microphone by itself; at 0 both are equally loud."""
+    """The take's power relative to the noise's, in each channel separately; at 0 both are equally loud."""
     kind: Literal["pink", "white"] = "pink"
-    """Pink noise falls by 3 dB an octave, as that of rooms does; white noise hides what is high more."""
+    """Pink noise falls by 3 dB an octave, as noise in rooms does. White noise masks high frequencies more."""
     seed: int = 0
-    """Which noise. The split's seed has no part in it: a take has the same noise in every fold."""
+    """Selects the noise. The split's seed does not matter, so a take has the same noise in every fold."""
 
     def __post_init__(self) -> None:
         if not -60 <= self.snr_db <= 120:
@@ -59,13 +59,13 @@ class NoiseConfig:
             raise UserError(f"noise.seed must be 0 or more, but got {self.seed}.")
 
     def describe(self) -> str:
-        """For people, in a line."""
+        """One line to print."""
         return f"{self.kind} noise at {self.snr_db:g} dB (signal over noise) is added to every take"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NoisyAudio:
-    """A take's audio with noise in it, made when it is read."""
+    """A take's audio with noise, which is generated when it is read."""
 
     clean: Audio
     config: NoiseConfig
@@ -82,7 +82,7 @@ class NoisyAudio:
         return self.clean.num_samples
 
     def read(self, start: int = 0, stop: int | None = None) -> Waveform:
-        """The sum may exceed full scale; nothing clips."""
+        """The sum may exceed full scale and is not clipped."""
         first, end, _ = slice(start, stop).indices(self.num_samples)
         clean = self.clean.read(first, end)
         if first >= end:
@@ -93,7 +93,7 @@ class NoisyAudio:
 
     @cached_property
     def _gains(self) -> Waveform:
-        """(C, 1): RMS of the noise in each channel; 0 where the channel stands still."""
+        """(C, 1): RMS of the noise in each channel; 0 for a constant channel."""
         levels = _rms(self.clean) * 10 ** (-self.config.snr_db / 20)
         gains: Waveform = levels.astype(np.float32)
         return gains
@@ -112,7 +112,7 @@ class NoisyAudio:
 
 
 def with_noise(take: Take, config: NoiseConfig | None, sample_rate_hz: int) -> Take:
-    """The take with noise in it; the take itself where there shall be none."""
+    """The take with noise; the take itself if `config` is None."""
     if config is None:
         return take
     noisy = NoisyAudio(
@@ -126,7 +126,7 @@ def with_noise(take: Take, config: NoiseConfig | None, sample_rate_hz: int) -> T
 
 
 def _rms(audio: Audio) -> npt.NDArray[np.float64]:
-    """(C, 1), without the mean of each channel."""
+    """(C, 1), after the mean of each channel is subtracted."""
     sums, squares = np.zeros((2, audio.num_channels, 1))
     for start in range(0, audio.num_samples, SAMPLES_AT_A_TIME):
         part = audio.read(start, start + SAMPLES_AT_A_TIME).astype(np.float64)
@@ -139,7 +139,7 @@ def _rms(audio: Audio) -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=MAX_HELD_BLOCKS)
 def _block(key: int, kind: str, sample_rate_hz: int, channel: int, number: int) -> Waveform:
-    """(BLOCK,) of noise with an expected RMS of 1, read by several and written by none."""
+    """(BLOCK,) of noise with an expected RMS of 1. The array is shared and read-only."""
     white = _white(key, channel, number)
     if kind == "pink":
         both = np.concatenate([_white(key, channel, number - 1), white])
@@ -150,13 +150,13 @@ def _block(key: int, kind: str, sample_rate_hz: int, channel: int, number: int) 
 
 
 def _white(key: int, channel: int, number: int) -> npt.NDArray[np.float64]:
-    """(BLOCK,); the block before the take's first has number -1."""
+    """(BLOCK,); number -1 is the block before the first of the take."""
     return np.random.default_rng([key, channel, number + 1]).standard_normal(BLOCK)
 
 
 @lru_cache(maxsize=8)
 def _pink_response(sample_rate_hz: int) -> npt.NDArray[np.complex128]:
-    """(BLOCK + 1,): a filter's response to two blocks, whose power falls with frequency and sums to 1."""
+    """(BLOCK + 1,): the filter's frequency response over two blocks. Its power falls with frequency and sums to 1."""
     frequencies_hz = np.fft.rfftfreq(KERNEL, 1 / sample_rate_hz)
     taps = np.fft.irfft(1 / np.sqrt(np.maximum(frequencies_hz, LOWEST_PINK_HZ)))
     taps = np.fft.fftshift(taps) * np.hanning(KERNEL)

@@ -1,7 +1,7 @@
-"""What a recording is, and what every source of recordings returns.
+"""Recordings, and the corpora that sources of recordings return.
 
-A recording is one take of one machine: all its microphones, one label. Audio is read on demand as float32 (C, T):
-C channels (microphones), T samples at the recording's own rate, full scale 1.0.
+A recording is one take of one machine with all its microphones and one label. Audio is read on demand as float32
+(C, T): C channels (microphones), T samples at the recording's own rate, full scale 1.0.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from core.errors import UserError
 
 Label = Literal["normal", "anomalous", "unknown"]
 AskedSplit = Literal["train", "validation", "test", "held_out"]
-"""Where a source wants a recording; `held_out` is validation or test, as the study's seed decides."""
+"""The part of the split that a source states; `held_out` is validation or test, which the study's seed decides."""
 
-REPAIR = "Replace it, remove it, or go on without it by --skip-bad-files."
+REPAIR = "Replace it, remove it, or leave it out with --skip-bad-files."
 
 
 class BadRecording(UserError):
-    """One recording cannot be used. The message names the file and the reason."""
+    """A recording cannot be used. The message names the file and the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +30,23 @@ class Recording:
     """One take of one machine."""
 
     recording_id: str
-    """Unique within its corpus and the same on every machine: never an absolute path."""
+    """Unique within its corpus, and the same on every computer, so never an absolute path."""
     machine: str
     label: Label
     condition: str = ""
-    """Which fault, where it is known ("bent shaft"); "normal" for normal takes."""
+    """The fault, if it is known ("bent shaft"); "normal" for normal takes."""
     num_channels: int
     sample_rate_hz: int
     num_samples: int
     """Samples per channel at the recording's own rate."""
     digest: str
-    """Hex digest of what the audio is made of: the files' bytes, or the simulation's parameters."""
+    """Hex digest of everything that determines the audio: the files' bytes, or the simulation's parameters."""
     split: AskedSplit | None = None
-    """What a manifest or a data set's own split asks for; None lets the study decide."""
+    """The part that a manifest or the data set states; None leaves it to the study."""
     events: tuple[tuple[float, float], ...] | None = None
-    """Where in an anomalous take the fault is heard, in seconds, end excluded; None where nobody said."""
+    """(start, end) of each event of an anomalous take, in seconds, end excluded; None if events are not labelled."""
     read: Callable[[], Waveform] = field(repr=False, compare=False)
-    """Returns (C, T) float32. Raises BadRecording for audio that cannot be used."""
+    """Returns (C, T) float32. Raises BadRecording for unusable audio."""
 
     @property
     def seconds(self) -> float:
@@ -55,31 +55,31 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """Something that was left out, and why."""
+    """A file, take or row that is left out, and the reason."""
 
     name: str
     reason: str
 
     @classmethod
     def because_of(cls, error: BadRecording, name: str) -> Self:
-        """Without the advice to leave it out, which has been taken."""
+        """The error as a reason, without the repair."""
         return cls(name=name, reason=str(error).removesuffix(f" {REPAIR}"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """What a source holds, listed but not yet decoded."""
+    """The listed recordings of a source, which are not decoded yet."""
 
     name: str
-    """Short, fit for a file name: `simulated`, or the folder's name."""
+    """Short and usable in a file name: `simulated`, or the folder's name."""
     description: str
-    """One line for people; says plainly when the data is simulated."""
+    """One line to print; states when the data is simulated."""
     recordings: tuple[Recording, ...]
     skipped: tuple[Skipped, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits: any recording's identity, label, condition or audio changes them, their order does not."""
+        """Twelve hex digits of the ids, labels, conditions, splits, events and digests; the order does not count."""
         rows = sorted(
             f"{r.recording_id}\t{r.machine}\t{r.label}\t{r.condition}\t{r.split}\t{r.events or ''}\t{r.digest}"
             for r in self.recordings
@@ -95,42 +95,42 @@ class Take:
     audio: Audio
     """(C, T), finite, no channel silent, at the study's rate."""
     speed: float = 1.0
-    """How much faster it plays than it was recorded."""
+    """Playback speed relative to the recording."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedCorpus:
-    """What a source holds that cannot be listed before it is read: takes come one by one."""
+    """A source that cannot be listed before it is read: takes arrive one by one."""
 
     name: str
-    """Short, fit for a file name."""
+    """Short and usable in a file name."""
     description: str
     fingerprint: str
-    """Twelve hex digits of what is streamed: the data's revision or digest, and the options that choose from it."""
+    """Twelve hex digits of the data's revision or digest, and of the options that select from it."""
     machines: tuple[str, ...] | None = None
-    """Which machines will come, where that is known beforehand."""
+    """The machines of the stream; None if they are not known beforehand."""
     takes: Callable[[], Iterator[Recording | Skipped]] = field(repr=False, compare=False)
-    """Begins anew with each call; the same takes in the same order each time. A take holds its undecoded bytes."""
+    """Each call starts from the beginning, with the same takes in the same order. A take holds its encoded bytes."""
 
 
 def resample(waveform: Waveform, from_hz: int, to_hz: int) -> Waveform:
-    """(C, T) to (C, ceil(T * to_hz / from_hz)) by soxr at high quality; the same array when the rates are equal."""
+    """(C, T) to (C, ceil(T * to_hz / from_hz)) by soxr in high quality; the same array if the rates are equal."""
     if from_hz == to_hz:
         return waveform
-    import librosa  # here, because it costs about a second that a corpus at the right rate need not pay
+    import librosa  # imported here, because it takes a second and is not needed if the rates are equal
 
     resampled = librosa.resample(waveform, orig_sr=from_hz, target_sr=to_hz, res_type="soxr_hq", axis=-1)
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
 
 def check_waveform(waveform: Waveform, name: str) -> None:
-    """Raises BadRecording when (C, T) is empty, holds NaN or infinity, or has a channel that never moves."""
+    """Raises BadRecording if (C, T) is empty, contains NaN or infinity, or has a constant channel."""
     if waveform.size == 0:
         raise BadRecording(f"Recording {name!r} must hold samples, but got an empty one. {REPAIR}")
     if not np.isfinite(waveform).all():
         num_bad = int(waveform.size - np.isfinite(waveform).sum())
         raise BadRecording(f"Recording {name!r} must be finite, but got {num_bad} NaN or infinite samples. {REPAIR}")
-    # A dead microphone with an offset is as silent as one that holds zeros.
+    # A dead microphone with an offset is constant, too.
     silent = np.flatnonzero(waveform.max(axis=1) == waveform.min(axis=1))
     if silent.size:
         channels = ", ".join(str(channel + 1) for channel in silent)

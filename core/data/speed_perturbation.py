@@ -1,8 +1,8 @@
-"""Training takes that are also heard a little faster and slower: no machine has quite the same speed twice.
+"""Also trains on takes that are played a little faster and slower, because a machine's speed varies.
 
-A take at rate r that is read as if it had rate r' plays r' / r times as fast, and everything in it that turns with the
-machine moves up by as much. Three speeds, 0.9, 1 and 1.1, are what Ko and others (Interspeech 2015) train on. What is
-judged and what is calibrated on keep the speed that they have.
+A take at rate r that is read as if it had rate r' plays r' / r times as fast, and all its frequencies are multiplied by
+the same factor. Ko and others (Interspeech 2015) train on three speeds: 0.9, 1 and 1.1. Judged and calibration clips
+keep their speed.
 """
 
 import math
@@ -20,45 +20,45 @@ SPEED_RANGE = (0.5, 2.0)
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedConfig:
-    """What training takes are heard at, beside their own speed."""
+    """The speeds of training takes, in addition to their own."""
 
     speeds: tuple[float, ...] = (0.9, 1.1)
-    """Of their own: 1.1 is a tenth faster, and everything in the take a tenth higher."""
+    """Relative to the recording: at 1.1 a take is a tenth faster and a tenth higher."""
 
     def __post_init__(self) -> None:
         if not self.speeds:
-            raise UserError("speed_perturbation.speeds must name a speed, but is empty. Leave the table out instead.")
+            raise UserError("speed_perturbation.speeds must have a speed, but is empty. Remove the table instead.")
         low, high = SPEED_RANGE
         for speed in self.speeds:
             if not low <= speed <= high or speed == 1:
                 raise UserError(
-                    f"speed_perturbation.speeds must be {low:g} to {high:g} and other than 1, which is there in any "
-                    f"case, but got {speed:g}."
+                    f"speed_perturbation.speeds must be {low:g} to {high:g} and not 1, which is always used, "
+                    f"but got {speed:g}."
                 )
         if len(set(self.speeds)) < len(self.speeds):
             raise UserError(f"speed_perturbation.speeds must differ from each other, but got {_listed(self.speeds)}.")
 
     def rate_hz(self, speed: float, sample_rate_hz: int) -> int:
-        """The rate at which a take is read so that it has this speed at the other rate."""
+        """The rate to which a take is resampled, so that it has this speed when it is played at `sample_rate_hz`."""
         return round(sample_rate_hz / speed)
 
     def readings(self, recordings: Sequence[Recording], sample_rate_hz: int) -> list[tuple[Recording, int]]:
-        """Training recordings with every rate in Hz that they are read at, beside their own speed's."""
+        """Training recordings with the rates in Hz, beside `sample_rate_hz`, at which they are read."""
         speeds = self.possible(recordings, sample_rate_hz)
         return [(each, self.rate_hz(speed, sample_rate_hz)) for speed in speeds for each in recordings]
 
     def possible(self, recordings: Iterable[Recording], sample_rate_hz: int) -> tuple[float, ...]:
-        """Those for which every recording has the rate: a slower take that lacks its highest tones is like none."""
+        """The speeds for which every recording's rate is high enough. A slower take would lack its highest tones."""
         lowest_hz = min(recording.sample_rate_hz for recording in recordings)
         return tuple(speed for speed in self.speeds if self.rate_hz(speed, sample_rate_hz) <= lowest_hz)
 
     def describe(self, takes: Iterable[Take], sample_rate_hz: int) -> str:
-        """What comes of these takes, for people, in a line."""
+        """One line to print about these takes."""
         possible = self.possible((take.recording for take in takes), sample_rate_hz)
         missing = [speed for speed in self.speeds if speed not in possible]
-        said = f"training takes are also heard at speed {_listed(possible)}" if possible else ""
+        used = f"training takes are also used at speed {_listed(possible)}" if possible else ""
         left_out = f"speed {_listed(missing)} needs recordings of a higher rate and is left out" if missing else ""
-        return "; ".join(each for each in (said, left_out) if each)
+        return "; ".join(each for each in (used, left_out) if each)
 
 
 def takes_at_other_speeds(
@@ -70,7 +70,7 @@ def takes_at_other_speeds(
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> list[Take]:
-    """The corpus's `takes`, or what there is of them, at every other possible speed."""
+    """The corpus's `takes`, or their parts, at every other possible speed."""
     found = []
     recordings = replace(corpus, recordings=tuple(take.recording for take in takes))
     for speed in config.possible(recordings.recordings, sample_rate_hz):
@@ -83,8 +83,8 @@ def takes_at_other_speeds(
 
 
 def _beginning(other: Take, take: Take, speed: float) -> Take:
-    """The same recording as `take` at another rate, cut to what `take` holds."""
-    assert not isinstance(take.audio, AudioPart) or take.audio.first == 0, "what is trained on begins with its take"
+    """`other`, the recording of `take` at another rate, cut to the length of `take`."""
+    assert not isinstance(take.audio, AudioPart) or take.audio.first == 0, "training parts start with their take"
     num_samples = min(math.floor(take.audio.num_samples / speed), other.audio.num_samples)
     return replace(other, audio=AudioPart(whole=other.audio, first=0, num_samples=num_samples), speed=speed)
 

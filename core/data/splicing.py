@@ -1,17 +1,17 @@
-"""Clips with a stretch of a fault in them: normal takes into which a piece of a faulty take is spliced.
+"""Splices stretches of faulty takes into clips of normal takes, for faults that last only a moment.
 
     normal   ------------------------\\          /----------------
                                       X  fades X
     faulty                           / --------- \
              |<- margin ->|          |<- event ->|   |<- margin ->|
 
-Of every machine a share of the clips gets one stretch, from a faulty take of that machine in the same part of the
-split; the others stay normal. The stretch is as loud as what it replaces, in each channel, so that loudness does not
-give it away. The fades lie inside the labelled event and keep power, not amplitude: the takes are not in phase, so the
-powers of the two add, and a straight fade would leave a dip of 3 dB at each seam.
+For every machine, a share of the clips gets one stretch each, from a faulty take of that machine in the same part of
+the split. The other clips stay normal. In each channel the stretch is as loud as what it replaces, so that it cannot be
+detected by its loudness. The fades are inside the labelled event. They keep power and not amplitude, because the takes
+are not in phase: the powers of both add, and a linear fade would leave a dip of 3 dB at each seam.
 
-What is drawn depends on the seed, the takes' ids and the clip's number in its take alone, and is drawn in seconds: at
-another rate the same clips have the same stretches.
+The choice of clips and stretches depends only on the seed, the takes' ids and the clip's number in its take. It is made
+in seconds, so at another rate the same clips have the same stretches.
 """
 
 import hashlib
@@ -29,20 +29,20 @@ from core.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class SpliceConfig:
-    """Faults that are heard for a moment, in validation and test; training and calibration are left alone."""
+    """Short faults in clips of validation and test. Training and calibration are not changed."""
 
     share: float = 0.5
-    """Of each machine's clips that get a stretch, rounded, but some of either kind where there are two clips."""
+    """The fraction of each machine's clips that get a stretch, rounded. Of two clips or more, some of each kind."""
     min_seconds: float = 0.5
-    """Shortest stretch, fades included; every length up to the longest is as likely."""
+    """The shortest stretch, fades included. Lengths are uniformly distributed up to the longest."""
     max_seconds: float = 3.0
-    """Longest stretch."""
+    """The longest stretch."""
     crossfade_ms: float = 20.0
-    """At either end of a stretch: a few periods of an idle engine's tones, and far below the tolerance of an onset."""
+    """At each end of a stretch: a few periods of an idling engine, and much less than the tolerance of onsets."""
     margin_seconds: float = 0.5
-    """Normal sound before and after it, at least: what comes first in a clip is not scored, and an onset is heard."""
+    """The least normal sound before and after a stretch, because the beginning of a clip has no scores."""
     seed: int = 0
-    """Which clips, which stretches, and where."""
+    """Selects the clips, the stretches and their places."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -65,7 +65,7 @@ class SpliceConfig:
             raise UserError(f"splice.seed must be 0 or more, but got {self.seed}.")
 
     def check_room(self, clip_seconds: float) -> None:
-        """UserError where the longest stretch does not fit into a clip."""
+        """Raises UserError if the longest stretch does not fit into a clip."""
         needed = self.max_seconds + 2 * self.margin_seconds
         if clip_seconds < needed:
             raise UserError(
@@ -82,7 +82,7 @@ class SpliceConfig:
             )
 
     def describe(self) -> str:
-        """For people, in a line."""
+        """One line to print."""
         return (
             f"in validation and test {self.share:.0%} of the clips, all of normal takes, have "
             f"{self.min_seconds:g} to {self.max_seconds:g} s of a faulty take spliced in"
@@ -91,24 +91,24 @@ class SpliceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """What one clip gets, in seconds."""
+    """The stretch of one clip, in seconds."""
 
     source: Take
     source_start_s: float
     start_s: float
-    """In the clip."""
+    """Counted from the start of the clip."""
     seconds: float
 
 
 def spliced_clips(
     takes: Sequence[Take], config: SpliceConfig, clip_samples: int, sample_rate_hz: int, *, max_clips: int
 ) -> ClipSet:
-    """Clips of the normal ones of a part's takes, some with a stretch of one of the faulty ones.
+    """Clips of the normal takes of a part, some of them with a stretch of one of its faulty takes.
 
-    A clip is anomalous, and has the fault's condition, where it has a stretch, and its events say where; a machine
-    without a faulty take has normal clips alone. `recording_ids` are the normal takes': most of what a clip's score
-    depends on is in its take, so that is what an interval resamples. UserError where no take is faulty, or where a
-    fault is not heard from end to end of its take.
+    A clip with a stretch is anomalous, has the fault's condition, and its event is the stretch. A machine without a
+    faulty take has only normal clips. `recording_ids` are those of the normal takes: a clip's score depends mostly on
+    its own take, so that is what confidence intervals resample. Raises UserError if no take is faulty, or if a faulty
+    take has labelled events.
     """
     normal = [take for take in takes if take.recording.label == "normal"]
     faulty = _faulty_by_machine(takes)
@@ -128,12 +128,12 @@ def spliced_clips(
 
 
 def splice(clip: Waveform, stretch: Stretch, sample_rate_hz: int, *, crossfade_ms: float) -> Waveform:
-    """(C, T) with the stretch in place of what was there; elsewhere the clip's own samples."""
+    """(C, T): the clip with the stretch in place of its own samples."""
     first, end = _span(stretch, sample_rate_hz)
     source_first = round(stretch.source_start_s * sample_rate_hz)
     fault = stretch.source.audio.read(source_first, source_first + end - first)
     mean = _mean(clip[:, first:end])
-    replaced = clip[:, first:end] - mean  # or an offset, which is in phase with itself, would rise where powers add
+    replaced = clip[:, first:end] - mean  # otherwise the fades would amplify a constant offset
     fade_in = _fade(end - first, round(crossfade_ms / 1000 * sample_rate_hz))
     spliced = clip.copy()
     spliced[:, first:end] = mean + fade_in * _matched(fault, replaced) + np.sqrt(1 - fade_in**2) * replaced
@@ -155,7 +155,7 @@ def _mean(waveform: Waveform) -> Waveform:
 
 
 def _fade(num_samples: int, fade_samples: int) -> Waveform:
-    """(num_samples,) the fault's share of amplitude: a quarter of a sine up, 1, and down again."""
+    """(num_samples,): the amplitude of the fault, which rises by a quarter sine, stays at 1 and falls again."""
     rise = np.sin(np.pi / 2 * (np.arange(fade_samples) + 0.5) / max(1, fade_samples))
     fade: Waveform = np.concatenate([rise, np.ones(num_samples - 2 * fade_samples), rise[::-1]]).astype(np.float32)
     return fade
@@ -179,7 +179,9 @@ def _stretch(key: int, sources: Sequence[Take], config: SpliceConfig, clip_secon
     random = np.random.default_rng(key)
     source = sources[int(random.integers(len(sources)))]
     seconds = random.uniform(config.min_seconds, config.max_seconds)
-    room = max(0.0, clip_seconds - 2 * config.margin_seconds - seconds)  # below 0 by half a sample, if at all
+    room = max(
+        0.0, clip_seconds - 2 * config.margin_seconds - seconds
+    )  # rounding could make it negative by half a sample
     return Stretch(
         source=source,
         source_start_s=random.uniform(0, source.recording.seconds - seconds),
@@ -189,7 +191,7 @@ def _stretch(key: int, sources: Sequence[Take], config: SpliceConfig, clip_secon
 
 
 def _keys(clips: ClipSet, seed: int) -> list[int]:
-    """A number for each clip that looks drawn at random: from the seed, the take's id, and its number in the take."""
+    """A pseudo-random number for each clip, from the seed, the take's id and the clip's number in the take."""
     seen: dict[str, int] = defaultdict(int)
     keys = []
     for name in clips.recording_ids:
@@ -199,7 +201,7 @@ def _keys(clips: ClipSet, seed: int) -> list[int]:
 
 
 def _faulty_by_machine(takes: Sequence[Take]) -> dict[str, list[Take]]:
-    """In the order of their ids."""
+    """The faulty takes of each machine, in the order of their ids. Raises UserError as `spliced_clips` does."""
     faulty: dict[str, list[Take]] = defaultdict(list)
     for take in sorted(takes, key=lambda take: take.recording.recording_id):
         if take.recording.label != "anomalous":
@@ -207,16 +209,16 @@ def _faulty_by_machine(takes: Sequence[Take]) -> dict[str, list[Take]]:
         if take.recording.events is not None:
             raise UserError(
                 "Takes to splice from must be faulty from end to end, but "
-                f"{take.recording.recording_id!r} has labelled events. Leave [splice] out: events are judged as it is."
+                f"{take.recording.recording_id!r} has labelled events. Remove [splice]: events are judged without it."
             )
         faulty[take.recording.machine].append(take)
     if not faulty:
-        raise UserError("Takes to splice from must be faulty, but a part of the split has none that is. Add some.")
+        raise UserError("Takes to splice from must be faulty, but a part of the split has no faulty take. Add some.")
     return faulty
 
 
 def _span(stretch: Stretch, sample_rate_hz: int) -> tuple[int, int]:
-    """First sample and end."""
+    """The first sample and the end, which is excluded."""
     first = round(stretch.start_s * sample_rate_hz)
     return first, first + round(stretch.seconds * sample_rate_hz)
 

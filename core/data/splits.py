@@ -1,29 +1,24 @@
-"""Train, calibration, validation and test, by recording: all channels and all clips of a take stay together.
+"""Splits recordings into train, calibration, validation and test. All channels and clips of a take stay together.
 
-Train and calibration hold normal takes alone; validation and test hold both labels. Who goes where depends on the
-recordings' ids and the seed, by a hash, and not on the order in which they are listed. A set that is listed is dealt so
-that every part gets its share; of one that is streamed each take is decided by itself, so the shares hold on average.
+Train and calibration contain only normal takes; validation and test contain both labels. The split depends on the
+recordings' ids and the seed (core/data/dealing.py). In a listed set every part gets its share. In a stream every take
+is assigned independently of the others, so the shares hold on average.
 
-With folds, the normal takes of a machine are dealt into groups; one is the test's, the next validation's, and the
-others are trained and calibrated on. Fold i of four, where there are four takes:
+With folds, the normal takes of a machine are divided into groups. One group is for test, the next one for validation,
+and the others for training and calibration. The folds of four, with four takes:
 
     fold 0   test  val  train train        fold 2   train train test  val
     fold 1   train test val   train        fold 3   val   train train test
 """
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
+from core.data.dealing import Part, Parts, by_machine, deal_anomalous, empty_parts, share, shuffled, unit
 from core.data.recordings import Recording
 from core.errors import UserError
-
-Part = Literal["train", "calibration", "validation", "test"]
-_Members = dict[str, list[Recording]]
-"""The recordings of each part, while they are being dealt."""
 
 MIN_NORMAL_TAKES = 4
 """Of each machine: one to train on, one to calibrate on, one for validation and one for test."""
@@ -33,23 +28,23 @@ CALIBRATIONS = ("takes", "parts")
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """Shares of each machine's normal takes. Anomalous takes are halved between validation and test."""
+    """Fractions of each machine's normal takes. Half of the anomalous takes go to validation and half to test."""
 
     validation_fraction: float = 0.25
     """Of the normal takes."""
     test_fraction: float = 0.25
     """Of the normal takes."""
     calibration_fraction: float = 0.25
-    """Of the normal takes that are left for training: on these mu and sigma are measured, and no gradient."""
+    """Of the normal takes that remain for training. Mu and sigma are measured on these takes; no gradient uses them."""
     seed: int = 0
-    """Which takes go where."""
+    """Decides which take is in which part."""
     calibration: Literal["takes", "parts"] = "takes"
-    """Whether whole takes are set aside to calibrate on, or the last part of every training take. Parts know how takes
-    differ, which one take cannot tell; but the network has heard the takes that they are of."""
+    """Calibrates on whole takes that are set aside, or on the last part of every training take. Parts show how takes
+    differ, which a single take cannot, but the network is trained on other parts of the same takes."""
     folds: int = 0
-    """Groups that the normal takes are dealt into, in the order of their ids, in place of the fractions; 0: none."""
+    """The number of groups of normal takes, in the order of their ids, which replace the fractions; 0 for none."""
     fold: int = 0
-    """Which group is the test's, from 0. The next one is validation's."""
+    """The group for test, from 0. The next group is for validation."""
 
     def __post_init__(self) -> None:
         if self.calibration not in CALIBRATIONS:
@@ -74,9 +69,9 @@ class SplitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Who is where. Each part is in the order of the recordings' ids; takes with label "unknown" are in none.
+    """The recordings of each part, in the order of their ids. Takes with label "unknown" are in no part.
 
-    Train and calibration are the same takes where a part of every take is calibrated on.
+    With `calibration = "parts"`, train and calibration contain the same takes.
     """
 
     train: tuple[Recording, ...]
@@ -86,30 +81,29 @@ class Split:
 
 
 def split_recordings(recordings: Iterable[Recording], config: SplitConfig) -> Split:
-    """The split that the recordings ask for where they do (a manifest's column), else one by the seed.
+    """The split that the recordings state (a manifest's column), else one by folds or by the seed.
 
-    By the seed, every machine has at least one normal take in each part, and its anomalous takes are dealt in turn to
-    validation and test, condition by condition. Raises UserError where the recordings cannot carry that.
+    By the seed, every machine has at least one normal take in each part, and its anomalous takes alternate between
+    validation and test, condition by condition. Raises UserError if there are too few recordings for that.
     """
     everything = list(recordings)
     labelled = [recording for recording in everything if recording.label != "unknown"]
     _check_both_labels(everything)
     if any(recording.split for recording in labelled):
-        members = _split_as_asked(labelled, config)
+        parts = _split_as_asked(labelled, config)
     elif config.folds:
-        members = _split_by_fold(labelled, config)
+        parts = _split_by_fold(labelled, config)
     else:
-        members = _split_by_seed(labelled, config)
-    ordered = {part: tuple(sorted(takes, key=lambda take: take.recording_id)) for part, takes in members.items()}
+        parts = _split_by_seed(labelled, config)
+    ordered = {part: tuple(sorted(takes, key=lambda take: take.recording_id)) for part, takes in parts.items()}
     return Split(**ordered)
 
 
 def split_of(recording: Recording, config: SplitConfig) -> Part | None:
-    """Where a take of a set that cannot be listed goes: a function of its own id and label, and the seed.
+    """The part of a streamed take: a function of its own id and label, and the seed.
 
-    A take that asks for `train` is trained or calibrated on, one that asks for `held_out` is for validation or test.
-    None for label "unknown". Raises UserError for an anomalous take that asks for `train`, and for a split that needs
-    the whole list.
+    A take whose split is `train` goes to train or calibration, one whose split is `held_out` to validation or test.
+    None for label "unknown". Raises UserError for an anomalous take in `train`, and for a config that needs a list.
     """
     if config.folds or config.calibration == "parts":
         raise UserError(
@@ -123,31 +117,31 @@ def split_of(recording: Recording, config: SplitConfig) -> Part | None:
         return recording.split
     evaluated = config.validation_fraction + config.test_fraction
     if recording.label == "anomalous":
-        return "validation" if _unit(config.seed, "half", recording.recording_id) < 0.5 else "test"
-    part = _unit(config.seed, "part", recording.recording_id) * (evaluated if recording.split == "held_out" else 1)
+        return "validation" if unit(config.seed, "half", recording.recording_id) < 0.5 else "test"
+    part = unit(config.seed, "part", recording.recording_id) * (evaluated if recording.split == "held_out" else 1)
     if recording.split != "train" and part < evaluated:
         return "validation" if part < config.validation_fraction else "test"
-    is_calibration = _unit(config.seed, "calibration", recording.recording_id) < config.calibration_fraction
+    is_calibration = unit(config.seed, "calibration", recording.recording_id) < config.calibration_fraction
     return "calibration" if is_calibration else "train"
 
 
-def _split_by_seed(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
-    members = _no_members()
-    for machine, takes in sorted(_by_machine(recordings).items()):
+def _split_by_seed(recordings: Sequence[Recording], config: SplitConfig) -> Parts:
+    parts = empty_parts()
+    for machine, takes in sorted(by_machine(recordings).items()):
         normal = [take for take in takes if take.label == "normal"]
         if len(normal) < MIN_NORMAL_TAKES:
             raise UserError(
                 f"Machine {machine!r} must have at least {MIN_NORMAL_TAKES} normal takes (train, calibration, "
                 f"validation, test), but got {len(normal)}. Record more of it, or leave it out."
             )
-        _deal_normal(normal, config, members)
-    _deal_anomalous([take for take in recordings if take.label == "anomalous"], config.seed, members)
-    return members
+        _deal_normal(normal, config, parts)
+    deal_anomalous(_anomalous(recordings), parts, seed=config.seed)
+    return parts
 
 
-def _split_by_fold(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
-    members = _no_members()
-    for machine, takes in sorted(_by_machine(recordings).items()):
+def _split_by_fold(recordings: Sequence[Recording], config: SplitConfig) -> Parts:
+    parts = empty_parts()
+    for machine, takes in sorted(by_machine(recordings).items()):
         normal = sorted((take for take in takes if take.label == "normal"), key=lambda take: take.recording_id)
         if len(normal) < max(MIN_NORMAL_TAKES, config.folds):
             raise UserError(
@@ -156,94 +150,73 @@ def _split_by_fold(recordings: Sequence[Recording], config: SplitConfig) -> _Mem
             )
         groups = [normal[first :: config.folds] for first in range(config.folds)]
         groups = groups[config.fold :] + groups[: config.fold]
-        members["test"] += groups[0]
-        members["validation"] += groups[1]
-        _deal_training(_shuffled(chain.from_iterable(groups[2:]), config.seed), config, members)
-    _deal_anomalous([take for take in recordings if take.label == "anomalous"], config.seed, members, turn=config.fold)
-    return members
+        parts["test"] += groups[0]
+        parts["validation"] += groups[1]
+        _deal_training(shuffled(chain.from_iterable(groups[2:]), config.seed), config, parts)
+    deal_anomalous(_anomalous(recordings), parts, seed=config.seed, turn=config.fold)
+    return parts
 
 
-def _deal_normal(takes: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
-    """The fractions, rounded, but at least one take to each part."""
-    shuffled = _shuffled(takes, config.seed)
-    num_validation = _share(len(takes), config.validation_fraction, keep=3)
-    num_test = _share(len(takes), config.test_fraction, keep=num_validation + 2)
-    members["validation"] += shuffled[:num_validation]
-    members["test"] += shuffled[num_validation : num_validation + num_test]
-    _deal_training(shuffled[num_validation + num_test :], config, members)
+def _deal_normal(takes: Sequence[Recording], config: SplitConfig, parts: Parts) -> None:
+    """By the fractions, rounded, with at least one take for each part."""
+    ordered = shuffled(takes, config.seed)
+    num_validation = share(len(takes), config.validation_fraction, keep=3)
+    num_test = share(len(takes), config.test_fraction, keep=num_validation + 2)
+    parts["validation"] += ordered[:num_validation]
+    parts["test"] += ordered[num_validation : num_validation + num_test]
+    _deal_training(ordered[num_validation + num_test :], config, parts)
 
 
-def _deal_training(shuffled: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
+def _deal_training(takes: Sequence[Recording], config: SplitConfig, parts: Parts) -> None:
+    """Shuffled takes to train and calibration; with `calibration = "parts"` all of them to both."""
     if config.calibration == "parts":
-        members["calibration"] += shuffled
-        members["train"] += shuffled
+        parts["calibration"] += takes
+        parts["train"] += takes
         return
-    num_calibration = _share(len(shuffled), config.calibration_fraction, keep=1)
-    members["calibration"] += shuffled[:num_calibration]
-    members["train"] += shuffled[num_calibration:]
+    num_calibration = share(len(takes), config.calibration_fraction, keep=1)
+    parts["calibration"] += takes[:num_calibration]
+    parts["train"] += takes[num_calibration:]
 
 
-def _share(count: int, fraction: float, *, keep: int) -> int:
-    """A share of `count`, at least one, that leaves `keep`."""
-    return min(max(1, round(count * fraction)), count - keep)
-
-
-def _deal_anomalous(takes: Sequence[Recording], seed: int, members: _Members, *, turn: int = 0) -> None:
-    """In turn to validation and test, on odd turns to test and validation. The turn goes on from one condition and one
-    machine to the next.
-
-    So the totals differ by at most one, of each machine and over all, and of a condition with two takes or more each
-    part has one. A machine's only anomalous take goes where its turn is, validation if it is the first.
-    """
-    if len(takes) < 2:
-        raise UserError(
-            f"Anomalous recordings must be at least 2, one for validation and one for test, but got {len(takes)}. "
-            "Add a take of a faulty machine."
-        )
-    in_turn: list[Recording] = []
-    for _, of_machine in sorted(_by_machine(takes).items()):
-        conditions = {take.condition for take in of_machine}
-        for condition in sorted(conditions, key=lambda name: _hash(seed, of_machine[0].machine, name)):
-            in_turn += _shuffled([take for take in of_machine if take.condition == condition], seed)
-    members["validation"] += in_turn[turn % 2 :: 2]
-    members["test"] += in_turn[1 - turn % 2 :: 2]
-
-
-def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> _Members:
+def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> Parts:
     if config.folds:
         raise UserError(
-            f"split.folds must be 0 where the recordings say in which split they are, but got {config.folds}. "
-            "Empty the column, or leave the folds out."
+            f"split.folds must be 0 where the recordings state their split, but got {config.folds}. "
+            "Empty the column split, or leave the folds out."
         )
     _check_all_ask(recordings)
-    members = _no_members()
-    members["validation"] = [take for take in recordings if take.split == "validation"]
-    members["test"] = [take for take in recordings if take.split == "test"]
-    _deal_held_out([take for take in recordings if take.split == "held_out"], config, members)
+    parts = empty_parts()
+    parts["validation"] = [take for take in recordings if take.split == "validation"]
+    parts["test"] = [take for take in recordings if take.split == "test"]
+    _deal_held_out([take for take in recordings if take.split == "held_out"], config, parts)
     for part in ("validation", "test"):
-        _check_part_has_both_labels(members[part], part)
-    for machine, takes in sorted(_by_machine(recordings).items()):
+        _check_part_has_both_labels(parts[part], part)
+    for machine, takes in sorted(by_machine(recordings).items()):
         in_train = [take for take in takes if take.split == "train"]
         if len(in_train) < 2:
             raise UserError(
                 f"Machine {machine!r} must have at least 2 normal takes in the split train (one to calibrate on), but "
                 f"got {len(in_train)}. Move takes of it there, or leave the machine out."
             )
-        _deal_training(_shuffled(in_train, config.seed), config, members)
-    return members
+        _deal_training(shuffled(in_train, config.seed), config, parts)
+    return parts
 
 
-def _deal_held_out(takes: Sequence[Recording], config: SplitConfig, members: _Members) -> None:
-    """Normal ones machine by machine in the ratio of the fractions, at least one to each if there are two."""
-    share = config.validation_fraction / (config.validation_fraction + config.test_fraction)
-    for of_machine in _by_machine(take for take in takes if take.label == "normal").values():
-        shuffled = _shuffled(of_machine, config.seed)
-        num_validation = _share(len(shuffled), share, keep=1) if len(shuffled) > 1 else 1
-        members["validation"] += shuffled[:num_validation]
-        members["test"] += shuffled[num_validation:]
-    anomalous = [take for take in takes if take.label == "anomalous"]
+def _deal_held_out(takes: Sequence[Recording], config: SplitConfig, parts: Parts) -> None:
+    """The normal takes of each machine in the ratio of the fractions; of two takes each part gets one."""
+    of_validation = config.validation_fraction / (config.validation_fraction + config.test_fraction)
+    for of_machine in by_machine(take for take in takes if take.label == "normal").values():
+        ordered = shuffled(of_machine, config.seed)
+        num_validation = share(len(ordered), of_validation, keep=1) if len(ordered) > 1 else 1
+        parts["validation"] += ordered[:num_validation]
+        parts["test"] += ordered[num_validation:]
+    anomalous = _anomalous(takes)
     if anomalous:
-        _deal_anomalous(anomalous, config.seed, members)
+        deal_anomalous(anomalous, parts, seed=config.seed)
+
+
+def _anomalous(takes: Iterable[Recording]) -> list[Recording]:
+    return [take for take in takes if take.label == "anomalous"]
 
 
 def _check_both_labels(recordings: Sequence[Recording]) -> None:
@@ -251,7 +224,7 @@ def _check_both_labels(recordings: Sequence[Recording]) -> None:
         if not any(recording.label == label for recording in recordings):
             raise UserError(
                 f"The data must hold {label} recordings, but got none among {len(recordings)} recordings. "
-                "Normal ones are learned from, and anomalous ones tell whether it worked: label some of each."
+                "The network is trained on normal ones, and anomalous ones measure its success: label some of each."
             )
 
 
@@ -259,8 +232,8 @@ def _check_all_ask(recordings: Sequence[Recording]) -> None:
     silent = [recording.recording_id for recording in recordings if recording.split is None]
     if silent:
         raise UserError(
-            f"The column split must be filled for every recording or for none, but got nothing for {len(silent)} of "
-            f"{len(recordings)}, {silent[0]!r} among them. Fill it, or empty it and let the seed decide."
+            f"The column split must be filled for every recording or for none, but is empty for {len(silent)} of "
+            f"{len(recordings)}, such as {silent[0]!r}. Fill it, or empty it to split by the seed."
         )
     for recording in recordings:
         _check_normal_if_train(recording)
@@ -269,7 +242,7 @@ def _check_all_ask(recordings: Sequence[Recording]) -> None:
 def _check_normal_if_train(recording: Recording) -> None:
     if recording.split == "train" and recording.label == "anomalous":
         raise UserError(
-            f"The split train must hold normal recordings alone, but got {recording.recording_id!r}, which is "
+            f"The split train must hold only normal recordings, but got {recording.recording_id!r}, which is "
             "anomalous. Move it to validation or test."
         )
 
@@ -279,29 +252,5 @@ def _check_part_has_both_labels(takes: Sequence[Recording], part: str) -> None:
     if 0 in counts:
         raise UserError(
             f"The split {part} must hold normal and anomalous recordings, but got {counts[0]} normal and {counts[1]} "
-            "anomalous ones. Move some there, or empty the column and let the seed decide."
+            "anomalous ones. Move some there, or empty the column split to split by the seed."
         )
-
-
-def _no_members() -> _Members:
-    return {"train": [], "calibration": [], "validation": [], "test": []}
-
-
-def _by_machine(recordings: Iterable[Recording]) -> dict[str, list[Recording]]:
-    machines: dict[str, list[Recording]] = defaultdict(list)
-    for recording in recordings:
-        machines[recording.machine].append(recording)
-    return machines
-
-
-def _shuffled(recordings: Iterable[Recording], seed: int) -> list[Recording]:
-    return sorted(recordings, key=lambda recording: _hash(seed, recording.recording_id))
-
-
-def _unit(seed: int, *names: str) -> float:
-    """A number from 0 to 1, 1 excluded, that looks drawn at random."""
-    return int(_hash(seed, *names)[:13], 16) / 16**13
-
-
-def _hash(seed: int, *names: str) -> str:
-    return hashlib.sha256("\t".join([str(seed), *names]).encode()).hexdigest()

@@ -1,14 +1,14 @@
-"""Which clips a training step draws from.
+"""The clips from which a training step draws its windows.
 
-Audio stays where it is (in the store, or with who decodes it) but for the clips that can be drawn at a step. A set of
-up to POOL_CLIPS clips can be drawn from as a whole at any step. Of a larger one the clips are put in an endless order,
-and step s draws from the pool of clips s .. s + POOL_CLIPS - 1, so that every step lets in one more:
+Only these clips are in memory. From a set of up to POOL_CLIPS clips, every step draws from all of them. The clips of a
+larger set are put in an endless order, and step s draws from the pool of clips s .. s + POOL_CLIPS - 1, so that every
+step adds one clip and drops one:
 
     step 0      [ c0 c1 c2 ... c63 ] c64 ...
     step 1        c0 [ c1 c2 ... c64 ] c65 ...
 
-The pool is a function of the step alone: nothing has to be remembered to continue a trial, and a set that is still
-arriving from a network is trained on as soon as the first pool is there.
+The pool depends only on the step. So a trial resumes without further state, and training on a stream begins as soon as
+the first pool has arrived.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -27,14 +27,14 @@ Measurement = TypeVar("Measurement")
 
 POOL_CLIPS = 64
 MAX_MEASURED = 16_384
-"""Clips whose measurement is remembered from trial to trial."""
+"""The number of clips whose measurements are kept from trial to trial."""
 
 
 class ClipOrder(Protocol):
-    """The order in which one trial comes by its clips."""
+    """The order of the clips of one trial."""
 
     def all_of(self, most: int) -> Sequence[Clip] | None:
-        """Every clip, in a fixed order, where there are at most `most`; else None. Waits for them to arrive."""
+        """All clips in a fixed order, or None if there are more than `most`. Waits for them to arrive."""
         ...
 
     def at(self, position: int) -> Clip:
@@ -46,13 +46,13 @@ class TrainingClips(Protocol):
     """The training clips of a study."""
 
     def order(self, seed: int) -> ClipOrder:
-        """For one trial."""
+        """The order of one trial."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ListedOrder:
-    """Clips that are all there. Every pass goes through them in an order of its own, by the seed."""
+    """The order of a known set. Every pass has another order, by the seed."""
 
     clips: Sequence[Clip]
     seed: int
@@ -75,7 +75,7 @@ def _permutation(seed: int, number: int, length: int) -> npt.NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class ListedClips:
-    """The training clips of a set that is known."""
+    """The training clips of a known set."""
 
     clips: Sequence[Clip]
 
@@ -84,13 +84,13 @@ class ListedClips:
 
 
 class ClipMeasurements:
-    """Measurements of whole clips, made when a clip's first window is drawn and kept from trial to trial."""
+    """Measurements of whole clips. They are made when a clip's first window is drawn, and kept from trial to trial."""
 
     def __init__(self) -> None:
         self._known: LRUCache[Hashable, Any] = LRUCache(MAX_MEASURED)
 
     def of(self, clip: Clip, *, measured_with: Hashable, measure: Callable[[Waveform], Measurement]) -> Measurement:
-        """What `measure` returns for the clip (C, T). `measured_with` tells one measure from another."""
+        """The result of `measure` for the clip (C, T). `measured_with` identifies the measure."""
         key = (clip.take.recording.recording_id, clip.take.speed, clip.start, measured_with)
         known: Measurement | None = self._known.get(key)
         if known is None:

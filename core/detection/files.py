@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
 from core.data.audio import Waveform, quantise
 from core.data.recordings import REPAIR, BadRecording
-from core.sources.audio_files import MP3_SLACK_SAMPLES, READABLE_SUFFIXES, Header, read_header
-from core.sources.cut_short import truncated
+from core.sources.audio_files import (
+    FORMATS,
+    READABLE_SUFFIXES,
+    Header,
+    read_header,
+    read_pieces,
+    slack_samples,
+)
 
 PIECE_SAMPLES = 2**18
 """Of all channels together, at the file's rate: bounds memory whatever the length."""
@@ -54,7 +59,7 @@ class LongAudio:
     def pieces(self) -> Iterator[Waveform]:
         """(C, n) float32 at the detector's rate, end to end. Raises BadRecording for a file that has changed."""
         num_read = 0
-        for frames in _resampled(_decoded(self.name, self.header), self.header, self.sample_rate_hz):
+        for frames in _resampled(_pieces(self.name, self.header), self.header, self.sample_rate_hz):
             num_read += len(frames)
             # The peaks go along as one more sample, so that the step is the whole file's.
             yield quantise(np.hstack([frames.T, self.peaks])).read(stop=-1)
@@ -85,9 +90,7 @@ def _check_name(name: str) -> None:
     """What libsndfile cannot open by its name, or would take for samples without a header."""
     suffix = Path(name).suffix
     if suffix.lower() not in READABLE_SUFFIXES:
-        raise BadRecording(
-            f"Recording {name!r} must be wav, flac, ogg or mp3, but got {suffix or 'no suffix'!r}. {REPAIR}"
-        )
+        raise BadRecording(f"Recording {name!r} must be {FORMATS}, but got {suffix or 'no suffix'!r}. {REPAIR}")
     try:
         name.encode()
     except UnicodeEncodeError as error:
@@ -105,8 +108,8 @@ def _check_header(name: str, header: Header, needs: Needs) -> None:
             f"Recording {name!r} must have a rate of at least {needs.sample_rate_hz} Hz, the detector's, "
             f"but got {header.sample_rate_hz}. Record at a higher rate, or train a detector for this one."
         )
-    slack = MP3_SLACK_SAMPLES if Path(name).suffix.lower() == ".mp3" else 0
-    _check_length(name, _num_resampled(header.num_samples + slack, header, needs.sample_rate_hz), needs)
+    most_samples = header.num_samples + slack_samples(Path(name))
+    _check_length(name, _num_resampled(most_samples, header, needs.sample_rate_hz), needs)
 
 
 def _channels(count: int) -> str:
@@ -126,28 +129,16 @@ def _num_resampled(num_samples: int, header: Header, rate_hz: int) -> int:
     return -(-num_samples * rate_hz // header.sample_rate_hz)
 
 
-def _decoded(name: str, header: Header) -> Iterator[Waveform]:
-    """(n, C) float32 at the file's rate. Raises BadRecording for what is truncated or cannot be decoded."""
-    slack = MP3_SLACK_SAMPLES if Path(name).suffix.lower() == ".mp3" else 0
-    piece_samples = max(1, PIECE_SAMPLES // header.num_channels)
-    num_read = 0
-    try:
-        with soundfile.SoundFile(name) as file:
-            while len(frames := file.read(piece_samples, dtype="float32", always_2d=True)):
-                num_read += len(frames)
-                yield frames
-    except (soundfile.SoundFileError, OSError) as error:
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
-        raise BadRecording(f"Recording {name!r} must be decodable, but got {reason!r}. {REPAIR}") from error
-    if num_read < header.num_samples - slack:
-        raise truncated(name, f"{header.num_samples - slack} samples", f"{num_read}")
+def _pieces(name: str, header: Header) -> Iterator[Waveform]:
+    """(n, C) float32 at the file's rate."""
+    return read_pieces(Path(name), name, header, piece_samples=PIECE_SAMPLES)
 
 
 def _checked(name: str, header: Header) -> Iterator[Waveform]:
     """The same. Raises BadRecording at what is not finite, and at the end for channels that never moved."""
     lowest, highest = np.full(header.num_channels, np.inf), np.full(header.num_channels, -np.inf)
     num_read = 0
-    for frames in _decoded(name, header):
+    for frames in _pieces(name, header):
         finite = np.isfinite(frames).all(axis=1)
         if not finite.all():
             seconds = (num_read + int(finite.argmin())) / header.sample_rate_hz

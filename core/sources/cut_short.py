@@ -1,4 +1,4 @@
-"""Audio files that end too early: libsndfile shortens some to what is there and says nothing."""
+"""Finds truncated audio files, because libsndfile reads some of them without an error up to where they end."""
 
 import os
 import struct
@@ -6,40 +6,42 @@ from typing import BinaryIO
 
 from core.data.recordings import REPAIR, BadRecording
 
-# A program that writes a WAV into a pipe cannot know the length and puts (nearly) the largest number there.
-UNKNOWN_WAV_LENGTH = 0x7FFF0000
+UNKNOWN_LENGTH = 0x7FFF0000
+"""A program that writes into a pipe does not know the length and writes this or a larger number."""
+SOUND_CHUNKS = {b"RIFF": b"data", b"RIFX": b"data", b"RF64": b"data", b"FORM": b"SSND"}
+"""The chunk with the samples, by the first bytes of a file: WAV in three kinds, and AIFF."""
 
 
 def check_not_cut_short(file: BinaryIO, name: str) -> None:
-    """Looks at the marks of WAV and Ogg themselves, which is where libsndfile is silent.
+    """Reads the lengths in WAV, AIFF and AU files and the last page of Ogg files, where libsndfile reports no error.
 
-    Raises BadRecording, naming `name`, for a file that is shorter than it says of itself.
+    Raises BadRecording, naming `name`, for a file that is shorter than its header promises.
     """
     num_bytes = file.seek(0, os.SEEK_END)
     file.seek(0)
     magic = file.read(4)
-    if magic in (b"RIFF", b"RIFX", b"RF64"):
-        promised = _promised_wav_bytes(file, magic)
-        there = max(0, num_bytes - file.tell())  # it may have searched beyond the end
+    if magic in SOUND_CHUNKS or magic == b".snd":
+        promised = _promised_au_bytes(file) if magic == b".snd" else _promised_bytes(file, magic)
+        there = max(0, num_bytes - file.tell())  # the position may lie beyond the end
         if there < promised:
             raise truncated(name, f"{promised} bytes of samples", f"{there}")
     if magic == b"OggS" and not _ends_with_last_ogg_page(file, num_bytes):
         raise truncated(name, "a last page", "an end in the middle")
 
 
-def _promised_wav_bytes(file: BinaryIO, magic: bytes) -> int:
-    """The length of the samples as the header has it, with `file` left at the first; 0 where it is not known.
+def _promised_bytes(file: BinaryIO, magic: bytes) -> int:
+    """The number of bytes of samples that the header states, 0 if unknown. Leaves `file` where they begin.
 
-    What lies behind them is tags, as a rule, and no business of ours. RF64, for more than 4 GB, has the length in the
-    chunk `ds64` (EBU Tech 3306); RIFX is RIFF with the bytes of a number turned round.
+    Chunks after the samples are usually tags and are ignored. RF64, for files of more than 4 GB, states the length in
+    the chunk `ds64` (EBU Tech 3306). RIFX and AIFF are big-endian.
     """
-    order = ">" if magic == b"RIFX" else "<"
+    order = ">" if magic in (b"RIFX", b"FORM") else "<"
     long_length = 0
     file.seek(12)
     while len(head := file.read(8)) == 8:
         chunk, length = struct.unpack(f"{order}4sI", head)
-        if chunk == b"data":
-            return long_length or (int(length) if length < UNKNOWN_WAV_LENGTH else 0)
+        if chunk == SOUND_CHUNKS[magic]:
+            return long_length or (int(length) if length < UNKNOWN_LENGTH else 0)
         start = file.tell()
         if chunk == b"ds64" and len(sizes := file.read(16)) == 16:
             long_length = int(struct.unpack("<8xQ", sizes)[0])
@@ -47,8 +49,18 @@ def _promised_wav_bytes(file: BinaryIO, magic: bytes) -> int:
     return 0
 
 
+def _promised_au_bytes(file: BinaryIO) -> int:
+    """As `_promised_bytes`."""
+    header = file.read(8)
+    if len(header) < 8:
+        return 0
+    start, length = struct.unpack(">II", header)
+    file.seek(start)
+    return int(length) if length < UNKNOWN_LENGTH else 0
+
+
 def _ends_with_last_ogg_page(file: BinaryIO, num_bytes: int) -> bool:
-    """Whether the last page is whole and carries the end-of-stream flag (RFC 3533, section 6)."""
+    """Whether the last page is complete and has the end-of-stream flag (RFC 3533, section 6)."""
     largest_page_bytes = 27 + 255 + 255 * 255
     file.seek(max(0, num_bytes - largest_page_bytes))
     tail = file.read()

@@ -1,9 +1,9 @@
-"""Where in a recording the fault is heard: a table with the columns `path`, `start_s`, `end_s`, one row an event.
+"""Labelled events: a table with the columns `path`, `start_s` and `end_s` that says when a fault is heard.
 
-Paths are those of the manifest that names the table. Seconds count from the recording's beginning.
+Each row is one event. Paths are written as in the manifest that names the table. Seconds count from the start of the
+recording.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from core.sources.tables import TableRow, read_table
 
 COLUMNS = ("path", "start_s", "end_s")
 END_SLACK_S = 0.01
-"""So far an end may lie beyond the recording's: people round."""
+"""An event may end this much after its recording, because people round."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledEvent:
-    """One row, checked by itself."""
+    """One row, checked on its own."""
 
     where: str
-    """For messages: the table's name and the row's number."""
+    """The table's name and the row's number, for messages."""
     start_s: float
     end_s: float
 
 
 def read_events(path: Path) -> dict[str, tuple[LabelledEvent, ...]]:
-    """Events by the path of the file they are heard in. Raises UserError, naming the row, for what is no event."""
+    """Events by the path of their file. Raises UserError, naming the row, for a row that is no event."""
     events: dict[str, list[LabelledEvent]] = defaultdict(list)
     for row in read_table(path, COLUMNS):
         events[PurePosixPath(row.cells["path"]).as_posix()].append(_event(row))
@@ -45,18 +45,15 @@ def _event(row: TableRow) -> LabelledEvent:
 
 
 def _seconds(row: TableRow, column: str) -> float:
-    text = row.cells[column]
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
+    seconds = row.number(column)
+    if not seconds >= 0:
+        text = row.cells[column]
         raise UserError(f"{row.where}: {column} must be a number of seconds, 0 or more, but got {text!r}. Correct it.")
     return seconds
 
 
 def merge_events(events: Sequence[LabelledEvent], *, name: str, seconds: float) -> tuple[tuple[float, float], ...]:
-    """Starts and ends in order, what overlaps or touches made one; `seconds` is how long recording `name` lasts.
+    """Sorted (start, end) pairs; events that overlap or touch are merged. `seconds` is the length of recording `name`.
 
     Raises UserError, naming file and row, for an event that ends more than END_SLACK_S after the recording.
     """
@@ -65,7 +62,7 @@ def merge_events(events: Sequence[LabelledEvent], *, name: str, seconds: float) 
         if event.end_s > seconds + END_SLACK_S or event.start_s >= seconds:
             raise UserError(
                 f"{event.where}: an event must lie within {name!r}, which lasts {seconds:.3f} s, but got "
-                f"{event.start_s:g} to {event.end_s:g}. Correct it, or give the whole recording."
+                f"{event.start_s:g} to {event.end_s:g}. Correct the times, or use the uncut recording."
             )
         start_s, end_s = event.start_s, min(event.end_s, seconds)
         if merged and start_s <= merged[-1][1]:

@@ -1,4 +1,4 @@
-"""A source's options, as a study file's [data] gives them, to the source's own configuration."""
+"""Converts the options in a study file's [data] into the configuration of a source."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -10,7 +10,7 @@ Config = TypeVar("Config")
 
 
 def read_options(kind: type[Config], options: Mapping[str, object], *, source: str) -> Config:
-    """The dataclass `kind` with these fields. Raises UserError for one that it does not have, and what it raises."""
+    """An instance of the dataclass `kind`. Raises UserError for an unknown option, and the errors of `kind` itself."""
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for name in options:
         if name not in known:

@@ -1,18 +1,22 @@
-"""Folders of somebody else's files: each file once, no link followed out of the folder, and why a file is no use."""
+"""Lists the files of a folder: each file once, and no link is followed out of the folder."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from core.errors import UserError
-from core.sources.audio_files import READABLE_SUFFIXES, is_within
+
+
+def is_within(path: Path, root: Path) -> bool:
+    """Whether `path` lies below `root` once links are resolved; loops are no problem. `root` is resolved already."""
+    return Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def walk(folder: Path, root: Path) -> Iterator[Path]:
-    """All files below `folder`, sorted, hidden folders left out, whatever their kind.
+    """All files of any kind below `folder`, sorted, without those in hidden folders.
 
-    Links to folders are followed once, and only within `root`, which must be resolved already; one that leads out, or
-    to a folder that was listed before, as in a loop, is yielded itself. Raises UserError for a folder that cannot be
+    Follows a link to a folder once, and only within `root`, which must be resolved already. A link that leads out of
+    `root`, or to a folder that was listed before, is yielded itself. Raises UserError for a folder that cannot be
     listed.
     """
     yield from _walk(folder, root, set())
@@ -40,8 +44,8 @@ def _entries(folder: Path) -> list[Path]:
         ) from error
 
 
-def why_unusable(file: Path, name: str, root: Path) -> str:
-    """Why a file that `walk` yielded cannot be audio from this folder; empty when it may be."""
+def why_unusable(file: Path, name: str, root: Path, *, suffixes: Collection[str]) -> str:
+    """Why a file that `walk` yielded cannot be used, or an empty string. `suffixes` are those that can be read."""
     if file.name.startswith("."):
         return f"{name!r} is hidden"
     if not is_within(file, root):
@@ -50,8 +54,8 @@ def why_unusable(file: Path, name: str, root: Path) -> str:
         return f"{name!r} is a folder that is listed already, by another name"
     if not file.is_file():
         return f"{name!r} is a broken link or no plain file"
-    if file.suffix.lower() not in READABLE_SUFFIXES:
-        return f"{name!r} is not wav, flac, ogg or mp3"
+    if file.suffix.lower() not in suffixes:
+        return f"{name!r} has a format that is not read here; convert it to wav, for example with ffmpeg"
     if not name.isprintable():
         return f"{name!r} has a name with characters that cannot be printed"
     return ""

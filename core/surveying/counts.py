@@ -1,49 +1,54 @@
-"""What a corpus holds, counted: how many recordings, and how long, of each machine, label, condition and part.
+"""Counts the recordings of a corpus, and their length, by machine, label, condition and part of the split.
 
-A listed corpus is counted from its list. A streamed one goes by once, and nothing of it is kept but the counts and
-what was skipped.
+A listed corpus is counted from its list. A stream is read once, and only the counts and what was skipped are kept.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from core.data.dataset import DataConfig
+from core.data.dealing import Part
+from core.data.decoding import check_not_upsampled
+from core.data.header_check import check_usable
 from core.data.recordings import Corpus, Label, Recording, Skipped, StreamedCorpus
-from core.data.splits import Part, SplitConfig, split_of, split_recordings
+from core.data.splits import split_of, split_recordings
+from core.data.streaming.judged_takes import check_strata, no_training_takes
+from core.data.streaming.streamed_dataset import check_streamable
 from core.errors import UserError
 
 PARTS: tuple[Part, ...] = ("train", "calibration", "validation", "test")
 LABELS: tuple[Label, ...] = ("normal", "anomalous", "unknown")
 
 Progress = Callable[[int, int], None]
-"""Told how many recordings have been counted and how many things were skipped."""
+"""Is called with the number of counted recordings and of skipped entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Recordings that a survey does not tell apart."""
+    """Recordings with the same attributes."""
 
     machine: str
     label: Label
     condition: str
     num_channels: int
     sample_rate_hz: int
-    part: Part | None
-    """None for label "unknown", and for every recording of a list that cannot be split."""
+    parts: tuple[Part, ...]
+    """Train and calibration with `calibration = "parts"`, else one. Empty for label "unknown" and without a split."""
 
     @property
     def order(self) -> tuple[str | int, ...]:
-        """Machine by machine, what is normal first."""
-        place = PARTS.index(self.part) if self.part else len(PARTS)
-        label = LABELS.index(self.label)
-        return self.machine, label, self.condition, self.num_channels, self.sample_rate_hz, place
+        """A sort key: by machine, normal before anomalous."""
+        return self.machine, LABELS.index(self.label), self.condition, self.num_channels, self.sample_rate_hz
 
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """How much there is of something."""
+    """The size of some recordings."""
 
     num_recordings: int
     hours: float
@@ -51,35 +56,44 @@ class Amount:
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """Faults that somebody has labelled in time."""
+    """Labelled events."""
 
     num_recordings: int = 0
-    """Those that have any."""
+    """Recordings with at least one event."""
     num_events: int = 0
     seconds: float = 0.0
 
 
 @dataclass(kw_only=True)
 class Counts:
-    """What has been counted so far."""
+    """Everything that a survey counts."""
 
     recordings: Counter[Group] = field(default_factory=Counter)
     samples: Counter[Group] = field(default_factory=Counter)
-    """Of each channel."""
+    """Per channel."""
     events: Events = Events()
     skipped: list[Skipped] = field(default_factory=list)
-    why_no_split: str | None = None
-    """One line; None where the split can be made."""
+    refusal: str | None = None
+    """The line with which a study refuses the data; None if it does not."""
 
     @property
     def total(self) -> Amount:
         return self.by().get((), Amount(num_recordings=0, hours=0.0))
 
     def by(self, *names: str) -> Mapping[tuple[Any, ...], Amount]:
-        """Amounts by these fields of Group, in the order of the groups."""
+        """Amounts by the values of these fields of Group, in the order of the groups."""
         groups: dict[tuple[Any, ...], list[Group]] = {}
         for group in sorted(self.recordings, key=lambda each: each.order):
             groups.setdefault(tuple(getattr(group, name) for name in names), []).append(group)
+        return {key: self._amount(members) for key, members in groups.items()}
+
+    def by_part(self, *names: str) -> Mapping[tuple[Any, ...], Amount]:
+        """As `by`, with the part as the first of the key. A recording of two parts counts in both."""
+        groups: dict[tuple[Any, ...], list[Group]] = {}
+        for part in PARTS:
+            for group in sorted(self.recordings, key=lambda each: each.order):
+                if part in group.parts:
+                    groups.setdefault((part, *(getattr(group, name) for name in names)), []).append(group)
         return {key: self._amount(members) for key, members in groups.items()}
 
     def _amount(self, groups: list[Group]) -> Amount:
@@ -88,14 +102,14 @@ class Counts:
             hours=math.fsum(self.samples[group] / group.sample_rate_hz for group in groups) / 3600,
         )
 
-    def add(self, recording: Recording, part: Part | None) -> None:
+    def add(self, recording: Recording, parts: tuple[Part, ...]) -> None:
         group = Group(
             machine=recording.machine,
             label=recording.label,
             condition=recording.condition,
             num_channels=recording.num_channels,
             sample_rate_hz=recording.sample_rate_hz,
-            part=part,
+            parts=parts,
         )
         self.recordings[group] += 1
         self.samples[group] += recording.num_samples
@@ -107,58 +121,64 @@ class Counts:
             )
 
 
-def count(corpus: Corpus | StreamedCorpus, split: SplitConfig, *, progress: Progress = lambda *_: None) -> Counts:
-    """Counts a corpus, and deals it as a study does. A split that cannot be made is no error: the reason is kept.
+def count(
+    corpus: Corpus | StreamedCorpus,
+    config: DataConfig,
+    *,
+    highest_rate_hz: int,
+    progress: Progress = lambda *_: None,
+) -> Counts:
+    """Counts a corpus by the parts into which a study with this config splits it. Decodes nothing.
 
-    Decodes nothing. Raises UserError for what is wrong with a stream.
+    `highest_rate_hz` is the highest sample rate that the study searches. What a study would refuse is no error here,
+    but is kept in `refusal`. Raises UserError for a stream that cannot be read.
     """
-    return _count_stream(corpus, split, progress) if isinstance(corpus, StreamedCorpus) else _count_list(corpus, split)
+    if isinstance(corpus, StreamedCorpus):
+        return _count_stream(corpus, config, progress)
+    return _count_list(corpus, config, highest_rate_hz)
 
 
-def _count_list(corpus: Corpus, split: SplitConfig) -> Counts:
+def _count_list(corpus: Corpus, config: DataConfig, highest_rate_hz: int) -> Counts:
     counts = Counts(skipped=list(corpus.skipped))
-    part_of: dict[str, Part] = {}
-    try:
-        parts = split_recordings(corpus.recordings, split)
-        part_of = {recording.recording_id: part for part in PARTS for recording in getattr(parts, part)}
-    except UserError as error:
-        counts.why_no_split = str(error)
+    counts.refusal = _refusal(lambda: check_usable(corpus, config, highest_rate_hz=highest_rate_hz))
+    part_of: dict[str, list[Part]] = {}
+    with suppress(UserError):  # which `check_usable` raises as well
+        parts = split_recordings(corpus.recordings, config.split)
+        for part in PARTS:
+            for recording in getattr(parts, part):
+                part_of.setdefault(recording.recording_id, []).append(part)
     for recording in corpus.recordings:
-        counts.add(recording, part_of.get(recording.recording_id))
+        counts.add(recording, tuple(part_of.get(recording.recording_id, ())))
     return counts
 
 
-def _count_stream(corpus: StreamedCorpus, split: SplitConfig, progress: Progress) -> Counts:
+def _refusal(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _count_stream(corpus: StreamedCorpus, config: DataConfig, progress: Progress) -> Counts:
     counts = Counts()
+    counts.refusal = _refusal(lambda: check_streamable(config))
     num_recordings = 0
     for arrival in corpus.takes():
         if isinstance(arrival, Skipped):
             counts.skipped.append(arrival)
         else:
-            counts.add(arrival, split_of(arrival, split))
+            part = split_of(arrival, config.split)
+            counts.add(arrival, (part,) if part else ())
+            counts.refusal = counts.refusal or _refusal(partial(check_not_upsampled, [arrival], config.sample_rate_hz))
             num_recordings += 1
         progress(num_recordings, len(counts.skipped))
-    counts.why_no_split = _what_a_stream_lacks(counts)
+    counts.refusal = counts.refusal or _refusal(lambda: _check_stream(counts))
     return counts
 
 
-def _what_a_stream_lacks(counts: Counts) -> str | None:
-    """Why a study could not work on what has come; None where it could."""
-    there = counts.by("part", "label")
-    if ("train", "normal") not in there:
-        return "The stream must bring normal takes to train on, but brought none. Choose another split.seed."
-    for part in ("validation", "test"):
-        for label in ("normal", "anomalous"):
-            if (part, label) not in there:
-                return (
-                    f"The stream must bring {label} takes for {part}, but brought none. "
-                    "Choose another split.seed, larger fractions, or more data."
-                )
-    of_machines = counts.by("machine", "part")
-    for machine, part in of_machines:
-        if part in ("validation", "test") and (machine, "calibration") not in of_machines:
-            return (
-                f"Machine {machine!r} must have normal takes to calibrate on, but the stream brought none. "
-                "Leave that machine out, or raise split.calibration_fraction."
-            )
-    return None
+def _check_stream(counts: Counts) -> None:
+    strata = set(counts.by_part("machine", "label"))
+    if not any(part == "train" for part, _, _ in strata):
+        raise no_training_takes()
+    check_strata(strata)

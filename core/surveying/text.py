@@ -1,4 +1,4 @@
-"""A survey as a person reads it: totals, one row a machine and condition, the split, what was skipped."""
+"""A survey as text: totals, one row a machine and condition, the split, and what was skipped."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,7 +16,7 @@ INDENT = "  "
 def survey_lines(
     counts: Counts, split: SplitConfig, *, source: str, description: str, fingerprint: str
 ) -> Iterator[str]:
-    """Everything that was counted. Of what was skipped the first MAX_SKIPPED_LINES."""
+    """All counts, and the first MAX_SKIPPED_LINES of what was skipped."""
     yield printable(source)
     yield INDENT + printable(description)
     yield ""
@@ -52,14 +52,14 @@ def _each(parts: Iterable[str]) -> str:
 
 
 def _unit(total: Amount) -> tuple[str, int]:
-    """The unit of time that suits the set, and how many of it are an hour."""
+    """The unit of time that suits the total, and how many of it are an hour."""
     if total.hours >= 1:
         return "hours", 1
     return ("minutes", 60) if total.hours >= 1 / 6 else ("seconds", 3600)
 
 
 def _values(counts: Counts, name: str) -> str:
-    """What there is of a field, and how often where there is more than one."""
+    """The values of a field, with their numbers if there is more than one value."""
     amounts = sorted(counts.by(name).items(), key=lambda item: -item[1].num_recordings)
     if len(amounts) < 2:
         return "".join(str(value) for (value,), _ in amounts) or "none"
@@ -76,19 +76,22 @@ def _conditions(counts: Counts) -> Iterator[str]:
 
 
 def _split(counts: Counts, split: SplitConfig) -> Iterator[str]:
-    if counts.why_no_split:
-        yield f"split: cannot be made: {counts.why_no_split}"
-    dealt = counts.by("machine", "label", "part")
+    if counts.refusal:
+        yield f"a study would refuse this data: {printable(counts.refusal)}"
+    amounts = counts.by_part("machine", "label")
     rows = []
     for machine, label in counts.by("machine", "label"):
-        row = [dealt.get((machine, label, part)) for part in PARTS]
+        row = [amounts.get((part, machine, label)) for part in PARTS]
         if any(row):
             rows.append([printable(machine), label, *(str(a.num_recordings if a else 0) for a in row)])
     if not rows:
         return
     if len(rows) > 2:
         rows.append(["all", "", *(str(sum(int(row[column]) for row in rows)) for column in range(2, 2 + len(PARTS)))])
-    yield from _table([f"split (seed {split.seed})", "label", *PARTS], rows, num_words=2)
+    fold = f", fold {split.fold + 1} of {split.folds}" if split.folds else ""
+    yield from _table([f"split (seed {split.seed}{fold})", "label", *PARTS], rows, num_words=2)
+    if split.calibration == "parts":
+        yield "of each training take, the first part is trained on and the last part is calibrated on"
 
 
 def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:
@@ -102,11 +105,11 @@ def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, num_words: int) -> Iterator[str]:
-    """The first columns hold words and lean left, the others hold numbers and lean right."""
+    """The first `num_words` columns are aligned left, the others right."""
     widths = [max(cell_len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
         cells = []
         for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            space = " " * (width - cell_len(cell))  # by what a terminal shows: some characters are two cells wide
+            space = " " * (width - cell_len(cell))  # in a terminal some characters are two cells wide
             cells.append(cell + space if column < num_words else space + cell)
         yield "  ".join(cells).rstrip()

@@ -15,8 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.data.clips import ClipConfig
+from core.data.dataset import DataConfig
+from core.data.dealing import Part
 from core.data.recordings import Label, Recording, StreamedCorpus
-from core.data.splits import Part, SplitConfig, split_of, split_recordings
+from core.data.splits import SplitConfig, split_of, split_recordings
+from core.errors import UserError
 from core.sources import choose_source, open_source
 from core.survey import main
 from core.surveying.counts import PARTS, count
@@ -97,12 +101,125 @@ def test_the_split_is_the_one_that_a_study_makes(tmp_path, survey, seed):
     config = SplitConfig(seed=seed, test_fraction=0.4)
     parts = vars(split_recordings(open_source(source).recordings, config))
     found = survey(source, "--study", study)
-    assert found.json["split"]["cannot_be_made"] is None
     assert found.json["split"]["settings"] == vars(config)
     assert found.parts() == Counter((part, r.machine, r.label) for part, takes in parts.items() for r in takes)
     assert any(
         line.split() == ["all", *(str(len(takes)) for takes in parts.values())] for line in found.out.split("\n")
     )
+
+
+def garage(root: Path, *, seconds: float = 30.0, num_normal: int = 4, split: str = "", rate_hz: int = 5000) -> Path:
+    """Three machines with normal and faulty takes, as the cars' studies have them, and a manifest."""
+    rows = []
+    for machine in ("CAR01", "CAR02", "CAR03"):
+        for index in range(num_normal + 4):
+            label = "normal" if index < num_normal else "faulty"
+            write(root / f"{label}/{machine}_{index}.wav", noise(1, round(seconds * rate_hz), seed=index), rate_hz)
+            asked = ("train", "train", "val", "test")[index % 4] if label == "normal" else ("val", "test")[index % 2]
+            rows.append(f"{label}/{machine}_{index}.wav,{machine},{label}{f',{asked}' if split else ''}")
+    table(root / "manifest.csv", *rows, header=f"path,machine,label{',split' if split else ''}")
+    return root
+
+
+def parts_in_words(found: Surveyed) -> str:
+    """As a study prints them."""
+    parts = found.parts()
+    counts = {part: sum(n for (of, *_), n in parts.items() if of == part) for part in PARTS}
+    machines = sorted({machine for _, machine, _ in parts})
+    return ", ".join(f"{number} {part}" for part, number in counts.items()) + f"; machines {', '.join(machines)}"
+
+
+CAR_STUDIES = ["cars_10s", "cars_spliced", "cars_noise_6db"]
+
+
+@pytest.mark.parametrize(
+    ("study", "split", "folds"),
+    [
+        *((study, "", ()) for study in CAR_STUDIES),
+        *((study, "", (4, 3)) for study in ("cars_10s", "quickstart")),
+        *((study, "column", ()) for study in ("cars_10s", "quickstart")),
+        ("quickstart", "", ()),
+    ],
+)
+def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, split, folds):
+    root, file = garage(tmp_path / "data", split=split), ROOT / f"studies/{study}.toml"
+    k, fold = folds or (None, None)
+    inputs = read_inputs(study_options(study=file, data=str(root), folds=k, fold=fold), ROOT)
+    found = survey(root, "--study", file, *(["--folds", k, "--fold", fold] if folds else []))
+    assert found.json["refusal"] is None
+    assert parts_in_words(found) == inputs.dataset.takes()
+    assert found.json["fingerprint"] == inputs.corpus.fingerprint
+    inputs.datasets.close()
+
+
+def test_without_a_study_file_it_is_the_study_command_s_default(tmp_path, survey):
+    root = garage(tmp_path / "data")
+    assert survey(root).json == survey(root, "--study", ROOT / "studies/quickstart.toml").json
+
+
+@pytest.mark.slow
+def test_the_parts_of_the_simulated_car_are_those_of_the_default_study(survey):
+    simulated = survey("simulated")
+    inputs = read_inputs(study_options(study=ROOT / "studies/quickstart.toml"), ROOT)
+    assert simulated.json["fingerprint"] == inputs.corpus.fingerprint
+    assert parts_in_words(simulated) == inputs.dataset.takes()
+
+
+def other_channels(root: Path) -> None:
+    write(root / "normal/CAR01_0.wav", noise(2, 150_000), 5000)
+
+
+def lower_rate(root: Path) -> None:
+    write(root / "normal/CAR01_0.wav", noise(1, 90_000), 3000)
+
+
+def too_short(root: Path) -> None:
+    write(root / "normal/CAR01_0.wav", noise(1, 5000), 5000)
+
+
+def no_faults(root: Path) -> None:
+    path = root / "manifest.csv"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "faulty" not in line))
+
+
+def too_few(root: Path) -> None:
+    path = root / "manifest.csv"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "CAR01_0" not in line))
+
+
+def other_in_train(root: Path) -> None:
+    garage(root, split="column", num_normal=5)
+    path = root / "manifest.csv"
+    path.write_text(path.read_text().replace("faulty,val", "faulty,train", 1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "study", "words"),
+    [
+        (other_channels, "quickstart", 'channels = "mix"'),
+        (lower_rate, "quickstart", "at most the rate of every recording"),
+        (too_short, "quickstart", "must last at least 2 s"),
+        (no_faults, "quickstart", "must hold anomalous recordings"),
+        (too_few, "quickstart", "at least 4 normal takes"),
+        (other_in_train, "quickstart", "only normal recordings"),
+        (too_short, "cars_1s", "must hold two clips"),
+        (lambda root: garage(root, seconds=10), "cars_10s", "must hold two clips"),
+    ],
+)
+def test_what_a_study_refuses_the_survey_says_in_the_same_line(tmp_path, survey, spoil, study, words):
+    root, file = garage(tmp_path / "data"), ROOT / f"studies/{study}.toml"
+    spoil(root)
+    with pytest.raises(UserError, match=words) as refusal:
+        read_inputs(study_options(study=file, data=str(root)), ROOT)
+    found = survey(root, "--study", file)
+    assert (found.code, found.json["refusal"]) == (0, str(refusal.value))
+    assert f"a study would refuse this data: {refusal.value}" in found.out
+
+
+def test_a_rate_that_is_only_searched_counts_too(tmp_path, survey):
+    root, file = garage(tmp_path / "data"), tmp_path / "study.toml"
+    file.write_text("[space]\nsample_rate_hz = { low = 2000, high = 6500, step = 2000 }\n")
+    assert "at most the rate of every recording, but got 6000" in survey(root, "--study", file).json["refusal"]
 
 
 def study_options(**changes: object) -> Namespace:
@@ -172,8 +289,8 @@ def test_a_split_that_cannot_be_made_is_said_and_does_not_end_the_survey(tmp_pat
         write(tmp_path / f"data/faulty/{take}.wav")
     found = survey(f"folder:{tmp_path / 'data'}")
     assert found.code == 0
-    assert words in found.json["split"]["cannot_be_made"]
-    assert f"split: cannot be made: {found.json['split']['cannot_be_made']}" in found.out
+    assert words in found.json["refusal"]
+    assert f"a study would refuse this data: {found.json['refusal']}" in found.out
     assert found.json["split"]["parts"] == []
     assert found.json["totals"]["num_recordings"] == 6 + num_faulty
 
@@ -237,13 +354,15 @@ STRATA: list[tuple[str, Label, Part]] = [
 def test_what_a_stream_lacks_is_said_and_its_takes_are_counted_all_the_same(lacking, words):
     strata = [stratum for stratum in STRATA if stratum not in lacking]
     takes = [streamed(*stratum, number) for stratum in strata for number in range(2)]
-    counts = count(StreamedCorpus(name="s", description="", fingerprint="", takes=lambda: iter(takes)), SplitConfig())
+    source = StreamedCorpus(name="s", description="", fingerprint="", takes=lambda: iter(takes))
+    config = DataConfig(sample_rate_hz=8000, clips=ClipConfig(), split=SplitConfig())
+    counts = count(source, config, highest_rate_hz=8000)
     if words is None:
-        assert counts.why_no_split is None
+        assert counts.refusal is None
     else:
-        assert all(word in counts.why_no_split for word in words), counts.why_no_split
-    parts = counts.by("machine", "label", "part")
-    assert {key: amount.num_recordings for key, amount in parts.items()} == dict.fromkeys(strata, 2)
+        assert all(word in str(counts.refusal) for word in words), counts.refusal
+    parts = {key: amount.num_recordings for key, amount in counts.by_part("machine", "label").items()}
+    assert parts == {(part, machine, label): 2 for machine, label, part in strata}
     assert counts.total.num_recordings == len(takes)
 
 
@@ -283,6 +402,8 @@ def test_the_json_is_stable_and_nothing_else_is_written_but_digests(tmp_path, su
     [
         ([], ["neither", "folder:PATH"]),
         (["folder:nowhere"], ["'nowhere'", "must exist"]),
+        (["simulated", "--folds", "4", "--fold", "5"], ["--fold must be 1 to"]),
+        (["simulated", "--folds", "2"], ["split.folds must be at least 3"]),
         (["tape:reel"], ["Data source must be one of", "'tape:reel'"]),
         (["hub:./nowhere"], ["nowhere"]),
         (["simulated", "--study", "nowhere.toml"], ["nowhere.toml"]),

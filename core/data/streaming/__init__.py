@@ -1,1 +1,1 @@
-"""The same from a set that is still arriving."""
+"""Datasets from a set that is still arriving from a network."""

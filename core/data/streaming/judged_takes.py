@@ -1,11 +1,11 @@
-"""Which takes of a stream are judged: chosen by the order of arrival, so that the choice is the same every time.
+"""Chooses the judged takes of a stream by their order of arrival, so that the choice is the same every time.
 
-Where it is known which machines will come, so many takes of each machine and label as the budget has clips, and no more
-is waited for; else, and where there are not so many, takes dealt from the whole set once it has arrived.
+If the machines are known beforehand, each machine and label has a quota from the budget, and the choice is complete
+when all quotas are full. Otherwise, and if a quota stays unfilled, takes are chosen from the whole set at its end.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from core.data.clips import ClipSet, check_budget, spread_over_strata
 from core.data.dataset import JUDGED, DataConfig, check_calibration, judged_clips
@@ -17,7 +17,7 @@ Stratum = tuple[str, str, str]
 
 
 class JudgedTakes:
-    """Collects takes until what is judged is there."""
+    """Collects takes until the judged ones are complete."""
 
     def __init__(self, config: DataConfig, machines: Sequence[str] | None) -> None:
         self._config = config
@@ -25,19 +25,19 @@ class JudgedTakes:
         self._quotas = _quotas(config, machines) if machines else None
 
     def offer(self, part: str, take: Take) -> None:
-        """Keeps a take as far as it can still be needed: a bounded number of each machine, label and split."""
+        """Keeps a take if it may be needed: a bounded number for each machine, label and split."""
         of_its_kind = self._takes[part, take.recording.machine, take.recording.label]
         if len(of_its_kind) < self._config.clips.max_clips(part):
             of_its_kind.append(take)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing that may still come would change the choice."""
+        """Whether further takes cannot change the choice."""
         return self._quotas is not None and not self.missing
 
     @property
     def missing(self) -> list[str]:
-        """What is waited for, in words; "the end of the stream" where it is not known which machines will come."""
+        """What `clips` still needs, in words: "the end of the stream" if the machines are not known beforehand."""
         if self._quotas is None:
             return ["the end of the stream"]
         return [
@@ -47,11 +47,11 @@ class JudgedTakes:
         ]
 
     def clips(self) -> Mapping[str, ClipSet]:
-        """The clip sets of JUDGED. UserError where the whole set has arrived and cannot carry a study."""
+        """The clip sets of JUDGED. Raises UserError if the takes are too few for a study."""
         chosen = {name: self._chosen(name) for name in JUDGED}
-        _check(chosen)
+        check_strata({(name, *_stratum(take)) for name, takes in chosen.items() for take in takes})
         judged = {name: judged_clips(takes, name, self._config) for name, takes in chosen.items()}
-        check_calibration(judged["calibration"])
+        check_calibration(judged["calibration"].machines)
         return judged
 
     def _chosen(self, name: str) -> list[Take]:
@@ -74,19 +74,27 @@ def _quotas(config: DataConfig, machines: Sequence[str]) -> dict[Stratum, int]:
     return quotas
 
 
-def _check(chosen: Mapping[str, Sequence[Take]]) -> None:
-    for name in ("validation", "test"):
-        num_anomalous = sum(take.recording.label == "anomalous" for take in chosen[name])
-        num_normal = len(chosen[name]) - num_anomalous
-        if not num_normal or not num_anomalous:
+def _stratum(take: Take) -> tuple[str, str]:
+    return take.recording.machine, take.recording.label
+
+
+def check_strata(strata: Collection[Stratum]) -> None:
+    """Raises UserError if a part lacks a label, or a judged machine has no takes to calibrate on."""
+    for part in ("validation", "test"):
+        for label in ("normal", "anomalous"):
+            if not any(stratum[0] == part and stratum[2] == label for stratum in strata):
+                raise UserError(
+                    f"The stream must bring {label} takes for {part}, but brought none. "
+                    "Choose another split.seed, larger fractions, or more data."
+                )
+    calibrated = {machine for part, machine, _ in strata if part == "calibration"}
+    for part, machine, _ in sorted(strata):
+        if part in ("validation", "test") and machine not in calibrated:
             raise UserError(
-                f"The stream must bring normal and anomalous takes for {name}, but brought {num_normal} normal and "
-                f"{num_anomalous} anomalous ones. Choose another split.seed, larger fractions, or more data."
+                f"Machine {machine!r} must have normal takes to calibrate on, but the stream brought none. "
+                "Leave that machine out, or raise split.calibration_fraction."
             )
-    calibrated = {take.recording.machine for take in chosen["calibration"]}
-    for take in (*chosen["validation"], *chosen["test"]):
-        if take.recording.machine not in calibrated:
-            raise UserError(
-                f"Machine {take.recording.machine!r} must have normal takes to calibrate on, but the stream brought "
-                "none. Leave that machine out, or raise split.calibration_fraction."
-            )
+
+
+def no_training_takes() -> UserError:
+    return UserError("The stream must bring normal takes to train on, but brought none. Choose another split.seed.")

@@ -1,14 +1,14 @@
-"""A set that is streamed, as a dataset: training begins with its first clips, and the store is filled on the way.
+"""A streamed set as a dataset. Training begins with the first clips, while a thread fills the store.
 
-A thread follows the stream to its end, once, into the store; clips are handed out in the order of their arrival, and
-what is judged is waited for. Later the stream comes from the store, in the same order, so a trial is the same whether
-it was there first or not. Without a store the stream is read anew: once for what is judged, and by every trial.
+The thread reads the stream once to its end and stores every take. Clips are given out in the order of their arrival;
+`judged` waits until its clips are complete. Later trials get the takes from the store in the same order, so a trial
+does not depend on whether the store was filled before. Without a store see restreaming.py.
 """
 
 import os
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 
@@ -18,37 +18,29 @@ from core.data.noise import with_noise
 from core.data.recordings import Recording, Skipped, StreamedCorpus, Take
 from core.data.splits import split_of
 from core.data.store import Store
-from core.data.streaming.judged_takes import JudgedTakes
+from core.data.streaming.judged_takes import JudgedTakes, no_training_takes
+from core.data.streaming.left_out import LeftOut
+from core.data.streaming.restreaming import Restreamed
 from core.data.streaming.take_stream import takes_of
-from core.data.training_clips import POOL_CLIPS, ClipOrder, ListedOrder
+from core.data.training_clips import ClipOrder, ListedOrder
 from core.errors import UserError
 
 SECONDS_TO_CLOSE = 5.0
-MAX_LEFT_OUT_SAID = 5
-"""Of what is left out so much is said while it comes by; the study's result has all of it."""
 
 
 def stream_dataset(
     corpus: StreamedCorpus, config: DataConfig, *, store: Store | None = None, say: Callable[[str], None] = print
 ) -> Dataset:
-    """Looks at the stream's first take and leaves the rest to whoever asks for it.
+    """Reads only the stream's first take; the rest is read when clips are needed.
 
-    `say` is told once what is waited for, and of what is left out the first few.
+    `say` prints what `judged` waits for, and the first takes that are left out. Raises UserError for a config that
+    needs a list, and for an empty stream.
     """
-    if config.splice:
-        raise UserError(
-            "[splice] must be left out where takes are streamed, but is there. Take a source that can be listed: a "
-            "folder, or the ToyADMOS tree."
-        )
-    if config.speed_perturbation:
-        raise UserError(
-            "[speed_perturbation] must be left out where takes are streamed, as a stream is read once and at one rate, "
-            "but is there. Take a source that can be listed: a folder, or the ToyADMOS tree."
-        )
+    check_streamable(config)
     first = next((take for take in corpus.takes() if isinstance(take, Recording)), None)
     if first is None:
         raise UserError(f"The stream must bring takes, but {corpus.name} brought none that can be used.")
-    left_out = _LeftOut(say)
+    left_out = LeftOut(say)
     source: Arrivals | Restreamed = (
         Arrivals(corpus, config, store, say, left_out) if store else Restreamed(corpus, config, left_out)
     )
@@ -65,31 +57,25 @@ def stream_dataset(
     )
 
 
-class _LeftOut:
-    """What could not be used: each once, however often the stream is read."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._known: dict[Skipped, None] = {}
-
-    def add(self, skipped: Skipped) -> None:
-        if skipped in self._known:
-            return
-        self._known[skipped] = None
-        if len(self._known) <= MAX_LEFT_OUT_SAID:
-            self._say(f"left out: {skipped.name}: {skipped.reason}")
-        elif len(self._known) == MAX_LEFT_OUT_SAID + 1:
-            self._say("more is left out, which python -m core.survey lists")
-
-    def __iter__(self) -> Iterator[Skipped]:
-        return iter(tuple(self._known))
+def check_streamable(config: DataConfig) -> None:
+    """Raises UserError for settings that need the list of all takes."""
+    if config.splice:
+        raise UserError(
+            "[splice] must be left out where takes are streamed, but is there. Use a source that can be listed: a "
+            "folder, or the ToyADMOS tree."
+        )
+    if config.speed_perturbation:
+        raise UserError(
+            "[speed_perturbation] must be left out where takes are streamed, as a stream is read once and at one rate, "
+            "but is there. Use a source that can be listed: a folder, or the ToyADMOS tree."
+        )
 
 
 class Arrivals:
-    """Takes on their way into the store."""
+    """The source of clips for a dataset: takes that a thread reads from the stream into the store."""
 
     def __init__(
-        self, corpus: StreamedCorpus, config: DataConfig, store: Store, say: Callable[[str], None], left_out: _LeftOut
+        self, corpus: StreamedCorpus, config: DataConfig, store: Store, say: Callable[[str], None], left_out: LeftOut
     ) -> None:
         self._corpus, self._config, self._store, self._say, self._left_out = corpus, config, store, say, left_out
         self._news = threading.Condition()
@@ -104,20 +90,20 @@ class Arrivals:
         return _ArrivingOrder(self, seed)
 
     def clip(self, position: int) -> Clip | None:
-        """The training clip that arrived as number `position`, from 0; None where there are not so many."""
+        """The training clip that arrived as number `position`, from 0. Waits for it; None if the stream ends before."""
         self._wait(lambda: len(self._clips) > position)
         return self._clips[position] if position < len(self._clips) else None
 
     def everything(self) -> Sequence[Clip]:
-        """All training clips, once they are there. UserError where there are none."""
+        """All training clips. Waits for the end of the stream. Raises UserError if there are none."""
         self._wait(lambda: False)
         if not self._clips:
-            raise _nothing_to_train_on(self._corpus)
+            raise no_training_takes()
         return self._clips
 
     @cached_property
     def judged(self) -> Mapping[str, ClipSet]:
-        """What is judged, once it is there."""
+        """The judged clips. Waits for them."""
         with self._news:
             self._start()
             missing = self._judging.missing
@@ -131,16 +117,16 @@ class Arrivals:
         if self._has_ended:
             return counts
         room = f"{os.path.relpath(self._store.directory)}, which may grow to {self._store.max_bytes / 1e9:g} GB"
-        return f"as they arrive, trained on from the first ones; kept in {room}"
+        return f"trained on as they arrive, and kept in {room}"
 
     def close(self) -> None:
-        """Lets go of the stream. What has arrived stays in the store."""
+        """Stops reading the stream. Takes that have arrived stay in the store."""
         self._is_closing = True
         if self._thread is not None:
             self._thread.join(SECONDS_TO_CLOSE)
 
     def _wait(self, is_there: Callable[[], bool]) -> None:
-        """Until it is there or the stream has ended; raises what went wrong with the stream."""
+        """Waits until `is_there` or the end of the stream. Raises the stream's error."""
         with self._news:
             self._start()
             self._news.wait_for(lambda: is_there() or self._has_ended)
@@ -168,7 +154,7 @@ class Arrivals:
                         self._news.notify_all()
                     if self._is_closing:
                         return
-        except BaseException as error:  # whoever waits raises it
+        except BaseException as error:  # `_wait` raises it in the waiting thread
             self._error = error
         finally:
             with self._news:
@@ -189,7 +175,7 @@ class Arrivals:
 
 
 class _ArrivingOrder:
-    """The first pass as the clips arrive, later ones in an order by the seed."""
+    """Clips in the order of arrival in the first pass, and in an order by the seed in later passes."""
 
     def __init__(self, arrivals: Arrivals, seed: int) -> None:
         self._arrivals, self._seed = arrivals, seed
@@ -202,86 +188,3 @@ class _ArrivingOrder:
         if clip is not None:
             return clip
         return ListedOrder(self._arrivals.everything(), self._seed, first_pass_as_listed=True).at(position)
-
-
-class Restreamed:
-    """Without a store: every trial streams for itself, pass after pass."""
-
-    def __init__(self, corpus: StreamedCorpus, config: DataConfig, left_out: _LeftOut) -> None:
-        self._corpus, self._config, self._left_out = corpus, config, left_out
-
-    def order(self, seed: int) -> ClipOrder:  # noqa: ARG002 (the stream has the order that it has)
-        return _PassingOrder(self._training_clips, self._corpus)
-
-    @cached_property
-    def judged(self) -> Mapping[str, ClipSet]:
-        """What is judged, from a pass of its own that ends as soon as all of it is there."""
-        judging = JudgedTakes(self._config, self._corpus.machines)
-        for take in self._pass(*JUDGED):
-            judging.offer(str(split_of(take.recording, self._config.split)), take)
-            if judging.is_complete:
-                break
-        return judging.clips()
-
-    def describe(self) -> str:
-        return "as they arrive, anew for every trial"
-
-    def close(self) -> None:
-        """Nothing goes on in the background."""
-
-    def _training_clips(self) -> Iterator[Clip]:
-        """One pass."""
-        for take in self._pass("train"):
-            yield from clips_of(take, self._config.clip_samples)
-
-    def _pass(self, *parts: str) -> Iterator[Take]:
-        arrivals = takes_of(
-            self._corpus,
-            sample_rate_hz=self._config.sample_rate_hz,
-            min_seconds=self._config.clips.clip_seconds,
-            is_wanted=lambda recording: split_of(recording, self._config.split) in parts,
-        )
-        for arrival in arrivals:
-            if isinstance(arrival, Take):
-                yield with_noise(arrival, self._config.noise, self._config.sample_rate_hz)
-            else:
-                self._left_out.add(arrival)
-
-
-class _PassingOrder:
-    """Pass after pass in the order of arrival; of the clips that went by only the latest pool is held."""
-
-    def __init__(self, open_pass: Callable[[], Iterator[Clip]], corpus: StreamedCorpus) -> None:
-        self._open_pass, self._corpus = open_pass, corpus
-        self._clips = open_pass()
-        self._held: deque[Clip] = deque(maxlen=POOL_CLIPS + 1)
-        self._num_read = 0
-
-    def all_of(self, most: int) -> Sequence[Clip] | None:
-        """To be asked before any position is; `most` is at most POOL_CLIPS."""
-        while self._num_read <= most:
-            clip = next(self._clips, None)
-            if clip is None:
-                if not self._held:
-                    raise _nothing_to_train_on(self._corpus)
-                return tuple(self._held)
-            self._hold(clip)
-        return None
-
-    def at(self, position: int) -> Clip:
-        """Positions may go back by less than a pool."""
-        while self._num_read <= position:
-            clip = next(self._clips, None)
-            if clip is None:
-                self._clips = self._open_pass()
-                continue
-            self._hold(clip)
-        return self._held[position - self._num_read + len(self._held)]
-
-    def _hold(self, clip: Clip) -> None:
-        self._held.append(clip)
-        self._num_read += 1
-
-
-def _nothing_to_train_on(corpus: StreamedCorpus) -> UserError:
-    return UserError(f"The stream must bring normal takes to train on, but {corpus.name} brought none.")

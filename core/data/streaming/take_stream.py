@@ -1,8 +1,8 @@
-"""Takes of a streamed corpus in the order of their arrival: decoded and checked, or found in the store.
+"""Takes of a streamed corpus in the order of their arrival, decoded and checked, or read from the store.
 
-The first time the stream is followed to its end with a store, an index of what came is written beside the audio, and
-from then on the takes come from there, in the same order. One process fills a store at a time; others wait for it.
-A bad row is named and skipped, as long as such rows are few.
+When a stream was read to its end with a store, an index of its takes is written into the store. From then on the takes
+are read from the store in the same order. One process at a time fills a store; other processes wait. Bad rows are
+skipped, unless there are too many.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from core.data.store import FORMAT, Store
 from core.errors import UserError
 
 MAX_BAD_SHARE, FEW_BAD_ROWS = 0.05, 10
-"""A stream with more bad rows than a few, and a larger share of them than this, is not worth training on."""
+"""A stream with more bad rows than FEW_BAD_ROWS, and a larger share than MAX_BAD_SHARE, is refused."""
 
 Wanted = Callable[[Recording], bool]
 
@@ -36,10 +36,9 @@ def takes_of(
     store: Store | None = None,
     is_wanted: Wanted = lambda _: True,
 ) -> Generator[Take | Skipped, None, None]:
-    """The wanted takes, and what had to be skipped. Without a store takes are held in memory by whoever holds them.
+    """The takes for which `is_wanted` is true, and what was skipped. Without a store, a take holds its audio in memory.
 
-    Raises UserError for a stream with too many bad rows, for a rate above the recordings' own, and for whatever is
-    wrong with the stream as a whole.
+    Raises UserError for a stream with too many bad rows, for a rate above the recordings' own, and the stream's errors.
     """
     if store is None:
         yield from _checked(_decoded(corpus, sample_rate_hz, None, is_wanted), sample_rate_hz, min_seconds)
@@ -48,7 +47,7 @@ def takes_of(
     with _alone(index, store):
         known = _read_index(index, store, sample_rate_hz)
         if known is None:
-            arrivals = _following(corpus, sample_rate_hz, store, index)
+            arrivals = _indexed(corpus, sample_rate_hz, store, index)
             yield from _checked(arrivals, sample_rate_hz, min_seconds)
             return
     yield from _checked(iter(known), sample_rate_hz, min_seconds)
@@ -59,7 +58,7 @@ Arrival = tuple[Recording, Audio] | Skipped
 
 @contextmanager
 def _alone(index: Path, store: Store) -> Iterator[None]:
-    """While no other process fills the store with the same stream."""
+    """Holds the lock of a stream, so that no other process fills the store with it."""
     try:
         index.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(index.with_suffix(".lock")).acquire()
@@ -70,7 +69,7 @@ def _alone(index: Path, store: Store) -> Iterator[None]:
 
 
 def _checked(arrivals: Iterator[Arrival], sample_rate_hz: int, min_seconds: float) -> Iterator[Take | Skipped]:
-    """Takes that can be used, all with the channels of the first; the others as skipped, while they are few."""
+    """Usable takes, all with the number of channels of the first, and the others as skipped."""
     num_bad = 0
     num_channels: int | None = None
     for num_rows, arrival in enumerate(arrivals, start=1):
@@ -97,14 +96,16 @@ def _take(
             )
     except BadRecording as error:
         return Skipped.because_of(error, recording.recording_id)
-    return Take(recording=replace(recording, read=_gone), audio=audio)  # or the undecoded bytes would be kept, too
+    return Take(
+        recording=replace(recording, read=_no_encoded_audio), audio=audio
+    )  # otherwise the encoded bytes would stay in memory
 
 
 def _check_few(num_bad: int, num_rows: int, latest: Skipped) -> None:
     if num_bad > FEW_BAD_ROWS and num_bad > MAX_BAD_SHARE * num_rows:
         raise UserError(
             f"A stream must have at most {MAX_BAD_SHARE:.0%} bad rows, but {num_bad} of {num_rows} were, the last: "
-            f"{latest.name}: {latest.reason} Repair the data, or leave that part of it out."
+            f"{latest.name}: {latest.reason} Repair the data, or leave that part out."
         )
 
 
@@ -131,8 +132,8 @@ def _audio(recording: Recording, sample_rate_hz: int, store: Store | None) -> Au
     return stored or store.add(recording, sample_rate_hz, decode(recording, sample_rate_hz))
 
 
-def _following(corpus: StreamedCorpus, sample_rate_hz: int, store: Store, index: Path) -> Iterator[Arrival]:
-    """The stream, and at its end the index of all that came."""
+def _indexed(corpus: StreamedCorpus, sample_rate_hz: int, store: Store, index: Path) -> Iterator[Arrival]:
+    """The arrivals of the stream. Writes the index at its end."""
     rows: list[dict[str, Any]] = []
     for arrival in _decoded(corpus, sample_rate_hz, store, lambda _: True):
         rows.append(_row(arrival if isinstance(arrival, Skipped) else arrival[0]))
@@ -150,17 +151,17 @@ def _row(item: Recording | Skipped) -> dict[str, Any]:
 
 
 def _read_index(index: Path, store: Store, sample_rate_hz: int) -> list[Arrival] | None:
-    """What came when the stream was followed to its end; None where it was not, or the store lacks any of it."""
+    """The arrivals that the index lists; None without an index, or if one of its takes is not in the store."""
     try:
         rows = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # there is none, or a torn one, which costs another reading of the stream
+    except (OSError, ValueError):  # missing or damaged: the stream is read again
         return None
     arrivals: list[Arrival] = []
     for row in rows:
         if "reason" in row:
             arrivals.append(Skipped(**row))
             continue
-        recording = Recording(**{**row, "events": _tuples(row["events"])}, read=_gone)
+        recording = Recording(**{**row, "events": _tuples(row["events"])}, read=_no_encoded_audio)
         audio = store.find(recording, sample_rate_hz)
         if audio is None:
             return None
@@ -172,7 +173,7 @@ def _tuples(events: list[list[float]] | None) -> tuple[tuple[float, float], ...]
     return None if events is None else tuple((start, end) for start, end in events)
 
 
-def _gone() -> Waveform:
+def _no_encoded_audio() -> Waveform:
     raise AssertionError("a streamed take is read through its audio")
 
 

@@ -1,12 +1,13 @@
-"""What folders and file names say of a recording, in the layouts that people download or make by hand.
+"""Machine, label and split of a recording from its path, in the layouts of public data sets and of folders by hand.
 
 fan/train/normal_id_01_00000000.wav                              DCASE 2020
 fan/train/section_00_source_train_normal_0000_<attributes>.wav   DCASE 2021 and later
 6_dB_fan/fan/id_00/normal/00000000.wav                           MIMII
-fan/normal/anything.wav                                          sorted by hand
+fan/normal/anything.wav                                          sorted by hand; for other words see labels.py
 
-Folders and name count alike, and must not contradict each other. A machine is the folder that names its kind together
-with the unit in the name or folder (`fan-id_01`, `fan-section_00`), so that fan id_00 and pump id_00 are two machines.
+Folders and file name have equal rank and must not contradict each other. A machine's name is the folder of its kind
+with the unit from the file name or a folder (`fan-id_01`, `fan-section_00`), so fan id_00 and pump id_00 are two
+machines.
 """
 
 import re
@@ -17,24 +18,18 @@ from typing import Literal
 
 from core.data.recordings import Label
 from core.errors import UserError
+from core.sources.folders.labels import label_of_word
 
-LABELS: Mapping[str, Label] = {
-    "normal": "normal",
-    "anomalous": "anomalous",
-    "abnormal": "anomalous",
-    "anomaly": "anomalous",
-    "faulty": "anomalous",
-}
-"""Folders, and words in file names, that are a label."""
 SPLITS: Mapping[str, Literal["train", "held_out"]] = {
     "train": "train",
     "test": "held_out",
     "source_test": "held_out",
     "target_test": "held_out",
 }
-"""Folders, and words in file names, that are a data set's own split: its test part becomes validation and test."""
+"""Names of folders, and words in file names, that state the data set's own split. Its test part is divided into
+validation and test."""
 SUPPLEMENTAL = "supplemental"
-"""DCASE 2025's folder of clean machine sound and of mere noise: neither is what a microphone hears on the spot."""
+"""DCASE 2025's folder of clean machine sound and of pure noise, neither of which sounds like the machine on site."""
 
 _ANY_CASE = re.IGNORECASE
 _UNIT_FOLDER = re.compile(r"id_\d+", _ANY_CASE)
@@ -53,51 +48,52 @@ _NOISE_LEVEL = re.compile(r"(?P<level>-?\d+)_dB_.+", _ANY_CASE)
 
 @dataclass(frozen=True, kw_only=True)
 class NamedFile:
-    """What the path of a file says."""
+    """What a file's path states."""
 
     machine: str
     label: Label
-    """"unknown" where a DCASE name keeps it to itself, as in evaluation sets, and for supplemental files."""
+    """"unknown" for DCASE names without a label, as in evaluation sets, and for supplemental files."""
     condition: str
-    """"normal"; no name has the fault, so for an anomalous file its domain ("target domain") or nothing."""
+    """"normal" for normal files. Names do not state the fault, so an anomalous file has its domain ("target domain"),
+    or an empty string."""
     split: Literal["train", "held_out"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelName:
-    """A name that says which microphone it is."""
+    """A file name that contains the number of a microphone."""
 
     take: str
-    """The same for all microphones of a take: the number is replaced."""
+    """The name with the number replaced, so that it is equal for all microphones of a take."""
     stem: str
-    """What is left of the name without the microphone."""
+    """The name without the microphone."""
     channel: int
 
 
 def parse_path(path: str, *, corpus_name: str) -> NamedFile | None:
-    """`path` below the corpus's folder, POSIX style; None where neither a folder nor the name gives it a place.
+    """`path` is relative to the corpus's folder, POSIX style. None if no folder is a label and no DCASE name matches.
 
-    Raises UserError, naming the file, where folders and name contradict each other.
+    Raises UserError, naming the file, where folders and file name contradict each other.
     """
     *folders, file_name = PurePosixPath(path).parts
     stem = PurePosixPath(file_name).stem
     channel = split_channel(stem)
-    said = _said_by_name(channel.stem if channel else stem)
-    labels = [folder for folder in folders if folder.lower() in LABELS]
-    if not said and not labels:
+    parts = _dcase_parts(channel.stem if channel else stem)
+    labels = [folder for folder in folders if label_of_word(folder)]
+    if not parts and not labels:
         return None
-    label = _label(path, labels, said, folders)
-    domain = said.get("domain", "").lower()
+    label = _label(path, labels, parts, folders)
+    domain = parts.get("domain", "").lower()
     return NamedFile(
-        machine=_machine(folders, said.get("unit", ""), corpus_name),
+        machine=_machine(folders, parts.get("unit", ""), corpus_name),
         label=label,
         condition="normal" if label == "normal" else f"{domain} domain" if domain and label == "anomalous" else "",
-        split=_split(path, folders, said.get("split", "")),
+        split=_split(path, folders, parts.get("split", "")),
     )
 
 
 def split_channel(stem: str) -> ChannelName | None:
-    """The microphone in names such as `take_7_ch2`, `take-ch_2`, `ch2_take`, `ch2`; None where there is none."""
+    """The microphone in names such as `take_7_ch2`, `take-ch_2`, `ch2_take` and `ch2`; None for other names."""
     match = _CHANNEL.fullmatch(stem)
     if match is None:
         return None
@@ -108,22 +104,25 @@ def split_channel(stem: str) -> ChannelName | None:
 
 
 def noise_level_db(path: str) -> int | None:
-    """The signal-to-noise ratio of MIMII's folders; None for others. The same takes are there at three of them."""
+    """The signal-to-noise ratio in the name of a MIMII folder; None for other paths.
+
+    MIMII has the same takes at three ratios.
+    """
     matches = (_NOISE_LEVEL.fullmatch(folder) for folder in PurePosixPath(path).parts[:-1])
     return next((int(match["level"]) for match in matches if match), None)
 
 
-def _said_by_name(stem: str) -> dict[str, str]:
-    """The parts that a DCASE name has; none for other names."""
+def _dcase_parts(stem: str) -> dict[str, str]:
+    """The parts of a DCASE name; empty for other names."""
     match = next((match for pattern in _DCASE if (match := pattern.fullmatch(stem))), None)
     return {key: text for key, text in match.groupdict().items() if text} if match else {}
 
 
-def _label(path: str, labels: Sequence[str], said: Mapping[str, str], folders: Sequence[str]) -> Label:
+def _label(path: str, labels: Sequence[str], parts: Mapping[str, str], folders: Sequence[str]) -> Label:
     if SUPPLEMENTAL in (folder.lower() for folder in folders):
         return "unknown"
-    in_name = said.get("label", "")
-    found = {LABELS[word.lower()] for word in (*labels, in_name) if word}
+    in_name = parts.get("label", "")
+    found = {label for word in (*labels, in_name) if (label := label_of_word(word))}
     if len(found) > 1:
         words = [*labels, *([f"{in_name} in its name"] if in_name else [])]
         raise UserError(
@@ -134,7 +133,7 @@ def _label(path: str, labels: Sequence[str], said: Mapping[str, str], folders: S
 
 
 def _split(path: str, folders: Sequence[str], in_name: str) -> Literal["train", "held_out"] | None:
-    """The innermost folder that is a split, or the name's word."""
+    """From the innermost folder that states a split, or from the file name."""
     in_folder = next((folder for folder in reversed(folders) if folder.lower() in SPLITS), "")
     if in_folder and in_name and SPLITS[in_folder.lower()] != SPLITS[in_name.lower()]:
         raise UserError(
@@ -146,8 +145,8 @@ def _split(path: str, folders: Sequence[str], in_name: str) -> Literal["train", 
 
 
 def _machine(folders: Sequence[str], unit: str, corpus_name: str) -> str:
-    """The nearest folder above the label that is neither a split nor a unit, and the unit where there is one."""
-    first_label = next((i for i, folder in enumerate(folders) if folder.lower() in LABELS), len(folders))
+    """The nearest folder above the label that is neither a split nor a unit, with the unit where there is one."""
+    first_label = next((i for i, folder in enumerate(folders) if label_of_word(folder)), len(folders))
     above = list(reversed(folders[:first_label]))
     unit = unit or next((folder for folder in above if _UNIT_FOLDER.fullmatch(folder)), "")
     others = (folder for folder in above if not _UNIT_FOLDER.fullmatch(folder))

@@ -1,13 +1,22 @@
-"""A manifest: one row a file, as somebody wrote it in a spreadsheet, to the files of each take.
+"""Manifests: a table with one row a file, written in a spreadsheet (core/sources/tables.py), to the files of each take.
 
-Columns `path`, `machine` and `label`; optionally `condition`, `split`, `channel` with `take` where every microphone
-has its own file, `sample_rate_hz`, which is held against the file's header, and `events`, the name of a table of the
-events in that file (core/sources/labelled_events.py), usually one table for all. Other columns are ignored. Every
-mistake names its row, the header being row 1.
+| column            | content                                                                              |
+| ----------------- | ------------------------------------------------------------------------------------ |
+| path              | relative to the manifest's folder                                                    |
+| machine           | which machine is recorded                                                            |
+| label             | normal, anomalous or unknown, or another word of core/sources/folders/labels.py      |
+| condition         | optional: which fault                                                                |
+| split             | optional: train, validation or test                                                  |
+| channel, take     | optional: which microphone of which take, where every microphone has its own file    |
+| sample_rate_hz    | optional: is compared with the file's header                                         |
+| events            | optional: the name of a table of events in this file, usually one table for all rows |
+
+Other columns are ignored. Every error names its row; the header is row 1.
 """
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +26,14 @@ from typing import Literal
 
 from core.data.recordings import Label
 from core.errors import UserError
-from core.sources.audio_files import StatedRate, TakeFiles, is_within
-from core.sources.folders import file_names
+from core.sources.folders.labels import EXAMPLES, label_of_word
 from core.sources.labelled_events import LabelledEvent, read_events
-from core.sources.tables import read_table
+from core.sources.tables import TableRow, read_table
+from core.sources.take_files import StatedRate, TakeFiles
+from core.sources.walk import is_within
 
 REQUIRED_COLUMNS = ("path", "machine", "label")
 RATE_COLUMNS = ("sample_rate_hz", "sample_rate", "sample rate")
-LABELS: Mapping[str, Label] = {**file_names.LABELS, "unknown": "unknown"}
 SPLITS: Mapping[str, Literal["train", "validation", "test"]] = {
     "train": "train",
     "validation": "validation",
@@ -36,11 +45,12 @@ SPLITS: Mapping[str, Literal["train", "validation", "test"]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the manifest, checked by itself."""
+    """One row of the manifest, checked on its own."""
 
     where: str
-    """For messages: the manifest's name and the row's number."""
+    """The manifest's name and the row's number, for messages."""
     name: str
+    """Of the file, as it is spelled on disk."""
     machine: str
     label: Label
     condition: str
@@ -49,17 +59,17 @@ class Row:
     split: Literal["train", "validation", "test"] | None
     sample_rate_hz: int | None
     events: str
-    """The name of the table of its events; empty where there is none."""
+    """The name of the table of its events, or an empty string."""
 
 
 Events = Mapping[str, tuple[LabelledEvent, ...]]
-"""By the name of the file they are heard in."""
+"""By the name of their file."""
 
 
 def read_manifest(path: Path) -> tuple[TakeFiles, ...]:
-    """The takes in the order of their first rows. Raises UserError, naming the row, for everything that is wrong."""
+    """The takes in the order of their first rows. Raises UserError, naming the row, for a row that breaks a rule."""
     root = Path(os.path.realpath(path.parent))
-    rows = [_row(row.cells, row.where, root) for row in read_table(path, REQUIRED_COLUMNS)]
+    rows = [_row(row, root) for row in read_table(path, REQUIRED_COLUMNS)]
     if not rows:
         raise UserError(f"{path.name} must list at least one recording, but got none. Add a row for each file.")
     _check_no_duplicates(rows, root)
@@ -69,10 +79,9 @@ def read_manifest(path: Path) -> tuple[TakeFiles, ...]:
     return tuple(_take_files(take, root, events) for take in takes)
 
 
-def _row(cells: Mapping[str, str], where: str, root: Path) -> Row:
-    label, split = cells["label"].lower(), cells.get("split", "").lower()
-    if label not in LABELS:
-        raise UserError(f"{where}: label must be one of {', '.join(LABELS)}, but got {cells['label']!r}. Correct it.")
+def _row(row: TableRow, root: Path) -> Row:
+    cells, where = row.cells, row.where
+    label, split = _label(cells["label"], where), cells.get("split", "").lower()
     if split and split not in SPLITS:
         raise UserError(f"{where}: split must be train, validation or test, but got {cells['split']!r}. Correct it.")
     if not cells["machine"]:
@@ -81,35 +90,62 @@ def _row(cells: Mapping[str, str], where: str, root: Path) -> Row:
         where=where,
         name=_checked_name(cells["path"], where, root),
         machine=cells["machine"],
-        label=LABELS[label],
-        condition="normal" if LABELS[label] == "normal" else cells.get("condition", ""),
+        label=label,
+        condition="normal" if label == "normal" else cells.get("condition", ""),
         channel=cells.get("channel", ""),
         take=cells.get("take", ""),
         split=SPLITS[split] if split else None,
-        sample_rate_hz=_stated_rate(cells, where),
+        sample_rate_hz=_stated_rate(row),
         events=_checked_name(cells["events"], where, root, "events") if cells.get("events") else "",
     )
 
 
-def _stated_rate(cells: Mapping[str, str], where: str) -> int | None:
-    text = next((cells[column] for column in RATE_COLUMNS if cells.get(column)), "")
-    if text and not re.fullmatch(r"0*[1-9][0-9]*(\.0*)?", text):
-        raise UserError(f"{where}: the sample rate must be a whole number of Hz, but got {text!r}. Correct it.")
-    return int(float(text)) if text else None
+def _label(text: str, where: str) -> Label:
+    if text.lower() == "unknown":
+        return "unknown"
+    label = label_of_word(text)
+    if label is None:
+        raise UserError(f"{where}: label must be unknown, or a word such as {EXAMPLES}, but got {text!r}. Correct it.")
+    return label
+
+
+def _stated_rate(row: TableRow) -> int | None:
+    column = next((column for column in RATE_COLUMNS if row.cells.get(column)), None)
+    if column is None:
+        return None
+    rate = row.number(column)
+    if not (rate >= 1 and rate.is_integer()):
+        raise UserError(
+            f"{row.where}: {column} must be a whole number of Hz, but got {row.cells[column]!r}. Correct it."
+        )
+    return int(rate)
 
 
 def _checked_name(text: str, where: str, root: Path, column: str = "path") -> str:
-    """The path below `root`, POSIX style. Somebody else's manifest must not reach for files outside its folder."""
-    path = PurePosixPath(text)
+    """The path below `root`, POSIX style. UserError for a file that is missing or lies outside `root`.
+
+    The latter protects against a stranger's manifest that reads other files.
+    """
+    path = PurePosixPath(_on_disk(text, root))
     outside = path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts
     if outside or not is_within(root / path, root):
         raise UserError(
             f"{where}: {column} must stay within the manifest's folder, but got {text!r}. "
             "Put the file below the manifest and write its path from there."
         )
-    if not (root / path).is_file():
+    if not os.path.isfile(root / path):
         raise UserError(f"{where}: {column} must name a file, but got {text!r}, which does not exist. Correct it.")
     return path.as_posix()
+
+
+def _on_disk(text: str, root: Path) -> str:
+    """A path in the spelling of the disk, if the file exists in one of the spellings that programs mix up.
+
+    Windows writes backslashes, and macOS stores umlauts as two characters.
+    """
+    slashed = text.replace("\\", "/")
+    spellings = (text, *(unicodedata.normalize(form, each) for each in (text, slashed) for form in ("NFC", "NFD")))
+    return next((each for each in spellings if os.path.isfile(root / each)), text)
 
 
 def _check_no_duplicates(rows: Sequence[Row], root: Path) -> None:
@@ -125,7 +161,7 @@ def _check_no_duplicates(rows: Sequence[Row], root: Path) -> None:
 
 
 def _group(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of one take together, by channel. A row without a take is a take of its own."""
+    """The rows of each take, by channel. A row without a take is a take by itself."""
     _check_channels_have_takes(rows)
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
@@ -138,12 +174,12 @@ def _group(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _check_channels_have_takes(rows: Sequence[Row]) -> None:
-    """Without it, microphones of one take would count as recordings of their own, and land in different splits."""
+    """Without takes, the microphones of one take would count as separate recordings and get into different splits."""
     alone = [row for row in rows if row.channel and not row.take]
     if len({row.channel for row in alone}) > 1:
         raise UserError(
-            f"{alone[0].where}: take must be filled where channel is, but got nothing beside channel "
-            f"{alone[0].channel!r}. Say which files were recorded together, or remove the column channel."
+            f"{alone[0].where}: take must be filled where channel is, but got nothing for channel "
+            f"{alone[0].channel!r}. Give the files that were recorded together one take, or remove the column channel."
         )
 
 
@@ -179,26 +215,27 @@ def _check_same_channels(takes: Sequence[Sequence[Row]]) -> None:
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    """Sort key by which `ch10` comes after `ch9`."""
+    """A sort key that puts `ch10` after `ch9`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def _read_events(rows: Sequence[Row], root: Path) -> Events:
-    """All events of all tables that the rows name. One that belongs to no row, or to a normal one, is a mistake."""
+    """All events of all tables that the rows name. UserError for an event of no row, or of a normal one."""
     by_name = {row.name: row for row in rows}
     events: dict[str, tuple[LabelledEvent, ...]] = {}
     for table in sorted({row.events for row in rows if row.events}):
         for name, of_file in read_events(root / table).items():
-            _check_owner(by_name.get(name), name, of_file[0], table)
-            events[name] = of_file
+            of_name = by_name.get(PurePosixPath(_on_disk(name, root)).as_posix())
+            row = _checked_owner(of_name, name, of_file[0], table)
+            events[row.name] = (*events.get(row.name, ()), *of_file)
     return events
 
 
-def _check_owner(row: Row | None, name: str, event: LabelledEvent, table: str) -> None:
+def _checked_owner(row: Row | None, name: str, event: LabelledEvent, table: str) -> Row:
     if row is None:
         raise UserError(
             f"{event.where}: path must be one that the manifest lists, but got {name!r}. "
-            "Write it as the manifest does, or remove the row."
+            "Write it as in the manifest, or remove the row."
         )
     if row.events != table:
         raise UserError(
@@ -210,10 +247,11 @@ def _check_owner(row: Row | None, name: str, event: LabelledEvent, table: str) -
             f"{event.where}: events must be of anomalous recordings, but got {name!r}, which is normal in "
             f"{row.where}. Correct the label, or remove the event."
         )
+    return row
 
 
 def _events_of(take: Sequence[Row], events: Events) -> tuple[LabelledEvent, ...] | None:
-    """Those of all files of a take; None where no table is named."""
+    """The events of all files of a take; None if no table is named."""
     named = [row for row in take if row.events]
     if not named:
         return None

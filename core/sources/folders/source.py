@@ -1,9 +1,9 @@
-"""Any folder of audio files: with a manifest, or by the names of its folders and files.
+"""The source `folder:PATH`: any folder of audio files, listed by its manifest or by the names of folders and files.
 
-folder/manifest.csv                 see core/sources/folders/manifest.py; preferred where there is one
-folder/normal/**.wav                one machine, named like the folder
+folder/manifest.csv                 is used where there is one: core/sources/folders/manifest.py
+folder/normal/**.wav                one machine, named after the folder; other words for labels: labels.py
 folder/fan/normal/**.wav            one machine for each folder above a `normal`
-folder/fan/train/normal_id_01_00000000.wav, and others: see core/sources/folders/file_names.py
+folder/fan/train/normal_id_01_00000000.wav, and other public data sets: file_names.py
 folder/normal/7_ch1.wav, 7_ch2.wav  one take of two microphones
 """
 
@@ -11,31 +11,57 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.data.digests import Digest, digest_of
 from core.data.recordings import BadRecording, Corpus, Recording, Skipped
 from core.errors import UserError
-from core.sources.audio_files import LOOKS_LIKE_AUDIO, TakeFiles, recording_of
-from core.sources.folders.file_names import LABELS, noise_level_db, parse_path, split_channel
+from core.sources.audio_files import LIBSNDFILE_SUFFIXES, LOOKS_LIKE_AUDIO, READABLE_SUFFIXES, is_for_ffmpeg
+from core.sources.folders.file_names import noise_level_db, parse_path, split_channel
+from core.sources.folders.labels import EXAMPLES
 from core.sources.folders.manifest import read_manifest
+from core.sources.options import read_options
+from core.sources.take_files import CHANNELS, Channels, TakeFiles, recording_of
+from core.sources.toyadmos.tree import looks_like_tree
 from core.sources.walk import walk, why_unusable
 
 MANIFEST = "manifest.csv"
+HIDDEN_BY_WINDOWS = frozenset({"thumbs.db", "desktop.ini"})
+WORKBOOKS = ("manifest.xlsx", "manifest.xls", "manifest.ods")
 
 
-def open_folder(path: Path, *, skip_bad_files: bool = False, digest_of: Digest = digest_of) -> Corpus:
-    """Lists a folder, or the manifest that is given itself: reads headers, decodes nothing.
+@dataclass(frozen=True, kw_only=True)
+class FolderConfig:
+    """How the recordings of a folder are read."""
 
-    Raises UserError for a folder that is missing or holds nothing usable, and BadRecording for a file whose header
-    cannot be read, unless `skip_bad_files`.
+    channels: Channels | None = None
+    """Makes every recording mono: `mix` by the mean of its channels, `first` by its first channel. None keeps all."""
+
+    def __post_init__(self) -> None:
+        if self.channels is not None and self.channels not in CHANNELS:
+            raise UserError(f"data.channels must be {' or '.join(CHANNELS)}, but got {self.channels!r}.")
+
+
+def open_folder(
+    path: Path,
+    options: Mapping[str, object],
+    *,
+    skip_bad_files: bool = False,
+    digest_of: Digest = digest_of,
+) -> Corpus:
+    """Lists a folder, or the rows of a manifest at `path`. Reads headers and decodes no samples, except with ffmpeg.
+
+    `options` are fields of FolderConfig. Raises UserError for a folder that is missing or holds nothing usable, and
+    BadRecording for a file whose header cannot be read, unless `skip_bad_files`.
     """
+    config = read_options(FolderConfig, options, source="folder")
     manifest = _manifest_of(path)
     folder = Path(os.path.realpath(path.parent if path.is_file() else path))
     name = _corpus_name(folder, manifest)
-    takes, passed_over = (read_manifest(manifest), ()) if manifest else _list_by_name(folder, name)
-    recordings, bad = _open_takes(takes, skip_bad_files=skip_bad_files, digest_of=digest_of)
-    skipped = (*passed_over, *bad)
+    takes, unusable = (read_manifest(manifest), ()) if manifest else _list_by_name(folder, name)
+    recordings, bad = _open_takes(takes, config, skip_bad_files=skip_bad_files, digest_of=digest_of)
+    skipped = (*unusable, *bad)
     if not recordings:
         raise _nothing_found(path, skipped)
     machines = len({recording.machine for recording in recordings})
@@ -45,26 +71,27 @@ def open_folder(path: Path, *, skip_bad_files: bool = False, digest_of: Digest =
 
 def _manifest_of(path: Path) -> Path | None:
     if path.is_dir():
-        return path / MANIFEST if (path / MANIFEST).is_file() else None
+        found = sorted(file for file in path.iterdir() if file.name.lower() == MANIFEST and file.is_file())
+        return found[-1] if found else None  # small letters come last
     if not path.exists():
         raise UserError(f"Data folder must exist, but got {str(path)!r}. Correct the path after folder: in the study.")
     if path.suffix.lower() != ".csv":
-        raise UserError(f"Data must be a folder or a manifest named *.csv, but got {str(path)!r}. Name the folder.")
+        raise UserError(f"Data must be a folder or a manifest named *.csv, but got {str(path)!r}. Give the folder.")
     return path
 
 
 def _corpus_name(folder: Path, manifest: Path | None) -> str:
-    name = folder.name if manifest is None or manifest.name == MANIFEST else f"{folder.name}-{manifest.stem}"
+    name = folder.name if manifest is None or manifest.name.lower() == MANIFEST else f"{folder.name}-{manifest.stem}"
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "folder"
 
 
 def _open_takes(
-    takes: Sequence[TakeFiles], *, skip_bad_files: bool, digest_of: Digest
+    takes: Sequence[TakeFiles], config: FolderConfig, *, skip_bad_files: bool, digest_of: Digest
 ) -> tuple[tuple[Recording, ...], tuple[Skipped, ...]]:
     recordings, bad = [], []
     for take in takes:
         try:
-            recordings.append(recording_of(take, digest_of=digest_of))
+            recordings.append(recording_of(take, digest_of=digest_of, channels=config.channels))
         except BadRecording as error:
             if not skip_bad_files:
                 raise
@@ -75,10 +102,10 @@ def _open_takes(
 def _nothing_found(path: Path, skipped: Sequence[Skipped]) -> UserError:
     first, more = [entry.reason for entry in skipped[:3]], len(skipped) - 3
     left_out = f" (left out: {'; '.join(first)}{f'; and {more} more' if more > 0 else ''})" if skipped else ""
-    normal, *others = LABELS
+    repair = f"Use toyadmos:{path}." if looks_like_tree(path) else "Sort the files into these folders."
     return UserError(
-        f"Data folder must hold audio in folders named {normal} and {' or '.join(others)}, with names as in DCASE, "
-        f"or a {MANIFEST}, but got nothing usable in {str(path)!r}{left_out}. Sort the files into these folders."
+        f"Data folder must hold audio in folders named after labels ({EXAMPLES}), with names as in DCASE, "
+        f"or a {MANIFEST}, but got nothing usable in {str(path)!r}{left_out}. {repair}"
     )
 
 
@@ -91,40 +118,49 @@ def _list_by_name(folder: Path, corpus_name: str) -> tuple[tuple[TakeFiles, ...]
 
 
 def _usable_names(folder: Path, corpus_name: str) -> tuple[list[str], list[Skipped]]:
-    """Files below the folder that are audio with a label, and why others are not; what never was audio is counted."""
+    """Files below the folder that are audio with a label, and why each other audio file is not used.
+
+    Hidden files and files that are no audio are only counted.
+    """
     names: list[str] = []
     skipped: list[Skipped] = []
     counted: dict[str, list[str]] = {"hidden": [], "not audio": []}
     seen: set[str] = set()
+    files = list(walk(folder, folder))
+    twins = {file.with_suffix("") for file in files if file.suffix.lower() in LIBSNDFILE_SUFFIXES}
     # Links last, so that of a file and a link to it the file is used.
-    for file in sorted(walk(folder, folder), key=os.path.islink):
+    for file in sorted(files, key=os.path.islink):
         name = file.relative_to(folder).as_posix()
-        if file.name.startswith("."):
+        if file.name.startswith(".") or file.name.lower() in HIDDEN_BY_WINDOWS:
             counted["hidden"].append(name)
+        elif name.lower() in WORKBOOKS:
+            skipped.append(Skipped(name=name, reason=f"{name!r} is a workbook; save it as {MANIFEST} to use it"))
         elif file.suffix.lower() not in LOOKS_LIKE_AUDIO and not file.is_dir():
             counted["not audio"].append(name)
         elif reason := _why_not(file, name, folder, seen, corpus_name):
             skipped.append(Skipped(name=name, reason=reason))
+        elif is_for_ffmpeg(file) and file.with_suffix("") in twins:
+            skipped.append(Skipped(name=name, reason=f"{name!r} has the name of another file, which was converted"))
         else:
             names.append(name)
     return sorted(names), [*skipped, *_counts(counted)]
 
 
 def _why_not(file: Path, name: str, root: Path, seen: set[str], corpus_name: str) -> str:
-    """Why a file that looks like audio is passed over; empty when it is used."""
-    if reason := why_unusable(file, name, root):
+    """Why a file that looks like audio is not used, or an empty string."""
+    if reason := why_unusable(file, name, root, suffixes=READABLE_SUFFIXES):
         return reason
     if parse_path(name, corpus_name=corpus_name) is None:
-        return f"{name!r} lies in no folder named {', '.join(LABELS)}, and has no name as in DCASE"
+        return f"{name!r} is in no folder named after a label ({EXAMPLES}), and has no name as in DCASE"
     real_path = os.path.realpath(file)
     if real_path in seen:
-        return f"{name!r} is a link to a file that is listed already"
+        return f"{name!r} is a link to a file that is already listed"
     seen.add(real_path)
     return ""
 
 
 def _counts(names_by_kind: Mapping[str, Sequence[str]]) -> list[Skipped]:
-    """One entry a kind: pictures and notes are no news file by file."""
+    """One entry for each kind with its number of files."""
     return [
         Skipped(
             name=f"{kind} files",
@@ -136,9 +172,9 @@ def _counts(names_by_kind: Mapping[str, Sequence[str]]) -> list[Skipped]:
 
 
 def _group_channels(names: Iterable[str]) -> tuple[list[tuple[str, ...]], list[Skipped]]:
-    """The files of each take in the order of their microphones, and the takes that lack one that others have.
+    """The files of each take in the order of their microphones, and the takes that lack a microphone of others.
 
-    Files of one folder are one take where they differ in the number of the microphone alone.
+    Files of one folder are one take if their names differ only in the number of the microphone.
     """
     takes: list[tuple[str, ...]] = []
     groups: dict[str, dict[int, str]] = defaultdict(dict)
@@ -156,7 +192,7 @@ def _group_channels(names: Iterable[str]) -> tuple[list[tuple[str, ...]], list[S
 
 
 def _divide_complete(groups: Collection[Mapping[int, str]]) -> tuple[list[tuple[str, ...]], list[Skipped]]:
-    """Takes with all microphones that any take has, and the others."""
+    """Takes with every microphone that occurs in the folder, and the other takes."""
     example = {channel: name for group in groups for channel, name in group.items()}
     complete, incomplete = [], []
     for group in groups:
@@ -191,12 +227,12 @@ def _take_of(root: Path, names: tuple[str, ...], corpus_name: str) -> TakeFiles:
 
 
 def _check_one_noise_level(takes: Iterable[TakeFiles]) -> None:
-    """MIMII has the same takes under more or less noise: one of them must not be trained on and the other judged."""
+    """MIMII has the same takes at three noise levels. One level must not be trained on and another judged."""
     levels: dict[str, int] = {}
     for take in takes:
         level = noise_level_db(take.names[0])
         if level is not None and levels.setdefault(take.machine, level) != level:
             raise UserError(
-                f"Machine {take.machine!r} must be there at one noise level, but got {levels[take.machine]} dB and "
-                f"{level} dB, the same takes twice. Name the folder of one of them."
+                f"Machine {take.machine!r} must have one noise level, but got {levels[take.machine]} dB and "
+                f"{level} dB, the same takes twice. Give the folder of one level."
             )

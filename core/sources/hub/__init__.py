@@ -1,1 +1,1 @@
-"""The ToyADMOS set on the Hugging Face Hub, streamed."""
+"""The source `hub:OWNER/NAME`: the ToyADMOS set on the Hugging Face Hub, streamed."""

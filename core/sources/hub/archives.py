@@ -1,6 +1,6 @@
-"""Where a data set of the Hub lies (on the Hub, in the cache, or as a copy on disk), and the rows of its archives.
+"""Finds a data set of the Hub (on the Hub, in the cache, or as a copy on disk), and reads the rows of its archives.
 
-data/train_normal.tar.gz, data/test_normal.tar.gz, data/test_anomaly.tar.gz       the names give split and label
+data/train_normal.tar.gz, data/test_normal.tar.gz, data/test_anomaly.tar.gz       the names state split and label
     010003_ToyCar_case4_normal_IND_ch1_0003.wav                                   one row: one microphone of one take
 """
 
@@ -19,18 +19,18 @@ from typing import Any, Literal, Protocol
 
 from core.data.recordings import Label, Skipped
 from core.errors import UserError
-from core.sources.audio_files import is_within
 from core.sources.hub.download import HubDownload, HubFile, Retries, list_files
+from core.sources.walk import is_within
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 Split = Literal["train", "held_out"]
 LAYOUT = "data/train_normal.tar.gz, data/test_normal.tar.gz and data/test_anomaly.tar.gz"
 MAX_ROW_BYTES = 256 * 1024 * 1024
-"""A longer member is read so far and no further, which then counts as truncated: memory must not depend on the data."""
+"""A longer member is read up to this length and then counts as truncated, so that memory is bounded."""
 
 
 class Readable(Protocol):
-    """What an archive is read from: forwards only."""
+    """A file that is read only forwards."""
 
     def read(self, num_bytes: int = -1, /) -> bytes: ...
 
@@ -40,22 +40,22 @@ class Archive:
     """One tar.gz of the data set."""
 
     name: str
-    """Path within the data set, POSIX style: the `__url__` of its rows."""
+    """Path within the data set, POSIX style; the `__url__` of its rows."""
     split: Split
     label: Label | None
-    """What all its rows must be; None where its name does not say."""
+    """The label of all its rows; None if the archive's name does not state it."""
     open: Callable[[], AbstractContextManager[Readable]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArchiveSet:
-    """All archives of a data set, those of the train split first."""
+    """All archives of a data set; those of the train split come first."""
 
     name: str
-    """Fit for a file name."""
+    """Usable in a file name."""
     description: str
     identity: str
-    """Another one for any other content: the commit, or the digests of the archives."""
+    """Differs for different content: the commit, or the digests of the archives."""
     archives: tuple[Archive, ...]
     skipped: tuple[Skipped, ...]
 
@@ -65,14 +65,14 @@ class Row:
     """One member of an archive."""
 
     key: str
-    """Its path in the archive, without `.wav`. Anybody may have written it: it names nothing on disk."""
+    """Its path in the archive, without `.wav`. It is not trusted, and is never used as a path on disk."""
     archive: Archive
     wav: bytes | None
-    """None for a member that is hidden or no wav file."""
+    """None for a hidden member, and for one that is no wav file."""
 
     @property
     def where(self) -> str:
-        """For messages: one printable line."""
+        """One printable line, for messages."""
         key = self.key if self.key.isprintable() else repr(self.key)
         return f"{key} in {self.archive.name}"
 
@@ -85,26 +85,26 @@ def sha256_of(path: Path) -> str:
 def find_archives(place: str, *, revision: str, retries: Retries, digest_of: Callable[[Path], str]) -> ArchiveSet:
     """`place` is OWNER/NAME, or a path that begins with /, ./, ../ or ~.
 
-    Raises UserError for a place that does not exist, cannot be reached, or holds no archives.
+    Raises UserError for a place that does not exist, cannot be reached, or has no archives.
     """
     if place.startswith(("/", "./", "../", "~")) or place in (".", ".."):
         return _copy_on_disk(Path(place).expanduser(), digest_of)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", place):
         raise UserError(
             f"Hub data set must be OWNER/NAME or a path that begins with / or ./, but got {place!r}. "
-            "Correct what follows hub: in the study."
+            "Correct the text after hub:."
         )
-    from huggingface_hub import is_offline_mode  # here, because a copy on disk does not need it
+    from huggingface_hub import is_offline_mode  # imported here, because a copy on disk does not need it
 
     return _in_the_cache(place, revision) if is_offline_mode() else _on_the_hub(place, revision, retries)
 
 
 def stream_rows(archive: Archive) -> Generator[Row]:
-    """The archive's members in their order, one held at a time.
+    """The archive's members in their order; one is in memory at a time.
 
-    Raises UserError for an archive that is damaged, cut short, or cannot be read.
+    Raises UserError for an archive that is damaged, truncated, or cannot be read.
     """
-    # Here, because it costs about a second. With the features declared, no audio decoder is asked for.
+    # Imported here, because it takes about a second. With declared features, no audio decoder is needed.
     from datasets import DatasetInfo, Features, IterableDataset, Value  # type: ignore[import-untyped]
     from datasets.iterable_dataset import ExamplesIterable  # type: ignore[import-untyped]
 
@@ -115,8 +115,11 @@ def stream_rows(archive: Archive) -> Generator[Row]:
 
 
 def _examples(archive: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
-    """As the `webdataset` loader of `datasets` has them, which however ends at the first bad member or double key,
-    passes over hidden members without a count, and takes a truncated archive for a short one."""
+    """The rows as the `webdataset` loader of `datasets` gives them.
+
+    That loader is not used, because it ends at the first bad member or duplicate key, skips hidden members without
+    counting them, and does not detect a truncated archive.
+    """
     try:
         with archive.open() as source, gzip.GzipFile(fileobj=source, mode="rb") as content:  # type: ignore[call-overload]
             for index, (name, wav) in enumerate(_members(content)):
@@ -132,7 +135,7 @@ def _members(content: gzip.GzipFile) -> Iterator[tuple[str, bytes | None]]:
     """Keys and their wav files. Nothing is ever extracted to disk."""
     with tarfile.open(fileobj=content, mode="r:") as archive:
         while (member := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # or it would remember every member
+            archive.members = []  # type: ignore[attr-defined]  # otherwise it would keep every member
             name = member.name.encode("utf-8", "backslashreplace").decode()
             hidden = PurePosixPath(name).name.startswith((".", "__"))
             file = archive.extractfile(member) if member.isreg() and not hidden else None
@@ -140,7 +143,7 @@ def _members(content: gzip.GzipFile) -> Iterator[tuple[str, bytes | None]]:
                 yield name, None
             else:
                 yield name[: -len(".wav")], file.read(MAX_ROW_BYTES)
-    # To the end, where the checksum is. A broken header looks like the end of a tar file, which zeros alone may follow.
+    # Read to the end, where the checksum is. A damaged header looks like the end, after which there must be only zeros.
     while rest := content.read(1 << 20):
         if rest.strip(b"\0"):
             raise tarfile.ReadError("a damaged member")
@@ -173,9 +176,9 @@ def _in_the_cache(repository: str, revision: str) -> ArchiveSet:
         )
     except (LocalEntryNotFoundError, ValueError) as error:  # ValueError: a name that the Hub does not allow
         raise UserError(
-            f"Hub data set {repository!r} must be in the cache while HF_HUB_OFFLINE=1, but got nothing whole for "
-            f"revision {revision!r}. Run `hf download --repo-type dataset {repository}` with a network, or name a copy "
-            "on disk by hub:/path/to/copy."
+            f"Hub data set {repository!r} must be in the cache while HF_HUB_OFFLINE=1, but got nothing complete for "
+            f"revision {revision!r}. Run `hf download --repo-type dataset {repository}` with a network, or use a copy "
+            "on disk with hub:/path/to/copy."
         ) from error
     root = Path(snapshot)
     sources = {name: partial(_open, path) for name, path in _files_below(root).items()}
@@ -198,14 +201,14 @@ def _copy_on_disk(root: Path, digest_of: Callable[[Path], str]) -> ArchiveSet:
         identity = "\n".join(f"{PurePosixPath(file).name}\t{digest_of(path)}" for file, path in inside.items())
     except OSError as error:
         raise UserError(
-            f"Archives in {name!r} must be readable, but got {str(error)!r}. Correct their rights."
+            f"Archives in {name!r} must be readable, but got {str(error)!r}. Change their permissions."
         ) from error
     sources = {file: partial(_open, path) for file, path in inside.items()}
     return _archive_set(name, identity, f"copy on disk of a Hugging Face data set, {name}", sources, skipped)
 
 
 def _files_below(root: Path) -> dict[str, Path]:
-    """Archives in the folder and in its folders, in the order of their names; hidden ones are not meant."""
+    """Archives in the folder and in its subfolders, sorted by name, without hidden ones."""
     paths = sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern))
     found = {path.relative_to(root): path for path in paths if path.name.endswith(ARCHIVE_SUFFIXES)}
     return {name.as_posix(): path for name, path in found.items() if not any(p.startswith(".") for p in name.parts)}
@@ -226,7 +229,7 @@ def _archive_set(
         elif file.endswith(ARCHIVE_SUFFIXES):
             others.append(Skipped(name=file, reason=f"{file!r} begins with neither train nor test"))
     if not archives:
-        raise UserError(f"Hub data set {name!r} must hold archives such as {LAYOUT}, but got none. Name another one.")
+        raise UserError(f"Hub data set {name!r} must have archives such as {LAYOUT}, but got none. Use another one.")
     return ArchiveSet(
         name=re.sub(r"[^\w.-]+", "-", name.rpartition("/")[2]).strip("-.") or "hub",
         description=description,
@@ -244,7 +247,7 @@ def _split_of(name: str) -> Split | None:
 
 
 def _label_of(name: str) -> Label | None:
-    """By the words of the file's name; None where it has both labels or neither."""
+    """By the words of the file's name; None if it contains both labels or neither."""
     words = set(re.split(r"[^a-z]+", PurePosixPath(name).name.lower()))
     is_normal = "normal" in words
     is_anomalous = bool(words & {"anomaly", "anomalies", "anomalous", "abnormal"})

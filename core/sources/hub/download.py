@@ -1,7 +1,7 @@
-"""The Hub over the network: what a data set holds, and one of its files as a stream that survives a broken connection.
+"""Reads from the Hub over the network: the files of a data set, and one file as a stream that survives disconnects.
 
-A file is read once, from front to back. Where the connection breaks it is opened again at that very byte, so whoever
-reads notices nothing but the wait. The Hub's own libraries wait for minutes and write warnings; here one place decides.
+A file is read once from start to end. If the connection breaks, it is opened again at the same byte. All retries are
+decided here, because the Hub's own libraries wait for minutes and print warnings.
 """
 
 import logging
@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_afte
 from core.errors import UserError
 
 TIMEOUT_S = 10.0
-"""How long the Hub may stay silent before an attempt has failed."""
+"""An attempt fails after so long without an answer."""
 WORTH_ANOTHER_ATTEMPT = frozenset({408, 429, 500, 502, 503, 504})
 CLOSED_TO_US = frozenset({401, 403, 404})
 Answer = TypeVar("Answer")
@@ -23,15 +23,15 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, kw_only=True)
 class Retries:
-    """How patient we are with a network that does not answer."""
+    """How often and how long a request is retried."""
 
     num_attempts: int = 5
-    """In a row, without one byte between them."""
+    """In a row, without receiving a byte."""
     first_wait_s: float = 1.0
-    """Between the first two attempts; doubled from then on."""
+    """Between the first two attempts; it is doubled after each further one."""
     longest_wait_s: float = 8.0
     give_up_after_s: float = 30.0
-    """No attempt is begun so long after the first."""
+    """No attempt starts later than this after the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +43,15 @@ class HubFile:
     name: str
     """Path within the data set, POSIX style."""
     num_bytes: int | None
-    """None where the Hub does not say."""
+    """None if the Hub does not state it."""
 
 
 def list_files(repository: str, revision: str, *, retries: Retries) -> list[HubFile]:
-    """All files at the commit that `revision`, a branch, tag or commit, stands for now.
+    """All files at the current commit of `revision`, a branch, tag or commit.
 
-    Raises UserError, in one line with the repair, when the Hub cannot be reached, or refuses.
+    Raises UserError if the Hub cannot be reached, or refuses.
     """
-    from huggingface_hub import HfApi  # here, because only those who use the Hub shall pay for the import
+    from huggingface_hub import HfApi  # imported here, because other sources do not need it
     from huggingface_hub.errors import RevisionNotFoundError
 
     def ask() -> list[HubFile]:
@@ -70,19 +70,19 @@ def list_files(repository: str, revision: str, *, retries: Retries) -> list[HubF
 
 
 class HubDownload:
-    """A file of the Hub to be read once, forwards. Holds one connection; `close` lets go of it."""
+    """A file of the Hub that is read once, forwards. Holds one connection, which `close` closes."""
 
     def __init__(self, file: HubFile, *, retries: Retries) -> None:
         self._file = file
         self._retries = retries
         self._position = 0
-        """Bytes of the file that have arrived."""
+        """The number of bytes of the file that have arrived."""
         self._ahead = memoryview(b"")
         self._pieces: Iterator[bytes] | None = None
         self._disconnect: Callable[[], None] = lambda: None
 
     def read(self, num_bytes: int = -1) -> bytes:
-        """At most `num_bytes`, a positive number; b"" at the end. Raises UserError when retries do not help."""
+        """At most `num_bytes`, a positive number; b"" at the end. Raises UserError when all retries fail."""
         if not self._ahead:
             self._ahead = memoryview(_with_retries(self._receive, self._file.repository, self._retries))
         piece, self._ahead = self._ahead[:num_bytes], self._ahead[num_bytes:]
@@ -93,7 +93,7 @@ class HubDownload:
         self._pieces, self._disconnect = None, lambda: None
 
     def _receive(self) -> bytes:
-        """The next piece, and b"" at the end. Whatever goes wrong, the next call begins with a fresh connection."""
+        """The next piece, and b"" at the end. After an error, the next call opens a new connection."""
         if self._position == self._file.num_bytes:
             self.close()
             return b""
@@ -127,7 +127,7 @@ class HubDownload:
 
 
 def _without_first(pieces: Iterator[bytes], num_bytes: int) -> Iterator[bytes]:
-    """Drops what is known already, for servers that send a whole file when asked for the rest of it."""
+    """Drops the first bytes, for servers that send the whole file if only the rest is requested."""
     for piece in pieces:
         kept, num_bytes = piece[num_bytes:], max(0, num_bytes - len(piece))
         if kept:
@@ -171,18 +171,18 @@ def _refusal(error: Exception, repository: str) -> UserError:
         found = f"status {status}" if status else "a name that the Hub does not allow"
         return UserError(
             f"Hub data set {repository!r} must exist and be open to you, but got {found}. Correct the name; "
-            "where it is private or gated, ask for access and set HF_TOKEN; a copy on disk is hub:/path/to/copy."
+            "if it is private or gated, request access and set HF_TOKEN; for a copy on disk use hub:/path/to/copy."
         )
     reason = " ".join(str(error).split()) or type(error).__name__
     return UserError(
         f"Hub data set {repository!r} must be reachable, but got {reason!r}. Check the network and run the command "
-        "again, or go without: HF_HUB_OFFLINE=1 uses what is in the cache, hub:/path/to/copy a copy on disk."
+        "again, or work offline: HF_HUB_OFFLINE=1 uses the cache, and hub:/path/to/copy a copy on disk."
     )
 
 
 @contextmanager
 def _quiet_library() -> Iterator[None]:
-    """The library says on the terminal what the error's one line says better."""
+    """Silences the library's warnings, because the error's one line replaces them."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,6 +1,6 @@
-"""A data set of the Hugging Face Hub in the layout of ToyADMOS, streamed: each row is one microphone of one take.
+"""Streams a data set of the Hugging Face Hub in the layout of ToyADMOS. Each row is one microphone of one take.
 
-hub:OWNER/NAME          over the network; with HF_HUB_OFFLINE=1 from the cache
+hub:OWNER/NAME          over the network, or from the cache with HF_HUB_OFFLINE=1
 hub:/path/to/copy       the same archives on disk
 """
 
@@ -23,20 +23,20 @@ from core.sources.options import read_options
 from core.sources.toyadmos.names import ToyAdmosName, parse_name
 
 NUM_PEEKED_ROWS = 32
-"""Of each archive, held in memory until they have had their turn."""
+"""Of each archive. They are held in memory until their turn."""
 LONGEST_KEY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubConfig:
-    """What to take from a data set of the Hub."""
+    """The part of a data set of the Hub that is used."""
 
     revision: str = "main"
-    """Branch, tag or commit. A copy on disk has none."""
+    """A branch, tag or commit. It is ignored for a copy on disk."""
     cases: Sequence[int] | None = None
-    """Only these; None is all."""
+    """Numbers of cases; None for all."""
     microphones: Sequence[int] | None = None
-    """The channels of every take; None is all that the first rows of the archives show."""
+    """The channels of every take; None for all that occur in the first rows of the archives."""
 
     def __post_init__(self) -> None:
         parts = self.revision.split("/") if isinstance(self.revision, str) else [""]
@@ -56,11 +56,11 @@ def open_hub(
     scratch: Path | None = None,
     retries: Retries | None = None,
 ) -> StreamedCorpus:
-    """`place` is what follows `hub:`; `options` are fields of HubConfig.
+    """`place` is the text after `hub:`; `options` are fields of HubConfig.
 
-    `digest_of` gives the SHA-256 of an archive on disk, `scratch` is where rows wait for the other microphones of their
-    take (a folder for temporary files where None). Raises UserError for options and places that cannot be right, and
-    while takes are read for a row whose label contradicts its archive, a damaged archive, and a Hub that is gone.
+    `digest_of` gives the SHA-256 of an archive on disk. Rows wait in the folder `scratch` for the other microphones of
+    their take; None uses the system's temporary folder. Raises UserError for wrong options and places. While takes are
+    read, raises UserError for a row whose label contradicts its archive, a damaged archive, and a lost connection.
     """
     config = read_options(HubConfig, options, source="hub")
     found = find_archives(place, revision=config.revision, retries=retries or Retries(), digest_of=digest_of)
@@ -89,12 +89,12 @@ def _check_labels(found: ArchiveSet) -> None:
     if not any(archive.split == "train" and archive.label != "anomalous" for archive in found.archives):
         raise UserError(
             f"Hub data set {found.name!r} must have normal recordings to train on, in an archive named train*normal*, "
-            f"but got {names}. Add it, or name another data set."
+            f"but got {names}. Add it, or use another data set."
         )
     if not any(archive.label != "normal" for archive in found.archives):
         raise UserError(
-            f"Hub data set {found.name!r} must have anomalous recordings to be judged by, in an archive named "
-            f"test*anomaly*, but got {names}. Add it, or name another data set."
+            f"Hub data set {found.name!r} must have anomalous recordings for evaluation, in an archive named "
+            f"test*anomaly*, but got {names}. Add it, or use another data set."
         )
 
 
@@ -115,7 +115,7 @@ def _takes(found: ArchiveSet, config: HubConfig, scratch: Path | None) -> Iterat
             if outcome is not None:
                 yield outcome
         yield from assembler.finish()
-        yield from sorter.passed_over(found.name)
+        yield from sorter.counted(found.name)
 
 
 def _scratch_folder(scratch: Path | None) -> tempfile.TemporaryDirectory[str]:
@@ -126,7 +126,7 @@ def _scratch_folder(scratch: Path | None) -> tempfile.TemporaryDirectory[str]:
     except OSError as error:
         raise UserError(
             f"The folder for rows that wait for other microphones must be writable, but got: {error}. "
-            "Name another store with --store, or do without by --no-store."
+            "Choose another store with --store, or use --no-store."
         ) from error
 
 
@@ -154,18 +154,18 @@ def _in_turns(streams: Sequence[Iterator[Row]]) -> Iterator[Row]:
 
 
 class _Sorter:
-    """Which rows are wanted, which are wrong, and how many are neither."""
+    """Sorts rows into used, wrong and ignored ones, and counts the last."""
 
     def __init__(self, config: HubConfig, microphones: tuple[int, ...]) -> None:
         self._config = config
         self._microphones = microphones
-        self._passed_over: Counter[str] = Counter()
+        self._num_rows: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
     def sort(self, row: Row) -> Microphone | Skipped | None:
-        """None for what is only counted. Raises UserError for a row by which the data set is not what it seems."""
+        """None for a row that is only counted. Raises UserError for a row that contradicts the rest of the data set."""
         if _leads_outside(row.key):
-            return Skipped(name=row.where, reason=f"Row {row.where!r} has an absolute path, or one that leads outside")
+            return Skipped(name=row.where, reason=f"Row {row.where!r} has an absolute path or one that leads outside")
         if row.wav is None:
             self._count("hidden or no wav files", row)
             return None
@@ -184,22 +184,22 @@ class _Sorter:
             self._count("of other microphones than data.microphones", row)
             return None
         raise UserError(
-            f"Row {row.where!r} must be of a microphone that the first rows show, but got microphone {name.channel} "
-            f"where those have {', '.join(map(str, self._microphones))}. Set data.microphones to those you want."
+            f"Row {row.where!r} must be of a microphone of the first rows, {', '.join(map(str, self._microphones))}, "
+            f"but got microphone {name.channel}. Set data.microphones to those you want."
         )
 
-    def passed_over(self, corpus_name: str) -> Iterator[Skipped]:
-        for kind, num_rows in self._passed_over.items():
+    def counted(self, corpus_name: str) -> Iterator[Skipped]:
+        for kind, num_rows in self._num_rows.items():
             reason = f"{num_rows} rows are {kind}, the first: {self._first[kind]!r}"
             yield Skipped(name=corpus_name, reason=reason)
 
     def _count(self, kind: str, row: Row) -> None:
-        self._passed_over[kind] += 1
+        self._num_rows[kind] += 1
         self._first.setdefault(kind, row.where)
 
 
 def _leads_outside(key: str) -> bool:
-    path = PureWindowsPath(key)  # knows slashes of both kinds
+    path = PureWindowsPath(key)  # parses both kinds of slashes
     return bool(path.anchor) or ".." in path.parts
 
 
@@ -215,5 +215,5 @@ def _check_label(row: Row, name: ToyAdmosName) -> None:
     if row.archive.label not in (None, name.label):
         raise UserError(
             f"Row {row.where!r} must be {row.archive.label}, as the archive's name says, but got {name.condition!r} in "
-            "its own name. Move it to the right archive, or correct its name: a wrong label spoils every figure."
+            "its own name. Move it to the right archive, or correct its name."
         )

@@ -1,7 +1,7 @@
-"""Rows of single microphones to takes with all of them.
+"""Assembles rows of single microphones into takes with all microphones.
 
-Microphones of a take may lie far apart: all rows of the first before any of the second. What waits for the rest of its
-take waits on disk, so memory holds about 200 bytes a row and the wav files of one take.
+The rows of a take may be far apart, for example all rows of the first microphone before those of the second. So rows
+wait on disk for the rest of their take. In memory there are about 200 bytes a row, and the wav files of one take.
 """
 
 import hashlib
@@ -15,35 +15,36 @@ import numpy as np
 from core.data.audio import Waveform
 from core.data.recordings import BadRecording, Recording, Skipped
 from core.errors import UserError
-from core.sources.audio_files import Header, check_channel_files, header_of_bytes, samples_of_bytes
+from core.sources.audio_files import Header, header_of_bytes, samples_of_bytes
 from core.sources.hub.archives import Split
+from core.sources.take_files import check_channel_files
 from core.sources.toyadmos.names import ToyAdmosName
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Microphone:
-    """What one microphone heard of one take."""
+    """One microphone's recording of one take."""
 
     name: ToyAdmosName
     where: str
     """Row and archive, for messages."""
     split: Split
     wav: bytes | Path
-    """The file's bytes, or where they wait."""
+    """The file's bytes, or the file in which they wait."""
 
 
 @dataclass(kw_only=True)
 class Pending:
-    """A take of which microphones are missing."""
+    """A take with missing microphones."""
 
     split: Split
     microphones: dict[int, Microphone] = field(default_factory=dict)
     is_given_up: bool = False
-    """Something was wrong with one of its rows, which has been said."""
+    """One of its rows was skipped."""
 
 
 class TakeAssembler:
-    """Takes rows one by one and gives a recording back whenever a take is whole."""
+    """Receives rows one by one, and returns a recording when a take is complete."""
 
     def __init__(self, microphones: tuple[int, ...], *, scratch: Path) -> None:
         self._microphones = microphones
@@ -53,12 +54,12 @@ class TakeAssembler:
         self._pending: dict[str, Pending] = {}
 
     def add(self, microphone: Microphone) -> Recording | Skipped | None:
-        """None while the take waits for others, or has been given up. The first of two rows with one name counts."""
+        """None while the take waits for other rows or is given up. Of two rows with one name the first is used."""
         take_id, channel = microphone.name.take_id, microphone.name.channel
-        # Eight bytes are enough: among a million rows two agree by chance once in 30 million data sets.
+        # Eight bytes are enough: in a million rows, two are equal by chance in one of 30 million data sets.
         identity = hashlib.blake2b(f"{take_id} {channel}".encode(), digest_size=8).digest()
         if identity in self._seen:
-            reason = f"Row {microphone.where!r} doubles a row before it: the same take and microphone"
+            reason = f"Row {microphone.where!r} repeats a row before it: the same take and microphone"
             return Skipped(name=microphone.where, reason=reason)
         self._seen.add(identity)
         pending = self._pending.setdefault(take_id, Pending(split=microphone.split))
@@ -72,42 +73,42 @@ class TakeAssembler:
         return outcome
 
     def finish(self) -> Iterator[Skipped]:
-        """The takes that stayed incomplete."""
+        """The takes that are still incomplete."""
         for take_id, pending in self._pending.items():
             missing = [str(channel) for channel in self._microphones if channel not in pending.microphones]
             if not pending.is_given_up:
                 plural = "s" if len(missing) > 1 else ""
-                reason = f"Take {take_id!r} is incomplete: microphone{plural} {', '.join(missing)} did not come"
+                reason = f"Take {take_id!r} is incomplete: microphone{plural} {', '.join(missing)} did not arrive"
                 yield Skipped(name=take_id, reason=reason)
 
     def _join(self, pending: Pending, microphone: Microphone) -> Recording | Skipped | None:
         if microphone.split != pending.split:
             first = next(iter(pending.microphones.values())).where
-            reason = f"Take {microphone.name.take_id!r} lies in two splits: {first!r} and {microphone.where!r}"
+            reason = f"Take {microphone.name.take_id!r} is in two splits: {first!r} and {microphone.where!r}"
             return Skipped(name=microphone.where, reason=reason)
         pending.microphones[microphone.name.channel] = microphone
         try:
             if len(pending.microphones) == len(self._microphones):
                 return _recording(self._wavs(pending), microphone)
-            header_of_bytes(_bytes_of(microphone.wav), microphone.where)  # a bad row must not wait to be found
+            header_of_bytes(_bytes_of(microphone.wav), microphone.where)  # so that a bad row is found at once
         except BadRecording as error:
             return Skipped.because_of(error, microphone.where)
         pending.microphones[microphone.name.channel] = self._put_down(microphone)
         return None
 
     def _put_down(self, microphone: Microphone) -> Microphone:
-        path = self._scratch / f"{next(self._numbers):08d}.wav"  # a key is never a file's name
+        path = self._scratch / f"{next(self._numbers):08d}.wav"  # a key is never used as a file name
         try:
             path.write_bytes(_bytes_of(microphone.wav))
         except OSError as error:
             raise UserError(
                 "Rows that wait for the other microphones of their take must fit on the disk, but got "
-                f"{error.strerror!r}. Make room in the folder of temporary files, or set data.microphones to one."
+                f"{error.strerror!r}. Free space in the folder of temporary files, or set data.microphones to one."
             ) from error
         return Microphone(name=microphone.name, where=microphone.where, split=microphone.split, wav=path)
 
     def _wavs(self, pending: Pending) -> dict[str, bytes]:
-        """All microphones in their order: row to the bytes of its wav. Leaves nothing on disk."""
+        """The bytes of all microphones' wav files in their order, by row. Removes the files on disk."""
         ordered = [pending.microphones[channel] for channel in self._microphones]
         wavs = {microphone.where: _bytes_of(microphone.wav) for microphone in ordered}
         self._give_up(pending)
@@ -126,7 +127,7 @@ def _bytes_of(wav: bytes | Path) -> bytes:
 
 
 def _recording(wavs: Mapping[str, bytes], microphone: Microphone) -> Recording:
-    """Raises BadRecording for headers that cannot be read, or do not agree."""
+    """Raises BadRecording for headers that cannot be read or do not agree."""
     headers = {where: header_of_bytes(wav, where) for where, wav in wavs.items()}
     if len(headers) > 1:
         check_channel_files(tuple(headers), tuple(headers.values()))

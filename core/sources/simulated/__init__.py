@@ -1,1 +1,1 @@
-"""The built-in toy car."""
+"""The source `simulated`: the built-in toy car."""

@@ -1,11 +1,12 @@
-"""The sound of a toy car on its stand, by a simple physical model: a stand-in for recordings, and not one of them.
+"""A simple physical model of the sound of a toy car on its stand, for use without recordings.
 
 Three sources sound at once, each a function of the angles of the motor's shaft and of the axle: the motor (rotation,
-commutation, brushes), the gears (mesh of the teeth, friction), the wheels (rolling). Each goes to every microphone by
-its own delay, gain and resonances of the body; room noise and the microphone's own noise join there.
+commutation, brushes), the gears (mesh of the teeth, friction) and the wheels (rolling). Each source reaches every
+microphone with a separate delay, gain and set of resonances of the body. Room noise and the microphone's own noise are
+added.
 
-What varies between normal takes (speed, load, balance of the partials, wobble, noise, level) is as large as what a
-fault does to level and spectrum: faults show in how well the next sample can be told from the past.
+Normal takes vary in speed, load, balance of the partials, wobble, noise and level. This variation is as large as the
+effect of a fault on level and spectrum, so faults show mainly in how well the next sample can be predicted.
 C microphones, T samples, S sources; angles are (T,) in radians.
 """
 
@@ -23,10 +24,10 @@ Fault = Literal[
     "bent shaft", "deformed gears", "melted gears", "plastic ribbon", "steel ribbon", "under voltage", "over voltage"
 ]
 Severities = Mapping[Fault, float]
-"""0 for a fault that the take does not have, about 1 for one that it has alone, less in company."""
+"""0 for a fault that the take does not have, about 1 for a single fault, less for each of several."""
 
 SYNTHESIS_VERSION = 2
-"""Part of every recording's digest: raise it with each change of the sound."""
+"""Part of every recording's digest. Raise it with each change of the sound."""
 
 SHAFT_HZ = 62.0
 COMMUTATIONS_PER_TURN = 6
@@ -38,17 +39,17 @@ NUM_SOURCES = 3
 SPEED_OF_SOUND_M_PER_S = 343.0
 
 SPEED_SPREAD = 0.045
-"""Normal takes run up to this share slower or faster; a wrong voltage adds 0.02 to 0.07, so the ranges overlap."""
+"""Normal takes are slower or faster by up to this fraction. A wrong voltage adds 0.02 to 0.07: the ranges overlap."""
 MEAN_RMS = 0.06
 LEVEL_RANGE_DB = 7.0
-"""Takes are up to this much quieter or louder than MEAN_RMS, whatever their label."""
+"""Takes of both labels are quieter or louder than MEAN_RMS by up to this much."""
 WARM_UP_SECONDS = 0.25
-"""Synthesised before the take and thrown away: filters are circular, and their tails wrap into it."""
+"""Synthesised before the take and removed, because filters are circular and their tails wrap into the beginning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What stays the same from take to take of one car: its parts, and where the microphones stand."""
+    """The constants of one car: its parts, and the places of the microphones."""
 
     shaft_hz: float
     phases: Array
@@ -56,29 +57,29 @@ class Body:
     resonances_hz: Array
     """(4,)."""
     mode_gains: Array
-    """(C, S, 4): how strongly each resonance is heard of each source at each microphone."""
+    """(C, S, 4): the gain of each resonance from each source to each microphone."""
     distances_m: Array
     """(C, S)."""
     noise_delays_s: Array
-    """(C,), of the noise that the microphones have in common."""
+    """(C,), of the noise that all microphones record."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakeSetting:
-    """One take of a car."""
+    """The settings of one take of a car."""
 
     faults: tuple[Fault, ...]
     """Empty for a normal take."""
     severity: float = 1.0
-    """Scales what every fault does."""
+    """Scales the effect of every fault."""
     level: float
     """-1 (quietest) to 1 (loudest)."""
     seed: tuple[int, ...]
-    """Of everything else that varies from take to take."""
+    """For everything else that varies from take to take."""
 
 
 def build_body(num_microphones: int, random: np.random.Generator) -> Body:
-    """A car and its stand. Two of them differ by a few per cent in their parts, and in what each microphone hears."""
+    """A car and its stand. Two cars differ by a few per cent in their parts, and in the gains to the microphones."""
     return Body(
         shaft_hz=SHAFT_HZ * random.uniform(0.94, 1.06),
         phases=random.uniform(0, 2 * np.pi, 16),
@@ -90,7 +91,7 @@ def build_body(num_microphones: int, random: np.random.Generator) -> Body:
 
 
 def synthesise(body: Body, setting: TakeSetting, *, sample_rate_hz: int, num_samples: int) -> Waveform:
-    """(C, T) float32 within full scale; the same for the same arguments."""
+    """(C, T) float32 within full scale. Equal arguments give equal takes."""
     num_padded = scipy.fft.next_fast_len(num_samples + round(WARM_UP_SECONDS * sample_rate_hz), real=True)
     random = np.random.default_rng(setting.seed)
     make = SignalMaker(sample_rate_hz=sample_rate_hz, num_samples=num_padded, random=random)
@@ -121,7 +122,7 @@ def _shaft_angle(body: Body, severities: Severities, make: SignalMaker) -> Array
 
 
 def _motor(body: Body, severities: Severities, shaft: Array, make: SignalMaker) -> Array:
-    """At a wrong voltage no two commutations are alike; too much of it makes the brushes spark as well."""
+    """At a wrong voltage the commutations differ from each other; at overvoltage the brushes also spark."""
     under, over = severities["under voltage"], severities["over voltage"]
     commutator = COMMUTATIONS_PER_TURN * shaft
     rotation = make.partials(shaft, (0.5, 0.25, 0.12, 0.08), body.phases)
@@ -132,7 +133,7 @@ def _motor(body: Body, severities: Severities, shaft: Array, make: SignalMaker) 
 
 
 def _gears(body: Body, severities: Severities, shaft: Array, axle: Array, make: SignalMaker) -> Array:
-    """Melted teeth mesh unevenly and rub; a deformed one knocks once a turn; a bent shaft sways and rubs."""
+    """Melted teeth mesh unevenly and rub, a deformed tooth knocks once a turn, and a bent shaft sways and rubs."""
     melted, deformed, bent = (severities[f] for f in ("melted gears", "deformed gears", "bent shaft"))
     mesh = PINION_TEETH * shaft
     mesh = mesh + 0.6 * melted * make.held_noise(mesh)
@@ -146,9 +147,9 @@ def _gears(body: Body, severities: Severities, shaft: Array, axle: Array, make: 
 
 
 def _wheels(body: Body, severities: Severities, axle: Array, make: SignalMaker) -> Array:
-    """A ribbon in a tyre slaps at every turn, a steel one clicks at every half, both in a part of the take only.
+    """A plastic ribbon slaps once a turn and a steel ribbon clicks twice a turn, both only in a part of the take.
 
-    Something moves in the room now and then, in normal takes too: one short noise is no fault.
+    In all takes, normal ones too, there are occasional short noises from the room.
     """
     rumble = make.partials(axle, (0.0, 0.3, 0.2, 0.2, 0.1), body.phases[11:])
     slaps = once_a_turn(axle, 20) * make.during(0.5, 1.2, after_s=WARM_UP_SECONDS)
@@ -159,7 +160,7 @@ def _wheels(body: Body, severities: Severities, axle: Array, make: SignalMaker) 
 
 
 def _to_microphones(body: Body, sources: Array, make: SignalMaker) -> Array:
-    """(S, T) to (C, T): by each path a delay, a gain, and two-pole resonances beside the direct sound."""
+    """(S, T) to (C, T): each path has a delay, a gain, the direct sound and two-pole resonances."""
     hz, centre_hz = make.frequency_hz, body.resonances_hz[:, None]
     damping = 1j * hz * centre_hz / QUALITY
     modes = damping / (centre_hz**2 - hz**2 + damping)
@@ -171,7 +172,7 @@ def _to_microphones(body: Body, sources: Array, make: SignalMaker) -> Array:
 
 
 def _room(body: Body, make: SignalMaker) -> Array:
-    """(C, T): the room's noise, which falls with frequency and is partly common, and each microphone's own."""
+    """(C, T): the room's noise, which falls with frequency and is partly common, and each microphone's own noise."""
     num_microphones = len(body.distances_m)
     hz = make.frequency_hz
     common = scipy.fft.rfft(make.white_noise()) * np.exp(-2j * np.pi * hz * body.noise_delays_s[:, None])
@@ -183,7 +184,7 @@ def _room(body: Body, make: SignalMaker) -> Array:
 
 
 def _at_level(heard: Array, level: float) -> Waveform:
-    """The same RMS over all microphones for every take of a level, and never beyond full scale."""
+    """(C, T) with an RMS over all microphones that depends only on `level`, limited to full scale."""
     rms = MEAN_RMS * 10 ** (level * LEVEL_RANGE_DB / 20)
     scaled = heard * rms / np.sqrt(np.mean(heard**2))
     waveform: Waveform = (scaled * min(1.0, 0.99 / np.abs(scaled).max())).astype(np.float32)

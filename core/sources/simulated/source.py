@@ -1,4 +1,4 @@
-"""The built-in source: takes of simulated toy cars, synthesised when they are read, so that nothing is downloaded."""
+"""The source `simulated`: takes of simulated toy cars, which are synthesised when they are read."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,18 +27,18 @@ CONDITIONS: tuple[tuple[Fault, ...], ...] = (
     ("steel ribbon", "under voltage"),
     ("bent shaft", "deformed gears", "steel ribbon"),
 )
-"""Anomalous takes go through them in turn."""
+"""Anomalous takes have these faults in turn."""
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedConfig:
-    """How many simulated takes there are, and of what kind."""
+    """The number and kind of simulated takes."""
 
     sample_rate_hz: int = 4000
-    """Rate at which takes are synthesised."""
+    """The rate at which takes are synthesised."""
     seconds: float = 3.0
-    """Length of a take."""
+    """The length of a take."""
     num_normal: int = 64
     """Normal takes of each machine."""
     num_anomalous: int = 48
@@ -46,11 +46,11 @@ class SimulatedConfig:
     num_microphones: int = 4
     """Channels of every take."""
     severity: float = 1.0
-    """How far the faults have gone: 1 is plain to a good detector, at 0.3 few find any."""
+    """Of the faults: a good detector detects most at 1 and few at 0.3."""
     machines: int = 1
-    """Number of cars; no two sound quite alike."""
+    """The number of cars, which sound slightly different."""
     seed: int = 0
-    """Another seed makes other cars and other takes."""
+    """Another seed gives other cars and other takes."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -71,7 +71,7 @@ class SimulatedConfig:
 
 
 def open_simulated(options: Mapping[str, object]) -> Corpus:
-    """Lists the takes that `options`, fields of SimulatedConfig, ask for. Raises UserError for an unknown one."""
+    """Lists the takes. `options` are fields of SimulatedConfig. Raises UserError for a wrong option."""
     config = read_options(SimulatedConfig, options, source="simulated")
     counts: Mapping[Label, int] = {"normal": config.num_normal, "anomalous": config.num_anomalous}
     recordings = (
@@ -115,7 +115,7 @@ def _synthesise_take(
     config: SimulatedConfig, machine: int, label: Label, index: int, faults: tuple[Fault, ...]
 ) -> Waveform:
     body = build_body(config.num_microphones, np.random.default_rng([config.seed, machine]))
-    # Steps of the golden ratio spread levels evenly for any number of takes: neither label is the louder one by chance.
+    # Steps of the golden ratio spread levels evenly for any number of takes, so neither label is louder by chance.
     level = 2 * (index * GOLDEN_RATIO % 1) - 1
     seed = (config.seed, machine, int(label == "anomalous"), index)
     setting = TakeSetting(faults=faults, severity=config.severity, level=level, seed=seed)

@@ -1,9 +1,9 @@
-"""ToyADMOS file names, and what the fault codes of its toy car mean (Koizumi and others, WASPAA 2019).
+"""ToyADMOS file names, and the meaning of the fault codes of its toy car (Koizumi and others, WASPAA 2019).
 
-    1101010001_ToyCar_case1_ab01_IND_ch1_0001      the files that differ in chN alone are one take
+    1101010001_ToyCar_case1_ab01_IND_ch1_0001      files that differ only in chN are one take
     digits     machine case condition style channel take
 
-The digits in front are sometimes cut by tools, so only the readable part counts.
+The digits in front are ignored, because some tools remove them.
 """
 
 import re
@@ -12,7 +12,7 @@ from itertools import product
 
 from core.data.recordings import Label
 
-# Every combination, the voltage changing fastest, then tyres, gears, shaft; the first, all normal, is no fault.
+# All combinations. The voltage changes fastest, then tyres, gears and shaft. The first combination has no fault.
 SHAFTS = ("", "bent shaft")
 GEARS = ("", "deformed gears", "melted gears")
 TYRES = ("", "plastic ribbon", "steel ribbon")
@@ -47,12 +47,12 @@ class ToyAdmosName:
 
     @property
     def take_id(self) -> str:
-        """The same for all microphones of a take, in the tree and on the Hub."""
+        """Equal for all microphones of a take, in the tree and on the Hub."""
         return f"{self.machine}_case{self.case}_{self.condition}_{self.style}_{self.take}"
 
     @property
     def car(self) -> str:
-        """The machine that is heard: each case is another combination of motor and bearing."""
+        """The machine: each case is another combination of motor and bearing."""
         return f"{self.machine}-case{self.case}"
 
     @property
@@ -61,13 +61,13 @@ class ToyAdmosName:
 
     @property
     def meaning(self) -> str:
-        """`normal`, or code and fault in words; the code alone where nobody published what it means."""
+        """`normal`, or the code with the fault in words; only the code if its meaning is not published."""
         fault = FAULTS.get(self.condition, "") if self.machine == "ToyCar" else ""
         return f"{self.condition} {fault}".strip()
 
 
 def parse_name(stem: str) -> ToyAdmosName | None:
-    """The parts of a name without its suffix, folders allowed in front; None where it is no ToyADMOS name."""
+    """The parts of a name without its suffix, with or without folders in front; None for other names."""
     match = _NAME.fullmatch(stem)
     if match is None:
         return None
@@ -83,10 +83,10 @@ def parse_name(stem: str) -> ToyAdmosName | None:
 
 
 def parse_noise_name(stem: str) -> tuple[str, int] | None:
-    """What the files of one recording of environmental noise share, and the microphone; None where no `chN` is found.
+    """The id of a recording of environmental noise and the microphone; None for a name without `chN`.
 
-    How such files are named varies, so everything but `chN` is what they share, less the digits in front, which
-    repeat the microphone, where another number is left to tell recordings apart.
+    The names of such files vary. The id is the name without the number of `chN`. The digits in front repeat the
+    microphone, so they are removed as well, if the rest contains another number that distinguishes recordings.
     """
     match = _NOISE_NAME.fullmatch(stem)
     if match is None:

@@ -2,11 +2,11 @@
 
     mix = car + gain * noise        gain = sqrt(mean(car^2) / (mean(noise^2) * 10^(snr_db / 10)))
 
-The means are over all microphones and samples, so one gain serves all, and what reaches the microphones at different
-times and levels stays as it was recorded. The mix is float32 and may exceed full scale; nothing clips or wraps.
+The means are over all microphones and samples. So all microphones have the same gain, and the differences between them
+stay as recorded. The mix is float32 and may exceed full scale; it is not clipped.
 
-Which recording of noise a take gets, and from where in it, is a hash of the seed and the take's id: the same in every
-process, whatever else is in the tree. It changes when recordings of noise are added, and so does the take's digest.
+A hash of the seed and the take's id selects the recording of noise and the position in it, so the choice does not
+depend on the other takes. It changes when recordings of noise are added, and the take's digest changes with it.
 """
 
 import hashlib
@@ -21,21 +21,21 @@ from core.data.recordings import REPAIR, BadRecording, Recording, resample
 from core.sources.toyadmos.takes import OpenedTake
 
 MIXING_VERSION = "1"
-"""To be raised when the same options make another mix: digests must change with it."""
+"""Part of the digests. Raise it when the same options give another mix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """Where in a recording of noise a take's noise begins, in the noise's own samples."""
+    """A recording of noise, and the first sample of it that is mixed in."""
 
     noise: OpenedTake
     start: int
 
 
 def with_noise(recording: Recording, noises: Sequence[OpenedTake], *, snr_db: float, seed: int) -> Recording:
-    """The recording as it will be read with noise in it. `noises` is not empty and sorted the same way each time.
+    """The recording with noise. `noises` must not be empty and must have the same order each time.
 
-    Reading raises BadRecording for noise that cannot be used: it is silent there, or not finite.
+    Reading the result raises BadRecording for noise that is silent or not finite at this position.
     """
     stretch = choose_stretch(recording, noises, seed=seed)
     made_of = (
@@ -50,7 +50,7 @@ def with_noise(recording: Recording, noises: Sequence[OpenedTake], *, snr_db: fl
 
 
 def choose_stretch(recording: Recording, noises: Sequence[OpenedTake], *, seed: int) -> Stretch:
-    """Every recording of noise is as likely, and in it every start from which it lasts; any start where it is short."""
+    """A uniform choice of the recording of noise and of the start. The noise wraps around only if it is too short."""
     draw = hashlib.sha256(f"{seed}\t{recording.recording_id}".encode()).digest()
     noise = noises[int.from_bytes(draw[:8]) % len(noises)]
     spare = noise.recording.num_samples - _num_noise_samples(recording, noise, recording.num_samples)
@@ -67,7 +67,7 @@ def mix(car: Waveform, noise: Waveform, *, snr_db: float) -> Waveform:
 
 
 def _num_noise_samples(recording: Recording, noise: OpenedTake, num_samples: int) -> int:
-    """How many samples of the noise last as long as `num_samples` of the take, rounded up."""
+    """The length of `num_samples` of the take in samples of the noise, rounded up."""
     return -(-num_samples * noise.recording.sample_rate_hz // recording.sample_rate_hz)
 
 
@@ -85,7 +85,7 @@ def _read_noise(stretch: Stretch, recording: Recording, *, num_samples: int) -> 
 
 
 def _read_file(noise: OpenedTake, name: str, *, start: int, num_samples: int) -> Waveform:
-    """(num_samples,) float32 from `start` on: that stretch alone, or, of noise that ends before, the file repeated."""
+    """(num_samples,) float32 from `start` on. A file that ends before is repeated."""
     ends_before = start + num_samples > noise.recording.num_samples
     first, count = (0, noise.recording.num_samples) if ends_before else (start, num_samples)
     try:

@@ -1,8 +1,8 @@
-"""The toy car of ToyADMOS (Koizumi and others, WASPAA 2019) as its authors publish it: a tree, four files a take.
+"""The source `toyadmos:PATH`: the toy car of ToyADMOS (Koizumi and others, WASPAA 2019), as its authors publish it.
 
-The files of a take become one recording, its channels in the order of the microphones' numbers. A take is identified
-by its name, not by where it lies, so the tree and the set on the Hub agree. What a take lacks or has twice leaves it
-out, and is named; a file that cannot be read is an error.
+A take has one file for each of its four microphones. The files become one recording with the channels in the order of
+the microphones. A take's id comes from its name and not from its folder, so it is the same in the tree and on the Hub.
+A take with missing or contradicting files is skipped with the reason; a file that cannot be read is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,20 +24,20 @@ INCOMPLETE = ("leave_out", "fewer_microphones")
 
 @dataclass(frozen=True, kw_only=True)
 class ToyAdmosConfig:
-    """Which takes of the tree are used, with which microphones, and how much noise is mixed in."""
+    """The takes and microphones that are used, and the noise that is mixed in."""
 
     cases: Sequence[int] | None = None
-    """Combinations of motor and bearing; None for all that the tree holds."""
+    """Numbers of combinations of motor and bearing; None for all."""
     microphones: Sequence[int] | None = None
-    """Their numbers; None for all that occur in the chosen takes."""
+    """Numbers of microphones; None for all that occur in the chosen takes."""
     takes: Sequence[str] = ("IND",)
-    """IND, one run of the car a take, and CNT, normal takes cut from long runs."""
+    """IND: a take is one run of the car. CNT: normal takes that are cut from long runs."""
     incomplete: Literal["leave_out", "fewer_microphones"] = "leave_out"
-    """What to do about takes that lack a microphone: without them, or with the microphones that every take has."""
+    """If takes lack a microphone: skips these takes, or uses only the microphones that every take has."""
     noise_snr_db: float | None = None
-    """Power of the car over that of the noise; None for no noise."""
+    """The power of the car relative to that of the noise; None for no noise."""
     noise_seed: int = 0
-    """Another seed gives each take another stretch of noise."""
+    """Another seed selects other stretches of noise."""
 
     def __post_init__(self) -> None:
         self._check_numbers("cases", lowest=1)
@@ -75,11 +75,11 @@ def _is_number(value: object) -> bool:
 def open_toyadmos(
     path: Path, options: Mapping[str, object], *, skip_bad_files: bool = False, digest_of: Digest = digest_of
 ) -> Corpus:
-    """Lists the takes below a `ToyCar` folder, or the folder that holds it: reads headers and bytes, decodes nothing.
+    """Lists the takes of a `ToyCar` folder. `path` is that folder or its parent. Reads headers, decodes nothing.
 
-    `options` are fields of ToyAdmosConfig. Raises UserError for an option that is wrong, a folder of another kind, a
-    name that contradicts its folder, and where no take can be used; BadRecording for a file whose header cannot be
-    read, unless `skip_bad_files`.
+    `options` are fields of ToyAdmosConfig. Raises UserError for a wrong option, a folder of another kind, a name that
+    contradicts its folder, and if no take can be used. Raises BadRecording for a file whose header cannot be read,
+    unless `skip_bad_files`.
     """
     config = read_options(ToyAdmosConfig, options, source="toyadmos")
     tree = list_tree(find_tree(path))
@@ -102,14 +102,14 @@ def open_toyadmos(
 
 
 def _chosen(tree: Tree, config: ToyAdmosConfig, path: Path) -> list[ListedTake]:
-    """The takes that the options ask for. Raises UserError where they ask for what is not there."""
+    """The takes that the options select. Raises UserError for a selection that does not exist."""
     if not tree.takes:
         raise _nothing_found(path, tree.skipped)
     of_style = [take for take in tree.takes if take.style in config.takes]
     if not of_style:
         there = " and ".join(sorted({take.style for take in tree.takes}))
         asked = ", ".join(config.takes)
-        raise UserError(f"data.takes must name what the tree holds, {there}, but got {asked}. Correct the list.")
+        raise UserError(f"data.takes must be of those in the tree, {there}, but got {asked}. Correct the list.")
     _check_there("cases", config.cases, {take.case for take in of_style})
     return [take for take in of_style if config.cases is None or take.case in config.cases]
 
@@ -119,12 +119,12 @@ def _check_there(name: str, asked: Iterable[int] | None, there: set[int]) -> Non
     if missing:
         raise UserError(
             f"data.{name} must be among those of the takes, {listing(there)}, but got {listing(missing)}. "
-            "Leave it out of the list."
+            "Remove it from the list."
         )
 
 
 def _microphones(takes: Sequence[SingleTake], config: ToyAdmosConfig) -> tuple[int, ...]:
-    """The microphones that are used, in the order of the channels; none where there are no takes."""
+    """The microphones that are used, in the order of the channels; empty without takes."""
     if not takes:
         return ()
     there = {number for take in takes for number in take.files}
@@ -137,7 +137,7 @@ def _microphones(takes: Sequence[SingleTake], config: ToyAdmosConfig) -> tuple[i
         poorest = min(takes, key=lambda take: len(wanted.intersection(take.files)))
         raise UserError(
             f"data.incomplete = 'fewer_microphones' must leave a microphone of {listing(wanted)} that every take has, "
-            f"but got none: take {poorest.listed.take_id!r} has {listing(poorest.files)} alone. Use 'leave_out'."
+            f"but got none: take {poorest.listed.take_id!r} has only {listing(poorest.files)}. Use 'leave_out'."
         )
     return tuple(sorted(common))
 
@@ -158,8 +158,8 @@ def _open_noises(
     skipped = [*doubled, *left_out]
     if not opened:
         raise UserError(
-            f"data.noise_snr_db must be given where {NOISE_FOLDER} holds noise of all microphones that are used, "
-            f"{listing(microphones)}, but got none{_first_of(skipped)}. Remove it, or choose other microphones."
+            f"data.noise_snr_db must be set only if {NOISE_FOLDER} has noise of all microphones that are used, "
+            f"{listing(microphones)}, but it has none{_first_of(skipped)}. Remove it, or choose other microphones."
         )
     return opened, skipped
 
@@ -167,12 +167,12 @@ def _open_noises(
 def _nothing_found(path: Path, skipped: Sequence[Skipped]) -> UserError:
     return UserError(
         f"Data folder must hold takes of ToyADMOS that can be used, with files such as {EXPECTED}, "
-        f"but got none in {str(path)!r}{_first_of(skipped)}. Name the folder that holds them."
+        f"but got none in {str(path)!r}{_first_of(skipped)}. Give the folder that holds them."
     )
 
 
 def _first_of(skipped: Sequence[Skipped]) -> str:
-    return f" ({len(skipped)} files or takes were passed over, the first: {skipped[0].reason})" if skipped else ""
+    return f" ({len(skipped)} files or takes were skipped, the first: {skipped[0].reason})" if skipped else ""
 
 
 def _describe(recordings: Sequence[Recording], microphones: Sequence[int], config: ToyAdmosConfig) -> str:

@@ -1,6 +1,7 @@
-"""From the listed files of a ToyADMOS tree to recordings: what a take has twice, what it lacks, what does not fit.
+"""Converts the listed files of a ToyADMOS tree to recordings, and checks them.
 
-A take with such a fault is left out and named. A file that cannot be read at all raises, unless bad files are skipped.
+A take with contradicting copies, missing microphones or files that do not fit together is skipped with the reason. A
+file that cannot be read raises BadRecording, unless bad files are skipped.
 """
 
 import filecmp
@@ -10,22 +11,23 @@ from pathlib import Path
 
 from core.data.digests import Digest
 from core.data.recordings import REPAIR, BadRecording, Recording, Skipped
-from core.sources.audio_files import TakeFiles, read_header, recording_of
+from core.sources.audio_files import read_header
+from core.sources.take_files import TakeFiles, recording_of
 from core.sources.toyadmos.tree import ListedTake
 
 
 @dataclass(frozen=True, kw_only=True)
 class SingleTake:
-    """A take with one file for each microphone that it has."""
+    """A take with one file for each of its microphones."""
 
     listed: ListedTake
     files: Mapping[int, str]
-    """Names below the tree by microphone."""
+    """Names relative to the tree, by microphone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedTake:
-    """A take whose files all have readable headers that agree."""
+    """A take whose files have readable headers that agree."""
 
     files: TakeFiles
     """One mono file a channel, in the order of the microphones' numbers."""
@@ -35,7 +37,7 @@ class OpenedTake:
 def without_doubles(
     takes: Iterable[ListedTake], root: Path, *, skip_bad_files: bool
 ) -> tuple[list[SingleTake], list[Skipped]]:
-    """Of equal files the first is used; a take with two that differ is left out, since nobody knows which is right."""
+    """Uses the first of equal files. Skips a take with two files of one microphone that differ."""
     single, skipped = [], []
     for take in takes:
         copies = [(names[0], name) for names in take.files.values() for name in names[1:]]
@@ -66,7 +68,7 @@ def _is_same(root: Path, first: str, second: str) -> bool:
 
 
 def complete(takes: Iterable[SingleTake], microphones: Sequence[int]) -> tuple[list[SingleTake], list[Skipped]]:
-    """The takes that have all of the microphones, and the others."""
+    """The takes that have all of the microphones, and the other takes as skipped."""
     whole, skipped = [], []
     for take in takes:
         missing = set(microphones).difference(take.files)
@@ -81,7 +83,7 @@ def complete(takes: Iterable[SingleTake], microphones: Sequence[int]) -> tuple[l
 def open_takes(
     takes: Iterable[SingleTake], microphones: Sequence[int], root: Path, *, skip_bad_files: bool, digest_of: Digest
 ) -> tuple[list[OpenedTake], list[Skipped]]:
-    """Reads headers and bytes. Takes whose files are not mono, or differ in rate or length, are left out."""
+    """Reads headers and digests. Skips takes whose files are not mono, or differ in rate or length."""
     opened, skipped = [], []
     for take in takes:
         files = _take_files(take.listed, [take.files[number] for number in microphones], root)
@@ -90,7 +92,7 @@ def open_takes(
         except BadRecording as error:
             if not skip_bad_files:
                 for name in files.names:
-                    read_header(root / name, name)  # raises where a file by itself is bad; else they do not fit
+                    read_header(root / name, name)  # raises if one file is bad; otherwise the files do not fit together
             skipped.append(_left_out(take.listed, error))
             continue
         opened.append(OpenedTake(files=files, recording=replace(recording, recording_id=take.listed.take_id)))
@@ -103,7 +105,7 @@ def _take_files(take: ListedTake, names: Sequence[str], root: Path) -> TakeFiles
 
 def _mono_files(files: TakeFiles, digest_of: Digest) -> Recording:
     recording = recording_of(files, digest_of=digest_of)
-    if recording.num_channels != len(files.names):  # a file alone may have any number as far as recording_of goes
+    if recording.num_channels != len(files.names):  # recording_of accepts any number of channels in a single file
         raise BadRecording(
             f"Recording {files.names[0]!r} must be mono, but got {recording.num_channels} channels. {REPAIR}"
         )
@@ -111,10 +113,10 @@ def _mono_files(files: TakeFiles, digest_of: Digest) -> Recording:
 
 
 def _left_out(take: ListedTake, error: BadRecording) -> Skipped:
-    """The repair is left off: it was made already."""
+    """The error as skipped, without the repair."""
     return Skipped.because_of(error, take.take_id)
 
 
 def listing(numbers: Iterable[int]) -> str:
-    """For messages: `1, 2, 4`."""
+    """`1, 2, 4`, for messages."""
     return ", ".join(str(number) for number in sorted(set(numbers)))

@@ -1,9 +1,9 @@
-"""The files of a ToyADMOS tree, grouped into takes by their names. No file is opened.
+"""Groups the files of a ToyADMOS tree into takes by their names. Opens no file.
 
 ToyCar/case1/NormalSound_IND/1100010001_ToyCar_case1_normal_IND_ch1_0001.wav
 ToyCar/case1/AnomalousSound_IND/1101010001_ToyCar_case1_ab01_IND_ch1_0001.wav
-ToyCar/case1/NormalSound_CNT/...            a machine that ran on, cut into files
-ToyCar/EnvironmentalNoise_CNT/...           no machine; shared by all cases
+ToyCar/case1/NormalSound_CNT/...            a continuous recording, cut into files
+ToyCar/EnvironmentalNoise_CNT/...           noise without a machine, for all cases
 """
 
 import os
@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from core.data.recordings import Label, Skipped
 from core.errors import UserError
-from core.sources.audio_files import is_within
+from core.sources.audio_files import LIBSNDFILE_SUFFIXES
 from core.sources.toyadmos.names import ToyAdmosName, parse_name, parse_noise_name
-from core.sources.walk import walk, why_unusable
+from core.sources.walk import is_within, walk, why_unusable
 
 MACHINE = "ToyCar"
 NOISE_FOLDER = "EnvironmentalNoise_CNT"
@@ -28,7 +28,7 @@ LABEL_FOLDERS: dict[str, tuple[Label, str]] = {
     "AnomalousSound_IND": ("anomalous", "IND"),
     "NormalSound_CNT": ("normal", "CNT"),
 }
-"""The label and style of everything below a folder of that name."""
+"""The label and style of all files below a folder of that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,12 @@ class ListedTake:
     style: str
     """`IND` or `CNT`; `noise` for noise."""
     files: dict[int, list[str]]
-    """Names below the tree by microphone, in the order of their paths; several where a file is doubled."""
+    """Names relative to the tree, by microphone, in the order of their paths. Copies give several names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """What a `ToyCar` folder holds."""
+    """The contents of a `ToyCar` folder."""
 
     root: Path
     """Links resolved."""
@@ -57,17 +57,17 @@ class Tree:
     noises: tuple[ListedTake, ...]
     """Both sorted by id."""
     skipped: tuple[Skipped, ...]
-    """Files that belong to neither."""
+    """Files that are neither takes nor noise."""
 
 
 def find_tree(path: Path) -> Path:
-    """The `ToyCar` folder, links resolved, for a path to it or to the folder that holds it. Raises UserError."""
+    """The `ToyCar` folder, links resolved. `path` is that folder or its parent. Raises UserError if there is none."""
     folder = Path(os.path.realpath(path))
     inside = folder / MACHINE
     if inside.is_dir() and not is_within(inside, folder):
         raise UserError(
             f"Data folder must hold {MACHINE} itself, but got a link that leads out of {str(path)!r}. "
-            "Name the folder that the link leads to."
+            "Give the folder that the link leads to."
         )
     if inside.is_dir():
         return Path(os.path.realpath(inside))
@@ -76,12 +76,18 @@ def find_tree(path: Path) -> Path:
     found = "a folder without it" if folder.is_dir() else "a file" if folder.exists() else "nothing"
     raise UserError(
         f"Data folder must be {MACHINE} of ToyADMOS or hold it, with files such as {EXPECTED}, "
-        f"but got {found} at {str(path)!r}. Correct the path after toyadmos: in the study."
+        f"but got {found} at {str(path)!r}. Correct the path. For any other folder use folder:{path}."
     )
 
 
+def looks_like_tree(path: Path) -> bool:
+    """Whether a folder is ToyCar of ToyADMOS or holds it, by the names of its folders."""
+    patterns = [f"{inside}case[0-9]*/{folder}" for inside in ("", f"{MACHINE}/") for folder in LABEL_FOLDERS]
+    return path.is_dir() and any(any(path.glob(pattern)) for pattern in patterns)
+
+
 def list_tree(root: Path) -> Tree:
-    """Raises UserError for a file whose name contradicts its folder; what is no ToyADMOS file is passed over."""
+    """All takes and noises. Skips other files. Raises UserError for a file whose name contradicts its folder."""
     takes: dict[str, ListedTake] = {}
     noises: dict[str, ListedTake] = {}
     skipped: list[Skipped] = []
@@ -104,8 +110,8 @@ def _by_id(takes: Iterable[ListedTake]) -> tuple[ListedTake, ...]:
 
 
 def _take_of(file: Path, name: str, root: Path) -> tuple[ListedTake | None, int, str]:
-    """The take that a file belongs to, still without files, and its microphone; or None and why it is passed over."""
-    if reason := why_unusable(file, name, root):
+    """A file's take, without its files, and its microphone; or None, 0 and why the file is skipped."""
+    if reason := why_unusable(file, name, root, suffixes=LIBSNDFILE_SUFFIXES):
         return None, 0, reason
     if NOISE_FOLDER in PurePosixPath(name).parts[:-1]:
         noise = parse_noise_name(file.stem)
@@ -136,7 +142,7 @@ def _take(name: ToyAdmosName) -> ListedTake:
 
 
 def _check_folders(name: str, parsed: ToyAdmosName) -> None:
-    """A name that says another thing than its folder may mean a wrong label, and nobody knows which is right."""
+    """Raises UserError if the name contradicts its folder, because then the label may be wrong."""
     if parsed.machine != MACHINE:
         raise _contradiction(name, parsed.machine, MACHINE)
     for folder in PurePosixPath(name).parts[:-1]:

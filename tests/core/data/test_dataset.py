@@ -137,7 +137,7 @@ def test_a_budget_keeps_every_machine_and_label_and_deals_in_turn(
 
 def test_a_budget_below_one_clip_a_group_is_refused() -> None:
     takes = [take("a"), take("b", "anomalous"), take("c", machine="car2")]
-    with pytest.raises(UserError, match=r"^the budget for test must hold [^\n]* 3 groups [^\n]*, but holds 2\. Raise "):
+    with pytest.raises(UserError, match=r"^The budget for test must hold [^\n]* 3 groups [^\n]*, but holds 2\. Raise "):
         spread_over_strata(takes, 2, "test")
 
 

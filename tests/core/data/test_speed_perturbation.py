@@ -162,8 +162,8 @@ def test_a_stream_is_refused() -> None:
 @pytest.mark.parametrize(
     ("speeds", "words"),
     [
-        ((), "must name a speed"),
-        ((1.0,), "other than 1"),
+        ((), "must have a speed"),
+        ((1.0,), "and not 1"),
         ((0.4,), "must be 0.5 to 2"),
         ((float("nan"),), "must be 0.5 to 2"),
         ((1.1, 1.1), "must differ from each other, but got 1.1, 1.1"),

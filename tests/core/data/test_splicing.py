@@ -247,7 +247,9 @@ def test_a_machine_without_a_faulty_take_stays_normal_and_a_part_without_any_is_
     clips = prepare(corpus(faulty=("a",))).validation
     assert {m for m, a in zip(clips.machines, clips.is_anomalous, strict=True) if a} == {"a"}
     assert "b" in clips.machines
-    with pytest.raises(UserError, match=r"^Takes to splice from must be faulty, but a part of the split has none "):
+    with pytest.raises(
+        UserError, match=r"^Takes to splice from must be faulty, but a part of the split has no faulty take"
+    ):
         spliced(humming()[:1])
 
 

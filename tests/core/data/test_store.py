@@ -231,7 +231,7 @@ def test_a_full_store_is_refused_before_anything_is_decoded_with_both_figures(tm
 def test_a_store_that_fills_up_on_the_way_is_refused_too(tmp_path):
     store = Store(tmp_path, max_gb=1.5 * TAKE_BYTES / 1e9)
     store.add(recording("a"), RATE_HZ, noise())
-    repair = re.escape(f"empty it by `python -m core.store --store {tmp_path} --empty`.")
+    repair = re.escape(f"empty the store with `python -m core.store --store {tmp_path} --empty`.")
     with pytest.raises(UserError, match=f"must stay within .* {repair}$"):
         store.add(recording("b"), RATE_HZ, noise())
     assert store.find(recording("b"), RATE_HZ) is None
@@ -241,7 +241,7 @@ def test_a_store_that_fills_up_on_the_way_is_refused_too(tmp_path):
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/store"])
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, place):
     (tmp_path / "file").write_text("no folder")
-    words = r"^The store must be a folder that can be written, but [^\n]* Name another with --store[^\n]*$"
+    words = r"^The store must be a folder that can be written, but [^\n]* Choose another with --store[^\n]*$"
     with pytest.raises(UserError, match=words):
         prepare(Store(tmp_path / place), recording())
 

@@ -38,12 +38,12 @@ def test_a_sorted_folder_gives_machines_and_labels(tmp_path):
 def test_files_that_cannot_be_used_are_named_and_what_never_was_audio_is_counted(tmp_path):
     write(tmp_path / "normal/a.wav")
     write(tmp_path / "outside.wav")
-    for name in ("normal/._a.wav", "normal/c.m4a", "normal/notes.txt", "spectrum.png", ".DS_Store"):
+    for name in ("normal/._a.wav", "normal/c.caf", "normal/notes.txt", "spectrum.png", ".DS_Store"):
         (tmp_path / name).write_bytes(b"x")
     corpus = listed(tmp_path)
     assert list(by_id(corpus)) == ["normal/a.wav"]
     assert {skipped.name for skipped in corpus.skipped} == {
-        "normal/c.m4a", "outside.wav", "hidden files", "not audio files",
+        "normal/c.caf", "outside.wav", "hidden files", "not audio files",
     }  # fmt: skip
     reasons = "\n".join(skipped.reason for skipped in corpus.skipped)
     assert "2 files are hidden, such as '.DS_Store'" in reasons

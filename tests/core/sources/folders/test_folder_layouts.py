@@ -29,7 +29,7 @@ def test_mimiis_units_are_machines_of_their_kind_and_noise_levels_do_not_mix(tmp
         write(tmp_path / name, noise(8))
     assert {(t.machine, t.num_channels) for t in listed(tmp_path).recordings} == {("fan-id_00", 8), ("pump-id_00", 8)}
     write(tmp_path / "-6_dB_fan/fan/id_00/normal/0.wav", noise(8))
-    with pytest.raises(UserError, match="'fan-id_00' must be there at one noise level"):
+    with pytest.raises(UserError, match="'fan-id_00' must have one noise level"):
         listed(tmp_path)
 
 

@@ -50,15 +50,19 @@ def test_one_file_a_channel_becomes_one_take_in_the_order_of_the_channels(tmp_pa
     ("header", "rows", "words"),
     [
         ("path,machine", ["a.wav,fan"], ["column 'label'"]),
-        ("path;machine;label", ["a.wav;fan;normal"], ["column 'path'"]),
+        ("name;machine;label", ["a.wav;fan;normal"], ["row 1", "column 'path'", "name, machine, label"]),
+        ("path,machine,label,Label", ["a.wav,fan,normal,NG"], ["row 1", "'label' twice"]),
+        ("path,machine,label", ['a.wav,"fan,normal'], ["row 2", "quotes"]),
         ("path,machine,label", [], ["at least one recording"]),
-        ("path,machine,label", ["a.wav,fan,normal,1,2"], ["comma-separated"]),
-        ("path,machine,label", ["a.wav,fan,normal", "b.wav,fan,broken"], ["row 3", "label", "'broken'"]),
+        ("path,machine,label", ["a.wav,fan,normal,1,2"], ["row 2", "at most 3 cells", "'1'"]),
+        ("path,machine,label", ["a.wav,fan,normal", "b.wav,fan,odd"], ["row 3", "label", "'odd'"]),
         ("path,machine,label", ["a.wav,fan,"], ["row 2", "label"]),
         ("path,machine,label", ["a.wav,,normal"], ["row 2", "machine"]),
         ("path,machine,label", ["a.wav,fan,normal", "", "no.wav,fan,normal"], ["row 4", "'no.wav'", "not exist"]),
         ("path,machine,label", [",fan,normal"], ["row 2", "path"]),
+        ("path,machine,label", [f"{'x' * 300}.wav,fan,normal"], ["row 2", "not exist"]),
         ("path,machine,label", ["/etc/hostname,fan,normal"], ["row 2", "within"]),
+        ("path,machine,label", ["..\\away.wav,fan,normal"], ["row 2", "within"]),
         ("path,machine,label", ["C:\\a.wav,fan,normal"], ["row 2", "within"]),
         ("path,machine,label", ["../data/a.wav,fan,normal"], ["row 2", "within"]),
         ("path,machine,label", ["away.wav,fan,normal"], ["row 2", "within"]),
@@ -72,8 +76,8 @@ def test_one_file_a_channel_becomes_one_take_in_the_order_of_the_channels(tmp_pa
             ["a.wav,fan,normal,1,t1", "b.wav,fan,normal,2,t2"],
             ["row 3", "take 't2'", "channels 1", "got 2"],
         ),
-        ("path,machine,label,sample_rate_hz", ["a.wav,fan,normal,8k"], ["row 2", "sample rate", "'8k'"]),
-        ("path,machine,label,sample_rate_hz", ["a.wav,fan,normal,0"], ["row 2", "sample rate", "'0'"]),
+        ("path,machine,label,sample_rate_hz", ["a.wav,fan,normal,8k"], ["row 2", "sample_rate_hz", "'8k'"]),
+        ("path,machine,label,sample_rate_hz", ["a.wav,fan,normal,0"], ["row 2", "sample_rate_hz", "'0'"]),
         (
             "path,machine,label,sample rate",
             ["a.wav,fan,normal,8000", "b.wav,fan,normal,16000"],
@@ -211,8 +215,21 @@ def test_a_mistake_in_the_events_is_named_with_its_row(tmp_path, rows, words):
 
 def test_events_without_a_column_are_refused(tmp_path):
     with_events(tmp_path, header="path,start,end")
-    with pytest.raises(UserError, match=r"events\.csv must have a column 'start_s'"):
+    with pytest.raises(UserError, match=r"events\.csv row 1 must have a column 'start_s'"):
         listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "written"),
+    [("x/Lüfter.wav", "x\\Lüfter.wav"), ("Lu\u0308fter.wav", "Lüfter.wav"), ("Lüfter.wav", "Lu\u0308fter.wav")],
+    ids=["backslash", "umlaut as two characters on disk", "in the table"],
+)
+def test_a_path_as_another_system_spells_it_is_found(tmp_path, on_disk, written):
+    write(tmp_path / on_disk)
+    table(tmp_path / "events.csv", f"{written},0.1,0.2", header=EVENTS_HEADER)
+    manifest(tmp_path, f"{written},fan,NG,events.csv", header="path,machine,label,events")
+    (take,) = listed(tmp_path).recordings
+    assert (take.recording_id, take.events) == (on_disk, ((0.1, 0.2),))
 
 
 def test_a_recording_in_unicode_is_found_by_its_row(tmp_path):

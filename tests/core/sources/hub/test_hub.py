@@ -226,7 +226,7 @@ def test_digests_can_come_from_elsewhere(tmp_path):
     [
         ("missing", "must be a folder"),
         ("a file", "must be a folder"),
-        ("empty", "must hold archives such as data/train_normal.tar.gz"),
+        ("empty", "must have archives such as data/train_normal.tar.gz"),
         ("no anomalies", "must have anomalous recordings"),
         ("no train", "must have normal recordings to train on"),
         ("no archive", "must be a whole tar.gz"),
@@ -337,8 +337,8 @@ GOOD_KEY = key_of(50)
         ("engine läuft \U0001f697.wav", wav_bytes(), "no label"),
         ("line\nbreak\x1b[2J.wav", wav_bytes(), "no label"),
         (f"010003_ToyCar_case{'9' * 5000}_normal_IND_ch1_0003.wav", wav_bytes(), "no label"),
-        (f"{key_of(1)}.wav", wav_bytes(1), "doubles a row"),
-        (f"{key_of(1)}.wav", wav_bytes(99), "doubles a row"),
+        (f"{key_of(1)}.wav", wav_bytes(1), "repeats a row"),
+        (f"{key_of(1)}.wav", wav_bytes(99), "repeats a row"),
     ],
 )
 def test_a_bad_row_is_left_out_by_its_name(tmp_path, member, content, words):
@@ -393,8 +393,8 @@ def microphones_of_take_2(kind: str) -> list[tuple[str, bytes]]:
 @pytest.mark.parametrize(
     ("kind", "words", "is_left_out"),
     [
-        ("missing", "microphone 2 did not come", True),
-        ("doubled", "ch1_0002 in data/train_normal.tar.gz' doubles a row", False),
+        ("missing", "microphone 2 did not arrive", True),
+        ("doubled", "ch1_0002 in data/train_normal.tar.gz' repeats a row", False),
         ("another length", "3200 samples at 16000 Hz against 1600", True),
         ("another rate", "800 samples at 8000 Hz against 1600", True),
         ("bad", "must be audio", True),

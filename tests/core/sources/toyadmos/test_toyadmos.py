@@ -230,7 +230,7 @@ def test_incomplete_takes_may_be_used_with_the_microphones_that_all_have(tmp_pat
     for microphone in (1, 3):
         (tree / take_name(microphone=microphone)).unlink()
     message = refusal_of(tree, incomplete="fewer_microphones")
-    assert "'ToyCar_case1_normal_IND_0001' has 2 alone" in message
+    assert "'ToyCar_case1_normal_IND_0001' has only 2" in message
 
 
 @pytest.mark.parametrize("spoil", [b"", b"<html>not found</html>" * 20, "cut"])
@@ -271,8 +271,8 @@ def test_a_name_that_contradicts_its_folder_is_an_error_even_where_bad_files_are
         ("a file", "a file at"),
         ("another folder", "without it"),
         ("no files", "got none"),
-        ("no names", "(4 files or takes were passed over, the first: 'case1/1.wav' is no ToyADMOS name)"),
-        ("no complete take", "(2 files or takes were passed over, the first: take"),
+        ("no names", "(4 files or takes were skipped, the first: 'case1/1.wav' is no ToyADMOS name)"),
+        ("no complete take", "(2 files or takes were skipped, the first: take"),
     ],
 )
 def test_a_folder_without_usable_takes_is_refused_with_what_was_expected(tmp_path, kind, words):

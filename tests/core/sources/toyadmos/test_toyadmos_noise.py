@@ -192,7 +192,7 @@ def test_noise_that_lacks_a_microphone_is_left_out_and_refused_where_none_is_lef
     corpus = listed(tree, noise_snr_db=0)
     assert ["lacks microphone 2" in skipped.reason for skipped in corpus.skipped] == [True]
     (tree / noise_name(microphone=3, take=2)).unlink()
-    with pytest.raises(UserError, match="microphones that are used, 1, 2, 3, 4, but got none \\(2 files"):
+    with pytest.raises(UserError, match="microphones that are used, 1, 2, 3, 4, but it has none \\(2 files"):
         listed(tree, noise_snr_db=0)
     assert listed(tree, noise_snr_db=0, microphones=[1, 4]).skipped == ()
     assert listed(tree).skipped == ()  # nobody asked for noise

@@ -1,0 +1,46 @@
+"""The errors of `prepare_dataset` for a listed corpus, as far as headers show them, without decoding anything."""
+
+import math
+from dataclasses import dataclass
+
+from core.data.audio import Waveform
+from core.data.clips import clips_of_all
+from core.data.dataset import JUDGED, DataConfig, check_both_kinds, check_calibration, choose_judged, takes_by_part
+from core.data.decoding import check_headers, check_not_upsampled
+from core.data.recordings import Corpus, Recording, Take
+from core.data.splits import split_recordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndecodedAudio:
+    """The size of a take at the study's rate, from its header."""
+
+    num_channels: int
+    num_samples: int
+
+    def read(self, start: int = 0, stop: int | None = None) -> Waveform:
+        raise AssertionError(f"a check of headers must not read samples {start} to {stop}")
+
+
+def check_usable(corpus: Corpus, config: DataConfig, *, highest_rate_hz: int) -> None:
+    """Raises the UserError with which a study would refuse the corpus. `highest_rate_hz` is the highest it searches."""
+    check_not_upsampled(corpus.recordings, highest_rate_hz)
+    split_recordings(corpus.recordings, config.split)
+    min_seconds = config.clips.clip_seconds
+    check_headers(
+        corpus.recordings, config.sample_rate_hz, min_seconds=min_seconds, skip_bad_files=config.skip_bad_files
+    )
+    takes = [_undecoded(each, config) for each in corpus.recordings if each.seconds >= min_seconds]
+    chosen = choose_judged(takes_by_part(takes, config), config)
+    for name in JUDGED:
+        most = config.clips.max_clips(name) // len(chosen[name])
+        clips = clips_of_all(chosen[name], config.clip_samples, most=most)
+        if not config.splice:
+            check_both_kinds([clip.is_anomalous for clip in clips], name)
+        if name == "calibration":
+            check_calibration(clip.take.recording.machine for clip in clips)
+
+
+def _undecoded(recording: Recording, config: DataConfig) -> Take:
+    num_samples = math.ceil(recording.num_samples * config.sample_rate_hz / recording.sample_rate_hz)
+    return Take(recording=recording, audio=UndecodedAudio(num_channels=recording.num_channels, num_samples=num_samples))

@@ -1,0 +1,139 @@
+"""Audio that libsndfile cannot decode, such as AAC and WMA, decoded by an installed ffmpeg.
+
+ffmpeg runs as a process of its own and writes a WAV of float32 into a pipe, which is read in pieces: nothing is written
+to disk, and memory does not depend on the file. A stranger's file must not harm: ffmpeg gets no shell, no standard
+input, local files alone, and the listed containers alone, because playlists may name other files. C channels.
+"""
+
+import shlex
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+from typing import IO
+
+import numpy as np
+
+from core.data.audio import Waveform
+from core.data.recordings import REPAIR, BadRecording
+
+FFMPEG_SUFFIXES = frozenset({".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".mka", ".tta", ".wma", ".wv"})
+CONTAINERS = "mov,aac,ac3,eac3,amr,amrnb,amrwb,ape,matroska,tta,asf,wv"
+"""ffmpeg's names of the formats of these suffixes."""
+SECONDS_OF_SILENCE = 60.0
+"""If ffmpeg writes nothing for so long, it is ended."""
+MAX_BYTES = 2**34
+"""Of decoded float32; a day of 48 kHz mono."""
+BYTES_PER_SAMPLE = 4
+MAX_REASON_CHARACTERS = 200
+
+
+class DecodedStream:
+    """The output of a running ffmpeg, read once from start to end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> None:
+        assert process.stdout is not None
+        self._process, self._output, self._errors, self._name = process, process.stdout, errors, name
+        self._num_bytes = 0
+        self._is_stuck = False
+        self.num_channels, self.sample_rate_hz = self._wav_format()
+
+    def read(self, num_samples: int) -> Waveform:
+        """(n, C), fewer samples than asked for at the end and none after it. Raises BadRecording."""
+        frame_bytes = BYTES_PER_SAMPLE * self.num_channels
+        content = self._bytes(num_samples * frame_bytes)
+        if len(content) < num_samples * frame_bytes:
+            self._check_end()
+        whole = content[: len(content) // frame_bytes * frame_bytes]
+        return np.frombuffer(whole, dtype="<f4").astype(np.float32).reshape(-1, self.num_channels)
+
+    def _wav_format(self) -> tuple[int, int]:
+        """Channels and rate from the header, with the output left at the first sample."""
+        found = (0, 0)
+        self._bytes(12)
+        while len(head := self._bytes(8)) == 8:
+            chunk, length = struct.unpack("<4sI", head)
+            if chunk == b"data":
+                break
+            content = self._bytes(length + length % 2)
+            if chunk == b"fmt " and len(content) >= 8:
+                found = struct.unpack("<2xHI", content[:8])
+        else:
+            self._check_end()
+        if 0 in found:
+            raise self._undecodable("no samples")
+        return found
+
+    def _bytes(self, count: int) -> bytes:
+        """Fewer at the end alone. Ends ffmpeg where it is stuck or writes without end."""
+        watch = Timer(SECONDS_OF_SILENCE, self._end_stuck)
+        watch.start()
+        try:
+            content = self._output.read(count)
+        finally:
+            watch.cancel()
+        self._num_bytes += len(content)
+        if self._num_bytes > MAX_BYTES:
+            raise self._undecodable(f"more than {MAX_BYTES} bytes of samples")
+        return content
+
+    def _end_stuck(self) -> None:
+        self._is_stuck = True
+        self._process.kill()
+
+    def _check_end(self) -> None:
+        """Raises BadRecording if ffmpeg did not decode the whole file."""
+        try:
+            exit_code = self._process.wait(SECONDS_OF_SILENCE)
+        except subprocess.TimeoutExpired:
+            self._end_stuck()
+            exit_code = self._process.wait()
+        if exit_code == 0:
+            return
+        if self._is_stuck:
+            raise self._undecodable(f"nothing from ffmpeg for {SECONDS_OF_SILENCE:g} s")
+        self._errors.seek(0)
+        lines = self._errors.read(10_000).decode("utf-8", "replace").strip().splitlines()
+        reason = lines[0] if lines else f"exit code {exit_code}"
+        # Without ffmpeg's `[demuxer @ address] ` in front, which differs each time.
+        raise self._undecodable(f"from ffmpeg: {reason.rpartition('] ')[2][:MAX_REASON_CHARACTERS]}")
+
+    def _undecodable(self, reason: str) -> BadRecording:
+        return BadRecording(f"Recording {self._name!r} must be decodable, but got {reason!r}. {REPAIR}")
+
+
+@contextmanager
+def decoded_by_ffmpeg(path: Path, name: str) -> Iterator[DecodedStream]:
+    """The file's first audio track. Raises BadRecording, naming `name`, if ffmpeg is missing or cannot decode it."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise BadRecording(_missing(name))
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [program, *_arguments(path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        )
+        try:
+            yield DecodedStream(process, errors, name)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _arguments(path: Path) -> list[str]:
+    """`file:` protects names that begin with `-` or look like an address; -xerror makes damage an error."""
+    reading = ["-nostdin", "-hide_banner", "-loglevel", "error", "-xerror", "-threads", "1"]
+    source = ["-format_whitelist", CONTAINERS, "-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"]
+    output = ["-map", "0:a:0", "-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+    return [*reading, *source, *output]
+
+
+def _missing(name: str) -> str:
+    wav = Path(name).with_suffix(".wav").as_posix()
+    return (
+        f"Recording {name!r} must be decoded by ffmpeg, but ffmpeg is not installed. Install it, or convert the file "
+        f"where it is installed: `ffmpeg -i {shlex.quote(name)} {shlex.quote(wav)}`. {REPAIR}"
+    )

@@ -1,0 +1,138 @@
+"""The files of one take as a recording: its attributes, its digest, its samples, and the checks of them.
+
+A take is one file with all channels, or one mono file a channel, in the order of the microphones. C channels, T
+samples.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from core.data.audio import Waveform
+from core.data.digests import Digest, digest_of
+from core.data.recordings import REPAIR, AskedSplit, BadRecording, Label, Recording, check_waveform
+from core.errors import UserError
+from core.sources.audio_files import Header, read_header, read_samples, reason_of
+from core.sources.labelled_events import LabelledEvent, merge_events
+
+Channels = Literal["mix", "first"]
+"""How a recording becomes mono: by the mean of its channels, or by the first of them."""
+CHANNELS: tuple[Channels, ...] = get_args(Channels)
+MONO_FORMAT = "mono-1"
+"""Part of the digests of recordings that were made mono. Change it with the way in which they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedRate:
+    """The rate that a manifest states, which is compared with the file's header."""
+
+    where: str
+    """The manifest's row, for messages."""
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeFiles:
+    """The files of one take and its attributes that are known before a file is opened."""
+
+    root: Path
+    names: tuple[str, ...]
+    """Relative to `root`, POSIX style: one file, or one a channel. The first is the recording's id."""
+    machine: str
+    label: Label
+    condition: str = ""
+    split: AskedSplit | None = None
+    events: tuple[LabelledEvent, ...] | None = None
+    """Those of all files of the take; None if no table of events is named."""
+    stated_rates: tuple[StatedRate, ...] = ()
+
+
+def recording_of(files: TakeFiles, *, digest_of: Digest = digest_of, channels: Channels | None = None) -> Recording:
+    """Reads headers and digests; samples are decoded when the recording is read. `channels` makes it mono.
+
+    Raises BadRecording for headers that cannot be read or do not agree. Raises UserError if the stated rate or the
+    times of events do not agree with the header.
+    """
+    headers = [read_header(files.root / name, name) for name in files.names]
+    if len(headers) > 1:
+        check_channel_files(files.names, headers)
+    _check_stated_rates(files, headers[0])
+    digest = _digest_of_all(digest_of, files)
+    num_channels = sum(header.num_channels for header in headers)
+    if channels and num_channels > 1:
+        digest = hashlib.sha256(f"{MONO_FORMAT} {channels} {digest}".encode()).hexdigest()[:16]
+        num_channels = 1
+    return Recording(
+        recording_id=files.names[0],
+        machine=files.machine,
+        label=files.label,
+        condition=files.condition,
+        num_channels=num_channels,
+        sample_rate_hz=headers[0].sample_rate_hz,
+        num_samples=headers[0].num_samples,
+        digest=digest,
+        split=files.split,
+        events=_events_of(files, headers[0]),
+        read=lambda: _read_take(files, headers, channels),
+    )
+
+
+def _read_take(files: TakeFiles, headers: Sequence[Header], channels: Channels | None) -> Waveform:
+    """(C, T) float32, checked. Of `first`, the other channels may be silent."""
+    if channels == "first":
+        first = read_samples(files.root / files.names[0], files.names[0], headers[0])[:1]
+        check_waveform(first, files.names[0])
+        return np.ascontiguousarray(first)
+    parts = []
+    for name, header in zip(files.names, headers, strict=True):
+        parts.append(read_samples(files.root / name, name, header))
+        check_waveform(parts[-1], name)
+    waveform = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return waveform if channels is None or len(waveform) == 1 else waveform.mean(axis=0, keepdims=True)
+
+
+def _check_stated_rates(files: TakeFiles, header: Header) -> None:
+    for stated in files.stated_rates:
+        if stated.sample_rate_hz != header.sample_rate_hz:
+            raise UserError(
+                f"{stated.where}: the sample rate must be that of the file, but got {stated.sample_rate_hz} Hz where "
+                f"{files.names[0]!r} has {header.sample_rate_hz}. Find out which is right, and correct it."
+            )
+
+
+def _events_of(files: TakeFiles, header: Header) -> tuple[tuple[float, float], ...] | None:
+    if files.events is None:
+        return None
+    return merge_events(files.events, name=files.names[0], seconds=header.num_samples / header.sample_rate_hz)
+
+
+def check_channel_files(names: Sequence[str], headers: Sequence[Header]) -> None:
+    """Raises BadRecording unless all files of a take are mono and agree in rate and length."""
+    for name, header in zip(names, headers, strict=True):
+        if header.num_channels != 1:
+            raise BadRecording(
+                f"Recording {name!r} must be mono where a take has one file a channel, "
+                f"but got {header.num_channels} channels. {REPAIR}"
+            )
+        if header != headers[0]:
+            raise BadRecording(
+                f"Recording {name!r} must have the rate and length of {names[0]!r}, the same take, but got "
+                f"{header.num_samples} samples at {header.sample_rate_hz} Hz against "
+                f"{headers[0].num_samples} at {headers[0].sample_rate_hz}. {REPAIR}"
+            )
+
+
+def _digest_of_all(digest_of: Digest, files: TakeFiles) -> str:
+    digests = [_digest(digest_of, files.root / name, name) for name in files.names]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+def _digest(digest_of: Digest, path: Path, name: str) -> str:
+    try:
+        return digest_of(path)
+    except OSError as error:
+        raise BadRecording(f"Recording {name!r} must be readable, but got {reason_of(error)!r}. {REPAIR}") from error
