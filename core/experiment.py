@@ -14,14 +14,15 @@ AUC. Test figures are measured every epoch and reach nothing here that chooses.
 import math
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from core.data.dataset import Dataset
-from core.decision.checkpoint import Detector, save_detector
+from core.decision.checkpoint import DETECTOR_FILE, Detector, save_detector
 from core.decision.evaluation import evaluate
+from core.decision.levels import LevelRange, level_ranges
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import save_scores
 from core.decision.statistic import Statistic
@@ -35,7 +36,6 @@ from core.thread_pool import ThreadPool
 
 DIVERGED_SHARE = 3
 """Of the bits of a uniform guess: a validation loss beyond it is not a bad detector but a broken one."""
-DETECTOR_FILE = "checkpoint.safetensors"
 SCORES_FILE = "frame_scores.npz"
 TRAININGS_DIRECTORY = "trainings"
 """A folder of trainings by key, in a study's folder or in that of a single experiment."""
@@ -137,6 +137,7 @@ def run_experiment(
     setup = config.training_setup(dataset.num_channels, context_samples)
     trainings = trainings or directory / TRAININGS_DIRECTORY
     history: list[Mapping[str, float]] = []
+    levels: Mapping[str, tuple[LevelRange, ...]] = {}
     with closing(scored_epochs(setup, dataset, trainings, seed=seed, device=device, pool=pool)) as epochs:
         for scored in epochs:
             statistic, figures = _evaluate(scored, dataset, config, context_samples)
@@ -144,7 +145,9 @@ def run_experiment(
             _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
             if result.best_epoch == result.epoch:
-                save_detector(directory / DETECTOR_FILE, _detector(setup, scored, config, statistic, dataset))
+                levels = levels or level_ranges(dataset.calibration)  # the same in every epoch
+                detector = _detector(setup, scored, config, statistic, dataset)
+                save_detector(directory / DETECTOR_FILE, replace(detector, levels=levels))
                 save_scores(directory / SCORES_FILE, scored.scores, dataset)
             yield result
 

@@ -13,8 +13,9 @@ from typing import Any
 import optuna
 
 from core.baselines.comparison import Row
+from core.decision.checkpoint import DETECTOR_FILE
 from core.errors import UserError
-from core.experiment import DETECTOR_FILE, SCORES_FILE, ExperimentConfig, run_experiment
+from core.experiment import SCORES_FILE, ExperimentConfig, run_experiment
 from core.model.training import ConfigurationFailed
 from hpo.console import Console
 from hpo.finalist_runs import run_finalists

@@ -16,8 +16,8 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from core.decision.postprocess import Frames
-from core.detection.clips import FileJudgement
-from core.detection.files import LongAudio
+from core.detection.decision import RecordingDecision
+from core.detection.files import AudioStream
 from core.detection.spectrogram_figure import spectrogram_heatmap
 
 MAX_FILES = 30
@@ -52,7 +52,7 @@ b.anomalous { color: #b34700; }
 class FileView:
     """One file as it is drawn."""
 
-    judgement: FileJudgement
+    judgement: RecordingDecision
     levels_db: npt.NDArray[np.int8]
     """(B, K) of the microphones' mean power, 0 dB being a sine at full scale."""
     times_s: Frames
@@ -61,7 +61,7 @@ class FileView:
     """(B,)"""
 
 
-def view_of(audio: LongAudio, judgement: FileJudgement) -> FileView:
+def view_of(audio: AudioStream, judgement: RecordingDecision) -> FileView:
     """Reads the file once more, in pieces."""
     rate = audio.sample_rate_hz
     length = 2 ** round(np.log2(SPECTRUM_MS / 1000 * rate))
@@ -86,7 +86,7 @@ def view_of(audio: LongAudio, judgement: FileJudgement) -> FileView:
     )
 
 
-def _spectra(audio: LongAudio, length: int, hop: int) -> Iterator[Frames]:
+def _spectra(audio: AudioStream, length: int, hop: int) -> Iterator[Frames]:
     """(B,) power spectra of all stretches of `length` samples, `hop` apart, with a Hann window."""
     window = np.hanning(length + 1)[:-1]
     window *= 2 / window.sum()
@@ -146,7 +146,7 @@ def _section(index: int, view: FileView, loudest_db: int) -> str:
 {figure}</section>"""
 
 
-def _events_in_words(judgement: FileJudgement) -> str:
+def _events_in_words(judgement: RecordingDecision) -> str:
     if not judgement.events:
         return "no event"
     spans = [
@@ -181,7 +181,7 @@ def _figure(view: FileView, loudest_db: int) -> Any:
     return figure
 
 
-def _score_traces(judgement: FileJudgement) -> Iterator[Any]:
+def _score_traces(judgement: RecordingDecision) -> Iterator[Any]:
     frames_a_point = -(-len(judgement.sigmas) // MAX_POINTS)
     firsts = np.arange(0, len(judgement.sigmas), frames_a_point)
     ends = np.minimum(firsts + frames_a_point, len(judgement.sigmas))
@@ -206,7 +206,7 @@ def _score_traces(judgement: FileJudgement) -> Iterator[Any]:
         yield go.Scatter(x=[None], y=[None], mode="markers", marker=block, name="event")
 
 
-def _drawn_spans(judgement: FileJudgement) -> list[tuple[float, float]]:
+def _drawn_spans(judgement: RecordingDecision) -> list[tuple[float, float]]:
     """Starts and ends of events, those too close for a screen joined."""
     spans: list[tuple[float, float]] = []
     for event in judgement.events:

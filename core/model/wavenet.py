@@ -216,16 +216,37 @@ def _smooth_embedding(config: WaveNetConfig) -> Tensor:
 
 def describe(config: WaveNetConfig) -> dict[str, int]:
     """Derived facts of a shape, without building it."""
-    dilations = config.dilations
     return {
-        "receptive_field_samples": receptive_field_of(dilations),
-        "num_layers": len(dilations),
-        "num_stacks": math.ceil(len(dilations) / config.dilation_depth),
+        "receptive_field_samples": config.receptive_field_samples,
+        "num_layers": num_layers_of(config),
+        "num_stacks": math.ceil(num_layers_of(config) / config.dilation_depth),
         "num_weights": count_weights(config),
     }
 
 
+def num_layers_of(config: WaveNetConfig) -> int:
+    """How many dilations `config.dilations` has, without listing them: of a hostile file they could be billions."""
+    samples_a_stack = (1 << config.dilation_depth) - 1
+    num_stacks, rest = divmod(config.receptive_field_samples - FRONT_KERNEL, samples_a_stack)
+    return num_stacks * config.dilation_depth + rest.bit_length()  # 1 + 2 + .. up to the one that is cut
+
+
+def weight_shapes(config: WaveNetConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of the network's tensors by their names in its state_dict, without building it."""
+    width, skip, num_codes = config.residual_channels, config.skip_channels, config.num_channels * config.mu_law_levels
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (num_codes, FRONT_KERNEL * width)}
+    num_layers = num_layers_of(config)
+    for layer in range(num_layers):
+        num_outputs = skip + (width if layer < num_layers - 1 else 0)
+        shapes |= _linear(f"blocks.{layer}.gate", KERNEL * width, 2 * width)
+        shapes |= _linear(f"blocks.{layer}.out", width, num_outputs)
+    return shapes | _linear("hidden", skip, skip) | _linear("heads", skip, num_codes)
+
+
+def _linear(name: str, num_inputs: int, num_outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (num_outputs, num_inputs), f"{name}.bias": (num_outputs,)}
+
+
 def count_weights(config: WaveNetConfig) -> int:
     """Weights and biases of the network that the configuration describes."""
-    with torch.device("meta"):
-        return WaveNet(config).num_weights
+    return sum(math.prod(shape) for shape in weight_shapes(config).values())

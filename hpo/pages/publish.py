@@ -11,10 +11,10 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from core.baselines.comparison import Row as ComparedRow
 from core.baselines.comparison_table import lines_of
 from core.data.clips import ClipSet
+from core.decision.checkpoint import DETECTOR_FILE
 from core.decision.post_search import F1Surface, f1_surface
 from core.decision.postprocess import PostprocessingConfig, events
 from core.decision.statistic import Judgement
-from core.experiment import DETECTOR_FILE
 from core.text_files import write_text
 from hpo.pages.clip_figure import ClipView
 from hpo.pages.event_figures import at_best_epoch, event_metrics_in

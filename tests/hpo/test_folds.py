@@ -13,11 +13,11 @@ from core.baselines import families
 from core.baselines.comparison import Choice, Row
 from core.baselines.comparison_file import load_rows, rows_from_json, rows_to_json
 from core.baselines.paired_bootstrap import SplitDecisions
-from core.decision.checkpoint import load_detector
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.event_metrics import event_counts
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import load_scores
-from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.experiment import SCORES_FILE
 from hpo.folds import spreads_of
 from hpo.results.alternatives import COMPARED_DIRECTORY, COMPARISON_FILE, WAVENET
 
