@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from core.baselines import families
-from core.baselines.comparison import Choice, Row, ScoredDataset, choices_over, choose, compare, row_of
+from core.baselines.choice import Choice, ScoredDataset, choices_over, choose
+from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import load_rows, rows_to_json
 from core.data.dataset import JUDGED, Dataset
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
