@@ -42,9 +42,9 @@ MAX_NAMES = 20
 """Machines that a message lists."""
 EXAMPLES = """\
 examples:
-  python -m core.detect runs/STUDY take.wav
-  python -m core.detect runs/STUDY takes/ 'more/**/*.flac' --csv events.csv --plot page.html
-  python -m core.detect runs/STUDY takes/ --threshold 4 --at-least 3
+  {prog} runs/STUDY take.wav
+  {prog} runs/STUDY takes/ 'more/**/*.flac' --csv events.csv --plot page.html
+  {prog} runs/STUDY takes/ --threshold 4 --at-least 3
 """
 
 
@@ -168,27 +168,24 @@ def _write(path: Path, text: str, *, option: str) -> None:
 
 
 def _finite(word: str) -> float:
-    value = float(word)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        if math.isfinite(value := float(word)):
+            return value
+    raise argparse.ArgumentTypeError(f"must be a finite number, but got {word!r}")
 
 
 def _count(word: str) -> int:
-    value = int(word)
-    if value < 1:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        if (value := int(word)) >= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, but got {word!r}")
 
 
-_finite.__name__, _count.__name__ = "finite number", "count, 1 or more"  # argparse names the type of a wrong value
-
-
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
     parser = Parser(
-        prog="python -m core.detect",
+        prog=prog,
         description="Judges recordings of a machine with the detector that a study has found.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -211,14 +208,15 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(arguments)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], *, prog: str = "python -m core.detect") -> int:
+    """Runs the command and returns its exit code. `prog` is the name that --help shows."""
     try:
-        return detect(_parse(arguments))
+        return detect(_parse(arguments, prog))
     except UserError as error:
         _say_error(str(error))
         return 2
     except KeyboardInterrupt:
-        _say_error("interrupted; --csv and --plot are not written")
+        _say_error("interrupted; no file is written")
         return 130
     except Exception:  # without this Python would exit with 1, which means "anomalous"
         traceback.print_exc()

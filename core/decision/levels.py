@@ -18,8 +18,11 @@ from core.errors import UserError
 LevelsDbfs = npt.NDArray[np.float64]
 
 FAR_DB = 20.0
-"""A level is far outside the range from here on. The takes of one car or fan with one
-recorder differ by 9 dB at most (65 recordings), and the noise of the last of 16 bits lies 45 dB below the quietest."""
+"""From here on a level is far outside the range, and that is said. The takes of one car or fan with one recorder differ
+by 9 dB at most (65 recordings)."""
+DEAD_DB = 40.0
+"""A microphone that is so far below the range is dead: the noise of the last of 16 bits has -96 dBFS, 50 dB less than
+those 65 recordings. A recorder with a lower gain can still be judged, since the front end matches levels."""
 LEAST_DBFS = -200.0
 """The level of silence. 24 bits reach down to -144 dBFS."""
 
@@ -51,6 +54,8 @@ class LevelWarning:
     """Clips of the recording that are far outside on this side, of the microphone that has most of them."""
     is_in_every_clip: bool
     """Whether those are all of them."""
+    dead_microphones: tuple[int, ...]
+    """From 1: those that are DEAD_DB or more below the range in every clip."""
 
     @property
     def is_too_quiet(self) -> bool:
@@ -90,16 +95,23 @@ def level_warnings(levels: LevelsDbfs, ranges: tuple[LevelRange, ...]) -> tuple[
     """What is to be said of a recording with levels (K, C) of K clips: nothing, or one warning for each side."""
     below = levels - [normal.quietest_dbfs for normal in ranges]
     above = levels - [normal.loudest_dbfs for normal in ranges]
-    sides = ((below < -FAR_DB, float(below.min())), (above > FAR_DB, float(above.max())))
-    return tuple(_warning(is_outside, worst) for is_outside, worst in sides if is_outside.any())
+    dead = _microphones((below <= -DEAD_DB).all(axis=0))
+    sides = ((below < -FAR_DB, float(below.min()), dead), (above > FAR_DB, float(above.max()), ()))
+    return tuple(_warning(is_outside, worst, dead) for is_outside, worst, dead in sides if is_outside.any())
 
 
-def _warning(is_outside: npt.NDArray[np.bool_], worst: float) -> LevelWarning:
+def _warning(is_outside: npt.NDArray[np.bool_], worst: float, dead: tuple[int, ...]) -> LevelWarning:
     """`is_outside` is (K, C)."""
     num_clips = int(is_outside.sum(axis=0).max())
     return LevelWarning(
-        microphones=tuple(int(channel) + 1 for channel in np.flatnonzero(is_outside.any(axis=0))),
+        microphones=_microphones(is_outside.any(axis=0)),
         excess_db=worst,
         num_clips=num_clips,
         is_in_every_clip=num_clips == len(is_outside),
+        dead_microphones=dead,
     )
+
+
+def _microphones(is_one: npt.ArrayLike) -> tuple[int, ...]:
+    """(C,) to numbers from 1."""
+    return tuple(int(channel) + 1 for channel in np.flatnonzero(is_one))

@@ -71,10 +71,12 @@ def judge_recording(
     """Judges a recording of any length by the calibration of `machine`, which the detector must know.
 
     Raises BadRecording where it cannot be judged. One reason is that a channel is silent for a whole clip, since its
-    level cannot be matched. Another is that a channel is far quieter than every calibration clip in each of its clips:
-    that microphone is dead, or the machine does not run. Its amplified noise would score high or low for no reason
-    that lies in the machine, so a decision would send somebody to the wrong place, and "normal" would be worse. A
-    recording that is too quiet in some clips, or too loud, may well be a fault; it is judged, and the level is said.
+    level cannot be matched. Another is a channel that is DEAD_DB quieter than every calibration clip in each of its
+    clips: that microphone is dead, or the machine does not run. The network would hear amplified noise, so that
+    "anomalous" would send somebody to the machine instead of the microphone, and "normal" would be worse.
+
+    A recording that is only FAR_DB quieter, is quiet in some clips, or is too loud may come from another gain or from
+    a fault. It is judged, and `level_warnings` says so.
     """
     frame_samples = detector.scoring.frame_samples(audio.sample_rate_hz)
     frames = _judged_frames(audio, detector, machine, frame_samples, pool)
@@ -175,7 +177,7 @@ def _checked_levels(name: str, levels: LevelsDbfs, detector: Detector, machine: 
         return ()
     warnings = level_warnings(levels, detector.levels[machine])
     for warning in warnings:
-        if warning.is_too_quiet and warning.is_in_every_clip:
+        if warning.dead_microphones:
             words = warning.describe(num_clips=len(levels), num_channels=levels.shape[1])
             raise BadRecording(
                 f"Recording {name!r} must be about as loud as those that the detector was trained on, but got {words} "

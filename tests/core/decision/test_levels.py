@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.data.clips import ClipSet
-from core.decision.levels import FAR_DB, LEAST_DBFS, LevelRange, clip_levels, level_ranges, level_warnings
+from core.decision.levels import DEAD_DB, FAR_DB, LEAST_DBFS, LevelRange, clip_levels, level_ranges, level_warnings
 
 RANGE = (LevelRange(quietest_dbfs=-30.0, loudest_dbfs=-25.0),)
 
@@ -77,3 +77,17 @@ def test_microphones_of_one_side_are_said_together():
     assert warning.describe(num_clips=2, num_channels=3) == (
         "microphones 1, 3: level 60 dB below the quietest training clip: a dead microphone?"
     )
+
+
+@pytest.mark.parametrize(
+    ("levels", "dead"),
+    [
+        ([[-70.0, -28.0], [-71.0, -28.0]], (1,)),
+        ([[-70.0, -28.0], [-69.0, -28.0]], ()),
+        ([[-30.0 - DEAD_DB, -90.0]], (1, 2)),
+        ([[20.0, 20.0]], ()),
+    ],
+)
+def test_a_microphone_is_dead_where_every_clip_is_so_quiet(levels, dead):
+    (warning,) = level_warnings(np.array(levels), RANGE * 2)
+    assert warning.dead_microphones == dead
