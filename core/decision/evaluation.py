@@ -19,8 +19,11 @@ def evaluate(
     context_samples: int,
     sample_rate_hz: int,
 ) -> tuple[Statistic, dict[str, float]]:
-    """The statistic, and figures named `val_...` and `test_...`: losses in bits per sample, F1, AUC, and where the places
-    of the faults are known, F1 of events and of segments. The test figures reach nothing that chooses."""
+    """The statistic, and figures named `val_...` and `test_...`.
+
+    They are losses in bits per sample, F1 and AUC, and where the places of the faults are known, F1 of events and of
+    segments. The test figures reach nothing that chooses.
+    """
     statistic = fit_statistic(
         postprocessing,
         scores["calibration"].of(scoring.score),

@@ -20,7 +20,7 @@ ONSET_TOLERANCE_S = 0.25
 SEGMENT_S = 0.1
 """DCASE uses 1 s for scenes of minutes; clips of a few seconds need a finer grid."""
 ROUNDING = 1e-6
-"""Tolerance in segments or seconds, because 0.3 / 0.1 is a little less than 3, and 0.55 - 0.25 a little more than 0.3."""
+"""Tolerance in segments or seconds: 0.3 / 0.1 is a little less than 3, and 0.55 - 0.25 a little more than 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,8 @@ class PostprocessingConfig:
     fusion: Literal["mean", "weighted", "maximum"] = "mean"
     """Of microphones: their mean, their mean weighted by 1 / variance on normal sound, or the highest of them."""
     sigma: Literal["machine", "pooled"] = "machine"
-    """Whether each machine has its own sigma, or all share the root of their mean variance. Each machine has its own mu.
-    A few takes of one machine estimate its sigma badly; all machines together estimate it better."""
+    """Whether each machine has its own sigma, or all share the root of their mean variance. Each has its own mu. A few
+    takes of one machine estimate its sigma badly; all machines together estimate it better."""
     baseline: Literal["machine", "clip"] = "machine"
     """What a smoothed score is compared with: its machine's normal sound, or the median of its own clip. The latter
     finds changes within a clip in any take, and misses a fault that lasts for the whole clip."""

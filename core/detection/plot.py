@@ -1,7 +1,7 @@
-"""A page of what a detector heard: for each file its spectrogram, the score below, events shaded over both.
+"""A page of recordings that a detector judged: spectrograms, the score below each, events shaded over both.
 
-One self-contained HTML file that asks nothing of the network. C channels, T samples, F frames, B frequency bins,
-K columns: however long a file is, K and the points of the score are bounded.
+It is one self-contained HTML file that loads nothing from the network. C channels, T samples, F frames, B frequency
+bins, K columns. K and the number of points of a score are bounded for recordings of any length.
 """
 
 import html
@@ -21,16 +21,16 @@ from core.detection.files import AudioStream
 from core.detection.spectrogram_figure import spectrogram_heatmap
 
 MAX_FILES = 30
-"""A browser has to draw them all."""
+"""A browser draws them all at once."""
 SPECTRUM_MS = 64.0
-"""About the length of one spectrum, which is a power of two of samples."""
+"""Approximate length of a spectrum; in samples it is a power of two."""
 MAX_SPECTRUM_SAMPLES = 512
 MAX_COLUMNS = 600
 MAX_POINTS = 2000
-"""Of a score's line. Events that are closer than one of them are drawn as one."""
+"""Of a score's line. Events closer than one point are drawn as one."""
 MAX_EVENTS_IN_WORDS = 12
 FLOOR_DB = -120.0
-"""What silence shows as."""
+"""The level that is drawn for silence."""
 BLUE, ORANGE, INK, GRID = "#0072B2", "#E69F00", "#22272b", "#e8ebee"
 
 # No address is allowed as a source of anything, so a page that wants the network shows its fault at once.
@@ -50,11 +50,11 @@ b.anomalous { color: #b34700; }
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FileView:
-    """One file as it is drawn."""
+    """The data of one recording's drawing."""
 
     judgement: RecordingDecision
     levels_db: npt.NDArray[np.int8]
-    """(B, K) of the microphones' mean power, 0 dB being a sine at full scale."""
+    """(B, K) of the mean power of the microphones; a sine at full scale has 0 dB."""
     times_s: Frames
     """(K,) centres of the columns."""
     frequencies_hz: Frames
@@ -62,7 +62,7 @@ class FileView:
 
 
 def view_of(audio: AudioStream, judgement: RecordingDecision) -> FileView:
-    """Reads the file once more, in pieces."""
+    """Computes the spectrogram; reads the recording once more, in pieces."""
     rate = audio.sample_rate_hz
     length = 2 ** round(np.log2(SPECTRUM_MS / 1000 * rate))
     length = min(length, MAX_SPECTRUM_SAMPLES, 2 ** int(np.log2(audio.num_samples)))
@@ -80,14 +80,14 @@ def view_of(audio: AudioStream, judgement: RecordingDecision) -> FileView:
     levels = 10 * np.log10(np.maximum(power / counts, 10 ** (FLOOR_DB / 10)))
     return FileView(
         judgement=judgement,
-        levels_db=np.round(levels.T).astype(np.int8),  # an eighth of the weight, and nobody sees tenths
+        levels_db=np.round(levels.T).astype(np.int8),  # an eighth of the bytes; tenths of a dB are not visible
         times_s=np.round((centres / counts)[:, 0], 4),
         frequencies_hz=np.arange(length // 2 + 1) * rate / length,
     )
 
 
 def _spectra(audio: AudioStream, length: int, hop: int) -> Iterator[Frames]:
-    """(B,) power spectra of all stretches of `length` samples, `hop` apart, with a Hann window."""
+    """(B,) Hann-windowed power spectra of stretches of `length` samples that begin every `hop` samples."""
     window = np.hanning(length + 1)[:-1]
     window *= 2 / window.sum()
     held, first = np.zeros((audio.header.num_channels, 0), np.float32), 0
@@ -101,7 +101,7 @@ def _spectra(audio: AudioStream, length: int, hop: int) -> Iterator[Frames]:
 
 
 def most_striking(views: Sequence[FileView]) -> list[FileView]:
-    """At most MAX_FILES, those with the highest scores, in the order in which they came."""
+    """At most MAX_FILES with the highest scores, in their original order."""
     ranked = sorted(views, key=lambda view: -view.judgement.score_sigmas)
     return [view for view in views if any(view is kept for kept in ranked[:MAX_FILES])]
 
@@ -147,15 +147,16 @@ def _section(index: int, view: FileView, loudest_db: int) -> str:
 
 
 def _events_in_words(judgement: RecordingDecision) -> str:
+    note = f"; {judgement.level_words}" if judgement.level_words else ""
     if not judgement.events:
-        return "no event"
+        return f"no event{note}"
     spans = [
         f"{event.start_s:.2f} to {event.end_s:.2f} s"
         + (f" (microphone {event.microphone})" if judgement.num_channels > 1 else "")
         for event in judgement.events[:MAX_EVENTS_IN_WORDS]
     ]
     others = len(judgement.events) - len(spans)
-    return ", ".join(spans) + (f" and {others} more" if others else "")
+    return ", ".join(spans) + (f" and {others} more" if others else "") + note
 
 
 def _figure(view: FileView, loudest_db: int) -> Any:
@@ -165,7 +166,7 @@ def _figure(view: FileView, loudest_db: int) -> Any:
     figure.add_trace(heatmap, row=1, col=1)
     for trace in _score_traces(judgement):
         figure.add_trace(trace, row=2, col=1)
-    # All at once: plotly's add_shape copies what is there already each time.
+    # All at once, because plotly's add_shape copies all earlier shapes each time.
     figure.update_layout(
         shapes=[_event_shape(*span) for span in _drawn_spans(judgement)],
         plot_bgcolor="white",
@@ -207,7 +208,7 @@ def _score_traces(judgement: RecordingDecision) -> Iterator[Any]:
 
 
 def _drawn_spans(judgement: RecordingDecision) -> list[tuple[float, float]]:
-    """Starts and ends of events, those too close for a screen joined."""
+    """Starts and ends of events; events too close to be told apart are joined."""
     spans: list[tuple[float, float]] = []
     for event in judgement.events:
         if spans and event.start_s - spans[-1][1] < judgement.seconds / MAX_POINTS:
@@ -218,7 +219,7 @@ def _drawn_spans(judgement: RecordingDecision) -> list[tuple[float, float]]:
 
 
 def _event_shape(start_s: float, end_s: float) -> dict[str, Any]:
-    """A stretch of the time axis over the whole height of both panels."""
+    """A rectangle over a stretch of time and the height of both panels."""
     return {
         "type": "rect", "xref": "x", "x0": start_s, "x1": end_s, "yref": "paper", "y0": 0, "y1": 1,
         "fillcolor": "rgba(230,159,0,0.22)", "line": {"color": ORANGE, "width": 1.2},

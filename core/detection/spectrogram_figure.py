@@ -1,4 +1,4 @@
-"""How a spectrogram is drawn, in what a detector found and on the pages of a study alike."""
+"""The spectrogram that the page of `core.detect` and the pages of a study draw."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 RANGE_DB = 70.0
-"""What is drawn below the loudest point of the page; quieter sound is as white as silence."""
+"""Range of the colours below the loudest point of the page; quieter sound is white."""
 LOUDNESS_COLOURS = [[0.0, "#ffffff"], [0.35, "#d3dfe9"], [0.7, "#5b87ad"], [1.0, "#0b2a4a"]]
 
 
@@ -20,7 +20,7 @@ def spectrogram_heatmap(
 ) -> Any:
     """(B, K) levels over K times and B frequencies, on a scale that ends at `loudest_db`."""
     return go.Heatmap(
-        z=np.round(levels_db).astype(np.int8),  # an eighth of the weight, and nobody sees tenths
+        z=np.round(levels_db).astype(np.int8),  # an eighth of the bytes; tenths of a dB are not visible
         x=np.round(times_s, 4),
         y=frequencies_hz,
         zmin=loudest_db - RANGE_DB,

@@ -1,6 +1,6 @@
 """Files of tensors with a JSON header (safetensors), and the state from which a training resumes.
 
-Nothing is unpickled. A file is written under another name and renamed, so a reader sees a whole file or none.
+Nothing is unpickled. A file is written under another name and renamed, so a reader sees a whole file or no file.
 """
 
 import json
@@ -31,7 +31,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
     with scratch.open("rb") as file:
-        os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
+        os.fsync(file.fileno())  # else a power cut could leave an empty file under the new name
     os.replace(scratch, path)
 
 
@@ -115,7 +115,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def save_training_state(
     path: Path, model: WaveNet, optimizer: torch.optim.Optimizer, header: Mapping[str, Any]
 ) -> None:
-    """Weights, the optimizer's moments, and what the caller wants to remember."""
+    """Saves weights, the optimizer's moments, and the caller's header."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
@@ -123,7 +123,7 @@ def save_training_state(
 
 
 def load_training_state(path: Path, model: WaveNet, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Puts weights and moments back where they were, and returns the header."""
+    """Restores weights and moments, and returns the header."""
     tensors, header = read_tensors(path)
     model.load_state_dict(
         {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
