@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import core.decision.checkpoint
     from core.data.recordings import Corpus, Recording, StreamedCorpus
-    from core.detection.clips import FileJudgement
+    from core.detection.decision import RecordingDecision
     from core.experiment import ExperimentConfig
     from core.thread_pool import ThreadPool
     from hpo.search.search_space import SearchSpace
@@ -104,6 +104,7 @@ def run_experiment(
 
     import core.experiment
     import core.sources
+    from core.decision.checkpoint import DETECTOR_FILE
     from core.model.training import ConfigurationFailed
     from hpo.search.data_by_rate import open_datasets
     from hpo.search.study_file import load_study_file
@@ -132,7 +133,7 @@ def run_experiment(
         raise UserError(f"The configuration must be trainable, but {error}. Change the parameters.") from error
     finally:
         datasets.close()
-    return Experiment(metrics=last.best, history=last.history, detector_file=directory / core.experiment.DETECTOR_FILE)
+    return Experiment(metrics=last.best, history=last.history, detector_file=directory / DETECTOR_FILE)
 
 
 def _configuration(space: "SearchSpace", parameters: Mapping[str, Any]) -> "ExperimentConfig":
@@ -161,22 +162,24 @@ class Detector:
 
     def score(
         self, waveform: "npt.ArrayLike", rate: int, *, machine: str | None = None, threads: int = 1
-    ) -> "FileJudgement":
+    ) -> "RecordingDecision":
         """Judges (C, T) samples, or (T,) of one channel, at `rate` Hz, full scale 1.0.
 
         The result has `is_anomalous`, `score_sigmas`, `threshold_sigmas`, `clip_scores` (one a clip) and `events`
         (`start_s`, `end_s`, `microphone`). It equals that of the command `detect` for a file of these samples.
         Raises UserError for silence, NaN, another number of channels, a rate below the detector's, less than a clip.
         """
+        import numpy as np
+
         from core.data.recordings import REPAIR, BadRecording
-        from core.detection.clips import judge_file, needs_of
-        from core.detection.waveforms import open_waveform
+        from core.detection.clips import judge_recording, requirements_of
+        from core.detection.files import open_waveform
 
         machine = self._machine(machine)
         try:
-            audio = open_waveform(waveform, rate, needs_of(self._loaded))
+            audio = open_waveform(np.asarray(waveform), rate, requirements_of(self._loaded))
             with _thread_pool(threads) as pool:
-                return judge_file(audio, self._loaded, machine, pool=pool)
+                return judge_recording(audio, self._loaded, machine, pool=pool)
         except BadRecording as error:
             raise UserError(str(error).removesuffix(f" {REPAIR}")) from error
 
@@ -192,11 +195,10 @@ def load_detector(path: str | Path) -> Detector:
 
     Raises UserError where there is none.
     """
+    from core.decision.checkpoint import find_detector
     from core.decision.checkpoint import load_detector as load
-    from core.detect import checkpoint_in
 
-    winner = Path(path) / "winner"
-    return Detector(load(checkpoint_in(winner if winner.is_dir() else Path(path))))
+    return Detector(load(find_detector(Path(path))))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ if __name__ == "__main__":
 
 from core.data.dataset import Dataset  # noqa: E402
 from core.data.store import Store  # noqa: E402
-from core.data.training_clips import fit_to_training  # noqa: E402
+from core.model.training_codes import fit_to_training  # noqa: E402
 from core.model.wavenet import WaveNet  # noqa: E402
 from core.sources import known_options, open_source  # noqa: E402
 from hpo.search.data_by_rate import open_datasets  # noqa: E402
@@ -161,7 +161,7 @@ def start_up(root: Path, data: str, num_takes: int) -> str:
 def prepare_first_step(spec: StudySpec, dataset: Dataset) -> None:
     """What `run_experiment` does before its first step, and the windows of that step."""
     training, network = spec.training, spec.default_experiment.wavenet(dataset.num_channels)
-    windows, sample = fit_to_training(spec.front_end, dataset.training.order(1), dataset.levels)
+    windows, sample = fit_to_training(spec.front_end, dataset.training.order(1), dataset.measurements)
     WaveNet(network).start_from_marginals(sample)
     windows.draw(
         step=0,

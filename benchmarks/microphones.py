@@ -23,7 +23,8 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from core.baselines.comparison import Choice, Row, ScoredDataset, choices_over, choose, row_of
+from core.baselines.choice import Choice, ScoredDataset, choices_over, choose
+from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig

@@ -24,11 +24,12 @@ from core.data.decoding import read_all
 from core.data.recordings import Corpus, Take
 from core.data.speed_perturbation import takes_at_other_speeds
 from core.data.splits import SplitConfig, split_recordings
-from core.data.training_clips import Levels, ListedOrder, fit_to_training
+from core.data.training_clips import ClipMeasurements, ListedOrder
 from core.decision.metrics import auc
 from core.experiment import ExperimentConfig
 from core.model.scoring import score_clips
 from core.model.training import train_epochs
+from core.model.training_codes import fit_to_training
 from core.model.wavenet import WaveNet
 from core.sources import open_source
 from core.thread_pool import ThreadPool
@@ -49,7 +50,7 @@ def mean_surprise(
     """Of each judged take the mean surprise of its clips, in bits, by a network trained on the others."""
     rate = config.front_end.sample_rate_hz
     order = ListedOrder([clip for take in trained_on for clip in clips_of(take, clip_samples)], 1)
-    windows, sample = fit_to_training(config.front_end, order, Levels())
+    windows, sample = fit_to_training(config.front_end, order, ClipMeasurements())
     torch.manual_seed(1)
     model = WaveNet(config.wavenet(1))
     model.start_from_marginals(sample)

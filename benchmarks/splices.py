@@ -27,7 +27,8 @@ if __name__ == "__main__":
     )  # so that `core` and `hpo` are found without being installed
 
 from core.baselines import families
-from core.baselines.comparison import Row, ScoredDataset, fit_and_score, row_of, setup_of
+from core.baselines.choice import ScoredDataset
+from core.baselines.comparison import Row, fit_and_score, row_of, setup_of
 from core.baselines.comparison_file import load_rows
 from core.data.clips import ClipSet
 from core.data.dataset import JUDGED, Dataset
@@ -142,8 +143,8 @@ def score_wavenet(row: Row, fold: Fold, datasets: Mapping[int, Dataset]) -> tupl
 def counts_of(row: Row, fold: Fold, datasets: Mapping[int, Dataset]) -> EventCounts:
     scored, dataset = score_again(row, fold, datasets)
     again = row_of(scored, row.choice, dataset.judged(), num_tried=1, seconds_of_tuning=0.0)
-    assert again.verdicts.events is not None
-    return again.verdicts.events
+    assert again.decisions.events is not None
+    return again.decisions.events
 
 
 def pooled(counts: Sequence[EventCounts]) -> EventCounts:
@@ -161,7 +162,7 @@ def print_control(folds: Sequence[Fold]) -> None:
     print("| --- | --- | --- | --- |")
     for name in DETECTORS:
         rows = [row_of_detector(fold, name) for fold in folds]
-        faulty = pooled([row.verdicts.events for row in rows if row.verdicts.events])
+        faulty = pooled([row.decisions.events for row in rows if row.decisions.events])
         healthy = pooled([counts_of(row, fold, fold.healthy) for row, fold in zip(rows, folds, strict=True)])
         recalls = [event_metrics(each).event_recall for each in (faulty, healthy)]
         false_alarms = faulty.flagged[faulty.labelled == 0].mean()

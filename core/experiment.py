@@ -2,26 +2,27 @@
 
     dataset -> scored training, epoch by epoch -> frame scores -> statistic -> metrics
 
-What is trained is apart from what is made of it (core/model/scored_training.py): an experiment follows the epochs of
-its training, which are read back where they exist, and judges each by its own score and post-processing. So experiments
-that differ in those alone share one training, and may find their best epochs in different places of it.
+An experiment follows the epochs of its training (core/model/scored_training.py), which are read where they exist, and
+judges each by its own score and post-processing. Experiments that differ only in those share one training, and may find
+different epochs of it to be the best.
 
-`run_experiment` is a generator that yields after every epoch, so a search can log, report and prune between epochs, and
-leaves two files in the experiment's folder: the detector and the frame scores of the epoch with the best validation
-AUC. Test figures are measured every epoch and reach nothing here that chooses.
+`run_experiment` is a generator that yields after every epoch, so that a search can log, report and prune between
+epochs. It leaves two files in the experiment's folder: the detector and the frame scores of the epoch with the best
+validation AUC. Test figures are measured every epoch and choose nothing.
 """
 
 import math
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from core.data.dataset import Dataset
-from core.decision.checkpoint import Detector, save_detector
+from core.decision.checkpoint import DETECTOR_FILE, Detector, save_detector
 from core.decision.evaluation import evaluate
+from core.decision.levels import LevelRange, level_ranges
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import save_scores
 from core.decision.statistic import Statistic
@@ -34,35 +35,34 @@ from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
 
 DIVERGED_SHARE = 3
-"""Of the bits of a uniform guess: a validation loss beyond it is not a bad detector but a broken one."""
-DETECTOR_FILE = "checkpoint.safetensors"
+"""Of the bits of a uniform guess: beyond it the validation loss belongs to a broken detector, not to a bad one."""
 SCORES_FILE = "frame_scores.npz"
 TRAININGS_DIRECTORY = "trainings"
-"""A folder of trainings by key, in a study's folder or in that of a single experiment."""
+"""A folder of trainings by key, in the folder of a study or of a single experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """The network, in units that do not depend on the data: lengths in ms, channels as the data has them."""
+    """The network in units that do not depend on the data: lengths are in ms, and the data sets the channels."""
 
     dilation_depth: int = 6
     """Layers in a full stack of doubling dilations."""
     residual_channels: int = 16
     """Width of the residual path."""
     receptive_field_ms: float = 32.0
-    """How much of the past a prediction sees."""
+    """How much of the past a prediction depends on."""
     skip_channels: int = 32
     """Width of the skip path and of the hidden layer before the heads."""
 
 
 def receptive_field_samples(receptive_field_ms: float, sample_rate_hz: int) -> int:
-    """To the nearest sample: what is longer in time never has fewer."""
+    """Rounded to the nearest sample, so that a longer field never has fewer samples."""
     return round(receptive_field_ms * sample_rate_hz / 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
-    """One point of the search, complete."""
+    """One complete point of the search."""
 
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -84,7 +84,7 @@ class ExperimentConfig:
         )
 
     def training_setup(self, num_channels: int, context_samples: int) -> TrainingSetup:
-        """What of it determines the training: neither the score nor the post-processing."""
+        """The part that determines the training: all but the score and the post-processing."""
         return TrainingSetup(
             front_end=self.front_end,
             network=self.wavenet(num_channels),
@@ -96,14 +96,14 @@ class ExperimentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """Where an experiment stands after an epoch."""
+    """The figures of an experiment after an epoch."""
 
     metrics: Mapping[str, float]
-    """`epoch` and the figures that are logged every epoch."""
+    """`epoch`, and the figures that are logged every epoch."""
     history: tuple[Mapping[str, float], ...]
     """The metrics of every epoch so far, this one last."""
     best_epoch: int
-    """The epoch with the highest validation AUC so far; among equals the latest, which has trained longest."""
+    """The epoch with the highest validation AUC so far; of equal ones the latest, which has trained longest."""
 
     @property
     def epoch(self) -> int:
@@ -125,11 +125,11 @@ def run_experiment(
     pool: ThreadPool,
     trainings: Path | None = None,
 ) -> Generator[EpochResult, None, None]:
-    """Judges every epoch of the configuration's training, from the first, and trains those that are not there yet.
+    """Judges every epoch of the configuration's training, from the first, and trains those that do not exist yet.
 
-    `trainings` is the folder where trainings are looked for and kept; without one that is in `directory`, so that the
-    experiment trains by itself. What is random in training comes from the seed and what determines the training, and
-    from nothing else of the experiment. Close the generator to let others go on with the training.
+    `trainings` is the folder of trainings that experiments share; by default it is in `directory`, and the experiment
+    shares none. All randomness of training comes from the seed and from what determines the training, and from nothing
+    else of the experiment. Close the generator to release the training to other processes.
     Raises ConfigurationFailed where the configuration diverges or does not fit into memory.
     """
     assert config.front_end.sample_rate_hz == dataset.sample_rate_hz, "the dataset was made for another rate"
@@ -137,6 +137,7 @@ def run_experiment(
     setup = config.training_setup(dataset.num_channels, context_samples)
     trainings = trainings or directory / TRAININGS_DIRECTORY
     history: list[Mapping[str, float]] = []
+    levels: Mapping[str, tuple[LevelRange, ...]] = {}
     with closing(scored_epochs(setup, dataset, trainings, seed=seed, device=device, pool=pool)) as epochs:
         for scored in epochs:
             statistic, figures = _evaluate(scored, dataset, config, context_samples)
@@ -144,7 +145,9 @@ def run_experiment(
             _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
             if result.best_epoch == result.epoch:
-                save_detector(directory / DETECTOR_FILE, _detector(setup, scored, config, statistic, dataset))
+                levels = levels or level_ranges(dataset.calibration)  # the same in every epoch
+                detector = _detector(setup, scored, config, statistic, dataset)
+                save_detector(directory / DETECTOR_FILE, replace(detector, levels=levels))
                 save_scores(directory / SCORES_FILE, scored.scores, dataset)
             yield result
 
@@ -163,7 +166,7 @@ def _evaluate(
 
 
 def _check_sane(row: Mapping[str, float], levels: int) -> None:
-    """ConfigurationFailed for a network far worse than one that knows nothing, whose loss is log2(levels) bits."""
+    """ConfigurationFailed for a network that is far worse than a uniform guess, whose loss is log2(levels) bits."""
     loss = row["val_loss"]
     if not loss < DIVERGED_SHARE * math.log2(levels) or math.isnan(row["val_auc"]):
         raise ConfigurationFailed(f"it diverged: the validation loss was {loss:.3g} bits after epoch {row['epoch']}")
@@ -190,7 +193,7 @@ def _detector(
 
 
 def _row(scored: ScoredEpoch, figures: Mapping[str, float]) -> dict[str, float]:
-    """The figures of one epoch under the names that they have everywhere; those of training as they were recorded."""
+    """The figures of one epoch under the names that are used everywhere; those of training as they were recorded."""
     return {
         "epoch": scored.report.epoch,
         "train_loss": scored.report.train_loss,

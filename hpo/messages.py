@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from core.command_line import program_of
 from core.data.recordings import Skipped
-from core.experiment import DETECTOR_FILE
+from core.decision.checkpoint import DETECTOR_FILE
 from core.model.wavenet import describe
 from hpo.inputs import StudyInputs
 from hpo.pages.publish import REPORT_FILE

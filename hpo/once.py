@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.decision.checkpoint import DETECTOR_FILE
 from core.errors import UserError
-from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
+from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.model.training import ConfigurationFailed
 from hpo.console import Console
 from hpo.messages import detect_lines, short

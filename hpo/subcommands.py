@@ -40,7 +40,7 @@ def survey(arguments: list[str], root: Path) -> int:
 def detect(arguments: list[str], root: Path) -> int:  # noqa: ARG001 (its files are named by their paths alone)
     from core.detect import main
 
-    return main(arguments)
+    return main(arguments, prog="machine-listening detect")
 
 
 def ui(arguments: list[str], root: Path) -> int:

@@ -1,4 +1,4 @@
-"""What WaveNet has to beat: detectors behind one interface, and the list of those it is compared with."""
+"""Baselines that WaveNet is compared with, behind one interface."""
 
 from collections.abc import Sequence
 

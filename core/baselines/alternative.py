@@ -1,6 +1,6 @@
-"""What every alternative to WaveNet is: something that learns from training clips and then scores frames of others.
+"""The interface of every alternative to WaveNet: it learns from training clips, and then scores frames of others.
 
-What becomes of the scores (mu and sigma by machine, window, threshold, figures) is the same as for WaveNet's.
+The scores are treated like WaveNet's: mu and sigma by machine, window, threshold, figures.
 """
 
 from typing import Protocol
@@ -11,11 +11,11 @@ from core.model.scoring import Scores
 
 
 class Scorer(Protocol):
-    """An alternative that has learned."""
+    """A trained alternative."""
 
     @property
     def frame_ms(self) -> float:
-        """From the beginning of one frame of scores to that of the next."""
+        """The distance of two frames of scores, from start to start."""
         ...
 
     @property
@@ -25,28 +25,28 @@ class Scorer(Protocol):
 
     @property
     def num_weights(self) -> int:
-        """Numbers that were fitted."""
+        """How many numbers were fitted."""
         ...
 
     def frame_scores(self, waveforms: Waveform) -> Scores:
-        """(N, C, T) clips of any level to (N, C, F), finite, higher is stranger; a clip's scores are its own alone."""
+        """(N, C, T) clips of any level to (N, C, F), finite; higher is less normal. Each clip is scored alone."""
         ...
 
 
 class Alternative(Protocol):
-    """A way to learn the normal sound, with all that is fixed of it."""
+    """A method that learns normal sound, with its fixed settings."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def setup(self) -> tuple[str, ...]:
-        """What tells it from its variants, in words."""
+        """How it differs from its variants, in words."""
         ...
 
     @property
     def min_frames(self) -> int:
-        """Frames of 64 ms, one every 32 ms, that a clip must have."""
+        """The least number of frames of a clip; they last 64 ms and begin every 32 ms."""
         ...
 
     def fit(self, order: ClipOrder, *, sample_rate_hz: int, seed: int) -> Scorer:

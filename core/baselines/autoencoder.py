@@ -1,9 +1,9 @@
-"""The autoencoder of DCASE 2020's task 2 on five log-mel frames, and the same that predicts the middle one.
+"""The autoencoder of DCASE 2020's task 2 on five log-mel frames, and a variant that predicts the middle frame.
 
 Koizumi and others, "Description and discussion on DCASE2020 Challenge Task 2" (2020): five frames of 128 bands through
 128-128-128-128-8-128-128-128-128 units, each with batch norm and ReLU, and back. IDNN (Suefusa and others, "Anomalous
-sound detection based on interpolation deep neural network", ICASSP 2020) sees the middle frame's neighbours alone:
-what can be known of a frame is then apart from what can be copied.
+sound detection based on interpolation deep neural network", ICASSP 2020) sees only the neighbours of the middle frame,
+so it has to predict the frame and cannot copy it.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ BATCH = 512
 
 
 class Autoencoder(FrameNetwork):
-    """Five frames in; the same five out, or with `interpolates` four in and the middle one out."""
+    """Reconstructs five frames; with `interpolates` it predicts the middle frame from the other four."""
 
     context_frames = FRAMES - 1
     centre_frames = MIDDLE
@@ -35,7 +35,7 @@ class Autoencoder(FrameNetwork):
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_bands if interpolates else FRAMES * num_bands))
 
     def errors(self, frames: Tensor) -> Tensor:
-        """(M, L, B) to (M, L - 4), each of five frames, or of their middle one."""
+        """(M, L, B) to (M, L - 4): the error of each five frames, or of their middle one."""
         windows = frames.unfold(1, FRAMES, 1).transpose(2, 3)  # (M, L - 4, 5, B)
         seen = windows[:, :, [i for i in range(FRAMES) if i != MIDDLE]] if self.interpolates else windows
         target = windows[:, :, MIDDLE] if self.interpolates else windows.flatten(2)

@@ -1,4 +1,4 @@
-"""Rows of a comparison on disk: what each detector said of the test's clips, so that figures of any kind follow."""
+"""Rows of a comparison on disk: every detector's decisions about the test's clips, from which figures are computed."""
 
 import json
 from collections.abc import Sequence
@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from core.baselines.comparison import Choice, Row
+from core.baselines.choice import Choice
+from core.baselines.comparison import Row
 from core.baselines.paired_bootstrap import SplitDecisions
 from core.decision.event_metrics import EventCounts
 from core.decision.postprocess import PostprocessingConfig
 
+FORMER_KEY = "verdicts"
+"""Of the decisions, in files that earlier versions wrote."""
+
 
 def rows_to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Plain numbers, lists and words. A score may be -inf, which Python's JSON keeps as `-Infinity`."""
+    """Plain numbers, lists and words. A score may be -inf, which Python's JSON writes as `-Infinity`."""
     return [json.loads(json.dumps(asdict(row), default=_plain)) for row in rows]
 
 
 def rows_from_json(table: Sequence[dict[str, Any]]) -> list[Row]:
-    """The rows as they were."""
+    """The rows that `rows_to_json` was given."""
     return [_row(dict(each)) for each in table]
 
 
@@ -35,17 +39,18 @@ def _plain(value: object) -> Any:
 
 
 def _row(each: dict[str, Any]) -> Row:
-    choice, verdicts = each.pop("choice"), each.pop("verdicts")
-    events = verdicts.pop("events")
+    choice = each.pop("choice")
+    decisions = each.pop("decisions" if "decisions" in each else FORMER_KEY)
+    events = decisions["events"]
     return Row(
         **each,
         choice=Choice(**{**choice, "postprocessing": PostprocessingConfig(**choice["postprocessing"])}),
-        verdicts=SplitDecisions(
-            scores=np.array(verdicts["scores"], dtype=np.float64),
-            threshold=verdicts["threshold"],
-            is_anomalous=np.array(verdicts["is_anomalous"], dtype=np.bool_),
-            recording_ids=tuple(verdicts["recording_ids"]),
-            machines=tuple(verdicts["machines"]),
+        decisions=SplitDecisions(
+            scores=np.array(decisions["scores"], dtype=np.float64),
+            threshold=decisions["threshold"],
+            is_anomalous=np.array(decisions["is_anomalous"], dtype=np.bool_),
+            recording_ids=tuple(decisions["recording_ids"]),
+            machines=tuple(decisions["machines"]),
             events=EventCounts(**{name: np.array(counts) for name, counts in events.items()}) if events else None,
         ),
     )

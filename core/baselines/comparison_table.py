@@ -1,7 +1,7 @@
-"""Detectors over any number of splits as a table: figures with intervals by takes, and the difference to the first.
+"""A table of detectors over any number of splits: figures with intervals by takes, and the difference to the first.
 
-One line a detector. Figures of several splits are those of all their verdicts together, so that a take that is tested
-in two of them is drawn for both.
+One line a detector. Figures of several splits are computed from all their decisions together, so that a take that is
+tested in two of them is drawn for both.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,39 +22,39 @@ class Line:
 
     name: str
     figures: Mapping[str, Figure]
-    """By metric; those of events only where the faults' places are known."""
+    """By metric; those of events only where the places of the faults are known."""
     differences: Mapping[str, Figure]
     """The first detector's figure less this one's, take for take; empty in the first line."""
     by_machine: Mapping[str, Mapping[str, Figure]]
     """Of each machine alone, the figures of clips; by metric."""
     num_weights: float
-    """The mean over splits, as those that follow."""
+    """The mean over splits, as are the next four."""
     seconds_to_train: float
     seconds_to_score: float
     num_tried: float
     seconds_of_tuning: float
     choices: tuple[str, ...]
-    """What was chosen in each split, in words."""
+    """The choice in each split, in words."""
 
 
 def lines_of(
     splits: Sequence[Sequence[Row]], *, without: Collection[str] = (), num_draws: int = NUM_DRAWS
 ) -> list[Line]:
-    """From the rows of each split, the same detectors in the same order; `without` names takes that do not count."""
-    first = [rows[0].verdicts for rows in splits]
+    """From the rows of each split, the same detectors in the same order; `without` names takes that are not counted."""
+    first = [rows[0].decisions for rows in splits]
     draws = draw_takes(first, num_draws=num_draws, without=without)
     metrics = [name for name in METRICS if first[0].events is not None or name in CLIP_METRICS]
     ours = {name: METRICS[name](first, draws) for name in metrics}
     lines = []
     for index, rows in enumerate(zip(*splits, strict=True)):
-        verdicts = [row.verdicts for row in rows]
-        values = {name: METRICS[name](verdicts, draws) for name in metrics}
+        decisions = [row.decisions for row in rows]
+        values = {name: METRICS[name](decisions, draws) for name in metrics}
         lines.append(
             Line(
                 name=rows[0].name,
                 figures={name: Figure.of(values[name]) for name in metrics},
                 differences={name: Figure.of(ours[name] - values[name]) for name in metrics} if index else {},
-                by_machine=_by_machine(verdicts, draws),
+                by_machine=_by_machine(decisions, draws),
                 num_weights=float(np.mean([row.num_weights for row in rows])),
                 seconds_to_train=float(np.mean([row.seconds_to_train for row in rows])),
                 seconds_to_score=float(np.mean([row.seconds_to_score for row in rows])),
@@ -66,9 +66,9 @@ def lines_of(
     return lines
 
 
-def _by_machine(verdicts: Sequence[SplitDecisions], draws: Draws) -> dict[str, dict[str, Figure]]:
-    machines = sorted({machine for split in verdicts for machine in split.machines})
-    parts = {machine: [of_machine(split, machine) for split in verdicts] for machine in machines}
+def _by_machine(decisions: Sequence[SplitDecisions], draws: Draws) -> dict[str, dict[str, Figure]]:
+    machines = sorted({machine for split in decisions for machine in split.machines})
+    parts = {machine: [of_machine(split, machine) for split in decisions] for machine in machines}
     return {
         machine: {name: Figure.of(METRICS[name](splits, draws)) for name in CLIP_METRICS}
         for machine, splits in parts.items()
@@ -84,7 +84,7 @@ def _choice_text(row: Row) -> str:
 
 
 def asked_metric(lines: Sequence[Line]) -> str:
-    """What the task asks for."""
+    """The metric that the task asks for."""
     return "event_f1" if "event_f1" in lines[0].figures else "auc"
 
 
@@ -93,7 +93,7 @@ def ahead_title(lines: Sequence[Line]) -> str:
 
 
 def cells_of(lines: Sequence[Line]) -> list[list[str]]:
-    """Heading and a row of cells a detector, as text."""
+    """The heading and one row of cells a detector, as text."""
     if not lines:
         return []
     metrics, machines = list(lines[0].figures), list(lines[0].by_machine)

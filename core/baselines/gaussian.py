@@ -1,7 +1,7 @@
 """A Gaussian on statistics of log-mel frames over half a second: mean and standard deviation of every band.
 
-Of each channel every machine has its own mean, and all share one covariance, shrunk towards a multiple of the identity
-as Ledoit and Wolf (2004) would have it. The score is the Mahalanobis distance to the nearest machine's mean, divided by
+In each channel every machine has its own mean, and all share one covariance, shrunk towards a multiple of the identity
+(Ledoit and Wolf, 2004). The score is the Mahalanobis distance to the nearest machine's mean, divided by
 the square root of the number of dimensions: about 1 where the Gaussian is right.
 """
 
@@ -20,13 +20,13 @@ from core.model.scoring import Scores
 
 WINDOW_FRAMES = 16
 FLOOR = 1e-4
-"""Added to every variance, in dB squared: a band that stands still in training is still not known better than this."""
+"""Added to every variance, in dB squared. Without it a band that is constant in training would dominate the score."""
 
 Statistics = npt.NDArray[np.float64]
 
 
 def statistics(frames: LogMels, *, step: int = 1) -> Statistics:
-    """(..., L, B) to (..., F, 2 B): of every window of WINDOW_FRAMES frames, or of every step-th of them."""
+    """(..., L, B) to (..., F, 2 B): mean and deviation of every step-th window of WINDOW_FRAMES frames."""
     windows = np.lib.stride_tricks.sliding_window_view(frames, WINDOW_FRAMES, axis=-2)[..., ::step, :, :]
     parts = [windows.mean(axis=-1, dtype=np.float64), windows.std(axis=-1, dtype=np.float64)]
     return np.concatenate(parts, axis=-1)
@@ -34,7 +34,7 @@ def statistics(frames: LogMels, *, step: int = 1) -> Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelGaussian:
-    """What is normal for one channel; D = 2 B."""
+    """The normal sound of one channel; D = 2 B."""
 
     means: Statistics
     """(number of machines, D)."""
@@ -49,7 +49,7 @@ class ChannelGaussian:
 
 
 def fit_channel(points: Statistics, machines: Sequence[str]) -> ChannelGaussian:
-    """From (M, F, D), M clips of these machines."""
+    """Fits (M, F, D) statistics of M clips of these machines."""
     names = sorted(set(machines))
     which = np.array([names.index(machine) for machine in machines])
     means = np.stack([points[which == index].mean(axis=(0, 1)) for index in range(len(names))])
@@ -77,7 +77,7 @@ class GaussianScorer:
 
     @property
     def num_weights(self) -> int:
-        """Means, and the covariance's half."""
+        """The means, and half of the symmetric covariance."""
         dimensions = self.channels[0].means.shape[1]
         return sum(channel.means.size + dimensions * (dimensions + 1) // 2 for channel in self.channels)
 
@@ -94,14 +94,14 @@ class GaussianScorer:
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussian:
-    """The rival without a network."""
+    """The alternative without a network."""
 
     name: str = "log-mel Gaussian"
     min_frames: int = WINDOW_FRAMES
     setup: tuple[str, ...] = ()
 
     def fit(self, order: ClipOrder, *, sample_rate_hz: int, seed: int) -> GaussianScorer:  # noqa: ARG002 (nothing drawn)
-        """From windows that do not overlap, since Ledoit and Wolf's rule takes its points for independent."""
+        """Fits windows that do not overlap, because Ledoit and Wolf's rule assumes independent points."""
         log_mel = LogMel(FrameGrid.at(sample_rate_hz))
         training = training_frames(order, log_mel)
         points = statistics(training.frames, step=WINDOW_FRAMES)
@@ -111,5 +111,5 @@ class Gaussian:
 
 
 def _one_thread() -> threadpool_limits:
-    """For NumPy's algebra: on a busy machine its threads wait for each other fifty times as long as they work."""
+    """Limits NumPy's algebra to one thread: on a busy machine its threads wait fifty times longer than they work."""
     return threadpool_limits(limits=1, user_api="blas")

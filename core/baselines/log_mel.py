@@ -1,7 +1,7 @@
-"""Waveform to log-mel frames, as in DCASE 2020's task 2, of clips that are brought to one level as WaveNet's are.
+"""Waveform to log-mel frames, as in DCASE 2020's task 2. Clips are brought to one level, as for WaveNet.
 
-In: (..., C, T) float32. Out: (..., C, L, B) float32 in dB: L frames of 64 ms, one every 32 ms, all of them inside the
-clip; B bands, 128 where the rate has room for them.
+In: (..., C, T) float32. Out: (..., C, L, B) float32 in dB: L frames of 64 ms, one every 32 ms, all inside the clip; B
+bands, 128 where the rate allows it.
 """
 
 import math
@@ -21,16 +21,16 @@ from core.model.frontend import FrontEnd, FrontEndConfig
 FRAME_MS, HOP_MS = 64, 32
 MAX_BANDS = 128
 FLOOR = 1e-10
-"""Power below which a band is empty: -100 dB, where the loudest have about -20 dB."""
+"""The least power of a band: -100 dB, while the loudest bands have about -20 dB."""
 MAX_CLIPS = 1024
-"""Clips that are learned from: of a larger set as many as come first."""
+"""The most clips to learn from; of a larger set the first ones are taken."""
 
 LogMels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameGrid:
-    """Where frames lie in a clip, in samples: frame f covers the samples from f * hop on."""
+    """The places of frames in a clip, in samples: frame f begins at sample f * hop."""
 
     sample_rate_hz: int
     frame: int
@@ -46,11 +46,11 @@ class FrameGrid:
         return 1000 * self.hop / self.sample_rate_hz
 
     def num_frames(self, num_samples: int) -> int:
-        """Whole frames in a clip; 0 where it is shorter than one."""
+        """How many whole frames a clip has; 0 where it is shorter than a frame."""
         return max(0, (num_samples - self.frame) // self.hop + 1)
 
     def first_s(self, centre_frames: float) -> float:
-        """Where a score begins that is of the hop around the middle of a frame, counted from 0."""
+        """The start of the hop around the middle of a frame, to which a score belongs; frames count from 0."""
         return (centre_frames * self.hop + (self.frame - self.hop) / 2) / self.sample_rate_hz
 
     def frames(self, waveform: Waveform) -> Waveform:
@@ -61,11 +61,11 @@ class FrameGrid:
 
 
 def power_spectra(grid: FrameGrid, waveform: Waveform) -> Waveform:
-    """(..., C, T) at any level to (..., C, L, frame // 2 + 1): power of Hann-windowed frames, all clips at one level.
+    """(..., C, T) of any level to (..., C, L, frame // 2 + 1): power of Hann-windowed frames at one level.
 
-    White noise has the same power at every rate. A silent channel has none.
+    White noise has the same power at every rate. A silent channel has a power of 0.
     """
-    if not grid.num_frames(waveform.shape[-1]):  # MKL has no transform of nothing
+    if not grid.num_frames(waveform.shape[-1]):  # MKL refuses an empty transform
         return np.empty((*waveform.shape[:-1], 0, grid.frame // 2 + 1), dtype=np.float32)
     config = FrontEndConfig(sample_rate_hz=grid.sample_rate_hz, level="matched", pre_emphasis=0.0)
     level = FrontEnd(config=config, channel_gains=()).level_of(waveform)
@@ -85,7 +85,7 @@ class LogMel:
     @cached_property
     def filters(self) -> Waveform:
         """(frame // 2 + 1, B), Slaney's triangles of equal area, from 0 Hz to half the rate."""
-        from librosa.filters import mel  # nearly a second to import, and only those who train an alternative need it
+        from librosa.filters import mel  # imported here: it takes nearly a second, and only alternatives need it
 
         rate, frame = self.grid.sample_rate_hz, self.grid.frame
         filters: Waveform = mel(sr=rate, n_fft=frame, n_mels=num_bands(rate, frame)).T
@@ -96,17 +96,17 @@ class LogMel:
         return int(self.filters.shape[1])
 
     def of(self, waveform: Waveform) -> LogMels:
-        """(..., C, T) to (..., C, L, B) in dB; L is 0 where a clip is shorter than a frame."""
+        """(..., C, T) to (..., C, L, B) in dB. L is 0 where a clip is shorter than a frame."""
         bands = torch.from_numpy(power_spectra(self.grid, waveform)) @ torch.from_numpy(self.filters)
         decibels: LogMels = 10 * bands.clamp(min=FLOOR).log10().numpy()
         return decibels
 
 
 def num_bands(sample_rate_hz: int, frame: int) -> int:
-    """As many bands, up to MAX_BANDS, as leave none narrower than a bin of the spectrum and so perhaps empty.
+    """The number of bands: MAX_BANDS, or fewer, so that none is narrower than a bin of the spectrum and perhaps empty.
 
-    On Slaney's scale they are narrowest at the bottom, where a mel is 66.7 Hz; above 1 kHz its logarithm grows by
-    log(6.4) / 27 a mel. 128 from 5 kHz up, 106 at 4 kHz.
+    On Slaney's scale the lowest bands are the narrowest. A mel is 66.7 Hz up to 1 kHz; above that a mel is a factor of
+    6.4 ** (1 / 27) in frequency. The result is 128 from 5 kHz upwards, and 106 at 4 kHz.
     """
     half = sample_rate_hz / 2
     mels = half * 3 / 200 if half < 1000 else 15 + math.log(half / 1000) * 27 / math.log(6.4)
@@ -115,16 +115,16 @@ def num_bands(sample_rate_hz: int, frame: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFrames:
-    """Log-mel frames of the clips that are learned from."""
+    """Log-mel frames of the training clips."""
 
     frames: LogMels
     """(M, C, L, B) in dB."""
     machines: tuple[str, ...]
-    """Of each of M clips."""
+    """Of each of the M clips."""
 
 
 def training_frames(order: ClipOrder, log_mel: LogMel) -> TrainingFrames:
-    """Of all training clips, or of the first MAX_CLIPS."""
+    """The frames of all training clips, or of the first MAX_CLIPS."""
     clips = list(_each_once(order))
     return TrainingFrames(
         frames=np.stack([log_mel.of(clip.read()) for clip in clips]),

@@ -1,4 +1,4 @@
-"""Detectors that learn nothing: how loud a clip is, and how like noise. What they find needs no network."""
+"""Detectors that learn nothing: they score loudness and spectral flatness. A fault that they find needs no network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from core.data.training_clips import ClipOrder
 from core.model.scoring import Scores
 
 FLOOR = 1e-12
-"""Power that is added to what is measured, -120 dB re full scale: silence has a score, too."""
+"""Power that is added to every measurement, -120 dB re full scale, so that silence has a finite score."""
 
 
 def loudness_scores(waveforms: Waveform) -> npt.NDArray[np.float64]:
-    """(N,) level of each clip in dB re full scale, over all channels: the detector that only hears loudness.
+    """(N,) level of each clip in dB re full scale, over all channels.
 
     A silent clip scores -inf.
     """
@@ -27,7 +27,7 @@ def loudness_scores(waveforms: Waveform) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureScorer:
-    """A number measured on each frame of one clip, (C, T) to (C, L)."""
+    """Scores each frame of a clip by a measurement, (C, T) to (C, L)."""
 
     grid: FrameGrid
     measure: Callable[[FrameGrid, Waveform], Waveform]
@@ -47,7 +47,7 @@ class MeasureScorer:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A rival that learns nothing."""
+    """An alternative that learns nothing."""
 
     name: str
     measure: Callable[[FrameGrid, Waveform], Waveform]
@@ -59,7 +59,7 @@ class Measure:
 
 
 def loudness() -> Measure:
-    """The level of each frame in dB re full scale: of the clip as it is, or nothing would be left to hear."""
+    """The level of each frame in dB re full scale. The clip's level is not matched, because it is the score."""
     return Measure(name="loudness", measure=_level)
 
 

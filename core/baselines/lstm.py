@@ -1,4 +1,4 @@
-"""An LSTM that predicts the next log-mel frame from all before it: WaveNet's rival in Hayashi and others (2018)."""
+"""An LSTM that predicts the next log-mel frame from all frames before it (Hayashi and others, 2018)."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from core.baselines.network import FrameNetwork, NetworkAlternative
 
 UNITS = 128
 FIRST_FRAMES = 4
-"""Frames that are heard before one is predicted."""
+"""Frames that precede the first prediction."""
 STRETCH, BATCH = 36, 32
 
 
@@ -22,7 +22,7 @@ class NextFrame(FrameNetwork):
         self.guess = nn.Linear(UNITS, num_bands)
 
     def errors(self, frames: Tensor) -> Tensor:
-        """(M, L, B) to (M, L - 4): of each frame from the fifth on, as the ones before it let it be expected."""
+        """(M, L, B) to (M, L - 4): the error of each frame from the fifth on, predicted from the frames before it."""
         states, _ = self.memory(frames[:, :-1])
         guesses = self.guess(states[:, FIRST_FRAMES - 1 :])
         errors: Tensor = (guesses - frames[:, FIRST_FRAMES:]).square().mean(dim=-1)
@@ -30,7 +30,7 @@ class NextFrame(FrameNetwork):
 
 
 def lstm(*, num_steps: int = 1000, learning_rate: float = 1e-3) -> NetworkAlternative:
-    """Trained on stretches of 36 frames, so little more than a second, of which the first four are not predicted."""
+    """It trains on stretches of 36 frames, little more than a second; the first four are not predicted."""
     return NetworkAlternative(
         name="log-mel LSTM",
         build=NextFrame,

@@ -1,7 +1,6 @@
-"""A network on log-mel frames whose score is its squared error: training, and scoring once it has learned.
+"""Trains networks on log-mel frames, and scores clips by their squared error.
 
-One network learns all channels, of each of which only the mean spectrum is its own. M clips and channels, L frames, B
-bands.
+One network learns all channels; each channel has its own mean spectrum. M clips and channels, L frames, B bands.
 """
 
 from abc import ABC, abstractmethod
@@ -20,12 +19,12 @@ from core.model.scoring import Scores
 
 
 class FrameNetwork(nn.Module, ABC):
-    """What a network on frames has to say of itself."""
+    """The interface of a network on frames."""
 
     context_frames: int
     """A stretch of L frames has L - context_frames errors."""
     centre_frames: float
-    """Where in the frames the first error lies, counted from 0."""
+    """The frame, counted from 0, that the first error belongs to."""
 
     @abstractmethod
     def errors(self, frames: Tensor) -> Tensor:
@@ -34,12 +33,12 @@ class FrameNetwork(nn.Module, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """What is taken off, and divided by: one divisor for all bands, so errors are those of dB but for a factor."""
+    """Subtracts a mean and divides by one number for all bands, so that errors are in dB but for a factor."""
 
     mean: LogMels
     """(C, 1, B) dB."""
     divisor: float
-    """dB; 1 where all training clips stand still."""
+    """dB; 1 where all training clips are constant."""
 
     def __call__(self, frames: LogMels) -> LogMels:
         scaled: LogMels = (frames - self.mean) / np.float32(self.divisor)
@@ -47,7 +46,7 @@ class Scaling:
 
 
 def scaling_of(frames: LogMels) -> Scaling:
-    """Of training frames (M, C, L, B)."""
+    """Fits the scaling to training frames (M, C, L, B)."""
     mean = frames.mean(axis=(0, 2), dtype=np.float64)[:, None].astype(np.float32)
     divisor = float((frames - mean).std())
     return Scaling(mean=mean, divisor=divisor if divisor > 0 else 1.0)
@@ -86,11 +85,11 @@ class NetworkScorer:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkAlternative:
-    """How a network is trained: a number of steps of Adam, each on stretches of frames from anywhere."""
+    """A network and its training: steps of Adam, each on stretches of frames from random places."""
 
     name: str
     build: Callable[[int], FrameNetwork]
-    """From the number of bands."""
+    """Builds the network for a number of bands."""
     min_frames: int
     num_steps: int = 1000
     """Steps of training."""

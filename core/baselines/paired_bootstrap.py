@@ -1,8 +1,8 @@
-"""What a detector says of the test clips of one split, and what that is worth over any number of splits.
+"""Figures with intervals from a detector's decisions about the test clips of any number of splits.
 
-A figure is computed on clips that count as often as their take was drawn, for R draws at once: the first draw is every
-take once, which gives the figure itself, and the others give its interval. Two detectors that were judged on the same
-takes are compared draw by draw, which leaves out of the difference what takes have in common.
+A figure is computed for R draws of takes at once. In a draw each clip counts as often as its take was drawn. The first
+draw counts every take once and gives the figure itself; the others give its interval. Two detectors that judged the
+same takes are compared draw by draw, so that effects of a take that both share cancel.
 
 N clips of one split, R draws.
 """
@@ -21,22 +21,22 @@ INTERVAL = (0.025, 0.975)
 
 @dataclass(frozen=True, kw_only=True)
 class SplitDecisions:
-    """On the test clips of one split."""
+    """A detector's decisions about the test clips of one split."""
 
     scores: FloatArray
     """(N,) in sigmas."""
     threshold: float
-    """A clip is flagged where its score is at least this. Chosen on validation."""
+    """A clip is flagged where its score is at least this, which was chosen on validation."""
     is_anomalous: BoolArray
     recording_ids: tuple[str, ...]
     machines: tuple[str, ...]
     events: EventCounts | None = None
-    """Where the faults' places in the clips are known."""
+    """None where the places of the faults are not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure with its interval of 95 %, by takes. NaN where it is not defined."""
+    """A figure with its 95 % interval by takes. NaN where it is not defined."""
 
     value: float
     low: float
@@ -44,23 +44,23 @@ class Figure:
 
     @classmethod
     def of(cls, values: FloatArray) -> "Figure":
-        """From (R,) draws, the first of which is every take once."""
+        """From (R,) draws, the first of which counts every take once."""
         drawn = values[1:][~np.isnan(values[1:])]  # a draw without a class has no figure
         low, high = np.quantile(drawn, INTERVAL) if drawn.size else (np.nan, np.nan)
         return cls(value=float(values[0]), low=float(low), high=float(high))
 
 
 Draws = Mapping[str, FloatArray]
-"""How often each take counts, (R,)."""
+"""How often each take counts, (R,), by take."""
 
 
 def draw_takes(
     splits: Sequence[SplitDecisions], *, num_draws: int = NUM_DRAWS, without: Collection[str] = (), seed: int = 0
 ) -> Draws:
-    """Takes with replacement within each class, all splits together; those of `without` never.
+    """Draws takes of all splits together with replacement, within each class. Takes in `without` are never drawn.
 
-    A take with a clip of each kind is of the anomalous class. With one take of a class its own variation cannot be
-    seen, and intervals are too narrow.
+    A take with a clip of each kind belongs to the anomalous class. With one take of a class intervals are too narrow,
+    because they do not show how takes vary.
     """
     is_anomalous: dict[str, bool] = {}
     for split in splits:
@@ -82,10 +82,10 @@ def weights_of(split: SplitDecisions, draws: Draws) -> FloatArray:
 
 
 def mean_area(splits: Sequence[SplitDecisions], draws: Draws, *, max_rate: float = 1.0) -> FloatArray:
-    """(R,) AUC of each machine in each split, and the mean of those: one machine's scores are never held against
-    another's. Each counts as often as its normal takes were drawn; one without both classes does not.
+    """(R,) the mean of the AUCs of each machine in each split, so that scores of different machines are not compared.
 
-    NaN where none has both.
+    Each counts as often as its normal takes were drawn, and not at all without clips of both classes. NaN where no
+    machine has both.
     """
     total, count = _nothing(draws), _nothing(draws)
     for split in splits:
@@ -105,7 +105,7 @@ def mean_area(splits: Sequence[SplitDecisions], draws: Draws, *, max_rate: float
 
 
 def pooled_f1(splits: Sequence[SplitDecisions], draws: Draws) -> FloatArray:
-    """(R,) F1 of clips, counted over all splits, each at its own threshold."""
+    """(R,) F1 of clips, counted over all splits, each with its own threshold."""
     hits, total = _nothing(draws), _nothing(draws)
     for split in splits:
         weights, flagged = weights_of(split, draws), split.scores >= split.threshold
@@ -125,7 +125,7 @@ def pooled_segment_f1(splits: Sequence[SplitDecisions], draws: Draws) -> FloatAr
 
 
 def _event_f1(splits: Sequence[SplitDecisions], draws: Draws, matched: str, *there: str) -> FloatArray:
-    """By the names of what is counted."""
+    """F1 from counts of these names in EventCounts."""
     hits, total = _nothing(draws), _nothing(draws)
     for split in splits:
         if split.events is None:
@@ -152,11 +152,11 @@ METRICS: Mapping[str, Callable[[Sequence[SplitDecisions], Draws], FloatArray]] =
     "event_f1": pooled_event_f1,
     "segment_f1": pooled_segment_f1,
 }
-"""By the name that a figure has everywhere."""
+"""By the name that a figure has in all files and pages."""
 
 
 def of_machine(split: SplitDecisions, machine: str) -> SplitDecisions:
-    """The same of one machine's clips alone, without events."""
+    """The decisions about the clips of one machine, without events."""
     rows = np.array([each == machine for each in split.machines])
     return SplitDecisions(
         scores=split.scores[rows],

@@ -1,19 +1,26 @@
-"""The file of a trained detector: weights, configurations, gains and calibration (safetensors with a JSON header)."""
+"""The file of a trained detector: weights, configurations, gains, calibration and levels (safetensors, JSON header)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from core.decision.postprocess import Calibration, PostprocessingConfig
+from core.decision.detector_header import FORMAT, MAX_WEIGHTS, check_tensors, parse_header
+from core.decision.levels import LevelRange
 from core.decision.statistic import Statistic
 from core.errors import UserError
-from core.model.frontend import FrontEnd, FrontEndConfig
+from core.model.frontend import FrontEnd
 from core.model.scoring import ScoringConfig
-from core.model.tensor_file import read_tensors, write_tensors
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.tensor_file import MAX_HEADER_BYTES, open_tensors, write_tensors
+from core.model.wavenet import WaveNet
 
-FORMAT = "wavenet-detector-3"
+MAX_BYTES = 4 * MAX_WEIGHTS + MAX_HEADER_BYTES
+"""Of a detector's file: float32 weights and a header."""
+DETECTOR_FILE = "checkpoint.safetensors"
+PLACES = ("", "winner")
+"""Folders below the one that is given where a detector's file is looked for, in this order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +32,34 @@ class Detector:
     scoring: ScoringConfig
     statistic: Statistic
     clip_samples: int
-    """Length of a clip: what levels, smoothing and calibration were measured on, and so what is judged as a whole."""
+    """Length of a clip: levels, smoothing and calibration are those of clips of this length."""
     context_samples: int
-    """Samples of a clip that are heard but not scored."""
+    """Samples at the beginning of a clip that are heard but not scored."""
+    levels: Mapping[str, tuple[LevelRange, ...]] | None = None
+    """By machine: how loud each channel of the calibration clips was. None where the file does not say."""
+
+
+def find_detector(path: Path) -> Path:
+    """The detector's file: `path` itself, or the one in a winner's folder or in a study's.
+
+    UserError for a folder that has none, with the files that were looked for. Whether the file is a detector's is
+    checked by `load_detector`.
+    """
+    if not path.is_dir():
+        return path
+    candidates = [path / place / DETECTOR_FILE for place in PLACES]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        raise UserError(
+            f"{path} must be a study's folder, a winner's folder or a detector's file, "
+            f"but there is no {' and no '.join(map(str, candidates))}."
+        )
+    return found
 
 
 def save_detector(path: Path, detector: Detector) -> None:
-    """Weights, configurations, gains and calibration in one file."""
-    header = {
+    """Writes the detector's file, whole or not at all."""
+    header: dict[str, Any] = {
         "format": FORMAT,
         "network": asdict(detector.model.config),
         "front_end": asdict(detector.front_end.config),
@@ -40,38 +67,42 @@ def save_detector(path: Path, detector: Detector) -> None:
         "scoring": asdict(detector.scoring),
         "postprocessing": asdict(detector.statistic.config),
         "frame_ms": detector.statistic.frame_ms,
-        "calibrations": {
-            machine: [asdict(calibration) for calibration in columns]
-            for machine, columns in detector.statistic.calibrations.items()
-        },
+        "calibrations": _by_machine(detector.statistic.calibrations),
         "clip_samples": detector.clip_samples,
         "context_samples": detector.context_samples,
     }
+    if detector.levels is not None:
+        header["levels"] = _by_machine(detector.levels)
     write_tensors(path, detector.model.state_dict(), header)
 
 
+def _by_machine(columns: Mapping[str, tuple[Any, ...]]) -> dict[str, list[dict[str, float]]]:
+    return {machine: [asdict(column) for column in each] for machine, each in columns.items()}
+
+
 def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
-    """The detector as it was saved. UserError for a file of another kind or version."""
-    tensors, header = read_tensors(path)
-    if header.get("format") != FORMAT:
-        raise UserError(
-            f"{path} must be a detector of format {FORMAT}, but is {header.get('format')!r}. "
-            "One of an older format must be trained again."
-        )
-    model = WaveNet(WaveNetConfig(**header["network"]))
-    model.load_state_dict(tensors)
+    """The detector as it was saved.
+
+    Nothing that the file claims is allocated before the whole header is checked. UserError for a file of another kind
+    or version, and for one whose header or weights cannot be a detector's.
+    """
+    with open_tensors(path, max_bytes=MAX_BYTES) as file:
+        try:
+            header = parse_header(file.header)
+            check_tensors(header, file.tensors)
+        except UserError as error:
+            raise UserError(f"{path} must be a detector's file, but {error}") from error
+        weights = file.read()
+    if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+        raise UserError(f"{path} must be a detector's file, but its weights are not finite.")
+    model = WaveNet(header.network)
+    model.load_state_dict(weights)
     return Detector(
         model=model.to(device).eval(),
-        front_end=FrontEnd(config=FrontEndConfig(**header["front_end"]), channel_gains=tuple(header["channel_gains"])),
-        scoring=ScoringConfig(**header["scoring"]),
-        statistic=Statistic(
-            config=PostprocessingConfig(**header["postprocessing"]),
-            frame_ms=header["frame_ms"],
-            calibrations={
-                machine: tuple(Calibration(**column) for column in columns)
-                for machine, columns in header["calibrations"].items()
-            },
-        ),
-        clip_samples=header["clip_samples"],
-        context_samples=header["context_samples"],
+        front_end=FrontEnd(config=header.front_end, channel_gains=header.channel_gains),
+        scoring=header.scoring,
+        statistic=Statistic(config=header.postprocessing, frame_ms=header.frame_ms, calibrations=header.calibrations),
+        clip_samples=header.clip_samples,
+        context_samples=header.context_samples,
+        levels=header.levels,
     )

@@ -1,4 +1,4 @@
-"""Frame scores to the figures of an epoch: mu and sigma from calibration, validation and test by one threshold."""
+"""Frame scores to the figures of an epoch: mu and sigma from calibration, one threshold for validation and test."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,8 +19,11 @@ def evaluate(
     context_samples: int,
     sample_rate_hz: int,
 ) -> tuple[Statistic, dict[str, float]]:
-    """The statistic, and `val_...` and `test_...`: losses in bits per sample, F1, AUC, and where the faults' places are
-    known, F1 of events and of segments. The test's figures reach nothing that chooses."""
+    """The statistic, and figures named `val_...` and `test_...`.
+
+    They are losses in bits per sample, F1 and AUC, and where the places of the faults are known, F1 of events and of
+    segments. The test figures reach nothing that chooses.
+    """
     statistic = fit_statistic(
         postprocessing,
         scores["calibration"].of(scoring.score),
@@ -57,8 +60,11 @@ def _losses(scores: Mapping[str, FrameScores], judged: Mapping[str, ClipSet]) ->
 def count_events(
     judgement: Judgement, events_s: Sequence[Spans], threshold: float, *, first_s: float, frame_s: float
 ) -> EventCounts:
-    """Of clips whose faults' places are known. Compared where clips are scored, from `first_s` to the last whole frame;
-    a fault that goes on there begins there."""
+    """Counts events of clips in which the places of the faults are known.
+
+    Only the scored part of a clip counts, from `first_s` to the last whole frame. A fault that begins before it counts
+    as one that begins with it.
+    """
     scored_s = judgement.thresholds.shape[1] * frame_s
     labelled = [
         [(max(0.0, a - first_s), b - first_s) for a, b in spans if b > first_s and a < first_s + scored_s]

@@ -1,4 +1,4 @@
-"""How well the fault is found inside clips: event-based and segment-based F1, where somebody labelled events.
+"""How well faults are located inside clips: event-based and segment-based F1, for clips with labelled events.
 
 Counts are pooled over all clips before they are divided (micro averages), as in the evaluations of DCASE (Mesaros and
 others, Applied Sciences 2016). Events are (start_s, end_s), end excluded, in seconds from their clip's beginning.
@@ -16,19 +16,19 @@ ClipEvents = Sequence[tuple[float, float]]
 Counts = npt.NDArray[np.int64]
 
 ONSET_TOLERANCE_S = 0.25
-"""An event counts as found where one is flagged that begins at most so much earlier or later."""
+"""A labelled event is found where a flagged one begins at most so much earlier or later."""
 SEGMENT_S = 0.1
-"""DCASE has 1 s for scenes of minutes; clips of a few seconds need a finer grid."""
+"""DCASE uses 1 s for scenes of minutes; clips of a few seconds need a finer grid."""
 ROUNDING = 1e-6
-"""Of a segment, or of a second: 0.3 / 0.1 is a little less than 3, and 0.55 - 0.25 a little more than 0.3."""
+"""Tolerance in segments or seconds: 0.3 / 0.1 is a little less than 3, and 0.55 - 0.25 a little more than 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EventMetrics:
-    """All are 0 where nothing is found, or where there is nothing to find, as in `core.decision.metrics.f1_score`."""
+    """All are 0 where nothing is found and where nothing is labelled, as in `core.decision.metrics.f1_score`."""
 
     event_f1: float
-    """By onset alone: where an event ends depends on post-processing more than on what is heard."""
+    """By onset alone, because the end of a flagged event depends more on post-processing than on the sound."""
     event_precision: float
     event_recall: float
     segment_f1: float
@@ -42,7 +42,7 @@ class EventMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class EventCounts:
-    """What the metrics are made of, clip by clip: each (N,)."""
+    """The counts that the metrics are computed from, each (N,) for N clips."""
 
     matched: Counts
     """Labelled events that were found."""
@@ -59,8 +59,8 @@ def event_counts(
 ) -> EventCounts:
     """`estimated` and `reference` list the same clips, each `clip_seconds` long, in the same order.
 
-    Each labelled event is matched with one flagged event at most, so that as many as possible are. What lies outside
-    the clip is in no segment.
+    Each labelled event is matched with at most one flagged event, in the way that matches most of them. Parts of events
+    outside the clip are in no segment.
     """
     matched = [_num_matched(flagged, labelled) for flagged, labelled in zip(estimated, reference, strict=True)]
     heard, labelled = (_active_segments(clips, clip_seconds) for clips in (estimated, reference))
@@ -75,7 +75,7 @@ def event_counts(
 
 
 def event_metrics(counts: EventCounts) -> EventMetrics:
-    """Of all clips together."""
+    """The metrics of all clips together."""
     matched, num_events, num_flagged = (int(each.sum()) for each in (counts.matched, counts.labelled, counts.flagged))
     shared, num_labelled, num_heard = (
         int(each.sum()) for each in (counts.shared_segments, counts.labelled_segments, counts.flagged_segments)
@@ -100,7 +100,7 @@ def _num_matched(flagged: ClipEvents, labelled: ClipEvents) -> int:
     """Size of the largest matching of onsets within the tolerance."""
     if not flagged or not labelled:
         return 0
-    from mir_eval.util import match_events  # here, because it costs a second that most studies need not pay
+    from mir_eval.util import match_events  # imported here: it takes a second, and most studies have no events
 
     onsets = [np.array([start_s for start_s, _ in events]) for events in (labelled, flagged)]
     return len(match_events(*onsets, ONSET_TOLERANCE_S + ROUNDING))

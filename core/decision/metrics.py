@@ -1,8 +1,8 @@
-"""How good decisions about clips are: F1, AUC, pAUC, the figures to hold beside them, and intervals.
+"""How good decisions about clips are: F1, AUC, pAUC, figures to compare them with, and intervals.
 
 N clips; scores (N,) in sigmas, where -inf means that no event survives at any threshold; is_anomalous (N,) bool.
-Anomalous is the positive class. A metric that is not defined (an area with one class alone, or with a score that is
-NaN) is NaN, and stays NaN.
+Anomalous is the positive class. A metric that is not defined is NaN: an area with only one class, or with a score that
+is NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 MAX_FALSE_POSITIVE_RATE = 0.1
-"""pAUC is the area up to this rate, standardised (McClish 1989), as in DCASE's task 2."""
+"""pAUC is the standardised area up to this rate (McClish 1989), as in DCASE's task 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipMetrics:
-    """What a detector is worth on a set of clips, beside what no detector at all is worth."""
+    """The figures of a detector on a set of clips, and of flagging everything."""
 
     f1: float
     """At the trial's own threshold."""
@@ -37,7 +37,7 @@ class ClipMetrics:
 
 
 def f1_score(flagged: BoolArray, is_anomalous: BoolArray) -> float:
-    """2 TP / (2 TP + FP + FN); 0 where nothing is flagged and nothing anomalous."""
+    """2 TP / (2 TP + FP + FN); 0 where nothing is flagged and nothing is anomalous."""
     true_positives = int(np.sum(flagged & is_anomalous))
     total = int(flagged.sum() + is_anomalous.sum())
     return 2 * true_positives / total if total else 0.0
@@ -63,12 +63,12 @@ def weighted_areas(
 ) -> FloatArray:
     """(R,) areas under ROC curves up to a false positive rate, in which clip i counts weights[r, i] times.
 
-    Standardised as McClish (1989) does, so that chance is 0.5 and 1 the best; up to 1 it is the AUC itself. NaN where
-    a class has no weight, everywhere where a score is NaN.
+    Areas are standardised (McClish 1989), so that chance is 0.5 and the best is 1; with `max_rate` 1 they are the AUC
+    itself. NaN in draws in which a class has no weight, and in all draws where a score is NaN.
     """
     if np.isnan(scores).any():
         return np.full(len(weights), np.nan)
-    levels, level_of_clip = np.unique(-scores, return_inverse=True)  # the strangest first
+    levels, level_of_clip = np.unique(-scores, return_inverse=True)  # the highest score first
     is_at = level_of_clip[:, None] == np.arange(len(levels))  # (N, L)
     false_rates, true_rates = (
         _rates(weights @ (is_at & of_class[:, None])) for of_class in (~is_anomalous, is_anomalous)
@@ -83,7 +83,7 @@ def weighted_areas(
 
 
 def _rates(weights: FloatArray) -> FloatArray:
-    """(R, L) weights of levels to (R, L + 1) shares from nothing to all of them; NaN where all are 0."""
+    """(R, L) weights of levels to (R, L + 1) cumulative shares from 0 to 1; NaN where all weights are 0."""
     sums = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, axis=1)], axis=1)
     totals = sums[:, -1:]
     rates: FloatArray = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
@@ -107,7 +107,7 @@ def clip_metrics(scores: FloatArray, is_anomalous: BoolArray, threshold: float) 
 
 
 def best_f1(scores: FloatArray, is_anomalous: BoolArray) -> float:
-    """The highest F1 that any threshold reaches on these clips. Optimistic: it has seen the labels."""
+    """The highest F1 that any threshold reaches on these clips. It is optimistic, because the labels choose it."""
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(is_anomalous[order])
     is_last_of_its_score = np.append(scores[order][1:] != scores[order][:-1], True)  # equal scores are flagged together
@@ -127,9 +127,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile interval of a metric, resampling recordings with replacement within each class.
 
-    Clips of one take are not independent, so takes are drawn, not clips; within each class, so that every resample
-    holds both. With one recording of a class its own variation cannot be seen and the interval is too narrow. A take
-    with a clip of each kind is of the anomalous class.
+    Takes are drawn and not clips, because clips of one take are not independent. They are drawn within each class, so
+    that every resample holds both. With one recording of a class the interval is too narrow, because it does not show
+    how recordings vary. A take with a clip of each kind belongs to the anomalous class.
     """
     random = np.random.default_rng(seed)
     takes = _clips_by_take(recording_ids)

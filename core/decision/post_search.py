@@ -1,6 +1,7 @@
-"""Post-processing costs no training: what other windows and thresholds make of the frame scores that are kept.
+"""Evaluates other windows and thresholds on kept frame scores, without training.
 
-W = windows, B = thresholds, N = clips. All figures are of validation, and the best of them has seen its labels.
+W = windows, B = thresholds, N = clips. All figures are of validation; the best of them is optimistic, because the
+labels choose it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One choice of window and threshold, with the F1 of validation clips that it has."""
+    """One choice of window and threshold, and its F1 on validation clips."""
 
     window_ms: float
     threshold_sigmas: float
@@ -28,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class F1Surface:
-    """F1 of one trial's validation clips over a grid of windows and thresholds, all else as the trial has it."""
+    """F1 of one trial's validation clips over a grid of windows and thresholds; all else is the trial's own."""
 
     windows_ms: FloatArray
     """(W,) ascending."""
@@ -37,11 +38,11 @@ class F1Surface:
     f1: FloatArray
     """(W, B)"""
     own: Point
-    """What the trial itself has; on the grid or not."""
+    """The trial's own point, which need not lie on the grid."""
 
     @property
     def best(self) -> Point:
-        """The highest point of the grid. Of equal ones the nearest to the trial's own, with a log axis of windows."""
+        """The highest point of the grid; of equal ones the nearest to the trial's own, on a log axis of windows."""
         tops = np.argwhere(self.f1 == self.f1.max())  # (points, 2)
         windows, own_window = np.log(self.windows_ms), np.log(self.own.window_ms)
         far = [
@@ -60,12 +61,12 @@ class F1Surface:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What one choice of post-processing makes of the validation clips."""
+    """The figures of one choice of post-processing on the validation clips."""
 
     f1: FloatArray
     """(B,) at each threshold."""
     auc: float
-    """Of all thresholds together; NaN where a class is missing."""
+    """Independent of thresholds; NaN where a class is missing."""
 
 
 def sweep_thresholds(
@@ -76,9 +77,9 @@ def sweep_thresholds(
     score: str,
     frame_ms: float,
 ) -> Sweep:
-    """F1 at each of (B,) thresholds, whatever the configuration's own, and AUC, from one pass of post-processing.
+    """F1 at each of (B,) thresholds, and AUC, from one pass of post-processing. The configuration's own is not used.
 
-    Calibration clips give mu and sigma, validation clips are judged; no other split is looked at.
+    Calibration clips give mu and sigma, and validation clips are judged. No other split is read.
     """
     scores = _validation_scores(config, scored, score=score, frame_ms=frame_ms)
     is_anomalous = scored["validation"].is_anomalous
@@ -94,9 +95,9 @@ def f1_surface(
     score: str,
     frame_ms: float,
 ) -> F1Surface:
-    """F1 at every window with every threshold; one pass of post-processing a window, whatever the number of thresholds.
+    """F1 at every window with every threshold, from one pass of post-processing a window.
 
-    Neither list may be empty; both are sorted, and what is there twice is there once.
+    Neither list may be empty. Both are sorted, and duplicates are dropped.
     """
     windows, thresholds = (np.unique(np.array(list(values), float)) for values in (windows_ms, thresholds_sigmas))
     assert windows.size * thresholds.size, "a surface needs a window and a threshold"
@@ -116,9 +117,9 @@ def f1_surface(
 
 
 def f1_at_thresholds(scores: FloatArray, is_anomalous: npt.NDArray[np.bool_], thresholds: FloatArray) -> FloatArray:
-    """(B,) F1 of (N,) clip scores at each threshold; 0 where nothing is flagged and nothing anomalous.
+    """(B,) F1 of (N,) clip scores at each threshold; 0 where nothing is flagged and nothing is anomalous.
 
-    A clip's score is the highest threshold at which it is flagged, so that one comparison does for all of them.
+    A clip's score is the highest threshold at which it is flagged, so comparing it with each threshold is enough.
     """
     flagged = scores[:, None] >= thresholds  # (N, B)
     hits = (flagged & is_anomalous[:, None]).sum(axis=0)
@@ -134,7 +135,7 @@ def best_f1_over_windows(
     score: str,
     frame_ms: float,
 ) -> float:
-    """The highest F1 on validation that one of the windows reaches with any threshold. It has seen the labels."""
+    """The highest F1 on validation of any window with any threshold. Optimistic, because the labels choose it."""
     is_anomalous = scored["validation"].is_anomalous
     configs = (replace(config, window_ms=window_ms) for window_ms in windows_ms)
     scores = (_validation_scores(changed, scored, score=score, frame_ms=frame_ms) for changed in configs)
@@ -144,7 +145,7 @@ def best_f1_over_windows(
 def _validation_scores(
     config: PostprocessingConfig, scored: Mapping[str, ScoredClips], *, score: str, frame_ms: float
 ) -> FloatArray:
-    """(N,) scores of the validation clips, by the statistic that this post-processing has on calibration clips."""
+    """(N,) scores of the validation clips, by the statistic that is fitted to the calibration clips."""
     calibration, validation = scored["calibration"], scored["validation"]
     statistic = fit_statistic(config, calibration.scores.of(score), calibration.machines, frame_ms=frame_ms)
     return statistic.judge(validation.scores.of(score), validation.machines).clip_scores

@@ -1,10 +1,10 @@
 """Frame scores to decisions: smoothing window, sigmas, and the three steps of Hayashi and others (EUSIPCO 2018).
 
 The paper thresholds at mu + beta * sigma, then filters the decisions with a median, fills short gaps, and drops short
-events. All three are monotone: a lower threshold never removes an event. So they can be applied to the scores
-themselves, for every threshold at once: the median as a median, filling gaps as a grey closing, dropping short events
-as a grey opening. What comes out is, for each frame, the highest threshold at which it still belongs to an event; its
-maximum over the clip is the clip's score. F = frames, N = clips; arrays are (..., F).
+events. All three steps are monotone: a lower threshold never removes an event. They are therefore applied to the scores
+themselves, for every threshold at once: the median as a median, the filling of gaps as a grey closing, the dropping of
+short events as a grey opening. The result is, for each frame, the highest threshold at which it still belongs to an
+event. Its maximum over the clip is the clip's score. F = frames, N = clips; arrays are (..., F).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ FUSIONS = ("mean", "weighted", "maximum")
 SIGMAS = ("machine", "pooled")
 BASELINES = ("machine", "clip")
 MIN_SIGMA_BITS = 1e-4
-"""Floor of sigma: below it a spread is rounding, not knowledge."""
+"""Floor of sigma: a smaller spread is rounding error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,25 +30,25 @@ class PostprocessingConfig:
     """From frame scores to events. Lengths are rounded to whole frames."""
 
     window_ms: float = 500.0
-    """Length of the moving average; from a clip's length on it is the clip's mean."""
+    """Length of the moving average. A window as long as the clip, or longer, gives the clip's mean."""
     threshold_sigmas: float = 3.0
-    """beta: frames at mu + beta * sigma and above are anomalous."""
+    """beta: frames from mu + beta * sigma upwards are anomalous."""
     median_ms: float = 75.0
-    """Span of the median filter over decisions; one frame or less turns it off."""
+    """Span of the median filter over decisions. One frame or less turns it off."""
     gap_ms: float = 100.0
-    """Gaps between events that are shorter than this are filled."""
+    """Gaps between events are filled where they are shorter than this."""
     min_event_ms: float = 50.0
-    """Events that are shorter than this are dropped."""
+    """Events are dropped where they are shorter than this."""
     two_sided: bool = False
-    """Whether a frame that is too predictable is as strange as one that is not predictable enough."""
+    """Whether scores far below mu are anomalous, too: frames that are too predictable."""
     fusion: Literal["mean", "weighted", "maximum"] = "mean"
-    """Of microphones: their mean, their mean weighted by 1 / variance on normal sound, or the strangest of them."""
+    """Of microphones: their mean, their mean weighted by 1 / variance on normal sound, or the highest of them."""
     sigma: Literal["machine", "pooled"] = "machine"
-    """Whether each machine has a sigma of its own, or all share the root of their mean variance. Every machine has a mu
-    of its own. A few takes of a machine tell little of its sigma; all machines together tell more."""
+    """Whether each machine has its own sigma, or all share the root of their mean variance. Each has its own mu. A few
+    takes of one machine estimate its sigma badly; all machines together estimate it better."""
     baseline: Literal["machine", "clip"] = "machine"
-    """What a smoothed score is held against: its machine's normal sound, or the median of its own clip. The latter
-    finds what changes within a clip, whatever the take is like, and nothing of what is heard from end to end."""
+    """What a smoothed score is compared with: its machine's normal sound, or the median of its own clip. The latter
+    finds changes within a clip in any take, and misses a fault that lasts for the whole clip."""
 
     def __post_init__(self) -> None:
         if not self.window_ms > 0:
@@ -77,16 +77,16 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A stretch of a clip that is flagged, in frames: first included, end excluded."""
+    """A flagged stretch of a clip in frames; the first is included, the end is not."""
 
     first_frame: int
     end_frame: int
 
 
 def smooth(scores: npt.NDArray[np.floating], window_frames: int) -> Frames:
-    """Moving average of (..., F) over full windows; near the edges the nearest full window stands in.
+    """Moving average of (..., F) over full windows. Frames near an edge take the nearest full window.
 
-    A window of F frames or more gives every frame the clip's mean. NaN spreads over the rest of the clip.
+    A window of F frames or more gives every frame the clip's mean. A NaN makes the rest of the clip NaN.
     """
     num_frames = scores.shape[-1]
     window = min(max(1, window_frames), num_frames)
@@ -99,7 +99,7 @@ def smooth(scores: npt.NDArray[np.floating], window_frames: int) -> Frames:
 
 
 def calibrate(smoothed: Frames) -> Calibration:
-    """mu and sigma over all clips and frames of the calibration audio."""
+    """mu and sigma over all clips and frames of calibration audio."""
     return Calibration(mu=float(smoothed.mean()), sigma=max(float(smoothed.std()), MIN_SIGMA_BITS))
 
 
@@ -112,7 +112,7 @@ def standardise(smoothed: Frames, calibration: Calibration, *, two_sided: bool) 
 def event_thresholds(sigmas: Frames, config: PostprocessingConfig, *, frame_ms: float) -> Frames:
     """(..., F) scores to, for each frame, the highest threshold at which it lies in an event that survives.
 
-    -inf where no threshold does: a clip shorter than the shortest event. Nothing outside the clip counts as anomalous.
+    -inf in a clip that is shorter than the shortest event. Frames outside the clip do not count as anomalous.
     """
     median = 2 * (round(config.median_ms / frame_ms) // 2) + 1  # odd, so that the median is one of the values
     gap, shortest = (max(1, round(ms / frame_ms)) for ms in (config.gap_ms, config.min_event_ms))
@@ -136,7 +136,7 @@ def clip_scores(thresholds: Frames) -> Frames:
 
 
 def events(thresholds: Frames, threshold_sigmas: float) -> tuple[Event, ...]:
-    """Events of one clip, (F,) event thresholds, in order. Empty where none survives."""
+    """Events of one clip with (F,) event thresholds, in order of time. Empty where none survives."""
     active = np.concatenate([[False], thresholds >= threshold_sigmas, [False]])
     edges = np.flatnonzero(active[1:] != active[:-1])
     return tuple(Event(first_frame=int(a), end_frame=int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))

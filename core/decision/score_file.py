@@ -1,7 +1,8 @@
-"""Frame scores of every judged clip, kept with whose they are: post-processing is searched and drawn from this file.
+"""The file of frame scores of every judged clip, from which post-processing is searched and figures are drawn.
 
-A numpy archive without pickles. For each split: `<split>_surprise`, `_entropy` and `_normalised_residual` (N, C, F),
-and of the clips `_recording_ids`, `_machines`, `_conditions`, `_starts_s`, `_is_anomalous`, each (N,).
+It is a numpy archive without pickles. For each split it holds `<split>_surprise`, `_entropy` and
+`_normalised_residual`, each (N, C, F), and about the clips `_recording_ids`, `_machines`, `_conditions`, `_starts_s`
+and `_is_anomalous`, each (N,).
 """
 
 import os
@@ -26,7 +27,7 @@ class ScoredClips:
     recording_ids: tuple[str, ...]
     machines: tuple[str, ...]
     conditions: tuple[str, ...]
-    """What is wrong with it, in the source's words; `normal` of a normal clip."""
+    """The fault in the source's words, or `normal`."""
     is_anomalous: npt.NDArray[np.bool_]
 
 
@@ -46,7 +47,7 @@ def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset)
 
 
 def load_scores(path: Path) -> dict[str, ScoredClips]:
-    """Scored clips by split, as `save_scores` wrote them."""
+    """Reads scored clips by split, as `save_scores` wrote them."""
     with np.load(path, allow_pickle=False) as arrays:
         return {
             name: ScoredClips(

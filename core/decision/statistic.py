@@ -1,9 +1,9 @@
-"""The one number that everything speaks of: a clip's score in sigmas, per machine, from scores to events.
+"""A clip's score in sigmas, which the threshold, AUC, F1 and the events are all computed from.
 
-Scores (N, C, F) are smoothed, fused over channels, and standardised by mu and sigma of equally smoothed and fused
-scores of the same machine's calibration clips: not by the clip that is judged, since a take that is strange from end
-to end must be caught. Where faults are known to come and go, `baseline` takes the clip's own median off first. The
-threshold, AUC, F1 and the events all read this statistic.
+Scores (N, C, F) are smoothed, fused over channels, and standardised by mu and sigma. Those are measured on equally
+smoothed and fused scores of the same machine's calibration clips. They are not measured on the clip that is judged,
+because a fault that lasts for the whole take must be found. Where faults are known to come and go, `baseline` subtracts
+the clip's own median first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,19 +29,19 @@ from core.model.scoring import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the statistic says of N clips."""
+    """The scores of N clips in sigmas, frame by frame and clip by clip."""
 
     sigmas: Frames
     """(N, F): the standardised score of each frame, microphones fused."""
     channel_sigmas: Frames
-    """(N, C, F): the same for each microphone alone; says which one gave an alarm, decides nothing."""
+    """(N, C, F): the same for each microphone alone. It tells which one raised an alarm and decides nothing."""
     thresholds: Frames
     """(N, F): the highest threshold at which the frame lies in a surviving event."""
     clip_scores: Frames
     """(N,): the highest threshold at which an event survives in the clip."""
 
     def channel_of(self, clip: int, event: Event) -> int:
-        """The microphone, from 0, whose own score is highest over an event."""
+        """The microphone, from 0, with the highest own score over an event."""
         return int(self.channel_sigmas[clip, :, event.first_frame : event.end_frame].mean(axis=-1).argmax())
 
 
@@ -52,17 +52,17 @@ class Statistic:
     config: PostprocessingConfig
     frame_ms: float
     calibrations: Mapping[str, tuple[Calibration, ...]]
-    """By machine: of the fused score, then of each channel's."""
+    """By machine: of the fused score, then of each channel."""
 
     def judge(self, scores: Scores, machines: Sequence[str]) -> Judgement:
-        """(N, C, F) scores of clips of these machines. UserError for a machine that was not calibrated."""
+        """Judges (N, C, F) scores of clips of these machines. UserError for a machine that was not calibrated."""
         smoothed = _smoothed(scores, self.config, self.frame_ms)
         num_clips, num_channels, num_frames = smoothed.shape
         sigmas = np.empty((num_clips, 1 + num_channels, num_frames))
         for machine, rows in _rows_by_machine(machines).items():
             fused, *channels = self._calibrations_of(machine)
             fused_scores = fuse_channels(smoothed[rows], channels, self.config)
-            # The strangest microphone is found by its distance on either side, so that what is fused has one side left.
+            # `maximum` fuses distances to either side, so the fused score has one side.
             has_two_sides = self.config.two_sided and self.config.fusion != "maximum"
             sigmas[rows, 0] = standardise(fused_scores, fused, two_sided=has_two_sides)
             sigmas[rows, 1:] = _standardised_channels(smoothed[rows], channels, self.config)
@@ -95,10 +95,10 @@ def fit_statistic(
 
 
 def fuse_channels(smoothed: Frames, channels: Sequence[Calibration], config: PostprocessingConfig) -> Frames:
-    """(N, C, F) to (N, F), as `config.fusion` says; the calibrations of the channels are C. In sigmas for `maximum`."""
+    """(N, C, F) to (N, F) by `config.fusion`, with the calibrations of the C channels. In sigmas for `maximum`."""
     if config.fusion == "maximum":
-        strangest: Frames = _standardised_channels(smoothed, channels, config).max(axis=1)
-        return strangest
+        highest: Frames = _standardised_channels(smoothed, channels, config).max(axis=1)
+        return highest
     weights = [calibration.sigma**-2 if config.fusion == "weighted" else 1.0 for calibration in channels]
     fused: Frames = np.average(smoothed, axis=1, weights=weights)
     return fused
@@ -113,7 +113,7 @@ def _standardised_channels(smoothed: Frames, channels: Sequence[Calibration], co
 
 
 def _calibrations(by_machine: Mapping[str, Frames], config: PostprocessingConfig) -> dict[str, tuple[Calibration, ...]]:
-    """Of each column of (N, K, F), machine by machine; with a pooled sigma, the machines' mean variance for all."""
+    """Calibrations of each of K columns of (N, K, F) by machine. A pooled sigma is the root of the mean variance."""
     own = {
         machine: [calibrate(columns[:, column]) for column in range(columns.shape[1])]
         for machine, columns in by_machine.items()

@@ -1,1 +1,1 @@
-"""The winner at work on files."""
+"""Judges recordings with a detector that a study has found."""

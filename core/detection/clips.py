@@ -1,16 +1,15 @@
-"""A long recording judged clip by clip, as the study judged its clips.
+"""Judges a long recording clip by clip, as the study judged its clips.
 
     clip 1   |context| frames . . . . . . |
     clip 2                      |context| frames . . . . . . |
-    last                              |context| frames . . . . . . |     (the file ends here)
+    last                              |context| frames . . . . . . |     (the recording ends here)
 
-Level, DC and smoothing are a clip's own, since mu and sigma were measured on clips of this length. Clips overlap by the
-context, which is heard but not scored, so that their frames lie end to end over the file. The last clip is moved back
-by whole frames until it fits; a frame of two clips keeps the higher of its thresholds. So a file's score is the highest
-of its clips, and a file of one clip has the score that a study gives this clip.
+Level, DC and smoothing are computed for each clip, because mu and sigma were measured on clips of this length. Clips
+overlap by the context, which the network hears and does not score, so that their frames lie end to end. The last clip
+is moved back by whole frames until it fits; a frame that two clips share keeps the higher of its thresholds.
 
-Not scored: the context at the beginning of the file, and less than a frame at its end. What is held: a batch of clips,
-and 16 + 4 C bytes a frame, some 5 MB an hour for four channels.
+The context at the beginning of the recording is not scored, nor is less than a frame at its end. Memory holds a batch
+of clips, and 16 + 4 C bytes a frame: about 5 MB an hour for four channels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,61 +18,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.data.audio import Waveform
+from core.data.recordings import BadRecording
 from core.decision.checkpoint import Detector
+from core.decision.levels import LevelsDbfs, LevelWarning, clip_levels, level_warnings
 from core.decision.postprocess import Event, Frames, events
-from core.detection.files import LongAudio, Needs, check_sound
+from core.detection.decision import RecordingDecision, RecordingEvent
+from core.detection.files import AudioRequirements, AudioStream, check_sound
+from core.errors import UserError
 from core.model.scoring import Scores, score_clips
 from core.thread_pool import ThreadPool
 
 BATCH_SAMPLES = 2**17
-"""Per channel, of clips that are scored together: work for all threads, and bounded memory."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeardEvent:
-    """A stretch of a file that is flagged."""
-
-    start_s: float
-    end_s: float
-    microphone: int
-    """From 1: the one whose own score is highest over the event."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FileJudgement:
-    """What the detector says of one file. F frames over the whole file."""
-
-    name: str
-    seconds: float
-    num_channels: int
-    threshold_sigmas: float
-    clip_scores: tuple[float, ...]
-    """In sigmas, in order."""
-    events: tuple[HeardEvent, ...]
-    sigmas: Frames
-    """(F,): the standardised score of each frame, microphones fused."""
-    first_frame_s: float
-    """When the first frame begins."""
-    frame_s: float
-
-    @property
-    def score_sigmas(self) -> float:
-        """The highest threshold at which an event survives in one of the clips; -inf where none has room for one."""
-        return max(self.clip_scores)
-
-    @property
-    def num_anomalous_clips(self) -> int:
-        return sum(score >= self.threshold_sigmas for score in self.clip_scores)
-
-    @property
-    def is_anomalous(self) -> bool:
-        """Whether there is an event."""
-        return self.score_sigmas >= self.threshold_sigmas
+"""Per channel, of clips that are scored together: enough work for all threads, in bounded memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _FrameTable:
-    """Everything that is known of the F frames of a file."""
+    """Everything that is known of the F frames of a recording."""
 
     thresholds: Frames
     """(F,): the highest threshold at which the frame lies in a surviving event."""
@@ -82,9 +43,11 @@ class _FrameTable:
     channel_sigmas: Scores
     """(C, F) float32."""
     clip_scores: list[float]
+    clip_levels: list[LevelsDbfs]
+    """(C,) of each clip."""
 
     def put(self, first_frame: int, thresholds: Frames, sigmas: Frames, channel_sigmas: Frames) -> None:
-        """A clip's frames; those that are there already stay where their threshold is higher."""
+        """Enters a clip's frames. A frame that another clip has entered stays where its threshold is higher."""
         self.clip_scores.append(float(thresholds.max()))
         place = slice(first_frame, first_frame + len(thresholds))
         wins = thresholds >= self.thresholds[place]
@@ -93,39 +56,54 @@ class _FrameTable:
         self.channel_sigmas[:, place][:, wins] = channel_sigmas[:, wins]
 
 
-def needs_of(detector: Detector) -> Needs:
-    """What files must be like."""
-    return Needs(
+def requirements_of(detector: Detector) -> AudioRequirements:
+    """What recordings must be like for the detector to judge them."""
+    return AudioRequirements(
         num_channels=detector.model.config.num_channels,
         sample_rate_hz=detector.front_end.config.sample_rate_hz,
         min_samples=detector.clip_samples,
     )
 
 
-def judge_file(audio: LongAudio, detector: Detector, machine: str, *, pool: ThreadPool) -> FileJudgement:
-    """Judges a file of any length by the calibration of `machine`, which must be one that the detector knows.
+def judge_recording(
+    audio: AudioStream, detector: Detector, machine: str, *, pool: ThreadPool, min_anomalous_clips: int = 1
+) -> RecordingDecision:
+    """Judges a recording of any length by the calibration of `machine`, which the detector must know.
 
-    Raises BadRecording where a channel is silent for a whole clip: a level cannot be matched to that.
+    Raises BadRecording where it cannot be judged. One reason is that a channel is silent for a whole clip, since its
+    level cannot be matched. Another is a channel that is DEAD_DB quieter than every calibration clip in each of its
+    clips: that microphone is dead, or the machine does not run. The network would hear amplified noise, so that
+    "anomalous" would send somebody to the machine instead of the microphone, and "normal" would be worse.
+
+    A recording that is only FAR_DB quieter, is quiet in some clips, or is too loud may come from another gain or from
+    a fault. It is judged, and `level_warnings` says so.
     """
     frame_samples = detector.scoring.frame_samples(audio.sample_rate_hz)
     frames = _judged_frames(audio, detector, machine, frame_samples, pool)
+    if len(frames.clip_scores) < min_anomalous_clips:
+        raise BadRecording(
+            f"Recording {audio.name!r} must hold at least {min_anomalous_clips} clips of the detector's, since so many "
+            f"must be anomalous, but holds {len(frames.clip_scores)}. Record for longer, or ask for fewer."
+        )
     first_s, frame_s = detector.context_samples / audio.sample_rate_hz, frame_samples / audio.sample_rate_hz
     threshold = detector.statistic.config.threshold_sigmas
-    heard = tuple(
-        HeardEvent(
+    found = tuple(
+        RecordingEvent(
             start_s=first_s + event.first_frame * frame_s,
             end_s=first_s + event.end_frame * frame_s,
             microphone=1 + int(frames.channel_sigmas[:, event.first_frame : event.end_frame].mean(axis=-1).argmax()),
         )
         for event in _stitched(events(frames.thresholds, threshold), detector)
     )
-    return FileJudgement(
+    return RecordingDecision(
         name=audio.name,
         seconds=audio.seconds,
-        num_channels=audio.header.num_channels,
+        num_channels=audio.num_channels,
         threshold_sigmas=threshold,
         clip_scores=tuple(frames.clip_scores),
-        events=heard,
+        min_anomalous_clips=min_anomalous_clips,
+        events=found,
+        level_warnings=_checked_levels(audio.name, np.array(frames.clip_levels), detector, machine),
         sigmas=frames.sigmas,
         first_frame_s=first_s,
         frame_s=frame_s,
@@ -133,14 +111,14 @@ def judge_file(audio: LongAudio, detector: Detector, machine: str, *, pool: Thre
 
 
 def clip_first_frames(num_samples: int, *, clip_samples: int, context_samples: int, frame_samples: int) -> list[int]:
-    """The frame, counted over the file, with which each clip begins; the file has room for one clip or more."""
+    """The frame, counted over the recording, with which each clip begins; there is room for one clip or more."""
     last = (num_samples - clip_samples) // frame_samples
     frames_a_clip = (clip_samples - context_samples) // frame_samples
     return [*range(0, last, frames_a_clip), last]
 
 
 def _judged_frames(
-    audio: LongAudio, detector: Detector, machine: str, frame_samples: int, pool: ThreadPool
+    audio: AudioStream, detector: Detector, machine: str, frame_samples: int, pool: ThreadPool
 ) -> _FrameTable:
     firsts = clip_first_frames(
         audio.num_samples,
@@ -152,29 +130,34 @@ def _judged_frames(
     frames = _FrameTable(
         thresholds=np.full(num_frames, -np.inf),
         sigmas=np.full(num_frames, np.nan),
-        channel_sigmas=np.full((audio.header.num_channels, num_frames), np.nan, np.float32),
+        channel_sigmas=np.full((audio.num_channels, num_frames), np.nan, np.float32),
         clip_scores=[],
+        clip_levels=[],
     )
     clips_a_batch = max(1, BATCH_SAMPLES // detector.clip_samples)
     clips = _clips(audio, [first * frame_samples for first in firsts], detector.clip_samples)
     for batch in (firsts[i : i + clips_a_batch] for i in range(0, len(firsts), clips_a_batch)):
-        codes = detector.front_end.encode(np.stack([next(clips) for _ in batch]))
+        waveforms = np.stack([next(clips) for _ in batch])
+        frames.clip_levels.extend(clip_levels(waveforms))
+        codes = detector.front_end.encode(waveforms)
         scores = score_clips(
             detector.model, codes, context_samples=detector.context_samples, frame_samples=frame_samples, pool=pool
         )
         judged = detector.statistic.judge(scores.of(detector.scoring.score), [machine] * len(batch))
+        if not np.isfinite(judged.sigmas).all():
+            raise UserError("The detector's scores must be finite, but are not: its file is damaged. Train it again.")
         for first, thresholds, sigmas, channels in zip(
             batch, judged.thresholds, judged.sigmas, judged.channel_sigmas, strict=True
         ):
             frames.put(first, thresholds, sigmas, channels)
-    assert next(clips, None) is None, "no clip is left"  # and the file is read to its end, where a change is seen
+    assert next(clips, None) is None, "no clip is left"  # and the audio is read to its end, where a change is seen
     return frames
 
 
-def _clips(audio: LongAudio, starts: list[int], clip_samples: int) -> Iterator[Waveform]:
+def _clips(audio: AudioStream, starts: list[int], clip_samples: int) -> Iterator[Waveform]:
     """(C, clip_samples) from each of the starts, which ascend by a clip's length at most."""
     pieces = audio.pieces()
-    held, held_from = np.zeros((audio.header.num_channels, 0), np.float32), 0
+    held, held_from = np.zeros((audio.num_channels, 0), np.float32), 0
     for start in starts:
         parts = [held[:, start - held_from :]]
         while sum(part.shape[1] for part in parts) < clip_samples:
@@ -188,8 +171,23 @@ def _clips(audio: LongAudio, starts: list[int], clip_samples: int) -> Iterator[W
         pass
 
 
+def _checked_levels(name: str, levels: LevelsDbfs, detector: Detector, machine: str) -> tuple[LevelWarning, ...]:
+    """The warnings of levels (K, C) of K clips. Raises BadRecording where a channel is too quiet in all of them."""
+    if detector.levels is None:
+        return ()
+    warnings = level_warnings(levels, detector.levels[machine])
+    for warning in warnings:
+        if warning.dead_microphones:
+            words = warning.describe(num_clips=len(levels), num_channels=levels.shape[1])
+            raise BadRecording(
+                f"Recording {name!r} must be about as loud as those that the detector was trained on, but got {words} "
+                "Check the microphone, its gain, and whether the machine runs."
+            )
+    return warnings
+
+
 def _stitched(found: Sequence[Event], detector: Detector) -> list[Event]:
-    """Events over the borders of clips: gaps that would have been filled inside a clip are filled there, too."""
+    """Joins events over the borders of clips where the gap would have been filled inside a clip."""
     config = detector.statistic.config
     gap_frames = max(1, round(config.gap_ms / detector.statistic.frame_ms))
     stitched: list[Event] = []

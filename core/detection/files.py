@@ -1,12 +1,14 @@
-"""Audio files of any length and rate, read in pieces at a detector's rate, so that no file is ever held whole.
+"""Audio of any length and rate, read in pieces at a detector's rate, so that no file is ever held whole.
 
-Together the pieces are, bit for bit, what a study makes of the file: resampled by the same resampler, then quantised to
-16 bits by the peaks of the whole file. (Of an mp3, a sample in a thousand may be one step off.) That takes reading it
-twice: to check it and find its peaks, and to use it. C channels; n samples a piece.
+The pieces together equal, bit for bit, the audio that a study reads from the file: resampled by the same resampler,
+then quantised to 16 bits by the peaks of the whole file. (Of an mp3, a sample in a thousand may be one step off.) The
+audio is therefore read twice: once to check it and to find its peaks, once to use it. C channels; n samples a piece.
 """
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import soxr
 
 from core.data.audio import Waveform, quantise
 from core.data.recordings import REPAIR, BadRecording
+from core.errors import UserError
 from core.sources.audio_files import (
     FORMATS,
     READABLE_SUFFIXES,
@@ -24,23 +27,23 @@ from core.sources.audio_files import (
 )
 
 PIECE_SAMPLES = 2**18
-"""Of all channels together, at the file's rate: bounds memory whatever the length."""
+"""Of all channels together, at the file's rate: bounds memory for files of any length."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needs:
-    """What a detector asks of a file."""
+class AudioRequirements:
+    """What a detector requires of a recording."""
 
     num_channels: int
     sample_rate_hz: int
-    """The file's may be higher."""
+    """The recording's own rate may be higher."""
     min_samples: int
     """Per channel at that rate: one clip."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LongAudio:
-    """A file that was read from end to end and found usable."""
+class AudioStream:
+    """A recording that was read from start to end and found usable, and that can be read again."""
 
     name: str
     """As the user gave it."""
@@ -51,6 +54,12 @@ class LongAudio:
     """Per channel at that rate."""
     peaks: Waveform
     """(C, 1) of the resampled audio."""
+    decode: Callable[[], Iterator[Waveform]]
+    """Reads (n, C) float32 at the recording's own rate from the start."""
+
+    @property
+    def num_channels(self) -> int:
+        return self.header.num_channels
 
     @property
     def seconds(self) -> float:
@@ -59,86 +68,123 @@ class LongAudio:
     def pieces(self) -> Iterator[Waveform]:
         """(C, n) float32 at the detector's rate, end to end. Raises BadRecording for a file that has changed."""
         num_read = 0
-        for frames in _resampled(_pieces(self.name, self.header), self.header, self.sample_rate_hz):
+        for frames in _resampled(self.decode(), self.header, self.sample_rate_hz):
             num_read += len(frames)
-            # The peaks go along as one more sample, so that the step is the whole file's.
+            # The peaks are appended as one more sample, so that the step is that of the whole file.
             yield quantise(np.hstack([frames.T, self.peaks])).read(stop=-1)
         if num_read != self.num_samples:
             raise BadRecording(f"Recording {self.name!r} must stay as it is while it is read, but changed. {REPAIR}")
 
 
-def open_audio(name: str, needs: Needs) -> LongAudio:
-    """Reads the whole file once. Raises BadRecording for what a study would refuse, and for what the detector cannot
-    judge: another number of channels, a lower rate, or less than one clip."""
+def open_audio(name: str, requirements: AudioRequirements) -> AudioStream:
+    """Reads the whole file once. Raises BadRecording for a file that a study would refuse, and for one that the
+    detector cannot judge: with another number of channels, with a lower rate, or shorter than a clip."""
     _check_name(name)
     header = read_header(Path(name), name)
-    _check_header(name, header, needs)
-    peaks = np.zeros((header.num_channels, 1), np.float32)
-    num_samples = 0
-    for frames in _resampled(_checked(name, header), header, needs.sample_rate_hz):
-        num_samples += len(frames)
-        peaks = np.maximum(peaks, np.abs(frames).max(axis=0, initial=0.0)[:, None])
-    _check_length(name, num_samples, needs)  # again, because the header of an mp3 may promise a little too much
-    if not np.isfinite(peaks).all():
-        raise BadRecording(f"Recording {name!r} must be of a level that can be resampled, but is too loud. {REPAIR}")
-    return LongAudio(
-        name=name, header=header, sample_rate_hz=needs.sample_rate_hz, num_samples=num_samples, peaks=peaks
+    return _open(
+        name, header, requirements, decode=partial(read_pieces, Path(name), name, header, piece_samples=PIECE_SAMPLES)
     )
 
 
+def open_waveform(
+    waveform: Waveform, sample_rate_hz: int, requirements: AudioRequirements, *, name: str = "waveform"
+) -> AudioStream:
+    """The same of samples in memory: (C, T) or, of one channel, (T,), floating point with full scale 1.0.
+
+    The array is not copied. UserError for an array of another kind; else raises BadRecording as `open_audio` does.
+    """
+    samples = np.atleast_2d(waveform)
+    if samples.ndim != 2 or not np.issubdtype(samples.dtype, np.floating):
+        raise UserError(
+            f"A waveform must be an array (C, T) or (T,) of floating point with full scale 1.0, "
+            f"but got {samples.dtype} of shape {np.shape(waveform)}."
+        )
+    if sample_rate_hz < 1:
+        raise UserError(f"sample_rate_hz must be at least 1, but got {sample_rate_hz}.")
+    header = Header(num_channels=len(samples), sample_rate_hz=sample_rate_hz, num_samples=samples.shape[1])
+    return _open(name, header, requirements, decode=partial(_pieces_of, samples))
+
+
+def _open(
+    name: str, header: Header, requirements: AudioRequirements, *, decode: Callable[[], Iterator[Waveform]]
+) -> AudioStream:
+    _check_header(name, header, requirements)
+    peaks = np.zeros((header.num_channels, 1), np.float32)
+    num_samples = 0
+    for frames in _resampled(_checked(name, header, decode()), header, requirements.sample_rate_hz):
+        num_samples += len(frames)
+        peaks = np.maximum(peaks, np.abs(frames).max(axis=0, initial=0.0)[:, None])
+    _check_length(name, num_samples, requirements)  # again, because the header of an mp3 may promise a little too much
+    if not np.isfinite(peaks).all():
+        raise BadRecording(f"Recording {name!r} must be of a level that can be resampled, but is too loud. {REPAIR}")
+    return AudioStream(
+        name=name,
+        header=header,
+        sample_rate_hz=requirements.sample_rate_hz,
+        num_samples=num_samples,
+        peaks=peaks,
+        decode=decode,
+    )
+
+
+def _pieces_of(samples: Waveform) -> Iterator[Waveform]:
+    """(C, T) to (n, C) float32."""
+    piece_samples = max(1, PIECE_SAMPLES // len(samples))
+    for start in range(0, samples.shape[1], piece_samples):
+        yield samples[:, start : start + piece_samples].T.astype(np.float32)
+
+
 def _check_name(name: str) -> None:
-    """What libsndfile cannot open by its name, or would take for samples without a header."""
+    """Raises BadRecording for a name that libsndfile cannot open, or would open as samples without a header."""
+    if not os.path.lexists(name):
+        raise BadRecording(f"Recording {name!r} must exist, but there is no such file or folder.")
     suffix = Path(name).suffix
     if suffix.lower() not in READABLE_SUFFIXES:
         raise BadRecording(f"Recording {name!r} must be {FORMATS}, but got {suffix or 'no suffix'!r}. {REPAIR}")
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise BadRecording(f"Recording {name!r} must have a name in UTF-8, but has not. Rename it.") from error
+        raise BadRecording(f"Recording {name!r} must have a name in UTF-8, but has another. Rename it.") from error
 
 
-def _check_header(name: str, header: Header, needs: Needs) -> None:
-    if header.num_channels != needs.num_channels:
+def _check_header(name: str, header: Header, requirements: AudioRequirements) -> None:
+    if header.num_channels != requirements.num_channels:
         raise BadRecording(
-            f"Recording {name!r} must have {_channels(needs.num_channels)}, as the detector's recordings had, "
+            f"Recording {name!r} must have {_channels(requirements.num_channels)}, as the detector's recordings had, "
             f"but got {header.num_channels}. Give one file with the same microphones in the same order."
         )
-    if header.sample_rate_hz < needs.sample_rate_hz:
+    if header.sample_rate_hz < requirements.sample_rate_hz:
         raise BadRecording(
-            f"Recording {name!r} must have a rate of at least {needs.sample_rate_hz} Hz, the detector's, "
+            f"Recording {name!r} must have a rate of at least {requirements.sample_rate_hz} Hz, the detector's, "
             f"but got {header.sample_rate_hz}. Record at a higher rate, or train a detector for this one."
         )
     most_samples = header.num_samples + slack_samples(Path(name))
-    _check_length(name, _num_resampled(most_samples, header, needs.sample_rate_hz), needs)
+    _check_length(name, _num_resampled(most_samples, header, requirements.sample_rate_hz), requirements)
 
 
 def _channels(count: int) -> str:
     return "1 channel" if count == 1 else f"{count} channels"
 
 
-def _check_length(name: str, num_samples: int, needs: Needs) -> None:
-    if num_samples < needs.min_samples:
+def _check_length(name: str, num_samples: int, requirements: AudioRequirements) -> None:
+    needed_s, got_s = (count / requirements.sample_rate_hz for count in (requirements.min_samples, num_samples))
+    if num_samples < requirements.min_samples:
         raise BadRecording(
-            f"Recording {name!r} must last at least {needs.min_samples / needs.sample_rate_hz:.4g} s, one clip of the "
-            f"detector's, but got {num_samples / needs.sample_rate_hz:.4g} s. Record for longer."
+            f"Recording {name!r} must last at least {needed_s:.4g} s, one clip of the detector's, "
+            f"but got {got_s:.4g} s. Record for longer."
         )
 
 
 def _num_resampled(num_samples: int, header: Header, rate_hz: int) -> int:
-    """The next whole sample, as `recordings.resample` has it."""
+    """Rounded up, as `recordings.resample` does."""
     return -(-num_samples * rate_hz // header.sample_rate_hz)
 
 
-def _pieces(name: str, header: Header) -> Iterator[Waveform]:
-    """(n, C) float32 at the file's rate."""
-    return read_pieces(Path(name), name, header, piece_samples=PIECE_SAMPLES)
-
-
-def _checked(name: str, header: Header) -> Iterator[Waveform]:
-    """The same. Raises BadRecording at what is not finite, and at the end for channels that never moved."""
+def _checked(name: str, header: Header, pieces: Iterable[Waveform]) -> Iterator[Waveform]:
+    """The same pieces. Raises BadRecording at a value that is not finite, and at the end for constant channels."""
     lowest, highest = np.full(header.num_channels, np.inf), np.full(header.num_channels, -np.inf)
     num_read = 0
-    for frames in _pieces(name, header):
+    for frames in pieces:
         finite = np.isfinite(frames).all(axis=1)
         if not finite.all():
             seconds = (num_read + int(finite.argmin())) / header.sample_rate_hz
@@ -152,7 +198,7 @@ def _checked(name: str, header: Header) -> Iterator[Waveform]:
 
 
 def check_sound(name: str, is_silent: Iterable[bool], where: str) -> None:
-    """Raises BadRecording where one of the C channels does not move; `where` is said after its number."""
+    """Raises BadRecording where one of the C channels is constant; `where` follows its number in the message."""
     silent = [index + 1 for index, channel_is_silent in enumerate(is_silent) if channel_is_silent]
     if silent:
         raise BadRecording(
@@ -162,7 +208,7 @@ def check_sound(name: str, is_silent: Iterable[bool], where: str) -> None:
 
 
 def _resampled(pieces: Iterable[Waveform], header: Header, rate_hz: int) -> Iterator[Waveform]:
-    """(n, C) at the file's rate to (n, C) at `rate_hz`: together what `recordings.resample` makes of them together."""
+    """(n, C) at the file's rate to (n, C) at `rate_hz`; joined, they equal `recordings.resample` of all."""
     if header.sample_rate_hz == rate_hz:
         yield from pieces
         return
@@ -176,5 +222,5 @@ def _resampled(pieces: Iterable[Waveform], header: Header, rate_hz: int) -> Iter
         yield resampled
     rest = stream.resample_chunk(np.zeros((0, num_channels), np.float32), last=True)
     num_missing = max(0, _num_resampled(num_read, header, rate_hz) - num_given)
-    # soxr may end one sample early, and librosa, which studies resample by, adds a zero.
+    # soxr may end one sample early; librosa, which studies use to resample, then adds a zero.
     yield np.pad(rest, ((0, max(0, num_missing - len(rest))), (0, 0)))[:num_missing]

@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.decision.postprocess import Frames
-from core.detection.clips import FileJudgement
-from core.detection.files import LongAudio
+from core.detection.decision import RecordingDecision
+from core.detection.files import AudioStream
 from core.detection.spectrogram_figure import spectrogram_heatmap
 from core.web_page.rendering import PageFigure, page_figure, template_environment
 
@@ -40,16 +40,16 @@ ENVIRONMENT = template_environment(Path(__file__).with_name("templates"))
 class FileView:
     """What is drawn of one file."""
 
-    judgement: FileJudgement
+    judgement: RecordingDecision
     levels_db: npt.NDArray[np.int8]
-    """(B, K) of the microphones' mean power, 0 dB being a sine at full scale."""
+    """(B, K) of the mean power of the microphones; a sine at full scale has 0 dB."""
     times_s: Frames
     """(K,) centres of the columns."""
     frequencies_hz: Frames
     """(B,)"""
 
 
-def view_of(audio: LongAudio, judgement: FileJudgement) -> FileView:
+def view_of(audio: AudioStream, judgement: RecordingDecision) -> FileView:
     """Reads the file a second time, in pieces."""
     rate = audio.sample_rate_hz
     length = 2 ** round(np.log2(SPECTRUM_MS / 1000 * rate))
@@ -74,7 +74,7 @@ def view_of(audio: LongAudio, judgement: FileJudgement) -> FileView:
     )
 
 
-def _spectra(audio: LongAudio, length: int, hop: int) -> Iterator[Frames]:
+def _spectra(audio: AudioStream, length: int, hop: int) -> Iterator[Frames]:
     """(B,) power spectra with a Hann window of `length` samples; starts are `hop` samples apart."""
     window = np.hanning(length + 1)[:-1]
     window *= 2 / window.sum()
@@ -129,16 +129,17 @@ def _section(index: int, view: FileView, loudest_db: int) -> FileSection:
     )
 
 
-def _events_text(judgement: FileJudgement) -> str:
+def _events_text(judgement: RecordingDecision) -> str:
+    note = f"; {judgement.level_words}" if judgement.level_words else ""
     if not judgement.events:
-        return "no event"
+        return f"no event{note}"
     spans = [
         f"{event.start_s:.2f} to {event.end_s:.2f} s"
         + (f" (microphone {event.microphone})" if judgement.num_channels > 1 else "")
         for event in judgement.events[:MAX_EVENTS_IN_WORDS]
     ]
     others = len(judgement.events) - len(spans)
-    return ", ".join(spans) + (f" and {others} more" if others else "")
+    return ", ".join(spans) + (f" and {others} more" if others else "") + note
 
 
 def _figure(view: FileView, loudest_db: int) -> Any:
@@ -165,7 +166,7 @@ def _figure(view: FileView, loudest_db: int) -> Any:
     return figure
 
 
-def _score_traces(judgement: FileJudgement) -> Iterator[Any]:
+def _score_traces(judgement: RecordingDecision) -> Iterator[Any]:
     frames_a_point = -(-len(judgement.sigmas) // MAX_POINTS)
     firsts = np.arange(0, len(judgement.sigmas), frames_a_point)
     ends = np.minimum(firsts + frames_a_point, len(judgement.sigmas))
@@ -190,7 +191,7 @@ def _score_traces(judgement: FileJudgement) -> Iterator[Any]:
         yield go.Scatter(x=[None], y=[None], mode="markers", marker=block, name="event")
 
 
-def _drawn_spans(judgement: FileJudgement) -> list[tuple[float, float]]:
+def _drawn_spans(judgement: RecordingDecision) -> list[tuple[float, float]]:
     """Starts and ends of events. Events that a screen cannot separate are joined."""
     spans: list[tuple[float, float]] = []
     for event in judgement.events:

@@ -1,1 +1,1 @@
-"""Waveform to what the network says of each sample, and its training."""
+"""Waveform to scores of each sample: front end, network, training, scoring."""

@@ -1,7 +1,7 @@
 """Waveform to network input: DC, pre-emphasis, level, mu-law.
 
-In: float32 (..., C, T) at the study's rate, any level. Out: uint8 codes of the same shape, 0 .. levels - 1.
-Resampling happens once, when a recording is read; everything here is cheap and is done anew for every trial.
+In: float32 (..., C, T) at the study's rate, of any level. Out: uint8 codes of the same shape, 0 .. levels - 1.
+A recording is resampled once, when it is read. The steps in this file are cheap, and every trial repeats them.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ LEVELS = ("matched", "train_gain")
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEndConfig:
-    """What the network hears of a clip."""
+    """How a clip is prepared for the network."""
 
     sample_rate_hz: int = 4000
     """Recordings are resampled to this rate when they are read."""
     level: Literal["matched", "train_gain"] = "matched"
-    """`matched` gives every clip and channel the same RMS; `train_gain` one gain a channel, from the training clips."""
+    """`matched` gives every clip and channel the same RMS; `train_gain` applies one fitted gain a channel."""
     pre_emphasis: float = 0.9
-    """y[t] = x[t] - pre_emphasis * x[t-1]; 0 turns it off. Lifts what is high and quiet before it is quantised."""
+    """y[t] = x[t] - pre_emphasis * x[t-1]; 0 turns it off. It raises quiet high frequencies before quantising."""
     rms: float = 0.15
-    """RMS that the level stage aims at, full scale 1.0: leaves 16 dB for peaks before mu-law clips them."""
+    """Target RMS of the level stage, full scale 1.0. It leaves 16 dB for peaks before mu-law clips them."""
     mu_law_levels: int = 256
     """Size of the network's alphabet, 8 bits in the paper."""
 
@@ -48,7 +48,7 @@ class FrontEndConfig:
 
 
 def mu_law_encode(waveform: Waveform, levels: int = 256) -> Codes:
-    """Quantises [-1, 1] to 0 .. levels - 1 (ITU-T G.711's curve with mu = levels - 1); beyond full scale it clips."""
+    """Quantises [-1, 1] to 0 .. levels - 1 by the curve of ITU-T G.711, mu = levels - 1. Clips beyond full scale."""
     mu = levels - 1
     clipped = np.clip(waveform, -1.0, 1.0)
     compressed = np.sign(clipped) * np.log1p(mu * np.abs(clipped)) / np.log1p(mu)
@@ -57,7 +57,7 @@ def mu_law_encode(waveform: Waveform, levels: int = 256) -> Codes:
 
 
 def mu_law_decode(codes: Codes, levels: int = 256) -> Waveform:
-    """The middle of each code's interval on the compressed scale, back on the linear one."""
+    """Decodes each code to the middle of its interval on the compressed scale."""
     mu = levels - 1
     compressed = 2 * codes.astype(np.float32) / mu - 1
     waveform: Waveform = (np.sign(compressed) * np.expm1(np.abs(compressed) * np.log1p(mu)) / mu).astype(np.float32)
@@ -65,13 +65,13 @@ def mu_law_decode(codes: Codes, levels: int = 256) -> Waveform:
 
 
 def mean_of(waveform: Waveform) -> Waveform:
-    """(..., C, T) to (..., C, 1), in double precision: exact where a channel stands still, so that nothing is left."""
+    """(..., C, T) to (..., C, 1) in double precision, which is exact for a constant channel: nothing is left of it."""
     mean: Waveform = waveform.mean(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
     return mean
 
 
 def emphasise(waveform: Waveform, pre_emphasis: float) -> Waveform:
-    """y[t] = x[t] - pre_emphasis * x[t-1]; the first sample has no past and is filtered as if it were 0."""
+    """y[t] = x[t] - pre_emphasis * x[t-1]; the sample before the first counts as 0."""
     emphasised: Waveform = waveform.copy()
     emphasised[..., 1:] -= pre_emphasis * waveform[..., :-1]
     return emphasised
@@ -79,7 +79,7 @@ def emphasise(waveform: Waveform, pre_emphasis: float) -> Waveform:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipLevel:
-    """What is measured on a whole clip before any part of it can be encoded."""
+    """Measurements of a whole clip, which are needed before a part of it can be encoded."""
 
     mean: Waveform
     """(..., C, 1)."""
@@ -89,23 +89,23 @@ class ClipLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEnd:
-    """A front end that is ready to encode: its configuration, and the gains it took from the training clips."""
+    """A front end that is ready to encode: its configuration, and gains from the training clips."""
 
     config: FrontEndConfig
     channel_gains: tuple[float, ...]
     """One gain a channel; unused where levels are matched clip by clip."""
 
     def encode(self, waveform: Waveform) -> Codes:
-        """Whole clips: (..., C, T) float32 to (..., C, T) codes."""
+        """Encodes whole clips: (..., C, T) float32 to (..., C, T) codes."""
         return self.encode_part(waveform, self.level_of(waveform), has_past=False)
 
     def encode_part(self, samples: Waveform, level: ClipLevel, *, has_past: bool) -> Codes:
-        """A part of a clip of that level. With `has_past` the first sample is the one before it, and not coded."""
+        """Encodes a part of a clip with that level. With `has_past` the first sample precedes the part."""
         emphasised = emphasise(samples - level.mean, self.config.pre_emphasis)[..., int(has_past) :]
         return mu_law_encode(emphasised * level.gain, self.config.mu_law_levels)
 
     def level_of(self, waveform: Waveform) -> ClipLevel:
-        """Of whole clips (..., C, T). A silent channel stays silent: matching its level divides by 1."""
+        """Measures whole clips (..., C, T). A silent channel gets a gain of 1."""
         mean = mean_of(waveform)
         if self.config.level == "matched":
             emphasised = emphasise(waveform - mean, self.config.pre_emphasis)
@@ -117,7 +117,7 @@ class FrontEnd:
 
 
 def fit_front_end(config: FrontEndConfig, training_clips: Sequence[Waveform] | Waveform) -> FrontEnd:
-    """Gains that bring the training clips, taken together, to the configured RMS, channel by channel."""
+    """Fits one gain a channel, which brings the training clips together to the configured RMS."""
     emphasised = (emphasise(clip - mean_of(clip), config.pre_emphasis) for clip in training_clips)
     rms = np.sqrt(np.mean([np.square(clip).mean(axis=-1) for clip in emphasised], axis=0))
     gains = config.rms / np.where(rms > 0, rms, config.rms)

@@ -1,7 +1,7 @@
-"""The softmax heads' arithmetic, in slices that stay in the cache: loss with gradient, and what is scored.
+"""The arithmetic of the softmax heads: loss with gradient, and scores, in slices that fit into the cache.
 
 N samples, C channels, Q levels, E hidden features. Hidden (N, E) float, weight (C * Q, E), bias (C * Q), targets (N, C)
-int64. The logits, N * C * Q numbers, are the largest thing in the whole network by far; they are never held whole.
+int64. The logits, N * C * Q numbers, need by far the most memory of the network, so they are never held whole.
 """
 
 import math
@@ -14,24 +14,24 @@ from torch.nn import functional
 
 LOSS_SLICE_LOGITS = {"cpu": 2**19, "cuda": 2**26}
 SCORE_SLICE_LOGITS = {"cpu": 2**17, "cuda": 2**26}
-"""Logits a slice, by kind of device; fastest of the powers of two tried on a CPU with 1 MiB of second-level cache."""
+"""Logits a slice, by kind of device: the fastest power of two on a CPU with 1 MiB of second-level cache."""
 
 BITS_PER_NAT = 1 / math.log(2)
 LEAST_VARIANCE = 0.1
-"""Bits squared, added to the variance of surprise that a prediction expects: a network that is sure of itself would
-else make anything that it did not expect infinitely strange. A Gaussian's, whatever its width, is 1.04."""
+"""Bits squared, added to the variance of surprise that a prediction expects. Without it a prediction with nearly all
+probability on one level would score any other level as infinite. A Gaussian of any width has a variance of 1.04."""
 
 
 class SampleScores(NamedTuple):
-    """What is known of each sample once it has come, in tensors of one shape."""
+    """Scores of each sample, in tensors of one shape."""
 
     surprise: Tensor
     """-log2 p(x), bits."""
     entropy: Tensor
-    """The surprise that was expected, -sum p log2 p, bits."""
+    """The expected surprise, -sum p log2 p, bits."""
     normalised_residual: Tensor
-    """(surprise - entropy) / sqrt(variance + LEAST_VARIANCE), with the variance of surprise that was expected: how far
-    the surprise is from what it should be, in standard deviations. Mean 0 where the network is right."""
+    """(surprise - entropy) / sqrt(variance + LEAST_VARIANCE), with the expected variance of surprise: how far the
+    surprise is from its expectation, in standard deviations. Its mean is 0 where the network is right."""
 
 
 def _slices(num_samples: int, num_logits: int, slice_logits: dict[str, int], device: torch.device) -> Iterator[slice]:
@@ -40,7 +40,7 @@ def _slices(num_samples: int, num_logits: int, slice_logits: dict[str, int], dev
 
 
 class _MeanBits(torch.autograd.Function):
-    """Mean of -log2 p(target). The gradient is computed slice by slice on the way forward and kept."""
+    """Mean of -log2 p(target). The forward pass computes the gradient slice by slice and keeps it."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
@@ -70,14 +70,14 @@ class _MeanBits(torch.autograd.Function):
 
 
 def mean_bits(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Mean surprise over samples and channels in bits; differentiable once with respect to the first three."""
+    """Mean surprise over samples and channels in bits. Differentiable once, by the first three arguments."""
     loss: Tensor = _MeanBits.apply(hidden, weight, bias, targets)  # type: ignore[no-untyped-call]
     return loss
 
 
 @torch.inference_mode()
 def sample_scores(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> SampleScores:
-    """Of each sample and channel, three tensors (N, C); one exponential a logit."""
+    """Scores of each sample and channel, three tensors (N, C), at one exponential a logit."""
     num_channels = targets.shape[1]
     scores = SampleScores(*(hidden.new_empty(targets.shape) for _ in SampleScores._fields))
     for rows in _slices(len(hidden), len(weight), SCORE_SLICE_LOGITS, hidden.device):

@@ -1,9 +1,10 @@
-"""One training and its frame scores, apart from whatever is made of them: scores, windows, thresholds.
+"""Trains one network and scores all judged clips after every epoch.
 
     dataset -> front end -> WaveNet, epoch by epoch -> frame scores of every judged clip, all kinds from one pass
 
-A training is known by a key of exactly what determines it. What one trial has trained, a pruned one included, another
-trial of the same key reads, and goes on where that one stopped.
+A training is identified by a key of everything that determines it. Trials with the same key share one training, even
+if the first of them was pruned: the next trial reads its epochs and continues where it stopped. The choice of a score,
+a window or a threshold is not part of a training.
 """
 
 import hashlib
@@ -25,23 +26,23 @@ from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_
 from core.thread_pool import ThreadPool
 
 FORMAT = "scored-training-1"
-"""Part of every key: raise it when a training of the same setup comes out, or is written, in another way."""
+"""Part of every key. Raise it when the same setup gives another training, or is written in another way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSetup:
-    """What is trained and scored, and how. With the data and the seed it determines every bit of a training."""
+    """The front end, the network and its training. With the data and the seed it determines every bit of a training."""
 
     front_end: FrontEndConfig
     network: WaveNetConfig
     training: TrainingConfig
     frame_samples: int
-    """Samples whose scores are averaged."""
+    """Samples in a frame, whose scores are averaged."""
     context_samples: int
-    """Samples of a clip that are heard but not scored."""
+    """Samples at the beginning of a clip that are heard but not scored."""
 
     def key(self, data: DataConfig, *, seed: int) -> str:
-        """Sixteen hex digits. The corpus itself is left to the folder: trainings of two never share one."""
+        """Sixteen hex digits. The corpus is not part of the key: trainings of two corpora never share a folder."""
         parts = {
             "format": FORMAT,
             "setup": asdict(self),
@@ -56,17 +57,17 @@ class TrainingSetup:
 
 
 def seed_of(key: str) -> int:
-    """The seed of everything random in a training (initial weights, clips, windows), which no two keys share."""
+    """The seed of everything random in a training: initial weights, clips, windows. No two keys share it."""
     return int(key, 16)
 
 
 def scored_epochs(
     setup: TrainingSetup, dataset: Dataset, trainings: Path, *, seed: int, device: torch.device, pool: ThreadPool
 ) -> Generator[ScoredEpoch, None, None]:
-    """Every epoch from the first: read back where the folder `trainings` has it, else trained, scored and kept there.
+    """Yields every epoch from the first: reads those in the folder `trainings`; trains, scores and saves the others.
 
-    Where another process is at the same training this one waits for it before it trains itself. Close the generator to
-    let go of the training early. Raises ConfigurationFailed.
+    Waits while another process trains the same key. Close the generator to release the training early. Raises
+    ConfigurationFailed.
     """
     key = setup.key(dataset.config, seed=seed)
     record, num_read = TrainingRecord(trainings / key), 0
@@ -88,7 +89,7 @@ def scored_epochs(
 def _train(
     setup: TrainingSetup, dataset: Dataset, record: TrainingRecord, *, seed: int, device: torch.device, pool: ThreadPool
 ) -> Iterator[ScoredEpoch]:
-    """The epochs that the record lacks."""
+    """Trains the epochs that the record lacks."""
     windows, sample = fit_to_training(setup.front_end, dataset.training.order(seed), dataset.measurements)
     torch.manual_seed(seed)
     model = WaveNet(setup.network)
@@ -109,7 +110,7 @@ def _train(
             pool=pool,
             first_epoch=num_done + 1,
         ):
-            if not codes:  # only now, since of a set that arrives they are waited for
+            if not codes:  # not earlier, because the clips of a streamed set arrive during the first epoch
                 codes = {name: windows.front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
                 memoryless = _memoryless_bits(setup, sample, codes)
             scored = ScoredEpoch(
@@ -120,7 +121,7 @@ def _train(
                 weights=model.state_dict(),
             )
             record.save(scored, model, optimizer)
-            yield record.read(report.epoch)  # what is read back later is then the same to the bit
+            yield record.read(report.epoch)  # so that it equals what is read later, to the bit
 
 
 def _score(
@@ -135,7 +136,7 @@ def _score(
 
 
 def _memoryless_bits(setup: TrainingSetup, sample: Codes, codes: Mapping[str, Codes]) -> dict[str, float]:
-    """On the samples that are scored: past the context, in whole frames."""
+    """On the scored samples: after the context, in whole frames."""
     frequencies, first = marginals_of(sample, setup.network.mu_law_levels), setup.context_samples
     num_frames = (codes[JUDGED[0]].shape[-1] - first) // setup.frame_samples
     end = first + num_frames * setup.frame_samples
@@ -144,7 +145,7 @@ def _memoryless_bits(setup: TrainingSetup, sample: Codes, codes: Mapping[str, Co
 
 @contextmanager
 def _out_of_memory_is_a_failed_configuration() -> Iterator[None]:
-    """PyTorch's out-of-memory errors, on either kind of device, become ConfigurationFailed."""
+    """Converts PyTorch's out-of-memory errors, on a CPU or a GPU, to ConfigurationFailed."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

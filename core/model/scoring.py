@@ -1,8 +1,8 @@
-"""Network output to frame scores: how strange each frame of each clip is, by four measures from one pass.
+"""Network output to frame scores: four scores of each frame of each clip, from one pass.
 
-In: codes (N, C, T). Out: scores (N, C, F), F = (T - context) // frame samples: frame f covers the samples from
-context + f * frame on. The context is the study's largest receptive field, so that every trial of a study is scored on
-the same samples and their losses compare.
+In: codes (N, C, T). Out: scores (N, C, F), F = (T - context) // frame samples. Frame f begins at sample
+context + f * frame. The context is the study's largest receptive field, so that all trials of a study are scored on the
+same samples and their losses can be compared.
 """
 
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ Scores = npt.NDArray[np.float32]
 
 SCORES = ("surprise", "entropy", "residual", "normalised_residual")
 SLICE_TARGETS = {"cpu": 2**13, "cuda": 2**20}
-"""Predicted samples per channel in one forward pass: bounds memory whatever the length of a clip."""
+"""Predicted samples per channel in one forward pass: bounds memory for clips of any length."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringConfig:
-    """What is kept of the network's output."""
+    """The score that is computed from the network's output."""
 
     score: Literal["surprise", "entropy", "residual", "normalised_residual"] = "surprise"
-    """`surprise`: -log2 p(x_t), the prediction error. `entropy`: of the prediction, which cannot see what came.
-    `residual`: surprise - entropy, the surprise beyond what was expected. `normalised_residual`: that in its expected
-    standard deviations."""
+    """`surprise`: -log2 p(x_t), the prediction error. `entropy`: of the prediction, which does not depend on x_t.
+    `residual`: surprise - entropy, the surprise beyond its expectation. `normalised_residual`: the residual in its
+    expected standard deviations."""
     frame_ms: float = 25.0
     """Samples are averaged over frames of this length."""
 
@@ -49,7 +49,7 @@ class ScoringConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameScores:
-    """The scores of a set of clips, from one pass, each (N, C, F): means over the samples of a frame."""
+    """The scores of a set of clips from one pass, each (N, C, F): means over the samples of a frame."""
 
     surprise: Scores
     """Bits per sample."""
@@ -71,9 +71,9 @@ class FrameScores:
 def score_clips(
     model: WaveNet, clips: Codes, *, context_samples: int, frame_samples: int, pool: ThreadPool
 ) -> FrameScores:
-    """Scores clips of one length, in slices of bounded size, shared out over the pool's threads.
+    """Scores clips of one length, in slices of bounded size, on the pool's threads.
 
-    A clip without one whole frame after its context gives no frames (F = 0); an incomplete last frame is dropped.
+    A clip without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
     """
     receptive_field = model.config.receptive_field_samples
     assert context_samples >= receptive_field, "the context must cover the receptive field"

@@ -1,11 +1,13 @@
 """Files of tensors with a JSON header (safetensors), and the state from which a training resumes.
 
-Nothing is unpickled. A file is written under another name and renamed, so a reader sees a whole file or none.
+Nothing is unpickled. A file is written under another name and renamed, so a reader sees a whole file or no file.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from core.errors import UserError
 from core.model.wavenet import WaveNet
 
 HEADER = "header"
+MAX_HEADER_BYTES = 2**22
+MAX_REASON = 200
+"""Characters of a library's message."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -27,32 +32,94 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     try:
         save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
         with scratch.open("rb") as file:
-            os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
+            os.fsync(file.fileno())  # else a power cut could leave an empty file under the new name
         os.replace(scratch, path)
     except BaseException:
         scratch.unlink(missing_ok=True)  # half a file takes room on a disk that may be full
         raise
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors on the CPU, and the header. UserError for a file that is missing, torn, or not ours."""
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """What a file says of one tensor."""
+
+    dtype: str
+    """In safetensors' words: "F32"."""
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenTensors:
+    """A file of tensors of which no tensor is read yet."""
+
+    header: str
+    """JSON text."""
+    tensors: Mapping[str, TensorInfo]
+    read: Callable[[], dict[str, Tensor]]
+    """Reads all tensors to the CPU."""
+
+
+@contextmanager
+def open_tensors(path: Path, *, max_bytes: int | None = None) -> Iterator[OpenTensors]:
+    """Opens a file and reads its header. UserError for one that is missing, torn, not ours, or beyond `max_bytes`."""
     try:
+        _check_size(path, max_bytes)
         with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            names = list(file.keys())
+            slices = {name: file.get_slice(name) for name in names}
+            yield OpenTensors(
+                header=_header_of(path, file.metadata()),
+                tensors={
+                    name: TensorInfo(dtype=part.get_dtype(), shape=tuple(part.get_shape()))
+                    for name, part in slices.items()
+                },
+                read=lambda: {name: file.get_tensor(name) for name in names},
+            )
     except FileNotFoundError as error:
         raise UserError(f"{path} must be a checkpoint, but there is no such file.") from error
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} must be a checkpoint, but it cannot be read: {error}.") from error
+        raise UserError(f"{path} must be a checkpoint, but it cannot be read: {_one_line(error)}.") from error
+
+
+def _check_size(path: Path, max_bytes: int | None) -> None:
+    """UserError before safetensors maps a file that is too large, or reads a header that is longer than any of ours."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} must be a checkpoint, but it is no plain file.")
+    with path.open("rb") as file:
+        num_header_bytes = int.from_bytes(file.read(8), "little")  # safetensors: the header's length comes first
+        num_bytes = file.seek(0, os.SEEK_END)
+    for part, found, most in (("header", num_header_bytes, MAX_HEADER_BYTES), ("file", num_bytes, max_bytes)):
+        if most is not None and found > most:
+            raise UserError(f"{path} must be a checkpoint, but its {part} has {found:,} bytes; {most:,} are allowed.")
+
+
+def _header_of(path: Path, metadata: Mapping[str, str] | None) -> str:
+    header = (metadata or {}).get(HEADER)
     if header is None:
         raise UserError(f"{path} must be a checkpoint of this project, but its header is missing.")
-    return tensors, json.loads(header)
+    return header
+
+
+def _one_line(error: Exception) -> str:
+    """What went wrong, without control characters and of bounded length: it may repeat a part of the file."""
+    text = str(error)
+    text = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+    return text if text.isprintable() else repr(text)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors on the CPU, and the header, of a file that this project has written itself.
+
+    UserError for a file that is missing, torn, or not ours. A file from elsewhere is read by `load_detector`.
+    """
+    with open_tensors(path) as file:
+        return file.read(), json.loads(file.header)
 
 
 def save_training_state(
     path: Path, model: WaveNet, optimizer: torch.optim.Optimizer, header: Mapping[str, Any]
 ) -> None:
-    """Weights, the optimizer's moments, and what the caller wants to remember."""
+    """Saves weights, the optimizer's moments, and the caller's header."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
@@ -60,7 +127,7 @@ def save_training_state(
 
 
 def load_training_state(path: Path, model: WaveNet, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Puts weights and moments back where they were, and returns the header."""
+    """Restores weights and moments, and returns the header."""
     tensors, header = read_tensors(path)
     model.load_state_dict(
         {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}

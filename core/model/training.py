@@ -1,12 +1,12 @@
 """One network, its training clips, and a generator that yields one EpochReport an epoch.
 
-A step takes a batch of windows of (receptive field + targets) samples at random places in random clips; the loss is on
-targets alone, so every prediction has its full context.
-Everything that is random in epoch e comes from (seed, e): an epoch that is run again after an interruption is the same.
+A step takes a batch of windows of (receptive field + targets) samples at random places in random clips. The loss is on
+targets alone, so every prediction has its full context. All randomness of epoch e comes from (seed, e), so an epoch
+that is repeated after an interruption is the same.
 
-The windows of a batch are shared out over a pool's threads, each with a forward and backward pass of its own, and their
-gradients are added in a fixed order. Small networks gain from that what they do not gain from PyTorch's own threads,
-which meet after every operator and stall whenever another process has the core.
+The windows of a batch are split over a pool's threads. Each thread runs its own forward and backward pass, and the
+gradients are added in a fixed order. For small networks this is faster than PyTorch's own threads, which synchronise
+after every operator and stall whenever another process occupies a core.
 """
 
 import math
@@ -28,7 +28,7 @@ FINAL_LEARNING_RATE_SHARE = 0.05
 
 
 class ConfigurationFailed(Exception):
-    """This configuration cannot be trained (diverged, out of memory); another one might. The message is the reason."""
+    """This configuration cannot be trained (diverged, out of memory); another one may. The message is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +38,17 @@ class TrainingConfig:
     epochs: int = 8
     """Epochs, each followed by an evaluation."""
     seconds_per_epoch: float = 30.0
-    """Audio that the loss is computed on in one epoch, drawn with replacement."""
+    """Audio on which the loss is computed in one epoch, drawn with replacement."""
     learning_rate: float = 1e-2
-    """Adam's peak rate: reached after the warm-up, then a cosine down to a twentieth."""
+    """Adam's peak rate. The rate reaches it after the warm-up and falls to a twentieth by a cosine."""
     warmup_share: float = 0.1
     """Share of all steps in which the rate rises from zero."""
     batch_windows: int = 4
     """Windows a step."""
     window_targets: int = 512
-    """Predicted samples a window, per channel; the receptive field comes on top."""
+    """Predicted samples a window, per channel, in addition to the receptive field."""
     gradient_norm: float = 1.0
-    """Gradients are scaled down to this norm where they exceed it."""
+    """Larger gradients are scaled down to this norm."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_windows", "window_targets"):
@@ -66,7 +66,7 @@ class TrainingConfig:
         return max(1, round(self.seconds_per_epoch * sample_rate_hz / (self.batch_windows * self.window_targets)))
 
     def learning_rate_at(self, progress: float) -> float:
-        """The rate when a share `progress` (0 to 1) of all steps is done."""
+        """The rate after a share `progress` (0 to 1) of all steps."""
         if progress < self.warmup_share:
             return self.learning_rate * progress / self.warmup_share
         cosine = (1 + math.cos(math.pi * (progress - self.warmup_share) / (1 - self.warmup_share))) / 2
@@ -75,28 +75,28 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
-    """What one epoch of training came to."""
+    """The results of one epoch of training."""
 
     epoch: int
     """From 1."""
     train_loss: float
-    """Mean surprise over the epoch's targets, bits per sample, while the weights were changing."""
+    """Mean surprise over the epoch's targets in bits per sample, while the weights change."""
     learning_rate: float
     """At the end of the epoch."""
     audio_seconds_per_second: float
 
 
 class Windows(Protocol):
-    """Where windows of training clips come from."""
+    """A source of windows of training clips."""
 
     def draw(self, *, step: int, num_windows: int, num_samples: int, random: np.random.Generator) -> Codes:
-        """(num_windows, C, num_samples) codes for a step, counted from 0 over all epochs; shorter where clips are."""
+        """(num_windows, C, num_samples) codes; shorter where clips are. Steps count from 0 over all epochs."""
         ...
 
 
 @dataclass(frozen=True)
 class HeldWindows:
-    """Windows of clips that are all there, (N, C, T) codes."""
+    """Windows of clips in memory, (N, C, T) codes."""
 
     clips: Codes
 
@@ -119,7 +119,7 @@ def train_epochs(
     pool: ThreadPool,
     first_epoch: int = 1,
 ) -> Iterator[EpochReport]:
-    """Trains from first_epoch on, yielding after each epoch. Raises ConfigurationFailed when the loss is not finite."""
+    """Trains from first_epoch on, yields after each epoch. Raises ConfigurationFailed when the loss is not finite."""
     device = next(model.parameters()).device
     num_steps = config.steps_per_epoch(sample_rate_hz)
     for epoch in range(first_epoch, config.epochs + 1):

@@ -1,7 +1,6 @@
-"""What a trial trains on: windows at random places in random clips, encoded when they are drawn.
+"""The training windows of a trial: random places in random clips, encoded when they are drawn.
 
-Audio stays where it is (in the store, or with the process that decodes it) except for the clips that can be drawn at a
-step, which `core/data/training_clips.py` orders.
+Audio is read when it is needed. `core/data/training_clips.py` decides which clips can be drawn at a step.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from core.data.training_clips import POOL_CLIPS, ClipMeasurements, ClipOrder
 from core.model.frontend import ClipLevel, Codes, FrontEnd, FrontEndConfig, fit_front_end
 
 FIT_CLIPS, FIT_SECONDS = 64, 2.0
-"""Gains and marginals are measured on so many clips of the first pool, so many seconds from the middle of each."""
+"""Gains and marginals are measured on so many clips of the first pool, on so many seconds from the middle of each."""
 
 
 @dataclass(kw_only=True)
@@ -32,7 +31,7 @@ class TrainingCodes:
         self._everything = self.order.all_of(POOL_CLIPS)
 
     def draw(self, *, step: int, num_windows: int, num_samples: int, random: np.random.Generator) -> Codes:
-        """(B, C, num_samples) codes, shorter only where the clips are."""
+        """(B, C, num_samples) codes; shorter where clips are."""
         which = random.integers(len(self._everything) if self._everything else POOL_CLIPS, size=num_windows)
         clips = [self._clip(step, int(index)) for index in which]
         length = min(num_samples, clips[0].num_samples)
@@ -43,7 +42,7 @@ class TrainingCodes:
         return np.stack(windows)
 
     def encode(self, clip: Clip, first: int, end: int) -> Codes:
-        """(C, end - first): what `FrontEnd.encode` makes of the clip, there."""
+        """(C, end - first): this part of what `FrontEnd.encode` returns for the clip."""
         has_past = first > 0
         samples = clip.read(first - has_past, end)
         return self.front_end.encode_part(samples, self.level_of(clip), has_past=has_past)
@@ -52,7 +51,7 @@ class TrainingCodes:
         return self._everything[index] if self._everything else self.order.at(step + index)
 
     def level_of(self, clip: Clip) -> ClipLevel:
-        # Gains come from the training clips, which are others for another seed; a matched level needs none.
+        # Another seed gives other training clips and so other gains; a matched level needs no gains.
         front_end = self.front_end
         measured_with = front_end.config if front_end.config.level == "matched" else front_end
         return self.measurements.of(clip, measured_with=measured_with, measure=front_end.level_of)
@@ -61,7 +60,7 @@ class TrainingCodes:
 def fit_to_training(
     config: FrontEndConfig, order: ClipOrder, measurements: ClipMeasurements
 ) -> tuple[TrainingCodes, npt.NDArray[np.uint8]]:
-    """The front end fitted to a sample of the first pool, at work; and the sample's codes (N, C, T)."""
+    """Training windows with a front end fitted to a sample of the first pool, and the sample's codes (N, C, T)."""
     everything = order.all_of(POOL_CLIPS)
     pool_size = len(everything) if everything else POOL_CLIPS
     places = np.unique(np.linspace(0, pool_size - 1, FIT_CLIPS).round().astype(int))

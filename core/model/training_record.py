@@ -1,9 +1,9 @@
-"""What a training leaves in its folder, epoch by epoch, so that judging it anew costs no training step.
+"""The folder of one training: every epoch is saved, so that it can be judged again without training.
 
-    state.safetensors       weights and moments after the last whole epoch: what the training is continued from
+    state.safetensors       weights and moments after the last whole epoch, from which the training resumes
     epoch_0001.safetensors  the epoch's report, frame scores of all judged splits, front end and weights
 
-A state is written after its epoch's file, so that an epoch can be read once the state is there, and never changes then.
+The state is written after its epoch's file. Once a state counts an epoch, the epoch's file is complete and final.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,20 +29,20 @@ LOCK_FILE = ".lock"
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredEpoch:
-    """One epoch of a training, with everything that judging it takes."""
+    """One epoch of a training, with everything that is needed to judge it."""
 
     report: EpochReport
     scores: Mapping[str, FrameScores]
-    """By split of JUDGED, of every clip and channel."""
+    """By split of JUDGED, for every clip and channel."""
     memoryless_bits: Mapping[str, float]
-    """By split of JUDGED: bits per sample of the best predictor without memory, on the samples that are scored."""
+    """By split of JUDGED: bits per sample of the best predictor without memory, on the scored samples."""
     front_end: FrontEnd
     weights: Mapping[str, Tensor]
-    """The network's, by name."""
+    """The network's weights, by name."""
 
 
 class TrainingRecord:
-    """The folder of one training. Whoever writes holds its lock; reading takes none."""
+    """The folder of one training. A writer must hold its lock; a reader needs none."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -59,7 +59,7 @@ class TrainingRecord:
             return 0
 
     def lock(self) -> BaseFileLock:
-        """Held by one process at a time, for as long as it trains. Freed when it dies; waiting can be interrupted."""
+        """A lock for the one process that trains. It is freed when the process dies; waiting can be interrupted."""
         self._directory.mkdir(parents=True, exist_ok=True)
         return FileLock(self._directory / LOCK_FILE)
 
@@ -94,7 +94,7 @@ class TrainingRecord:
             epoch += 1
 
     def save(self, scored: ScoredEpoch, model: WaveNet, optimizer: torch.optim.Optimizer) -> None:
-        """The epoch that has just ended, and the state that the next one begins with."""
+        """Saves the epoch that has just ended, and the state from which the next one starts."""
         tensors = {f"model.{name}": tensor for name, tensor in scored.weights.items()}
         for name, scores in scored.scores.items():
             tensors |= {f"scores.{name}.{kind}": torch.from_numpy(scores.of(kind)) for kind in SampleScores._fields}
@@ -108,7 +108,7 @@ class TrainingRecord:
         save_training_state(self._state, model, optimizer, {"epoch": scored.report.epoch})
 
     def restore(self, model: WaveNet, optimizer: torch.optim.Optimizer) -> int:
-        """Puts weights and moments where the training left them; returns how many epochs it has behind it."""
+        """Restores weights and moments of the last epoch and returns its number; 0 where there is none."""
         return int(load_training_state(self._state, model, optimizer)["epoch"]) if self._state.exists() else 0
 
     def _file(self, epoch: int) -> Path:

@@ -1,12 +1,12 @@
 """WaveNet as a predictor: a causal stack of gated, dilated convolutions on mu-law codes (van den Oord et al., 2016).
 
 B clips, C channels (microphones), T samples, Q mu-law levels, R residual and S skip channels. One network hears all
-channels: their embeddings are summed, and each has a softmax head of its own, p(x_t^c | all channels before t).
+channels: their embeddings are summed, and each channel has its own softmax head, p(x_t^c | all channels before t).
 
     codes (B, C, T) -> embeddings, front convolution (B, T', R) -> blocks -> skips (B, T'', S) -> heads (B, T'', C * Q)
 
 Convolutions are "valid": every output has its full context, nothing is padded, and n samples of context plus m targets
-give m outputs. Tensors are (B, T, features), because then a convolution of kernel 2 is one matrix product.
+give m outputs. Tensors are (B, T, features), so that a convolution of kernel 2 is one matrix product.
 """
 
 import math
@@ -37,11 +37,11 @@ class WaveNetConfig:
     dilation_depth: int = 6
     """Layers in a full stack, with dilations 1, 2, 4 .. 2 ** (depth - 1)."""
     receptive_field_samples: int = 128
-    """How many past samples the prediction of the next one sees; met exactly."""
+    """How many past samples a prediction depends on; the dilations meet it exactly."""
     residual_channels: int = 16
     """Width of the residual path, R."""
     skip_channels: int = 32
-    """Width of the skip path and of the hidden layer before the heads, S."""
+    """Width of the skip path, and of the hidden layer before the heads, S."""
 
     def __post_init__(self) -> None:
         for name in ("num_channels", "dilation_depth", "residual_channels", "skip_channels"):
@@ -63,7 +63,7 @@ class WaveNetConfig:
 def dilations_for(depth: int, receptive_field_samples: int) -> tuple[int, ...]:
     """Dilations double up to the depth and start again until the receptive field is met.
 
-    The last layer's dilation is shortened so that the sum is exact: 10 layers asked for 3071 samples are three full
+    The last layer's dilation is shortened to make the sum exact: 10 layers asked for 3071 samples are three full
     stacks, and 100 samples are 1, 2, 4, 8, 16, 32 and 35.
     """
     missing = receptive_field_samples - FRONT_KERNEL
@@ -76,14 +76,14 @@ def dilations_for(depth: int, receptive_field_samples: int) -> tuple[int, ...]:
 
 
 def receptive_field_of(dilations: tuple[int, ...]) -> int:
-    """Past samples that reach one output: the front kernel, plus (kernel - 1) * dilation a layer."""
+    """Past samples that one output depends on: the front kernel, plus (kernel - 1) * dilation a layer."""
     return FRONT_KERNEL + (KERNEL - 1) * sum(dilations)
 
 
 class ResidualBlock(nn.Module):
-    """tanh * sigmoid gate over a dilated convolution, then 1x1 to the residual and skip paths.
+    """A tanh * sigmoid gate over a dilated convolution, then 1x1 convolutions to the residual and skip paths.
 
-    The last block of a network has no residual output, since nothing would read it.
+    The last block of a network has no residual output, because nothing would read it.
     """
 
     def __init__(self, *, residual_channels: int, skip_channels: int, dilation: int, is_last: bool) -> None:
@@ -103,7 +103,7 @@ class ResidualBlock(nn.Module):
 
 
 class WaveNet(nn.Module):
-    """The network. Its outputs line up with targets codes[..., receptive_field_samples:]."""
+    """The network. Its outputs are aligned with the targets codes[..., receptive_field_samples:]."""
 
     def __init__(self, config: WaveNetConfig) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class WaveNet(nn.Module):
     def start_from_marginals(self, codes: npt.NDArray[np.uint8]) -> None:
         """Sets the heads' biases to the log frequencies of the levels in training codes (N, C, T), channel by channel.
 
-        An untrained network is then about as good as the best predictor without memory, instead of uniform.
+        An untrained network is then about as good as the best predictor without memory, instead of a uniform one.
         """
         frequencies = torch.from_numpy(marginals_of(codes, self.config.mu_law_levels))
         self.heads.bias.copy_(frequencies.log().flatten())
@@ -140,7 +140,7 @@ class WaveNet(nn.Module):
         num_outputs = codes.shape[-1] - self.config.receptive_field_samples + 1
         assert num_outputs > 0, "fewer samples than the receptive field"
         assert isinstance(self.code_offsets, Tensor)
-        taps = self.embedding(codes.long() + self.code_offsets).sum(dim=1)  # one matrix a tap, side by side
+        taps = self.embedding(codes.long() + self.code_offsets).sum(dim=1)  # the features of both taps, side by side
         width = self.config.residual_channels
         x = taps[:, :-1, :width] + taps[:, 1:, width:]
         skips = None
@@ -151,12 +151,12 @@ class WaveNet(nn.Module):
         return functional.relu(self.hidden(functional.relu(skips)))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """(B, C, T) codes to logits (B, T - receptive_field + 1, C, Q). Training never holds them."""
+        """(B, C, T) codes to logits (B, T - receptive_field + 1, C, Q). Training never holds all of them."""
         logits: Tensor = self.heads(self.features(codes))
         return logits.view(*logits.shape[:2], self.config.num_channels, self.config.mu_law_levels)
 
     def _hidden_and_targets(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Both with one row a predicted sample: (B * M, S) and (B * M, C), M = T - receptive_field."""
+        """Features and targets with one row a predicted sample: (B * M, S) and (B * M, C), M = T - receptive_field."""
         hidden = self.features(codes[..., :-1])
         targets = codes[..., self.config.receptive_field_samples :].transpose(1, 2).long()
         return hidden.flatten(0, 1), targets.flatten(0, 1)
@@ -175,18 +175,17 @@ class WaveNet(nn.Module):
 
 
 def marginals_of(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.float64]:
-    """(C, Q) frequencies of the levels in codes (N, C, T), channel by channel; each is counted once too often, so that
-    none is 0."""
+    """(C, Q) frequencies of the levels in codes (N, C, T), by channel. Each count is raised by 1, so none is 0."""
     counts = _level_counts(codes, levels) + 1.0
     frequencies: npt.NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
     return frequencies
 
 
 def memoryless_bits(frequencies: npt.NDArray[np.float64], codes: npt.NDArray[np.uint8]) -> float:
-    """Mean surprise in bits per sample of codes (N, C, T) to who expects these frequencies (C, Q) at every sample.
+    """Mean surprise in bits per sample of codes (N, C, T) for a predictor that always expects these frequencies (C, Q).
 
-    What a network's loss is below it was learned from the past; in those bits front ends compare that differ in rate or
-    number of levels. NaN where there are no codes.
+    The difference to a network's loss is what the network learned from the past. This difference compares front ends
+    that differ in rate or number of levels. NaN where there are no codes.
     """
     if not codes.size:
         return math.nan
@@ -202,8 +201,8 @@ def _level_counts(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.i
 def _smooth_embedding(config: WaveNetConfig) -> Tensor:
     """(C * Q, front kernel * R): random mixtures of a few cosines over the levels, lower ones stronger.
 
-    Neighbouring levels start with neighbouring embeddings. Independent ones would leave the network to find out first
-    that level 100 lies between 99 and 101, which takes longer than a short trial lasts.
+    Neighbouring levels start with neighbouring embeddings. With independent ones the network would first have to learn
+    that level 100 lies between 99 and 101, which takes longer than a short trial.
     """
     levels = (torch.arange(config.mu_law_levels) + 0.5) / config.mu_law_levels
     orders = torch.arange(1, NUM_EMBEDDING_COSINES + 1)
@@ -216,16 +215,37 @@ def _smooth_embedding(config: WaveNetConfig) -> Tensor:
 
 def describe(config: WaveNetConfig) -> dict[str, int]:
     """Derived facts of a shape, without building it."""
-    dilations = config.dilations
     return {
-        "receptive_field_samples": receptive_field_of(dilations),
-        "num_layers": len(dilations),
-        "num_stacks": math.ceil(len(dilations) / config.dilation_depth),
+        "receptive_field_samples": config.receptive_field_samples,
+        "num_layers": num_layers_of(config),
+        "num_stacks": math.ceil(num_layers_of(config) / config.dilation_depth),
         "num_weights": count_weights(config),
     }
 
 
+def num_layers_of(config: WaveNetConfig) -> int:
+    """The length of `config.dilations`, computed without listing them, as a hostile file may ask for billions."""
+    samples_a_stack = (1 << config.dilation_depth) - 1
+    num_stacks, rest = divmod(config.receptive_field_samples - FRONT_KERNEL, samples_a_stack)
+    return num_stacks * config.dilation_depth + rest.bit_length()  # 1 + 2 + 4 + .. up to the shortened one
+
+
+def weight_shapes(config: WaveNetConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of the network's tensors by their names in its state_dict, without building it."""
+    width, skip, num_codes = config.residual_channels, config.skip_channels, config.num_channels * config.mu_law_levels
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (num_codes, FRONT_KERNEL * width)}
+    num_layers = num_layers_of(config)
+    for layer in range(num_layers):
+        num_outputs = skip + (width if layer < num_layers - 1 else 0)
+        shapes |= _linear(f"blocks.{layer}.gate", KERNEL * width, 2 * width)
+        shapes |= _linear(f"blocks.{layer}.out", width, num_outputs)
+    return shapes | _linear("hidden", skip, skip) | _linear("heads", skip, num_codes)
+
+
+def _linear(name: str, num_inputs: int, num_outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (num_outputs, num_inputs), f"{name}.bias": (num_outputs,)}
+
+
 def count_weights(config: WaveNetConfig) -> int:
     """Weights and biases of the network that the configuration describes."""
-    with torch.device("meta"):
-        return WaveNet(config).num_weights
+    return sum(math.prod(shape) for shape in weight_shapes(config).values())

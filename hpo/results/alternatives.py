@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from core.baselines import families
-from core.baselines.comparison import Choice, Row, ScoredDataset, choices_over, choose, compare, row_of
+from core.baselines.choice import Choice, ScoredDataset, choices_over, choose
+from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import load_rows, rows_to_json
 from core.data.dataset import JUDGED, Dataset
-from core.decision.checkpoint import Detector, load_detector, save_detector
+from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
 from core.decision.score_file import load_scores
-from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.experiment import SCORES_FILE
 from core.model.scoring import SCORES, score_clips
 from core.text_files import write_text
 from core.thread_pool import ThreadPool

@@ -17,7 +17,8 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.decision.checkpoint import DETECTOR_FILE
+from core.experiment import SCORES_FILE
 from hpo.results.finalists import ENTRY
 from hpo.search.study import STATE_TAG
 from hpo.tracking.mlflow import TRIAL_TAG

@@ -12,8 +12,7 @@ from typing import Any
 
 import optuna
 
-from core.decision.checkpoint import save_detector
-from core.experiment import DETECTOR_FILE
+from core.decision.checkpoint import DETECTOR_FILE, save_detector
 from core.text_files import write_text
 from hpo.results.importance import importance_obstacle, importance_words
 from hpo.results.post_study import PostSearch, detector_at, search_study, store_points

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.decision.checkpoint import Detector, load_detector
+from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector
 from core.decision.metrics import auc, bootstrap_interval, clip_metrics, f1_score
 from core.decision.score_file import ScoredClips, load_scores
 from core.decision.statistic import Judgement
 from core.errors import UserError
-from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.experiment import SCORES_FILE
 from core.text_files import write_text
 from hpo.results.finalists import FinalistsStudy, finalists_of
 from hpo.results.generalization import seed_rows, split_gaps

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.experiment import DETECTOR_FILE
+from core.decision.checkpoint import DETECTOR_FILE
 from hpo.results.result import WINNER_DIRECTORY
 
 

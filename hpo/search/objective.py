@@ -18,9 +18,10 @@ import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
+from core.decision.checkpoint import DETECTOR_FILE
 from core.decision.post_search import best_f1_over_windows
 from core.decision.score_file import load_scores
-from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
+from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
 from core.model.wavenet import describe

@@ -19,17 +19,19 @@ from core.data.audio import LARGEST, quantise
 from core.data.dataset import DataConfig, prepare_dataset
 from core.data.decoding import decode
 from core.data.recordings import BadRecording
-from core.decision.checkpoint import Detector, load_detector, save_detector
+from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
 from core.decision.postprocess import events
 from core.decision.score_file import load_scores
 from core.decision.statistic import Judgement
-from core.detect import MAX_EVENT_LINES, main
+from core.detect import main
 from core.detection import clips as detect_clips
 from core.detection import files as detect_files
 from core.detection import plot as detect_plot
-from core.detection.clips import FileJudgement, clip_first_frames, judge_file, needs_of
-from core.detection.files import Needs, open_audio
-from core.experiment import DETECTOR_FILE, SCORES_FILE, run_experiment
+from core.detection.clips import clip_first_frames, judge_recording, requirements_of
+from core.detection.decision import RecordingDecision
+from core.detection.files import AudioRequirements, open_audio
+from core.detection.results import MAX_EVENT_LINES
+from core.experiment import SCORES_FILE, run_experiment
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from core.web_page.rendering import packed_plotly
@@ -91,8 +93,10 @@ def winner_with(study: Study, tmp_path: Path) -> Callable[..., Path]:
         detector = changed(study.detector, threshold_sigmas=threshold_sigmas)
         (calibration,) = detector.statistic.calibrations.values()
         statistic = replace(detector.statistic, calibrations=dict.fromkeys(machines, calibration))
+        assert detector.levels is not None
+        levels = dict.fromkeys(machines, detector.levels["car1"])
         path = tmp_path / f"{threshold_sigmas}-{'-'.join(machines)}.safetensors"
-        save_detector(path, replace(detector, statistic=statistic))
+        save_detector(path, replace(detector, statistic=statistic, levels=levels))
         return path
 
     return make
@@ -160,13 +164,13 @@ def test_a_file_of_one_clip_is_judged_as_the_study_judged_the_clip(study, detect
     assert decisions == {"normal", "anomalous"}
 
 
-def judged(path: Path, detector: Detector) -> FileJudgement:
+def judged(path: Path, detector: Detector) -> RecordingDecision:
     (machine,) = detector.statistic.calibrations
     with ThreadPool(1) as pool:
-        return judge_file(open_audio(str(path), needs_of(detector)), detector, machine, pool=pool)
+        return judge_recording(open_audio(str(path), requirements_of(detector)), detector, machine, pool=pool)
 
 
-def covered(found: FileJudgement, start_s: float, num_frames: int) -> np.ndarray:
+def covered(found: RecordingDecision, start_s: float, num_frames: int) -> np.ndarray:
     """Which frames of a longer file lie in the events of a piece of it that begins at `start_s`."""
     centres_s = found.first_frame_s + (np.arange(num_frames) + 0.5) * found.frame_s - start_s
     is_covered = np.zeros(num_frames, bool)
@@ -223,7 +227,7 @@ def test_the_pieces_are_what_a_study_makes_of_the_file(rate_hz, suffix, options,
     path = write(tmp_path / f"normal/x.{suffix}", samples, rate_hz, **options)
     (recording,) = listed(tmp_path).recordings
     expected = quantise(decode(recording, RATE_HZ)).read()
-    audio = open_audio(str(path), Needs(num_channels=2, sample_rate_hz=RATE_HZ, min_samples=100))
+    audio = open_audio(str(path), AudioRequirements(num_channels=2, sample_rate_hz=RATE_HZ, min_samples=100))
     pieces = list(audio.pieces())
     assert len(pieces) > 1
     assert abs(audio.num_samples - expected.shape[1]) <= 1  # librosa rounds up what is whole but for rounding
@@ -271,7 +275,10 @@ def test_a_file_that_cannot_be_judged_is_named_in_one_line_and_the_others_are_ju
     (line,) = found.errors
     assert re.fullmatch(rf"error: Recording '{bad}' must .*{words}.*\.", line), line
     assert "--skip-bad-files" not in line
-    assert [[*row.values()][1:] for row in found.of(bad)] == [["refused", *[""] * 5]]
+    (row,) = found.of(bad)
+    assert {name: value for name, value in row.items() if value} == {
+        "file": str(bad), "decision": "refused", "note": line.removeprefix("error: ")
+    }  # fmt: skip
     assert len(found.of(good)) % 2 == 0
     assert {row["decision"] for row in found.of(good)} < {"normal", "anomalous"}
     assert found.out.splitlines()[-1].startswith("3 files: ")
@@ -287,8 +294,8 @@ def test_a_file_that_cannot_be_judged_is_named_in_one_line_and_the_others_are_ju
         ("x.wav", lambda whole: whole[:-2000], "is truncated"),
         ("x.raw", lambda whole: whole, "must be wav, flac, .* but got '.raw'"),
         ("x", lambda whole: whole, "must be wav, flac, .* but got 'no suffix'"),
-        ("missing.wav", None, "No such file"),
-        ("folder.wav", "folder", "Is a directory"),
+        ("missing.wav", None, "no such file"),
+        ("folder.wav", "folder", "must hold audio"),
         ("two\nlines.wav", b"", "0 bytes"),
         ("bytes\udcff.wav", lambda whole: whole, "name in UTF-8"),
     ],
@@ -311,10 +318,10 @@ def test_a_file_that_is_no_audio_is_named_in_one_line(name, content, words, stud
 @pytest.mark.parametrize(("num_later", "words"), [(15_000, "is truncated"), (16_001, "must stay as it is")])
 def test_a_file_that_changes_while_it_is_read_is_refused(num_later, words, study, tmp_path):
     path = write(tmp_path / "x.wav", noise(2, 16_000))
-    audio = open_audio(str(path), needs_of(study.detector))
+    audio = open_audio(str(path), requirements_of(study.detector))
     write(path, noise(2, num_later))
     with ThreadPool(1) as pool, pytest.raises(BadRecording, match=words):
-        judge_file(audio, study.detector, "car1", pool=pool)
+        judge_recording(audio, study.detector, "car1", pool=pool)
 
 
 def test_exit_codes(study, winner_with, detect, monkeypatch):
@@ -401,11 +408,11 @@ def test_what_is_printed_is_one_line_a_file_and_its_events_below(study, winner_w
     assert [line.split("  ")[-1] for line in heads[:2]] == [str(long), str(study.data / study.recording_ids[0])]
     assert heads[0].startswith("anomalous ")
     assert len(found.of(long)) > MAX_EVENT_LINES
-    assert f"    and {len(found.of(long)) - MAX_EVENT_LINES} more, which --csv FILE lists" in lines
-    first = found.of(long)[0]
-    assert lines[1].startswith(
-        f"    {float(first['event_start_s']):.2f} to {float(first['event_end_s']):.2f} s, microphone "
-    )
+    assert f"    and {len(found.of(long)) - MAX_EVENT_LINES} shorter ones" in lines
+    spans = [(float(row["event_start_s"]), float(row["event_end_s"])) for row in found.of(long)]
+    longest = sorted(spans, key=lambda span: span[0] - span[1])[:MAX_EVENT_LINES]
+    for line, (start_s, end_s) in zip(lines[1:], longest, strict=False):
+        assert line.startswith(f"    {start_s:.2f} to {end_s:.2f} s, microphone ")
     assert heads[2].startswith("2 files: ")
 
 
@@ -461,7 +468,7 @@ def test_a_tone_is_drawn_where_and_when_it_sounds(seconds, max_columns, study, t
     times_s = np.arange(seconds * 8000) / 8000
     tone = np.sin(2 * np.pi * 700 * times_s) * (times_s > seconds / 2) * 0.5
     path = write(tmp_path / "x.wav", np.stack([tone, tone], axis=1) + noise(2, len(tone)) / 100, 8000)
-    audio = open_audio(str(path), needs_of(study.detector))
+    audio = open_audio(str(path), requirements_of(study.detector))
     view = detect_plot.view_of(audio, judged(path, study.detector))
     assert view.levels_db.shape == (len(view.frequencies_hz), len(view.times_s))
     assert len(view.times_s) <= max_columns

@@ -10,14 +10,15 @@ import pytest
 import hpo.results.alternatives
 import hpo.run_study
 from core.baselines import families
-from core.baselines.comparison import Choice, Row
+from core.baselines.choice import Choice
+from core.baselines.comparison import Row
 from core.baselines.comparison_file import load_rows, rows_from_json, rows_to_json
 from core.baselines.paired_bootstrap import SplitDecisions
-from core.decision.checkpoint import load_detector
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.event_metrics import event_counts
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import load_scores
-from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.experiment import SCORES_FILE
 from hpo.folds import spreads_of
 from hpo.results.alternatives import COMPARED_DIRECTORY, COMPARISON_FILE, WAVENET
 
@@ -83,7 +84,7 @@ def test_a_new_winner_is_compared_anew_and_an_old_comparison_is_not_shown_for_it
     winner = json.loads((study / "result.json").read_text())["winner"]
     test = load_scores((study / winner["checkpoint"]).parent / SCORES_FILE)["test"]
     judged = detector.statistic.judge(test.scores.of(detector.scoring.score), test.machines)
-    np.testing.assert_array_equal(judged.clip_scores, rows[0].verdicts.scores)
+    np.testing.assert_array_equal(judged.clip_scores, rows[0].decisions.scores)
     assert detector.statistic.config == rows[0].choice.postprocessing
     changed = json.loads((study / COMPARISON_FILE).read_text()) | {"key": "another winner's"}
     (study / COMPARISON_FILE).write_text(json.dumps(changed))
@@ -127,7 +128,7 @@ def test_rows_survive_their_file() -> None:
     choice = Choice(
         score="residual", postprocessing=PostprocessingConfig(two_sided=True), auc=0.5, f1=0.25, event_f1=0.125
     )
-    verdicts = SplitDecisions(
+    decisions = SplitDecisions(
         scores=np.array([0.1, -np.inf]),
         threshold=1.5,
         is_anomalous=np.array([False, True]),
@@ -136,12 +137,12 @@ def test_rows_survive_their_file() -> None:
         events=event_counts([[], [(0.0, 1.0)]], [[], [(0.1, 1.0)]], clip_seconds=2.0),
     )
     row = Row(
-        name="x", setup="4000 Hz", choice=choice, verdicts=verdicts, num_weights=3, seconds_to_train=1.0,
+        name="x", setup="4000 Hz", choice=choice, decisions=decisions, num_weights=3, seconds_to_train=1.0,
         seconds_to_score=2.0, num_tried=4, seconds_of_tuning=5.0,
     )  # fmt: skip
     (same,) = rows_from_json(json.loads(json.dumps(rows_to_json([row]))))
     assert same.choice == row.choice
     assert rows_to_json([same]) == rows_to_json([row])
-    np.testing.assert_array_equal(same.verdicts.scores, row.verdicts.scores)
-    assert same.verdicts.events is not None
-    assert same.verdicts.events.matched.tolist() == [0, 1]
+    np.testing.assert_array_equal(same.decisions.scores, row.decisions.scores)
+    assert same.decisions.events is not None
+    assert same.decisions.events.matched.tolist() == [0, 1]

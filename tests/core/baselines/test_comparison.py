@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from core.baselines import Gaussian, autoencoder, families, flatness, loudness
-from core.baselines.comparison import Row, ScoredDataset, best_threshold, choose, compare, fit_and_score, row_of
+from core.baselines.choice import ScoredDataset, best_threshold, choose
+from core.baselines.comparison import Row, compare, fit_and_score, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.clips import ClipConfig, ClipSet
 from core.data.dataset import DataConfig, Dataset, prepare_dataset
@@ -62,7 +63,7 @@ def test_every_alternative_goes_from_recordings_to_figures() -> None:
     for row in rows:
         assert row.seconds_to_train >= 0
         assert row.seconds_to_score > 0
-        assert row.verdicts.recording_ids == two_cars.test.recording_ids
+        assert row.decisions.recording_ids == two_cars.test.recording_ids
     lines = lines_of([rows], num_draws=20)
     for line in lines:
         assert set(line.by_machine) == {"car1", "car2"}
@@ -88,7 +89,7 @@ def test_another_rate_is_another_variant_on_the_same_clips(car: Dataset) -> None
     slow = simulated(sample_rate_hz=2000)
     (row,) = compare([car, slow], {"log-mel Gaussian": [Gaussian()]}, seed=1, budget_s=600)
     assert row.num_tried == 2
-    assert row.verdicts.recording_ids == car.test.recording_ids
+    assert row.decisions.recording_ids == car.test.recording_ids
 
 
 def test_a_seed_says_all_that_is_random(car: Dataset, scored: ScoredDataset) -> None:
@@ -97,7 +98,7 @@ def test_a_seed_says_all_that_is_random(car: Dataset, scored: ScoredDataset) -> 
         np.testing.assert_array_equal(again.scores["its own"][split], scores)
     row, same = (judge(one, dict(car.judged())) for one in (scored, again))
     assert same.choice == row.choice
-    np.testing.assert_array_equal(same.verdicts.scores, row.verdicts.scores)
+    np.testing.assert_array_equal(same.decisions.scores, row.decisions.scores)
     assert auc_of(row) > 0.8
 
 

@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import f1_score as sklearn_f1
 from sklearn.metrics import roc_auc_score
 
-from core.baselines.comparison import Choice, Row
+from core.baselines.choice import Choice
+from core.baselines.comparison import Row
 from core.baselines.comparison_table import lines_of
 from core.baselines.paired_bootstrap import METRICS, Draws, Figure, SplitDecisions, draw_takes, mean_area
 from core.decision.event_metrics import event_counts, event_metrics
@@ -17,7 +18,7 @@ from core.decision.postprocess import PostprocessingConfig
 MACHINES = ("a", "b", "c")
 
 
-def verdicts(
+def decisions(
     seed: int, *, gap: float = 1.0, fold: int = 0, clips_a_take: int = 4, num_faulty: int = 2
 ) -> SplitDecisions:
     """Of each machine a normal take of its own fold, and faulty takes that every fold tests."""
@@ -45,14 +46,14 @@ def once(splits: list[SplitDecisions]) -> Draws:
 def row(of: SplitDecisions, name: str = "ours") -> Row:
     choice = Choice(score="surprise", postprocessing=PostprocessingConfig(), auc=1.0, f1=1.0, event_f1=None)
     return Row(
-        name=name, setup="", choice=choice, verdicts=of, num_weights=1, seconds_to_train=1.0, seconds_to_score=1.0,
+        name=name, setup="", choice=choice, decisions=of, num_weights=1, seconds_to_train=1.0, seconds_to_score=1.0,
         num_tried=1, seconds_of_tuning=1.0,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "max_rate"), [("auc", None), ("pauc", MAX_FALSE_POSITIVE_RATE)])
 def test_areas_are_the_mean_of_scikit_learn_s_over_machines_and_splits(name: str, max_rate: float | None) -> None:
-    splits = [verdicts(seed, fold=seed) for seed in range(3)]
+    splits = [decisions(seed, fold=seed) for seed in range(3)]
     expected = []
     for split in splits:
         for machine in MACHINES:
@@ -62,14 +63,14 @@ def test_areas_are_the_mean_of_scikit_learn_s_over_machines_and_splits(name: str
 
 
 def test_f1_is_counted_over_all_splits_each_at_its_own_threshold() -> None:
-    splits = [replace(verdicts(seed, fold=seed), threshold=float(seed)) for seed in range(3)]
+    splits = [replace(decisions(seed, fold=seed), threshold=float(seed)) for seed in range(3)]
     flagged = np.concatenate([split.scores >= split.threshold for split in splits])
     labels = np.concatenate([split.is_anomalous for split in splits])
     assert METRICS["f1"](splits, once(splits))[0] == pytest.approx(sklearn_f1(labels, flagged), rel=1e-12)
 
 
 def test_a_take_that_is_drawn_twice_is_as_good_as_two_of_it() -> None:
-    split = verdicts(0)
+    split = decisions(0)
     draws = {take: np.array([2.0 if take == "b/f1" else 1.0]) for take in set(split.recording_ids)}
     twice = np.append(np.arange(len(split.scores)), np.flatnonzero([take == "b/f1" for take in split.recording_ids]))
     doubled = replace(
@@ -84,7 +85,7 @@ def test_a_take_that_is_drawn_twice_is_as_good_as_two_of_it() -> None:
 
 
 def test_a_take_that_is_left_out_does_not_count_in_any_draw() -> None:
-    splits = [verdicts(seed, fold=seed) for seed in range(4)]
+    splits = [decisions(seed, fold=seed) for seed in range(4)]
     spoilt = replace(
         splits[0],
         scores=np.where([take == "a/n0" for take in splits[0].recording_ids], 99.0, splits[0].scores),
@@ -99,7 +100,7 @@ def test_a_take_that_is_left_out_does_not_count_in_any_draw() -> None:
 
 
 def test_a_machine_without_both_classes_does_not_count_and_without_any_there_is_no_area() -> None:
-    split = verdicts(0)
+    split = decisions(0)
     of_a = np.array(split.machines) == "a"
     lame = replace(split, is_anomalous=split.is_anomalous & ~of_a)
     rest = [roc_auc_score(lame.is_anomalous[of], lame.scores[of])
@@ -110,7 +111,7 @@ def test_a_machine_without_both_classes_does_not_count_and_without_any_there_is_
 
 
 def test_event_f1_is_that_of_all_clips_together() -> None:
-    split = verdicts(0)
+    split = decisions(0)
     random = np.random.default_rng(1)
     starts = random.uniform(0, 5, len(split.scores)).tolist()
     spans = [[(t, t + 0.5)] if label else [] for t, label in zip(starts, split.is_anomalous, strict=True)]
@@ -128,7 +129,7 @@ def test_event_f1_is_that_of_all_clips_together() -> None:
 
 def test_intervals_hold_their_figure_and_narrow_with_more_takes() -> None:
     def width(num_faulty: int) -> float:
-        splits = [verdicts(seed, fold=seed, num_faulty=num_faulty) for seed in range(4)]
+        splits = [decisions(seed, fold=seed, num_faulty=num_faulty) for seed in range(4)]
         figure = Figure.of(METRICS["auc"](splits, draw_takes(splits, num_draws=400)))
         assert figure.low <= figure.value <= figure.high
         return figure.high - figure.low
@@ -138,7 +139,7 @@ def test_intervals_hold_their_figure_and_narrow_with_more_takes() -> None:
 
 def test_a_paired_difference_is_narrower_than_either_figure_where_takes_are_what_varies() -> None:
     random = np.random.default_rng(5)
-    splits = [verdicts(seed, fold=seed, num_faulty=6) for seed in range(4)]
+    splits = [decisions(seed, fold=seed, num_faulty=6) for seed in range(4)]
     hard = {take: random.normal(scale=3) for split in splits for take in split.recording_ids}
     ours = [replace(s, scores=s.scores + [hard[take] for take in s.recording_ids]) for s in splits]
     theirs = [replace(s, scores=s.scores - 0.8 * s.is_anomalous) for s in ours]

@@ -15,9 +15,9 @@ from core.data.dataset import DataConfig, Dataset
 from core.data.recordings import Recording, Take
 from core.data.splits import SplitConfig
 from core.data.training_clips import ListedClips
-from core.decision.checkpoint import load_detector
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.errors import UserError
-from core.experiment import DETECTOR_FILE, ExperimentConfig, run_experiment
+from core.experiment import ExperimentConfig, run_experiment
 from core.model.frontend import (
     FrontEnd,
     FrontEndConfig,

@@ -17,9 +17,9 @@ import torch
 
 import core.model.training
 from core.data.dataset import DataConfig, Dataset, prepare_dataset
-from core.decision.checkpoint import load_detector
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.score_file import load_scores
-from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
+from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.model.frontend import FrontEndConfig
 from core.model.training_record import TrainingRecord
 from core.sources import open_source

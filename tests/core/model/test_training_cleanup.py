@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from core.data.dataset import DataConfig, Dataset, prepare_dataset
-from core.experiment import DETECTOR_FILE, SCORES_FILE, EpochResult, run_experiment
+from core.decision.checkpoint import DETECTOR_FILE
+from core.experiment import SCORES_FILE, EpochResult, run_experiment
 from core.model.training_cleanup import drop_training, training_bytes
 from core.model.training_record import LOCK_FILE, STATE_FILE, TrainingRecord
 from core.sources import open_source

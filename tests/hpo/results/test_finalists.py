@@ -11,8 +11,9 @@ import torch
 from optuna.trial import TrialState
 
 from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.decision.checkpoint import DETECTOR_FILE
 from core.errors import UserError
-from core.experiment import DETECTOR_FILE, EpochResult
+from core.experiment import EpochResult
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from hpo.results.finalists import ENTRY, FinalistsStudy, finalists_of, num_trainings_to_come, open_finalists

@@ -13,13 +13,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 import hpo.results.post_study
-from core.decision.checkpoint import Detector, load_detector, save_detector
+from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
 from core.decision.metrics import f1_score
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
 from core.decision.statistic import fit_statistic
 from core.errors import UserError
-from core.experiment import DETECTOR_FILE, SCORES_FILE
+from core.experiment import SCORES_FILE
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FrameScores, ScoringConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
@@ -81,7 +81,7 @@ def judged_trial(seed: int, *, config: PostprocessingConfig = OWN, channels: int
     calibration = scored["calibration"]
     detector = Detector(
         model=WaveNet(network),
-        front_end=FrontEnd(config=FrontEndConfig(), channel_gains=(1.0,) * channels),
+        front_end=FrontEnd(config=FrontEndConfig(mu_law_levels=16), channel_gains=(1.0,) * channels),
         scoring=ScoringConfig(frame_ms=FRAME_MS),
         statistic=fit_statistic(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS),
         clip_samples=4100,

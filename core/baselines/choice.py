@@ -1,0 +1,187 @@
+"""Chooses a detector's score, post-processing and threshold on the validation clips.
+
+The same rule is applied to WaveNet and to its alternatives. A detector is given as its frame scores (N, C, F) of the
+judged clips. The test's clips reach nothing in this file but `judge_split`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from core.baselines.paired_bootstrap import SplitDecisions, draw_takes, mean_area
+from core.data.clips import ClipSet
+from core.data.dataset import Dataset
+from core.decision.evaluation import count_events
+from core.decision.event_metrics import event_metrics
+from core.decision.metrics import BoolArray, FloatArray, f1_score
+from core.decision.postprocess import BASELINES, PostprocessingConfig
+from core.decision.statistic import Judgement, fit_statistic
+from core.model.scoring import Scores
+
+WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
+"""The longest is first, because the first of equally good windows is chosen."""
+EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
+"""The gap that is filled and the shortest event, where the places of the faults are known."""
+NUM_EVENT_THRESHOLDS = 16
+NUM_DRAWS_TO_CHOOSE = 200
+"""Draws of validation takes: enough for a standard error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredDataset:
+    """One detector's scores of the judged clips, and its costs."""
+
+    name: str
+    setup: str
+    """Its configuration, in words."""
+    scores: Mapping[str, Mapping[str, Scores]]
+    """By kind of score, (N, C, F) of each split of JUDGED."""
+    frame_ms: float
+    first_s: float
+    """Where the first frame begins in a clip."""
+    num_weights: int
+    seconds_to_train: float
+    """With the reading of the clips."""
+    seconds_to_score: float
+    """For all judged clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A choice and its figures on validation, which are optimistic because validation made the choice."""
+
+    score: str
+    """The kind of score."""
+    postprocessing: PostprocessingConfig
+    """With its threshold."""
+    auc: float
+    """Mean over machines."""
+    f1: float
+    """Of clips, at the threshold."""
+    event_f1: float | None
+    """At the threshold; None where the places of the faults are not known."""
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Higher is better; the metric of the task comes first."""
+        return (self.auc, self.f1) if self.event_f1 is None else (self.event_f1, self.auc)
+
+
+def choices_over(
+    dataset: Dataset, *, windows_ms: Sequence[float] = WINDOWS_MS, sides: Sequence[bool] = (False, True)
+) -> tuple[PostprocessingConfig, ...]:
+    """Every post-processing to choose from, the simplest first. Options without effect on these clips are left out."""
+    clips = dataset.validation
+    fusions = ("mean", "weighted", "maximum") if dataset.num_channels > 1 else ("mean",)
+    sigmas = ("pooled", "machine") if len(set(clips.machines)) > 1 else ("machine",)
+    # A clip's own median would hide a fault that lasts for the whole clip.
+    baselines = BASELINES if clips.events is not None else BASELINES[:1]
+    lengths = EVENT_LENGTHS_MS if clips.events is not None else EVENT_LENGTHS_MS[:1]
+    clip_ms = 1000 * dataset.config.clips.clip_seconds
+    windows = [window_ms for window_ms in windows_ms if window_ms <= clip_ms]
+    return tuple(
+        PostprocessingConfig(
+            window_ms=window_ms,
+            two_sided=two_sided,
+            fusion=fusion,
+            sigma=sigma,
+            baseline=baseline,
+            gap_ms=gap_ms,
+            min_event_ms=event_ms,
+        )
+        for two_sided, window_ms, fusion, sigma, baseline, (gap_ms, event_ms) in product(
+            sides, windows, fusions, sigmas, baselines, lengths
+        )
+    )
+
+
+def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
+    """The first choice whose AUC on validation is within one standard error of the best.
+
+    This is the one-standard-error rule (Breiman and others, 1984) on the paired difference of AUC over draws of takes:
+    the best of a few hundred choices on a few takes is best by luck. Where events are sought, the best choice by
+    event-based F1 is returned, because a take or two of each machine cannot be resampled.
+    """
+    found = [_choice(scored, judged, kind, config) for kind, config in product(scored.scores, choices)]
+    best, decisions_of_best = max(found, key=lambda pair: pair[0].rank)
+    if best.event_f1 is not None:
+        return best
+    draws = draw_takes([decisions_of_best], num_draws=NUM_DRAWS_TO_CHOOSE)
+    best_areas = mean_area([decisions_of_best], draws)
+    as_good = (choice for choice, decisions in found if is_within_an_error(best_areas, mean_area([decisions], draws)))
+    return next(as_good, best)  # there is no AUC, and so none as good, where no machine has clips of both kinds
+
+
+def is_within_an_error(best: FloatArray, other: FloatArray) -> bool:
+    """Whether `other` is worse than `best` by at most the standard error of their difference.
+
+    Both are a figure in (R,) draws, the first of which counts every take once.
+    """
+    differences = best - other
+    spread = differences[1:][~np.isnan(differences[1:])]
+    return bool(differences[0] <= (spread.std() if spread.size else 0.0))
+
+
+def _choice(
+    scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig
+) -> tuple[Choice, SplitDecisions]:
+    """The choice with its best threshold, and its decisions about the validation clips."""
+    judgement, clips = judge_split(scored, judged, kind, config, "validation"), judged["validation"]
+    event_f1 = None
+    threshold = best_threshold(judgement.clip_scores, clips.is_anomalous)
+    if clips.events is not None:
+        threshold, event_f1 = _best_event_threshold(scored, judgement, clips)
+    decisions = decisions_of(judgement.clip_scores, clips, threshold)
+    choice = Choice(
+        score=kind,
+        postprocessing=replace(config, threshold_sigmas=threshold),
+        auc=float(mean_area([decisions], draw_takes([decisions], num_draws=0))[0]),
+        f1=f1_score(judgement.clip_scores >= threshold, clips.is_anomalous),
+        event_f1=event_f1,
+    )
+    return choice, decisions
+
+
+def _best_event_threshold(scored: ScoredDataset, judgement: Judgement, clips: ClipSet) -> tuple[float, float]:
+    """The best of some thresholds that are spread over the frames' scores, and its event-based F1."""
+    assert clips.events is not None
+    spans, frame_s = clips.events, scored.frame_ms / 1000
+    finite = judgement.thresholds[np.isfinite(judgement.thresholds)]
+    levels = np.unique(np.quantile(finite, np.linspace(0.3, 1, NUM_EVENT_THRESHOLDS))) if finite.size else np.zeros(1)
+    found = []
+    for level in map(float, levels):
+        counts = count_events(judgement, spans, level, first_s=scored.first_s, frame_s=frame_s)
+        found.append((event_metrics(counts).event_f1, level))
+    f1, threshold = max(found)
+    return threshold, f1
+
+
+def best_threshold(scores: FloatArray, is_anomalous: BoolArray) -> float:
+    """Midway between the highest score at which F1 is highest and the next score below; 0 where no score is finite."""
+    levels = np.unique(scores[np.isfinite(scores)])
+    if not len(levels):
+        return 0.0
+    f1 = np.array([f1_score(scores >= level, is_anomalous) for level in levels])
+    best = int(np.flatnonzero(f1 == f1.max())[-1])
+    return float((levels[best] + levels[max(0, best - 1)]) / 2)
+
+
+def judge_split(
+    scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig, split: str
+) -> Judgement:
+    """Judges a split's clips by mu and sigma of the calibration clips."""
+    scores, calibration = scored.scores[kind], judged["calibration"].machines
+    statistic = fit_statistic(config, scores["calibration"], calibration, frame_ms=scored.frame_ms)
+    return statistic.judge(scores[split], judged[split].machines)
+
+
+def decisions_of(clip_scores: FloatArray, clips: ClipSet, threshold: float) -> SplitDecisions:
+    return SplitDecisions(
+        scores=clip_scores,
+        threshold=threshold,
+        is_anomalous=clips.is_anomalous,
+        recording_ids=clips.recording_ids,
+        machines=clips.machines,
+    )

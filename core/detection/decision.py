@@ -1,0 +1,69 @@
+"""A detector's decision about a recording, from the scores of its clips.
+
+A recording is anomalous where at least K of its clips are, K = 1 by default. Its score is the K-th highest of its
+clips' scores, so it is anomalous where its score reaches the threshold. A recording of one clip has the score that a
+study gives this clip.
+"""
+
+from dataclasses import dataclass
+
+from core.decision.levels import LevelWarning
+from core.decision.postprocess import Frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingEvent:
+    """A stretch of a recording that is flagged."""
+
+    start_s: float
+    end_s: float
+    microphone: int
+    """From 1: the one whose own score is highest over the event."""
+
+    @property
+    def seconds(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordingDecision:
+    """The detector's decision about one recording. F frames over the whole recording."""
+
+    name: str
+    seconds: float
+    num_channels: int
+    threshold_sigmas: float
+    clip_scores: tuple[float, ...]
+    """In sigmas, in order of time: the highest threshold at which an event survives in the clip, -inf for none."""
+    min_anomalous_clips: int
+    """So many clips must be anomalous for the recording to be. At most the number of clips."""
+    events: tuple[RecordingEvent, ...]
+    """In order of time. A recording with fewer anomalous clips than it takes has events, too."""
+    level_warnings: tuple[LevelWarning, ...]
+    """Channels that are far quieter or louder than the calibration clips; empty where the detector has no levels."""
+    sigmas: Frames
+    """(F,): the standardised score of each frame, microphones fused."""
+    first_frame_s: float
+    """When the first frame begins."""
+    frame_s: float
+
+    @property
+    def score_sigmas(self) -> float:
+        """The highest threshold at which the recording is anomalous; -inf where none is low enough."""
+        return sorted(self.clip_scores)[-self.min_anomalous_clips]
+
+    @property
+    def num_anomalous_clips(self) -> int:
+        return sum(score >= self.threshold_sigmas for score in self.clip_scores)
+
+    @property
+    def is_anomalous(self) -> bool:
+        return self.num_anomalous_clips >= self.min_anomalous_clips
+
+    @property
+    def level_words(self) -> str:
+        """The warnings for people; empty where there are none."""
+        return "; ".join(
+            warning.describe(num_clips=len(self.clip_scores), num_channels=self.num_channels)
+            for warning in self.level_warnings
+        )

@@ -1,0 +1,198 @@
+"""What the command is given and what it says: the detector's place, folders, thresholds, counts of clips, levels."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.decision.checkpoint import DETECTOR_FILE, find_detector, save_detector
+from core.detect import main
+from core.detection.clips import judge_recording, requirements_of
+from core.detection.files import open_audio, open_waveform
+from core.errors import UserError
+from core.thread_pool import ThreadPool
+from tests.folder_files import write
+from tests.small_detector import make_detector
+
+RATE_HZ, CLIP = 2000, 1500
+SCORED = 1440
+"""Samples of a clip that lie in its frames."""
+LAST_BIT = 1 / 32768
+
+
+def sound(num_clips: int, *, amplitude: float = 0.1, seed: int = 0) -> np.ndarray:
+    """(T, 2) of noise that is so many clips long; clips share their contexts."""
+    num_samples = CLIP + (num_clips - 1) * SCORED
+    return np.random.default_rng(seed).normal(0, amplitude, (num_samples, 2))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A study's folder with a winner."""
+    folder = tmp_path / "runs/study/winner"
+    folder.mkdir(parents=True)
+    save_detector(folder / DETECTOR_FILE, make_detector())
+    return folder.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    code: int
+    out: list[str]
+    errors: list[str]
+    rows: list[dict[str, str]]
+
+
+@pytest.fixture
+def detect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    def run(*arguments: object) -> Ran:
+        path = tmp_path / "found.csv"
+        path.unlink(missing_ok=True)
+        code = main([*map(str, arguments), "--machine", "car1", "--csv", str(path)])
+        said = capsys.readouterr()
+        rows = list(csv.DictReader(io.StringIO(path.read_text() if path.exists() else "")))
+        return Ran(code=code, out=said.out.splitlines(), errors=said.err.splitlines(), rows=rows)
+
+    return run
+
+
+def test_the_detector_is_a_study_its_winner_or_the_file(study, detect, tmp_path):
+    path = write(tmp_path / "x.wav", sound(2), RATE_HZ)
+    found = [detect(place, path) for place in (study, study / "winner", study / "winner" / DETECTOR_FILE)]
+    assert found[0] == found[1] == found[2]
+    assert found[0].code in (0, 1)
+
+
+def test_a_folder_without_a_detector_says_what_was_looked_for(tmp_path, detect):
+    (line,) = detect(tmp_path, "x.wav").errors
+    for place in (tmp_path / DETECTOR_FILE, tmp_path / "winner" / DETECTOR_FILE):
+        assert f"there is no {place}" in line or f"and no {place}" in line
+    with pytest.raises(UserError):
+        find_detector(tmp_path)
+
+
+def test_folders_and_patterns_are_judged_and_what_is_no_audio_is_counted(study, detect, tmp_path):
+    paths = [write(tmp_path / f"takes/{name}.wav", sound(1), RATE_HZ) for name in ("a", "x/b")]
+    (tmp_path / "takes/notes.txt").touch()
+    found = detect(study, tmp_path / "takes", "--threshold", 1e6)
+    assert [row["file"] for row in found.rows] == [str(path) for path in paths]
+    assert found.out[-1] == "2 files: 2 normal; 1 that are not audio were passed over"
+    assert detect(study, f"{tmp_path}/takes/**/b.*", "--threshold", 1e6).rows == found.rows[1:]
+
+
+@pytest.mark.parametrize("argument", ["*.flac", ""])
+def test_a_folder_or_a_pattern_without_audio_is_one_line(argument, study, detect, tmp_path):
+    (tmp_path / "takes").mkdir()
+    found = detect(study, f"{tmp_path}/takes/{argument}")
+    assert (found.code, found.out, found.rows) == (2, [], [])
+    assert re.fullmatch(r"error: A (folder|pattern) of recordings must hold audio, but .*", found.errors[0])
+    assert len(found.errors) == 1
+
+
+def test_the_threshold_is_the_one_that_is_given(study, detect, tmp_path):
+    path = write(tmp_path / "x.wav", sound(3), RATE_HZ)
+    own = detect(study, path)
+    score = float(own.rows[0]["score_sigmas"])
+    for threshold, code in ((score, 1), (float(np.nextafter(score, np.inf)), 0)):
+        found = detect(study, path, f"--threshold={threshold!r}")
+        assert found.code == code
+        assert {float(row["threshold_sigmas"]) for row in found.rows} == {threshold}
+        assert found.out[0] == f"Threshold: {threshold:.2f} sigmas, in place of the detector's 1.70."
+    assert not any(line.startswith("Threshold") for line in own.out)
+
+
+def test_a_recording_is_anomalous_where_at_least_so_many_clips_are(study, detect, tmp_path):
+    path = write(tmp_path / "x.wav", sound(4), RATE_HZ)
+    detector = make_detector()
+    with ThreadPool(1) as pool:
+        judged = judge_recording(open_audio(str(path), requirements_of(detector)), detector, "car1", pool=pool)
+    assert len(set(judged.clip_scores)) == 4
+    threshold = sorted(judged.clip_scores)[-2]  # of two clips
+    for at_least, decision in ((1, "anomalous"), (2, "anomalous"), (3, "normal"), (4, "normal")):
+        found = detect(study, path, f"--threshold={threshold!r}", "--at-least", at_least)
+        row = found.rows[0]
+        assert row["decision"] == decision
+        assert (row["clips"], row["anomalous_clips"], row["at_least"]) == ("4", "2", str(at_least))
+        assert float(row["score_sigmas"]) == sorted(judged.clip_scores)[-at_least]
+        assert (f"A recording is anomalous when at least {at_least} of its clips are." in found.out) == (at_least > 1)
+        assert any("2 of 4 clips" in line for line in found.out)
+
+
+def test_a_recording_with_fewer_clips_than_must_be_anomalous_is_refused(study, detect, tmp_path):
+    path = write(tmp_path / "x.wav", sound(2), RATE_HZ)
+    found = detect(study, path, "--at-least", 3)
+    assert found.code == 2
+    assert "must hold at least 3 clips" in found.errors[0]
+    assert "but holds 2" in found.errors[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--threshold", "nan"],
+        ["--threshold", "inf"],
+        ["--threshold", "high"],
+        ["--at-least", "0"],
+        ["--at-least", "2.5"],
+    ],
+)
+def test_numbers_that_cannot_be_are_one_line(options, capsys):
+    assert main(["study", "x.wav", *options]) == 2
+    assert re.fullmatch(r"error: The command line must be right, but [^\n]* See --help\.\n", capsys.readouterr().err)
+
+
+def test_a_dead_microphone_cannot_be_judged(study, detect, tmp_path):
+    samples = sound(3)
+    samples[:, 1] = np.random.default_rng(1).integers(0, 2, len(samples)) * LAST_BIT
+    path = write(tmp_path / "dead.wav", samples, RATE_HZ)
+    found = detect(study, path)
+    assert found.code == 2
+    (line,) = found.errors
+    assert re.search(r"but got microphone 2: level 7\d dB below the quietest training clip: a dead microphone\?", line)
+    assert [(row["decision"], row["note"]) for row in found.rows] == [("refused", line.removeprefix("error: "))]
+
+
+def test_a_recording_that_is_quiet_or_loud_is_judged_and_that_is_said(study, detect, tmp_path):
+    paused = sound(4)
+    paused[: 2 * CLIP] /= 300
+    for samples, words in (
+        (paused, r"level \d\d dB below the quietest training clip in 2 of 4 clips: a dead microphone\?"),
+        (sound(2) / 20, r"level 2\d dB below the quietest training clip: a dead microphone\?"),
+        (sound(2) * 30, r"level \d\d dB above the loudest training clip: another gain\?"),
+    ):
+        path = write(tmp_path / "x.wav", samples, RATE_HZ, subtype="FLOAT")
+        found = detect(study, path)
+        assert found.code in (0, 1)
+        assert re.fullmatch(f"microphones 1, 2: {words}", found.rows[0]["note"])
+        assert f"({found.rows[0]['note']})" in found.out[0]
+
+
+def test_of_a_detector_without_levels_nothing_is_said(study, detect, tmp_path):
+    save_detector(study / "winner" / DETECTOR_FILE, replace(make_detector(), levels=None))
+    found = detect(study, write(tmp_path / "x.wav", sound(2, amplitude=LAST_BIT), RATE_HZ))
+    assert found.code in (0, 1)
+    assert found.rows[0]["note"] == ""
+
+
+def test_samples_in_memory_are_judged_as_their_file(tmp_path):
+    samples, detector = sound(3), make_detector()
+    path = write(tmp_path / "x.wav", samples, 3000, subtype="FLOAT")
+    needed = requirements_of(detector)
+    with ThreadPool(1) as pool:
+        of_file, in_memory = (
+            judge_recording(audio, detector, "car1", pool=pool)
+            for audio in (open_audio(str(path), needed), open_waveform(samples.T, 3000, needed))
+        )
+    assert of_file.clip_scores == in_memory.clip_scores
+    assert of_file.events == in_memory.events
+
+
+@pytest.mark.parametrize("waveform", [np.zeros((2, 3000), np.int16), np.zeros((1, 2, 3000)), np.zeros(3000, bool)])
+def test_an_array_that_is_no_waveform_is_one_line(waveform):
+    with pytest.raises(UserError, match=r"^A waveform must be an array \(C, T\) or \(T,\)[^\n]*$"):
+        open_waveform(waveform, RATE_HZ, requirements_of(make_detector()))

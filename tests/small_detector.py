@@ -1,0 +1,52 @@
+"""A small detector without training, for tests of its file."""
+
+import numpy as np
+import torch
+
+from core.data.audio import Waveform
+from core.decision.checkpoint import Detector
+from core.decision.levels import LevelRange
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.statistic import fit_statistic
+from core.model.frontend import FrontEndConfig, fit_front_end
+from core.model.scoring import Scores, ScoringConfig, score_clips
+from core.model.wavenet import WaveNet, WaveNetConfig
+from core.thread_pool import ThreadPool
+
+SHAPE = WaveNetConfig(
+    num_channels=2, mu_law_levels=64, dilation_depth=3, receptive_field_samples=20, residual_channels=5, skip_channels=7
+)
+CLIPS: Waveform = np.random.default_rng(0).normal(0, 0.1, (6, 2, 1500)).astype(np.float32)
+MACHINES = ["car1", "car2"] * 3
+
+
+def build() -> WaveNet:
+    torch.manual_seed(0)
+    return WaveNet(SHAPE)
+
+
+def frame_scores(model: WaveNet, front_end_codes: np.ndarray, kind: str) -> Scores:
+    with ThreadPool(1) as pool:
+        return score_clips(model, front_end_codes, context_samples=30, frame_samples=40, pool=pool).of(kind)
+
+
+def make_detector() -> Detector:
+    """Every setting differs from its default, so that none can be forgotten unseen."""
+    model = build()
+    front_end = fit_front_end(
+        FrontEndConfig(sample_rate_hz=2000, level="train_gain", pre_emphasis=0.7, rms=0.2, mu_law_levels=64), CLIPS
+    )
+    postprocessing = PostprocessingConfig(
+        window_ms=60, threshold_sigmas=1.7, median_ms=60, gap_ms=40, min_event_ms=40, two_sided=True
+    )
+    calibration = frame_scores(model, front_end.encode(CLIPS), "entropy")
+    levels = tuple(LevelRange(quietest_dbfs=-20.0 - channel, loudest_dbfs=-19.5) for channel in range(2))
+    return Detector(
+        model=model,
+        front_end=front_end,
+        scoring=ScoringConfig(score="entropy", frame_ms=20.0),
+        statistic=fit_statistic(postprocessing, calibration, MACHINES, frame_ms=20.0),
+        clip_samples=1500,
+        context_samples=30,
+        levels={"car1": levels, "car2": levels},
+    )
