@@ -11,7 +11,7 @@ import torch
 
 import machine_listening
 from core.decision.checkpoint import load_detector
-from core.detection.clips import judge_file, needs_of
+from core.detection.clips import judge_recording, requirements_of
 from core.detection.files import open_audio
 from core.thread_pool import ThreadPool
 from machine_listening import Detector, UserError
@@ -52,7 +52,9 @@ def test_a_waveform_is_judged_as_a_file_of_it(folder: Path, detector: Detector) 
     soundfile.write(path, waveform().T, RATE_HZ, subtype="FLOAT")
     loaded = load_detector(folder / "experiment/checkpoint.safetensors")
     with ThreadPool(1) as pool:
-        of_file = judge_file(open_audio(str(path), needs_of(loaded)), loaded, detector.machines[0], pool=pool)
+        of_file = judge_recording(
+            open_audio(str(path), requirements_of(loaded)), loaded, detector.machines[0], pool=pool
+        )
     result = detector.score(waveform(), RATE_HZ)
     assert result.clip_scores == of_file.clip_scores
     assert result.events == of_file.events

@@ -144,7 +144,7 @@ CAR_STUDIES = ["cars_10s", "cars_spliced", "cars_noise_6db"]
 def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, split, folds):
     root, file = garage(tmp_path / "data", split=split), ROOT / f"studies/{study}.toml"
     k, fold = folds or (None, None)
-    inputs = read_inputs(study_options(study=file, data=str(root), folds=k, fold=fold), ROOT)
+    inputs = read_inputs(study_options(study=file, data=str(root), folds=k, fold=fold), ROOT, Console())
     found = survey(root, "--study", file, *(["--folds", k, "--fold", fold] if folds else []))
     assert found.json["refusal"] is None
     assert parts_in_words(found) == inputs.dataset.takes()
@@ -160,7 +160,7 @@ def test_without_a_study_file_it_is_the_study_command_s_default(tmp_path, survey
 @pytest.mark.slow
 def test_the_parts_of_the_simulated_car_are_those_of_the_default_study(survey):
     simulated = survey("simulated")
-    inputs = read_inputs(study_options(study=ROOT / "studies/quickstart.toml"), ROOT)
+    inputs = read_inputs(study_options(study=ROOT / "studies/quickstart.toml"), ROOT, Console())
     assert simulated.json["fingerprint"] == inputs.corpus.fingerprint
     assert parts_in_words(simulated) == inputs.dataset.takes()
 
@@ -210,7 +210,7 @@ def test_what_a_study_refuses_the_survey_says_in_the_same_line(tmp_path, survey,
     root, file = garage(tmp_path / "data"), ROOT / f"studies/{study}.toml"
     spoil(root)
     with pytest.raises(UserError, match=words) as refusal:
-        read_inputs(study_options(study=file, data=str(root)), ROOT)
+        read_inputs(study_options(study=file, data=str(root)), ROOT, Console())
     found = survey(root, "--study", file)
     assert (found.code, found.json["refusal"]) == (0, str(refusal.value))
     assert f"a study would refuse this data: {refusal.value}" in found.out
