@@ -132,7 +132,7 @@ def where_to_look(session: Session) -> list[str]:
     search, target, mlflow = session.search, session.target, _mlflow(session)
     dashboard = _command("optuna-dashboard", search.storage.name)
     if search.storage.name == str(search.directory.parent / "optuna.journal"):
-        dashboard = "make ui"
+        dashboard = program_of("ui")
     elif session.pages.dashboard:
         dashboard = study_link(session.pages.dashboard, search.study._study_id)
     return [
@@ -146,7 +146,7 @@ def _mlflow(session: Session) -> str:
     if target.uri.startswith("http"):
         return session.pages.mlflow
     if target.uri == f"sqlite:///{session.search.directory.parent / 'mlflow.db'}":
-        return "make ui"
+        return program_of("ui")
     return _command("mlflow ui --backend-store-uri", target.safe_uri)
 
 

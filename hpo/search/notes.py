@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import optuna
 from optuna.storages import BaseStorage
 
+from core.command_line import program_of
 from hpo.search.study import OpenStudy
 from hpo.tracking.links import Pages, charts_link, run_link, study_link, trial_link
 from hpo.tracking.target import NUMBER
@@ -34,7 +35,11 @@ def run_note(search: OpenStudy, pages: Pages) -> str:
     else:
         link = trial_link(pages.dashboard, study_id, NUMBER)
         where = f"[Trial {NUMBER} in the Optuna dashboard]({link}) of study `{name}`."
-        where += "" if search.storage.is_server else " `make ui` serves it, and says so where it is at another port."
+        where += (
+            ""
+            if search.storage.is_server
+            else f" `{program_of('ui')}` serves it, and says so where it is at another port."
+        )
     return (
         f"{where}\n\n`objective` is the validation F1 at the epoch with the best validation AUC (tag `best_epoch`). "
         "Test figures choose nothing. Losses are bits per sample."
