@@ -77,7 +77,7 @@ def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs
     if options.folds:
         name = fold_name(name, options.fold or 1)
     check_name(name, runs=root / "runs")
-    # What fills the store is shown by a bar of its own (hpo/search/preparation.py).
+    # Filling the store has its own bar (hpo/search/preparation.py).
     is_stored = store is not None and not store.is_read_only
     step = nullcontext() if is_stored else console.step("Decoding the recordings, which are not stored")
     with step, console.stopping_after("the recordings that are being decoded"):

@@ -1,7 +1,7 @@
 """Optuna's journal file, kept whole where a disk fills up or a process is killed in the middle of a line.
 
 Optuna appends a line with one buffered write. Where only a part of the line fits on the disk, the next line is glued to
-it, and the journal cannot be read any more. This backend takes such a part away again.
+it, and the journal cannot be read any more. This backend removes such a part.
 """
 
 import json
@@ -36,7 +36,7 @@ class WholeLinesJournal(JournalFileBackend):
 
 
 def _cut_off_part_of_line(path: Path) -> None:
-    """Takes away what a process wrote of a line before it was killed. To be called while nobody writes."""
+    """Removes the part of a line that a killed process wrote. To be called under the journal's lock."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - TAIL_BYTES))
