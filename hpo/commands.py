@@ -30,10 +30,10 @@ def run(options: Namespace, root: Path) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/search/storage.py beats
-    console = Console()
+    speaks = not is_started_worker()  # the process that started a worker speaks for it
+    console = Console(says_steps=speaks)
     try:
-        # The process that started a worker speaks for it.
-        with InterruptionNotice((lambda: None) if is_started_worker() else console.say_stopping) as notice:
+        with InterruptionNotice(console.say_stopping if speaks else lambda: None) as notice:
             if options.folds and options.fold is None and not options.dry_run:
                 return run_folds(options, root, lambda fold: _run_study(fold, root, console, notice)[1], console)
             return _run_study(options, root, console, notice)[0]

@@ -13,8 +13,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 class Console:
     """The standard output of the command. `say` may be called from any thread, also while bars are shown."""
 
-    def __init__(self, rich: RichConsole | None = None) -> None:
+    def __init__(self, rich: RichConsole | None = None, *, says_steps: bool = True) -> None:
+        """With `says_steps` false long steps are not said: another process says them."""
         self.rich = rich or RichConsole(highlight=False, soft_wrap=True)
+        self._says_steps = says_steps
         self._stops_after = "this step"
 
     @property
@@ -32,6 +34,9 @@ class Console:
 
         Without a terminal a step with `is_said` false says nothing: it is long in rare cases only.
         """
+        if not self._says_steps:
+            yield lambda _: None
+            return
         if not self.is_terminal:
             if is_said:
                 self.say(f"{text} ...")

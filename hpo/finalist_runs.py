@@ -21,7 +21,7 @@ def run_finalists(process: SearchProcess) -> FinalistsStudy | None:
     process.bars.show_finalists(companion)
     if companion.num_missing() and not process.is_worker:
         _say_begin(process, companion)
-    # Once more where another process made the search longer and has queued new finalists meanwhile.
+    # Repeats where another process has made the search longer and queued new finalists.
     while companion.num_missing():
         for end in work_on(companion, companion.num_queued(), process.context, wait_for_others=not process.is_worker):
             process.say_end(end, None, companion)

@@ -6,6 +6,7 @@ options -> study file with --set -> source -> recordings -> datasets -> StudyInp
 
 import os
 from argparse import Namespace
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,7 +77,10 @@ def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs
     if options.folds:
         name = fold_name(name, options.fold or 1)
     check_name(name, runs=root / "runs")
-    with console.stopping_after("the recordings that are being decoded"):
+    # Filling the store has its own bar (hpo/search/preparation.py).
+    is_stored = store is not None and not store.is_read_only
+    step = nullcontext() if is_stored else console.step("Decoding the recordings, which are not stored")
+    with step, console.stopping_after("the recordings that are being decoded"):
         datasets = open_datasets(corpus, spec, skip_bad_files=options.skip_bad_files, store=store)
     space = spec.search_space
     space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=datasets.num_channels)

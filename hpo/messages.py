@@ -38,7 +38,7 @@ def overview(inputs: StudyInputs) -> list[str]:
         f"Study {inputs.name}: {spec.goal}",
         f"  data      {inputs.corpus.description} (fingerprint {inputs.corpus.fingerprint})",
         f"  takes     {dataset.takes()}",
-        f"            clips of {dataset.config.clips.clip_seconds:g} s, {dataset.num_channels} channel(s) "
+        f"            clips of {dataset.config.clips.clip_seconds:g} s, {counted(dataset.num_channels, 'channel')} "
         f"at {dataset.sample_rate_hz} Hz",
         *(f"            {note}" for note in dataset.notes),
         *(f"            {line}" for line in _left_out(dataset.skipped())),
@@ -65,8 +65,13 @@ def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate) -> s
         f"  estimate  {words[0]} for {num_trials} trials of the default network, none pruned "
         f"({words[1]} of the smallest, {words[2]} of the largest)"
         f"{f', then {duration(finalists)} for the finalists' if finalists else ''}; "
-        f"{inputs.device}, {inputs.num_workers} process(es) of {inputs.pool.num_threads} thread(s)"
+        f"{inputs.device}, {_processes(inputs)}"
     )
+
+
+def _processes(inputs: StudyInputs) -> str:
+    threads = counted(inputs.pool.num_threads, "thread")
+    return f"1 process of {threads}" if inputs.num_workers == 1 else f"{inputs.num_workers} processes of {threads} each"
 
 
 def seconds_of_finalists(inputs: StudyInputs, trial_s: float) -> float:
@@ -80,20 +85,26 @@ def trials_line(inputs: StudyInputs) -> str:
     """How many trainings the study is: the trials, then those of the finalists."""
     if not inputs.num_finalist_trainings:
         return f"  trials    {inputs.total}; the best of them wins"
-    config = inputs.spec.finalists
+    config, trainings = inputs.spec.finalists, counted(inputs.num_finalist_trainings, "training")
     return (
-        f"  trials    {inputs.total}, then {inputs.num_finalist_trainings} trainings of the finalists: the best "
-        f"{min(config.count, inputs.total)} with {config.new_seeds} new seed(s) each (--no-finalists skips them)"
+        f"  trials    {inputs.total}, then {trainings} of the finalists: the best {min(config.count, inputs.total)} "
+        f"with {counted(config.new_seeds, 'new seed')} each (--no-finalists skips them)"
     )
 
 
 def finalists_line(num_finalists: int, num_trainings: int, seconds: float | None) -> str:
     """Said before the first training of a finalist."""
     about = f", about {duration(seconds)}" if seconds is not None else ""
+    verb = "is" if num_finalists == 1 else "are"
     return (
-        f"Finalists: the best {num_finalists} trials are trained again with new seeds ({num_trainings} trainings"
-        f"{about}), because one training may have been lucky. The best mean validation F1 wins."
+        f"Finalists: the best {counted(num_finalists, 'trial')} {verb} trained again with new seeds "
+        f"({counted(num_trainings, 'training')}{about}), because one training may have been lucky. "
+        "The best mean validation F1 wins."
     )
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def trial_line(end: TrialEnd, best: TrialRecord | None) -> str:
@@ -121,7 +132,7 @@ def where_to_look(session: Session) -> list[str]:
     search, target, mlflow = session.search, session.target, _mlflow(session)
     dashboard = _command("optuna-dashboard", search.storage.name)
     if search.storage.name == str(search.directory.parent / "optuna.journal"):
-        dashboard = "make ui"
+        dashboard = program_of("ui")
     elif session.pages.dashboard:
         dashboard = study_link(session.pages.dashboard, search.study._study_id)
     return [
@@ -135,7 +146,7 @@ def _mlflow(session: Session) -> str:
     if target.uri.startswith("http"):
         return session.pages.mlflow
     if target.uri == f"sqlite:///{session.search.directory.parent / 'mlflow.db'}":
-        return "make ui"
+        return program_of("ui")
     return _command("mlflow ui --backend-store-uri", target.safe_uri)
 
 

@@ -1,4 +1,4 @@
-"""--once and --rerun: one configuration with a run and a folder of its own, which the search does not count."""
+"""--once and --rerun: one configuration with its own run and folder, which the search does not count."""
 
 import time
 import uuid

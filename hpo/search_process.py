@@ -57,7 +57,7 @@ def run_trials(process: SearchProcess) -> None:
 
 
 def _log_best(session: Session) -> TrialRecord | None:
-    """Logs the best F1 after so many trials, as a curve of the study's own run."""
+    """Logs the best F1 so far against the number of ended trials, as a curve of the study's own run."""
     best = choose_winner(trial_records(session.search.study))
     if best is not None and best.val_f1 is not None:
         session.log.metrics(session.search.num_ended(), {"best_val_f1": best.val_f1})

@@ -6,7 +6,7 @@ from hpo.tracking.shipper import Shipper
 
 
 def ship(shipper: Shipper, session: Session, console: Console, seconds: float) -> None:
-    """Sends what is left for so many seconds at most and closes the shipper."""
+    """Sends what is left, for at most `seconds`, and closes the shipper."""
     with console.step(f"Sending records to {session.target.safe_uri}"), console.stopping_after("this record"):
         report = shipper.close(seconds)
     if report.num_events_left:

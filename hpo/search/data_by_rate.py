@@ -47,6 +47,7 @@ class Datasets:
             self.at(rate)
 
     def close(self) -> None:
+        """Stops what reads in the background."""
         for dataset in self._opened.values():
             dataset.close()
 

@@ -1,4 +1,4 @@
-"""How long a study will take, measured: one training step and one scoring pass of throw-away networks."""
+"""Measures how long a trial takes: one training step and one scoring pass of throw-away networks."""
 
 import time
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from core.thread_pool import ThreadPool
 from hpo.search.search_space import SearchSpace
 
 NUM_CLIPS, NUM_FRAMES = 8, 40
-"""Audio that is scored to see what scoring costs."""
+"""The size of the scoring pass that is timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Seconds of one trial that is not pruned."""
+    """Seconds of one trial that is not pruned, by the size of its network."""
 
     smallest: float
     default: float
@@ -36,7 +36,7 @@ def estimate_trial_seconds(space: SearchSpace, dataset: Dataset, device: torch.d
 
 
 def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.device, pool: ThreadPool) -> float:
-    """Epochs times (steps times a step, and the seconds of audio that are judged times the cost of one)."""
+    """Epochs times (steps times the time of a step, plus judged seconds of audio times the time to score one)."""
     training, rate, network = config.training, config.front_end.sample_rate_hz, config.wavenet(dataset.num_channels)
     model = WaveNet(network).to(device)
     optimizer = torch.optim.Adam(model.parameters())
@@ -66,7 +66,7 @@ def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.dev
 
 
 def _best_of(work: Callable[[], None], repeats: int = 3) -> float:
-    """The shortest of a few runs, the first of which warms up."""
+    """Seconds of the shortest of a few runs after one that warms up."""
     seconds = []
     for _ in range(repeats + 1):
         started = time.perf_counter()

@@ -1,8 +1,9 @@
-"""Notes that lead from a trial to its run and back.
+"""Notes that link a trial in the Optuna dashboard with its run in MLflow, and a study with its experiment.
 
-In MLflow a trial's run says where the trial is in the Optuna dashboard. In the dashboard a study says what was searched
-and where its curves are, and a trial where its run is; that is known once the run has reached the server, so these
-notes come later, or with the next call of the command. A note that somebody has written stays.
+In MLflow the note of a run links to the trial. In the dashboard the note of a study says what is searched and links to
+its curves, and the note of a trial links to its run. A run's address is known once the run has reached the server, so
+notes in the dashboard are written after that, or by the next call of the command. A note that a person has edited
+stays.
 """
 
 import warnings
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 import optuna
 from optuna.storages import BaseStorage
 
+from core.command_line import program_of
 from hpo.search.study import OpenStudy
 from hpo.tracking.links import Pages, charts_link, run_link, study_link, trial_link
 from hpo.tracking.target import NUMBER
@@ -22,18 +24,22 @@ HOW_TO_READ = (
     "which is the best of the finalists by its mean over several seeds, is named in the report."
 )
 _MOST_CHARACTERS = 2000
-"""Of one attribute of a study in a database; the dashboard puts them together."""
+"""Characters of one attribute of a study in a database. The dashboard joins the parts of a note."""
 
 
 def run_note(search: OpenStudy, pages: Pages) -> str:
-    """Markdown for the runs of all trials, with NUMBER in it."""
+    """Markdown for the runs of all trials, with NUMBER in place of the trial's number."""
     name, study_id = search.study.study_name, search.study._study_id
     if pages.dashboard is None:
         where = f"Trial {NUMBER} of study `{name}`: `optuna-dashboard {search.storage.name}` shows it."
     else:
         link = trial_link(pages.dashboard, study_id, NUMBER)
         where = f"[Trial {NUMBER} in the Optuna dashboard]({link}) of study `{name}`."
-        where += "" if search.storage.is_server else " `make ui` serves it, and says so where it is at another port."
+        where += (
+            ""
+            if search.storage.is_server
+            else f" `{program_of('ui')}` serves it, and says so where it is at another port."
+        )
     return (
         f"{where}\n\n`objective` is the validation F1 at the epoch with the best validation AUC (tag `best_epoch`). "
         "Test figures choose nothing. Losses are bits per sample."
@@ -50,8 +56,11 @@ def study_words(search: OpenStudy, pages: Pages) -> str:
 def write_notes(
     search: OpenStudy, pages: Pages, *, description: str, experiment_id: str | None, run_ids: Mapping[int, str]
 ) -> None:
-    """Writes what the dashboard does not have yet: milliseconds. `run_ids` are those known, by the trial's number;
-    without an experiment nothing is known. Never raises because MLflow is away: it asks it nothing."""
+    """Writes the notes that the dashboard does not have yet.
+
+    `run_ids` are the known runs by the trial's number. Without an experiment nothing is known and nothing is written.
+    This takes milliseconds and asks MLflow nothing.
+    """
     if experiment_id is None:
         return
     study, backend = search.study, search.storage.backend
@@ -70,7 +79,7 @@ def write_notes(
 
 
 def write_note(backend: BaseStorage, study_id: int, trial_id: int | None, body: str) -> None:
-    """What optuna_dashboard.save_note writes the first time, without the second and a half that its import takes."""
+    """Writes what optuna_dashboard.save_note writes for a new note, without the 1.5 s that its import takes."""
     prefix = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
     for index, start in enumerate(range(0, len(body), _MOST_CHARACTERS)):
         backend.set_study_system_attr(study_id, f"{prefix}:note_str:{index}", body[start : start + _MOST_CHARACTERS])
@@ -82,7 +91,7 @@ def _version_key(trial_id: int | None) -> str:
 
 
 def name_objective(study: optuna.Study) -> None:
-    """On the axes of the dashboard, in place of "Objective 0"."""
+    """Names the objective on the axes of the dashboard, in place of "Objective 0"."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([OBJECTIVE_NAME])

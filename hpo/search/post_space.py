@@ -1,6 +1,6 @@
-"""Where post-processing is searched once the trials are over, the study's own ranges or usual ones, and points there.
+"""The ranges in which post-processing is searched after the trials, and the points that are tried there.
 
-Points are spread as a Latin hypercube: each parameter alone is covered evenly, whatever the number of points. They
+Points are spread as a Latin hypercube: each parameter alone is covered evenly, however many points there are. They
 come from the study's seed, so that the same trials give the same points.
 """
 
@@ -19,17 +19,17 @@ from core.model.scoring import SCORES
 TRIAL, SCORE, THRESHOLD = "trial", "score", "threshold_sigmas"
 SHORTEST_WINDOW_MS = 100.0
 LONGEST_SPAN_MS = 500.0
-"""Of the median, of gaps and of events, where the study does not search them."""
+"""The longest median, gap and shortest event that are tried where the study does not search them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostConfig:
-    """The search of post-processing over kept frame scores, after the trials; it trains nothing."""
+    """The search of post-processing over kept frame scores after the trials. It trains nothing."""
 
     trials: int = 3
-    """Of how many trials, the best by validation."""
+    """The best trials by validation, whose frame scores are used."""
     points: int = 2000
-    """About how many points are tried; 0 turns it off."""
+    """How many points are tried, about; 0 turns the search off."""
 
     def __post_init__(self) -> None:
         if self.trials < 1:
@@ -40,26 +40,27 @@ class PostConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnChoice:
-    """What a trial itself has for post-processing, and what its kept scores allow."""
+    """The post-processing of a trial itself, and what its kept scores allow."""
 
     score: str
     config: PostprocessingConfig
     num_channels: int
     num_machines: int
     clip_ms: float
-    """Scored length of a clip."""
+    """The scored length of a clip."""
 
     def parameters(self, names: Sequence[str]) -> dict[str, Any]:
-        """Of these names, all but TRIAL."""
+        """The trial's own values of the parameters `names`, without TRIAL."""
         own = {SCORE: self.score} | {name: getattr(self.config, name) for name in names if hasattr(self.config, name)}
         return {name: own[name] for name in names if name != TRIAL}
 
 
 def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnChoice]) -> dict[str, BaseDistribution]:
-    """What is searched over these trials, each trial's own choice within. Ranges are the study's where it has them.
+    """The space over these trials; it holds each trial's own choice. A range is the study's where it searches the
+    parameter.
 
-    Fusion is searched where there are microphones to fuse, sigma where there are machines to pool, the trial where
-    there is more than one.
+    Fusion is searched where there are several channels, sigma where there are several machines, and the trial where
+    there are several trials.
     """
     any_own = next(iter(owns.values()))
     usual: dict[str, BaseDistribution] = {
@@ -73,14 +74,14 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
         usual["fusion"] = CategoricalDistribution(FUSIONS)
     if any_own.num_machines > 1:
         usual["sigma"] = CategoricalDistribution(SIGMAS)
-    if "baseline" in searched:  # where faults come and go, which is the study's to say
+    if "baseline" in searched:  # only where the study says that faults come and go
         usual["baseline"] = searched["baseline"]
     trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
     return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}
 
 
 def _usual_windows(owns: Mapping[int, OwnChoice]) -> BaseDistribution:
-    """From a tenth of a second to the clip, which is the clip's mean."""
+    """From a tenth of a second to the length of a clip, which gives the clip's mean."""
     own = [choice.config.window_ms for choice in owns.values()]
     clip_ms = max(choice.clip_ms for choice in owns.values())
     return FloatDistribution(min(SHORTEST_WINDOW_MS, *own), max(SHORTEST_WINDOW_MS, clip_ms, *own), log=True)
@@ -92,7 +93,7 @@ def _usual_range(owns: Mapping[int, OwnChoice], name: str, *, low: float = 0.0, 
 
 
 def draw(space: Mapping[str, BaseDistribution], count: int, *, seed: int) -> list[dict[str, Any]]:
-    """So many points of the box."""
+    """`count` points of the space."""
     random = np.random.default_rng(seed)
     columns = {
         name: [value_at(distribution, place) for place in (random.permutation(count) + random.random(count)) / count]
@@ -102,10 +103,10 @@ def draw(space: Mapping[str, BaseDistribution], count: int, *, seed: int) -> lis
 
 
 def value_at(distribution: BaseDistribution, place: float) -> Any:
-    """The value at a place in [0, 1] of a range, in the scale in which it is searched."""
+    """The value at `place`, from 0 to 1, of a range, on the scale on which it is searched."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[min(int(place * len(distribution.choices)), len(distribution.choices) - 1)]
-    assert isinstance(distribution, FloatDistribution), "post-processing has neither whole numbers nor other kinds"
+    assert isinstance(distribution, FloatDistribution), "post-processing has no parameters of other kinds"
     low, high = distribution.low, distribution.high
     if distribution.log:
         return min(max(math.exp(math.log(low) + place * math.log(high / low)), low), high)
@@ -116,7 +117,8 @@ def value_at(distribution: BaseDistribution, place: float) -> Any:
 
 
 def distance(space: Mapping[str, BaseDistribution], one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """How far two points are apart, each parameter by the share of its range; another choice is the whole range."""
+    """The distance of two points: the sum over their parameters of the share of the range between them. Two choices
+    that differ are a whole range apart."""
     return sum(
         _gap(distribution, one[name], other[name])
         for name, distribution in space.items()

@@ -1,4 +1,4 @@
-"""One trial as people read it: Optuna's frozen trial, unpacked once, for the winner, the report and the tables."""
+"""Optuna's frozen trial, unpacked once for everything that reads it: the winner, the report, the tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 EPOCHS = "epochs"
-"""User attribute: one mapping an epoch, with key `epoch` (from 1) and the metrics that MLflow gets."""
+"""User attribute: one mapping for each epoch, with the key `epoch` (from 1) and the metrics that are sent to MLflow."""
 FACTS = "facts"
 """User attribute: derived facts (num_weights, num_layers, ...) and figures at the best epoch."""
 FAILURE = "failure"
@@ -25,20 +25,20 @@ STATE_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """What one trial was, did and came to."""
+    """A trial's parameters, epochs and result."""
 
     number: int
     state: str
-    """One of STATE_NAMES' values."""
+    """One of the values of STATE_NAMES."""
     val_f1: float | None
     """The objective; None unless the trial is complete."""
     parameters: Mapping[str, Any]
     epochs: Sequence[Mapping[str, float]]
     facts: Mapping[str, Any]
-    """best_epoch, val_auc, test_f1, test_auc, num_weights, num_layers, ... ; empty where no epoch ended."""
+    """best_epoch, val_auc, test_f1, test_auc, num_weights, num_layers, ...; empty where no epoch has ended."""
     failure: str | None
     seconds: float | None
-    """Wall-clock seconds from its last start to its end; None while it is not ended."""
+    """Wall-clock seconds from the last start to the end; None until the trial has ended."""
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> "TrialRecord":

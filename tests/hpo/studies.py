@@ -1,4 +1,4 @@
-"""Whole studies in real processes, and what they leave in Optuna and in MLflow, for tests of the command."""
+"""For tests of the command: starts studies in real processes and reads the results from Optuna and MLflow."""
 
 import os
 import subprocess

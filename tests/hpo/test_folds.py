@@ -1,4 +1,4 @@
-"""--folds and --compare: each fold a study of its own, what they come to together, and nothing done twice."""
+"""--folds and --compare: each fold is a study, the summary covers all of them, and nothing is computed twice."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def names_of(runs: Path, fold: int) -> dict[str, set[str]]:
 
 
 @pytest.mark.usefixtures("quick")
-def test_folds_are_studies_of_their_own_and_come_to_one_table(project: Path, run: Command) -> None:
+def test_folds_are_separate_studies_with_one_summary(project: Path, run: Command) -> None:
     study = project / "studies/tiny.toml"
     study.write_text(study.read_text().replace("[clips]", "[split]\ncalibration_fraction = 0.5\n\n[clips]"))
     out = run(*FOLDS, "--compare")
@@ -70,11 +70,11 @@ def test_folds_are_studies_of_their_own_and_come_to_one_table(project: Path, run
     assert [file.stat().st_mtime_ns for file in files] == before
     assert json.loads((runs / "tiny-simulated.folds/folds.json").read_text()) == summary
     report = (runs / "tiny-simulated.fold1/report.html").read_text()
-    assert "Compared with the alternatives" in report, "what was compared once stays in the report"
+    assert "Compared with the alternatives" in report, "a comparison stays in the report"
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_new_winner_is_compared_anew_and_an_old_comparison_is_not_shown_for_it(project: Path, run: Command) -> None:
+def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_it(project: Path, run: Command) -> None:
     study = project / "runs/tiny-simulated"
     run("--trials", "1", "--compare")
     assert json.loads((study / "result.json").read_text())["comparison"]
@@ -106,7 +106,7 @@ def test_a_new_winner_is_compared_anew_and_an_old_comparison_is_not_shown_for_it
         (["--compare", "--dry-run"], "--compare must come with a search"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_options_that_contradict_each_other_are_one_line(
     arguments: list[str], said: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(hpo.run_study, "ROOT", project)
@@ -114,17 +114,17 @@ def test_what_cannot_be_is_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert said in error
-    assert not (project / "runs/optuna.journal").exists(), "nothing is half made"
+    assert not (project / "runs/optuna.journal").exists(), "nothing half-made"
 
 
-def test_a_fold_without_a_winner_counts_as_nothing_found() -> None:
+def test_a_fold_without_a_winner_counts_with_scores_of_zero() -> None:
     winner = {"validation": {"f1": 1.0, "auc": 0.5}, "test": {"f1": 0.5, "auc": 0.75}}
     spreads = spreads_of([{"winner": winner}, {"winner": None}])
     assert spreads["validation_f1"].values == (1.0, 0.0)
     assert spreads["test_f1"].mean == 0.25
 
 
-def test_rows_survive_their_file() -> None:
+def test_rows_are_read_back_from_their_file() -> None:
     choice = Choice(
         score="residual", postprocessing=PostprocessingConfig(two_sided=True), auc=0.5, f1=0.25, event_f1=0.125
     )

@@ -1,10 +1,10 @@
-"""Whole searches over takes whose labels mean nothing: whoever chooses finds chance, unless something has leaked.
+"""Whole searches over takes whose labels mean nothing: what is chosen is no better than chance, unless data leak.
 
-Each seed is a study of its own, from takes to the winner, through everything that chooses: the split, the epoch, the
-pruner, the objective, the rule of the winner. Trials differ in what is cheap and tells them apart by chance alone: the
-score, its sides and the window. Had one of those who choose seen the test, its labels or its takes, what was chosen
-would be better there than its fellow trials, which is the sharper of the two properties: what all share cancels out.
-That takes are in one split alone is tested elsewhere: networks this small could not remember a take.
+Each seed is one study from takes to the winner, with every step that chooses: the split, the epoch, the pruner, the
+objective, the rule of the winner. Trials differ in cheap parameters that separate them by chance alone: the score, its
+sides and the window. If a step that chooses saw the test, its labels or its takes, the chosen trial would be better on
+the test than the other trials of its study. That is the sharper of the two properties, because what all trials share
+cancels out. Another test shows that a take is in one split alone; networks as small as these could not remember a take.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ NUM_STUDIES, NUM_TRIALS = 10, 5
 NUM_NORMAL, NUM_ANOMALOUS = 40, 40
 SPLIT = SplitConfig(validation_fraction=0.4, test_fraction=0.4)
 STANDARD_ERRORS = 3.5
-"""Seeds are fixed, so the figures are, too; by chance one set of them in a thousand lies beyond."""
+"""Seeds are fixed, and so are the figures. By chance one set of seeds in a thousand lies beyond this bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +47,16 @@ class Outcome:
 
     winner: float
     favourite: float
-    """Of the trial with the best validation AUC, which an F1 at a threshold of its own need not make the winner."""
+    """Of the trial with the best validation AUC. Another trial may win by F1 at its own threshold."""
     trials: float
     """The mean over all trials."""
 
 
-class Nobody:
-    """Listens to epochs and does nothing."""
+class NoProgress:
+    """Progress that is not shown."""
 
     def epoch(self, number: int, result: EpochResult) -> None:
-        """Whoever wants to know may look at the trials."""
+        """Does nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def outcome_of_a_study(spec: StudySpec, corpus: Corpus, folder: Path) -> Outcome
     search = open_study("leak", spec, data_fingerprint=corpus.name, storage=storage, directory=folder / "leak")
     datasets = Datasets(lambda _: dataset, [RATE_HZ])
     context = TrialContext(
-        datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Nobody()
+        datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=NoProgress()
     )
     while claim := search.claim_trial(NUM_TRIALS):
         trial, lease = claim
@@ -144,7 +144,7 @@ def outcome_of_a_study(spec: StudySpec, corpus: Corpus, folder: Path) -> Outcome
 
 @pytest.mark.slow
 @pytest.mark.parametrize("meaningless", [noise_of_the_same_level, permuted_labels])
-def test_where_labels_mean_nothing_what_is_chosen_is_at_chance_and_no_better_than_other_trials(
+def test_with_meaningless_labels_the_winner_is_at_chance_and_no_better_than_other_trials(
     meaningless: Callable[[list[tuple[Recording, Waveform]], int], Corpus],
     spec: StudySpec,
     car: list[tuple[Recording, Waveform]],

@@ -1,4 +1,4 @@
-"""The command as people run it: whole studies in real processes, read back through MLflow and through Optuna."""
+"""The command as people run it: whole studies in real processes, read back through MLflow and Optuna."""
 
 import json
 import os
@@ -17,7 +17,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+import hpo.run_study
 from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
+from hpo.worker_command import worker_command
 from tests.hpo.studies import SECONDS, STUDY, Command, assert_lands_whole, load, outline, start, tracked_runs, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,13 +45,19 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
     assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
     assert len(outline(project, f"{STUDY}-post")) == result["post"]["num_points"] == 26
     assert "Post-processing alone, 26 points" in out
+    steps = ("Measuring ", "Judging ", "Searching post-processing", "Making pages", "Sending records", "Report: ")
+    assert [out.index(step) for step in steps] == sorted(out.index(step) for step in steps), "each is said, in order"
+    assert out.splitlines()[-2:] == [
+        f"Detector: runs/{STUDY}/winner/checkpoint.safetensors",
+        f"Use it:   python -m core.detect runs/{STUDY}/winner RECORDING.wav",
+    ]
     before = outline(project), outline(project, f"{STUDY}-post")
     run("--trials", "2")
     assert (outline(project), outline(project, f"{STUDY}-post")) == before
     assert_lands_whole(project, tracked_runs(project), client, 2)
 
 
-def test_a_killed_study_goes_on_as_if_nothing_had_been(
+def test_a_killed_study_finds_what_an_uninterrupted_one_finds(
     project: Path, run: Command, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """SIGKILL in the middle of a trial, then SIGTERM in the middle of another, then the rest."""
@@ -100,6 +108,51 @@ def test_finalists_are_trained_by_all_processes_and_survive_a_kill(project: Path
     assert "seed 2  complete" not in again
     assert outline(project, f"{STUDY}-finalists") == before
     assert sorted(tracked_runs(project)) == sorted(runs)
+
+
+def test_finalists_can_be_skipped_and_are_trained_by_a_later_call(project: Path, run: Command) -> None:
+    file = project / "studies/tiny.toml"
+    file.write_text(file.read_text().replace("new_seeds = 0", "count = 1\nnew_seeds = 1"))
+    skipped = run("--trials", "2", "--no-finalists")
+    assert "trials    2; the best of them wins" in skipped
+    assert "seed 2" not in skipped
+    result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
+    assert result["finalists"] == []
+    trained = run("--trials", "2")
+    said = "Finalists: the best 1 trial is trained again with new seeds (1 training, about"
+    assert (
+        trained.index("then 1 training of the finalists")
+        < trained.index(said)
+        < trained.index("trial 0", trained.index(said))
+    )
+    assert "seed 2  complete" in trained
+    result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
+    assert [len(finalist["seeds"]) for finalist in result["finalists"]] == [2]
+
+
+def test_set_fixes_what_is_searched_for_the_whole_study(
+    project: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ("--set", "window_ms=300", "--set", "training.epochs=2")
+    run("--trials", "2", *changes)
+    trials = load(project).get_trials(deepcopy=False)
+    assert all("window_ms" not in trial.params for trial in trials)
+    assert [max(trial.intermediate_values) for trial in trials] == [2, 2]
+    for other in ((), ("--set", "window_ms=300"), ("--set", "window_ms=200", "--set", "training.epochs=2")):
+        assert hpo.run_study.main(["--study", "studies/tiny.toml", "--trials", "2", *other]) == 2
+        error = capsys.readouterr().err
+        assert "--name" in error
+        assert "--fresh" in error
+    assert "trial 02" in run("--trials", "3", *changes), "the same changes resume it"
+
+
+def test_a_worker_gets_the_changes_and_the_options_of_the_search() -> None:
+    options = hpo.run_study.parse(["--set", "window_ms=300", "--set", "training.epochs=2", "--no-finalists"])
+    command = worker_command(options, threads=1)
+    joined = hpo.run_study.parse(command[2:])
+    assert joined.set == ["window_ms=300", "training.epochs=2"]
+    assert joined.no_finalists
+    assert joined.worker
 
 
 def test_two_processes_share_a_study_and_never_pass_its_total(project: Path) -> None:

@@ -1,4 +1,4 @@
-"""The front end as part of the search: every rate is judged on the same clips; what cannot be is refused at once."""
+"""The front end as part of the search: every rate is judged on the same clips; impossible rates are refused early."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ def parsed(text: str, folder: Path) -> StudySpec:
 def test_a_study_that_searches_the_front_end_runs_as_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Search, one configuration, an old trial again, a page; trials of one front end share a training."""
+    """A search, --once, --rerun and --page; trials of one front end share a training."""
     monkeypatch.setattr(hpo.run_study, "ROOT", tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""One trial, one search: what is reported, what chooses, what failure and interruption leave behind. In one process."""
+"""One trial and one search in one process: reports, choices, failures, interruptions."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ METRICS = {
 
 @dataclass
 class Listener:
-    """Hears every epoch; may do something at one."""
+    """Keeps every epoch that it is told; raises an error at one of them."""
 
     results: list[tuple[int, EpochResult]] = field(default_factory=list)
     at: tuple[int, int] | None = None
@@ -87,7 +87,7 @@ def run_all(search: OpenStudy, context: TrialContext, total: int) -> list[TrialE
 
 
 def outline(search: OpenStudy) -> list[object]:
-    """All that a search decided, without its times."""
+    """Everything that a search decided, without times."""
     trials = search.study.get_trials(deepcopy=False)
     return [(t.number, t.state, t.params, t.values, t.intermediate_values) for t in trials]
 
@@ -121,7 +121,7 @@ def test_the_objective_is_validation_f1_at_the_epoch_with_the_best_validation_au
 
 
 def test_shuffled_test_labels_change_no_choice(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
-    """Objective, epoch, pruning, winner: none of them has seen the test split."""
+    """Objective, epoch, pruning and winner do not depend on the test split."""
     labels = np.random.default_rng(3).permutation(dataset.test.is_anomalous)
     assert not np.array_equal(labels, dataset.test.is_anomalous)
     judged = {**dataset.judged(), "test": replace(dataset.test, is_anomalous=labels)}
@@ -150,12 +150,12 @@ def test_the_same_seed_and_threads_give_the_same_bits(spec: StudySpec, dataset: 
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_interrupted_trial_is_continued_under_its_number_and_the_search_goes_on_as_if_nothing_had_been(
+def test_a_search_that_resumes_an_interrupted_trial_equals_an_uninterrupted_one(
     spec: StudySpec, dataset: Dataset, tmp_path: Path, error: type[BaseException]
 ) -> None:
     whole = opened(spec, tmp_path / "whole")
     run_all(whole, context(dataset), 5)
-    assert any(trial.state is TrialState.PRUNED for trial in whole.study.trials), "pruning has to come out the same"
+    assert any(trial.state is TrialState.PRUNED for trial in whole.study.trials), "pruned trials must agree, too"
     broken = opened(spec, tmp_path / "broken")
     listener = Listener(at=(1, 1), error=error)
     with pytest.raises(error):
@@ -174,10 +174,10 @@ def test_an_interrupted_trial_is_continued_under_its_number_and_the_search_goes_
     log = broken.trial_directory(1) / EVENTS_FILE_NAME
     starts = [event.run_key for event in read_events(log) if isinstance(event, Started)]
     assert len(starts) == 2
-    assert len(set(starts)) == 1, "the same run goes on"
+    assert len(set(starts)) == 1, "the same run is resumed"
 
 
-def test_a_continued_trial_logs_no_epoch_twice(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_resumed_trial_logs_no_epoch_twice(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
     search = opened(spec, tmp_path)
     listener = Listener(at=(0, 1))
     with pytest.raises(KeyboardInterrupt):
@@ -187,10 +187,10 @@ def test_a_continued_trial_logs_no_epoch_twice(spec: StudySpec, dataset: Dataset
     assert log.count('"train_loss"') == spec.training.epochs
 
 
-def test_a_continued_trial_is_not_asked_again_whether_an_old_epoch_should_have_been_its_last(
+def test_a_resumed_trial_does_not_ask_the_pruner_about_earlier_epochs_again(
     spec: StudySpec, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """What others have found meanwhile must not decide over epochs that it has behind it."""
+    """Results of other trials in the meantime must not prune epochs that have passed."""
     search = opened(spec, tmp_path)
     asked: list[int | None] = []
     search.study.pruner = SimpleNamespace(prune=lambda _study, trial: bool(asked.append(trial.last_step)))  # type: ignore
