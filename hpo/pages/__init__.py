@@ -1,1 +1,1 @@
-"""What people look at: the study's page and a trial's page, as self-contained HTML."""
+"""The pages that people open: the report of a study, the page of a trial, and the page of folds, each one HTML file."""

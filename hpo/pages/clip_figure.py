@@ -1,4 +1,4 @@
-"""One clip as a detector heard it: spectrogram above, score below, events shaded over both.
+"""The figure of one clip: spectrogram above, score below, and the events shaded over both.
 
 T = samples, F = frames, B = frequency bins, K = columns of the spectrogram.
 """
@@ -17,40 +17,40 @@ from hpo.pages.formatting import number_text
 from hpo.pages.plot_style import BLUE, GREEN, INK, ORANGE, styled
 
 SPECTRUM_MS = 64.0
-"""About the length of one spectrum; rounded to a power of two of samples."""
+"""Approximate length of one spectrum, which is a power of two of samples."""
 MAX_SPECTRUM_SAMPLES = 1024
 MAX_COLUMNS = 800
-"""More would weigh more than a screen can show: neighbouring columns are averaged."""
+"""A screen shows no more columns. Neighbouring columns are averaged."""
 FLOOR_DB = -120.0
-"""What silence shows as."""
-MAX_EVENTS_IN_WORDS = 12
+"""Level that silence is drawn with."""
+MAX_EVENTS_IN_TEXT = 12
 FLAGGED = {"fillcolor": "rgba(230,159,0,0.22)", "line": {"color": ORANGE, "width": 1.2}}
 LABELLED = {"line": {"color": GREEN, "width": 2.5}}
-"""A frame without a filling, so that what is flagged inside of it is seen."""
+"""A frame without a fill, so that flagged events inside it stay visible."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipView:
-    """One clip, with what the detector made of it."""
+    """One clip, with its scores and events."""
 
     title: str
     machine: str
     label: str
     condition: str
-    """Which fault, "normal", or "" where it is not known."""
+    """The fault, "normal", or "" where it is unknown."""
     waveform: npt.NDArray[np.float32]
     """(T,), full scale 1.0."""
     sample_rate_hz: int
     frame_ms: float
     scores: npt.NDArray[np.float64]
-    """(F,) in sigmas; frames that are not finite leave a gap and are counted on the page."""
+    """(F,) in sigmas. Frames that are not finite leave a gap, and the page counts them."""
     threshold_sigmas: float
     events: tuple[tuple[float, float, int | None], ...]
-    """Start and end in seconds from the start of the clip, and the channel (from 1) that gave the alarm, if known."""
+    """Start and end in seconds from the start of the clip, and the channel (from 1) with the alarm, None if unknown."""
     first_frame_s: float
-    """When the first frame begins: after the receptive field."""
+    """Start of the first frame, which follows the receptive field."""
     labelled: tuple[tuple[float, float], ...] | None = None
-    """Where the fault is heard, in seconds from the start of the clip; None where nobody labelled it."""
+    """Labelled spans of the fault, in seconds from the start of the clip; None where there are no such labels."""
 
     def __post_init__(self) -> None:
         assert self.waveform.ndim == 1, self.waveform.shape
@@ -71,7 +71,7 @@ class ClipView:
 
 @dataclass(frozen=True, kw_only=True)
 class Spectrogram:
-    """Level by time and frequency, 0 dB being a sine at full scale."""
+    """Level by time and frequency. A sine at full scale has 0 dB."""
 
     levels_db: npt.NDArray[np.float64]
     """(B, K), not below FLOOR_DB."""
@@ -82,7 +82,7 @@ class Spectrogram:
 
 
 def spectrogram(waveform: npt.NDArray[np.float32], sample_rate_hz: int) -> Spectrogram:
-    """Short-time spectra with a Hann window; a waveform shorter than one is padded with silence."""
+    """Short-time spectra with a Hann window. A waveform shorter than the window is padded with silence."""
     length = 2 ** round(np.log2(SPECTRUM_MS / 1000 * sample_rate_hz))
     length = int(min(max(length, 32), MAX_SPECTRUM_SAMPLES))
     hop = max(length // 4, len(waveform) // (4 * MAX_COLUMNS))
@@ -100,7 +100,7 @@ def spectrogram(waveform: npt.NDArray[np.float32], sample_rate_hz: int) -> Spect
 
 
 def _averaged(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Means of neighbouring columns of (B, K), at most MAX_COLUMNS of them; an incomplete last group goes."""
+    """Means of neighbouring columns of (B, K), at most MAX_COLUMNS means. An incomplete last group is left out."""
     group = -(-columns.shape[1] // MAX_COLUMNS)
     whole = columns.shape[1] // group * group
     means: npt.NDArray[np.float64] = columns[:, :whole].reshape(len(columns), -1, group).mean(axis=2)
@@ -108,7 +108,7 @@ def _averaged(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def clip_figures(clips: Sequence[ClipView]) -> list[Any]:
-    """One figure a clip, all with the same colours for the same level, so that they can be held against each other."""
+    """One figure a clip. The same colour means the same level in all of them, so that clips can be compared."""
     spectrograms = [spectrogram(clip.waveform, clip.sample_rate_hz) for clip in clips]
     loudest_db = max((float(s.levels_db.max()) for s in spectrograms), default=0.0)
     return [_clip_figure(clip, s, loudest_db) for clip, s in zip(clips, spectrograms, strict=True)]
@@ -120,7 +120,7 @@ def _clip_figure(clip: ClipView, image: Spectrogram, loudest_db: float) -> Any:
     figure.add_trace(heatmap, row=1, col=1)
     for trace in _score_traces(clip):
         figure.add_trace(trace, row=2, col=1)
-    # All at once: plotly's add_shape copies what is there already each time.
+    # One update for all shapes, because plotly's add_shape copies the existing shapes on every call.
     flagged = [_span(start_s, end_s, FLAGGED) for start_s, end_s, _ in clip.events]
     labelled = [_span(start_s, end_s, LABELLED) for start_s, end_s in clip.labelled or ()]
     figure.update_layout(shapes=flagged + labelled)
@@ -157,38 +157,36 @@ def _score_traces(clip: ClipView) -> list[Any]:
 
 
 def _span(start_s: float, end_s: float, look: dict[str, Any]) -> dict[str, Any]:
-    """A stretch of the time axis over the whole height of both panels."""
+    """An interval of the time axis over the whole height of both panels."""
     place = {"xref": "x", "x0": start_s, "x1": end_s, "yref": "paper", "y0": 0, "y1": 1}
     return {"type": "rect", **place, **look}
 
 
 def clip_sentence(clip: ClipView) -> str:
-    """What is to be seen, in words: whose clip, which events, and what has no finite score."""
+    """The figure in words: the machine, the label, the events, and the frames without a finite score."""
     truth = f"{clip.label} ({clip.condition})" if clip.condition not in ("", clip.label) else clip.label
-    sentence = f"Machine {clip.machine}, labelled {truth}: {_events_in_words(clip)}.{_labels_in_words(clip)}"
+    sentence = f"Machine {clip.machine}, labelled {truth}: {_events_text(clip)}.{_labels_text(clip)}"
     num_gaps = int((~np.isfinite(clip.scores)).sum())
     if not len(clip.scores):
         return f"{sentence} The clip is too short for a score."
     return f"{sentence} {num_gaps} of {len(clip.scores)} frames have no finite score." if num_gaps else sentence
 
 
-def _events_in_words(clip: ClipView) -> str:
+def _events_text(clip: ClipView) -> str:
     if not clip.events:
         return "no event"
     spans = [
         f"{start_s:.2f} to {end_s:.2f} s" + (f" (channel {channel})" if channel is not None else "")
-        for start_s, end_s, channel in clip.events[:MAX_EVENTS_IN_WORDS]
+        for start_s, end_s, channel in clip.events[:MAX_EVENTS_IN_TEXT]
     ]
     more = len(clip.events) - len(spans)
     count = f"{len(clip.events)} event{'s' if len(clip.events) > 1 else ''}"
     return f"{count}, " + ", ".join(spans) + (f" and {more} more" if more else "")
 
 
-def _labels_in_words(clip: ClipView) -> str:
+def _labels_text(clip: ClipView) -> str:
     if not clip.labelled:
         return ""
-    spans = [f"{start_s:.2f} to {end_s:.2f} s" for start_s, end_s in clip.labelled[:MAX_EVENTS_IN_WORDS]]
+    spans = [f"{start_s:.2f} to {end_s:.2f} s" for start_s, end_s in clip.labelled[:MAX_EVENTS_IN_TEXT]]
     more = len(clip.labelled) - len(spans)
-    return f" By its labels the fault is heard from {', from '.join(spans)}" + (
-        f" and {more} more times." if more else "."
-    )
+    return f" The labels place the fault at {', '.join(spans)}" + (f" and {more} more times." if more else ".")

@@ -1,4 +1,4 @@
-"""The report's tables of how far its figures generalise: seeds, validation against test, and missed faults."""
+"""The report's tables of generalisation: new seeds, validation against test, and missed faults."""
 
 import math
 from collections.abc import Mapping, Sequence

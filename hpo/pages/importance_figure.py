@@ -1,4 +1,4 @@
-"""Both evaluators' importances as bars beside each other."""
+"""The figure of parameter importances by two evaluators."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ COLOURS = {"PED-ANOVA": BLUE, "fANOVA": ORANGE}
 
 
 def importance_figure(study: optuna.Study) -> Any:
-    """Both evaluators' shares as bars beside each other; a figure that says why where there are none."""
+    """A pair of bars for each parameter; where importances cannot be computed, a figure that says why."""
     title = importance_title(study)
     if obstacle := importance_obstacle(study):
         return message_figure(obstacle, title=title)
     shares = importance_shares(study)
     totals = {name: sum(of.get(name, 0.0) for of in shares.values()) for of in shares.values() for name in of}
     names = sorted(totals, key=lambda name: totals[name])
-    # Bars grow upwards from the first trace, and the legend is read downwards.
+    # plotly draws the first trace lowest, and people read the legend from the top.
     bars = [_bars(evaluator, shares[evaluator], names) for evaluator in reversed(shares)]
     figure = go.Figure(bars)
     figure.update_xaxes(title_text="share of the importance", rangemode="tozero")

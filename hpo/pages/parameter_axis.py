@@ -1,4 +1,4 @@
-"""One searched parameter as an axis: where a value lies in its range, and which ticks to print."""
+"""The axis of a searched parameter: positions of values in its range, ticks, and values at its edges."""
 
 import math
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from optuna.distributions import (
 from hpo.pages.formatting import number_text
 
 EDGE_FRACTION = 0.02
-"""A value within this fraction of the range from an edge lies on the boundary."""
+"""A value lies at an edge when its distance from the edge is at most this fraction of the range."""
 MAX_EXACT_TICKS = 7
-"""A grid of at most this many points has a tick at each."""
+"""A grid of at most this many points has a tick at every point."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterAxis:
-    """A range, in the scale in which it is searched."""
+    """The range of a parameter, with the scale in which it is searched."""
 
     name: str
     low: float
@@ -30,7 +30,7 @@ class ParameterAxis:
     is_log: bool = False
     step: float | None = None
     choices: tuple[str, ...] = ()
-    """For a categorical parameter, whose low and high are the first and last index."""
+    """Only of a categorical parameter; its low and high are the first and the last index."""
 
     @classmethod
     def of(cls, name: str, distribution: BaseDistribution) -> "ParameterAxis":
@@ -42,7 +42,7 @@ class ParameterAxis:
         return cls(name=name, low=distribution.low, high=distribution.high, is_log=distribution.log, step=step)
 
     def position(self, value: Any) -> float:
-        """0 at the low edge, 1 at the high edge, in the scale that is searched; 0.5 when the range is one point."""
+        """0 at the low edge and 1 at the high edge, in the searched scale; 0.5 where the range is one point."""
         number = float(self.choices.index(str(value))) if self.choices else float(value)
         if self.low == self.high:
             return 0.5
@@ -53,7 +53,7 @@ class ParameterAxis:
         return math.log(value) if self.is_log else value
 
     def ticks(self) -> list[tuple[Any, str]]:
-        """Values to mark, with what to print there; always the two edges."""
+        """Values with the text of their ticks. The two edges are always among them."""
         if self.choices:
             return [(choice, choice) for choice in self.choices]
         return [(value, number_text(value)) for value in self._tick_values()]
@@ -64,13 +64,13 @@ class ParameterAxis:
         if self.step and (self.high - self.low) / self.step < MAX_EXACT_TICKS:
             return [self.low + i * self.step for i in range(round((self.high - self.low) / self.step) + 1)]
         inner = log_ticks(self.low, self.high) if self.is_log else linear_ticks(self.low, self.high)
-        # A round tick that would print over an edge is left out.
+        # Leaves out round ticks whose text would overlap that of an edge.
         inner = [value for value in inner if 0.12 < self.position(value) < 0.88]
         return [self.low, *inner, self.high]
 
 
 def parameter_axes(study: optuna.Study) -> dict[str, ParameterAxis]:
-    """The study's parameters in the order in which trials first drew them; empty for a study without trials."""
+    """The study's parameters in the order in which trials first sampled them; empty for a study without trials."""
     axes: dict[str, ParameterAxis] = {}
     for trial in study.get_trials(deepcopy=False):
         for name, distribution in trial.distributions.items():
@@ -88,16 +88,16 @@ def linear_ticks(low: float, high: float, *, num_wanted: int = 5) -> list[float]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten inside [low, high]; powers alone over more than three decades."""
+    """1, 2 and 5 times the powers of ten inside [low, high]; only the powers over more than three decades."""
     factors = (1, 2, 5) if high / low <= 1000 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    # Written as text first: 5 * 10.0**-3 would be 0.005000000000000001 somewhere.
+    # The numbers are parsed from text, because 5 * 10.0**-3 is not exactly 0.005.
     values = (float(f"{factor}e{power}") for power in powers for factor in factors)
     return [value for value in values if low <= value <= high]
 
 
 def boundary_sentences(axes: dict[str, ParameterAxis], parameters: dict[str, Any]) -> list[str]:
-    """One sentence for each numeric parameter of the winner that lies on an edge of its range."""
+    """One sentence for each numeric parameter of the winner that lies at an edge of its range."""
     sentences = []
     for name, value in parameters.items():
         axis = axes.get(name)

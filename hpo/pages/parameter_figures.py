@@ -1,4 +1,4 @@
-"""The plots that ask where in their ranges the good trials lie."""
+"""The plots of validation F1 over the parameters: parallel coordinates and slices."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ SLICE_COLUMNS = 3
 def parallel_coordinates_figure(
     records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None
 ) -> Any:
-    """One line a complete trial through its F1 and its parameters, each over its whole range."""
+    """One line a complete trial, through its F1 and its parameters. Each axis has the whole range."""
     title = "Parallel coordinates"
     shown = sorted(_comparable(records, axes), key=lambda r: (r.number == winner, r.val_f1))
     if not shown:
@@ -42,7 +42,7 @@ def parallel_coordinates_figure(
 
 
 def _comparable(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis]) -> list[TrialRecord]:
-    """Complete trials with a finite F1 that drew every parameter."""
+    """Complete trials with a finite F1 and a value for every parameter."""
     return [r for r in records if has_score(r) and axes.keys() <= r.parameters.keys()]
 
 
@@ -65,7 +65,7 @@ def _trial_line(
         opacity=1 if is_winner else 0.75,
         name=f"winner (trial {record.number})",
         showlegend=is_winner,
-        meta="<br>".join(facts),  # plotly.js would show one text for all points as "-"
+        meta="<br>".join(facts),  # plotly.js shows a `text` that all points share as "-"
         hovertemplate="%{meta}<extra></extra>",
     )
 
@@ -90,7 +90,7 @@ def _draw_axis(figure: Any, index: int, axis: ParameterAxis) -> None:
 
 
 def slices_figure(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None) -> Any:
-    """Validation F1 of the complete trials against each parameter in turn, the winner and the default marked."""
+    """Validation F1 of the complete trials against each parameter, with the winner and the default marked."""
     title = "Slices: validation F1 against each parameter"
     shown = [r for r in records if has_score(r)]
     if not shown or not axes:
@@ -136,12 +136,12 @@ def _slice(records: Sequence[TrialRecord], name: str, winner: int | None, *, has
 
 
 def set_slice_axis(figure: Any, axis: ParameterAxis, place: Mapping[str, int]) -> None:
-    """The x axis of one small plot: the parameter's whole range, in its scale."""
+    """Gives the x axis of one small plot the parameter's whole range, in its scale."""
     figure.update_xaxes(title_text=plot_text(axis.name), **place)
     if axis.choices:
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(axis.choices), **place)
         return
-    # The whole range searched, so that a crowd at an edge is seen as one; a log axis counts in powers of ten.
+    # The whole searched range shows when trials crowd at an edge. A log axis counts in powers of ten.
     low, high = (math.log10(edge) if axis.is_log else edge for edge in (axis.low, axis.high))
     margin = 0.05 * (high - low) or 0.5
     ticks = axis.ticks()

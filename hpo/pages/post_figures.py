@@ -18,7 +18,7 @@ from hpo.results.post_study import PostPoint, PostSearch
 SLICES_TITLE = "F1 over each choice of post-processing"
 IMPORTANCE, SLICES = "post_importance", "post_slices"
 NUM_BINS = 10
-"""Of a numeric range."""
+"""Bins of a numeric range."""
 LEVELS = {"best": (1.0, BLUE), "best tenth reaches": (0.9, SKY), "median": (0.5, GREY)}
 """Lines of a slice: each with the quantile of its points, and its colour."""
 
@@ -46,7 +46,7 @@ def post_slices_figure(found: PostSearch) -> Any:
             figure.add_trace(trace.update(showlegend=index == 0), **place)
         figure.add_trace(_star(found.best, axis).update(showlegend=index == 0), **place)
         set_slice_axis(figure, axis, place)
-        if axis.choices:  # long names would lie aslant, over the plot below
+        if axis.choices:  # plotly would rotate long names into the plot below
             names = [plot_text(choice).replace("_", "_<br>") for choice in axis.choices]
             figure.update_xaxes(tickangle=0, tickvals=list(axis.choices), ticktext=names, **place)
     figure.update_yaxes(title_text="validation F1", col=1)

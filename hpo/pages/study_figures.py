@@ -1,4 +1,4 @@
-"""The plots of a whole study: how the search went, and every trial's curves. The parameters' plots are beside it."""
+"""The plots of a whole study: its history, and the curves of every trial. Other files here plot the parameters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,8 @@ CURVES = {
     "val_f1": "validation F1 of clips",
     "test_f1": "test F1 of clips (never used for choosing)",
 }
-"""Metrics of an epoch that the curves can show, the first one at first, with the axis' title. Events add some."""
+"""Metrics of an epoch that the curves can show, with the title of the axis. The first is shown first; metrics of events
+are added where trials have them."""
 
 STATE_MARKS = {
     "pruned": {"symbol": "line-ns-open", "color": GREY, "size": 11, "line": {"width": 2}},
@@ -46,15 +47,15 @@ CURVE_STYLES = {
     "failed": {"color": "rgba(34,39,43,0.6)", "width": 1, "dash": "dot"},
     "running": {"color": GREY, "width": 1},
 }
-"""In the order of the legend; drawn in the opposite one, so that the winner lies on top."""
+"""In the order of the legend. Curves are drawn in the opposite order, so that the winner is on top."""
 
 
 def study_figures(
     study: optuna.Study, *, result: Mapping[str, Any] | None = None, surface: F1Surface | None = None
 ) -> dict[str, Any]:
-    """Every plot of the study by a name fit for a file, in the page's order; what cannot be drawn says why.
+    """Every plot of the study by name, in the order of the report. A plot that cannot be drawn says why.
 
-    The winner is the result's where one is given, else the one of the project's rule; the surface is the winner's.
+    The winner is that of the result, or of `choose_winner` without a result. The surface is that of the winner.
     """
     records = trial_records(study)
     winner = _winner_number(records, result)
@@ -83,7 +84,7 @@ def _flag_everything_f1(result: Mapping[str, Any] | None) -> float | None:
 
 
 def describe_trial(record: TrialRecord) -> str:
-    """What hovering over a trial tells: its number, state and parameters, as plotly's HTML."""
+    """The text under the pointer: the trial's number, state and parameters, with plotly's tags."""
     facts = [f"<b>trial {record.number}</b>, {record.state}"]
     if record.val_f1 is not None:
         facts.append(f"validation F1 {number_text(record.val_f1, decimals=3)}")
@@ -92,7 +93,7 @@ def describe_trial(record: TrialRecord) -> str:
 
 
 def history_figure(records: Sequence[TrialRecord], winner: int | None, *, f1_flag_everything: float | None) -> Any:
-    """Validation F1 by trial with the best so far; below it a strip for trials that have none."""
+    """Validation F1 by trial with the best so far. A strip below shows the trials without a finite F1."""
     title = "Optimisation history"
     if not records:
         return message_figure("The study has no trials yet.", title=title)
@@ -109,7 +110,9 @@ def history_figure(records: Sequence[TrialRecord], winner: int | None, *, f1_fla
     if strip:
         figure.update_yaxes(type="category", showgrid=False, row=2, col=1)
     figure.update_yaxes(title_text="validation F1", row=1, col=1)
-    figure.update_xaxes(title_text="trial", row=2 if strip else 1, col=1, tickformat="d")
+    figure.update_xaxes(
+        title_text="trial", row=2 if strip else 1, col=1, tickformat="d", dtick=1 if len(records) <= 20 else None
+    )
     return styled(figure, title=title, height=440)
 
 
@@ -133,7 +136,7 @@ def _f1_traces(
 def _best_so_far(complete: Sequence[TrialRecord], *, last_trial: int) -> Any:
     numbers = [r.number for r in complete]
     best = list(accumulate((r.val_f1 for r in complete if r.val_f1 is not None), max))
-    if best:  # The line goes on to the last trial, whatever became of that.
+    if best:  # The line ends at the last trial, in whatever state that trial is.
         numbers, best = [*numbers, last_trial], [*best, best[-1]]
     line = {"shape": "hv", "color": WINNER_COLOUR, "width": 1.5}
     return go.Scatter(x=numbers, y=best, mode="lines", line=line, name="best so far", hoverinfo="skip")
@@ -153,7 +156,7 @@ def _scores(records: Sequence[TrialRecord], *, name: str, marker: Mapping[str, A
 
 
 def _state_strip(records: Sequence[TrialRecord], complete: Sequence[TrialRecord]) -> list[Any]:
-    """Marks for the trials without a finite F1, one line a state."""
+    """Marks of the trials without a finite F1, one row for each state."""
     shown = {r.number for r in complete}
     traces = []
     for state in ("complete", *STATE_MARKS):
@@ -176,7 +179,7 @@ def _state_strip(records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
 
 
 def curves_figure(records: Sequence[TrialRecord], winner: int | None) -> Any:
-    """One line a trial over its epochs, test loss at first, with buttons for the other metrics."""
+    """One line a trial over its epochs. It shows test loss first, and buttons choose another metric."""
     title = "Every trial's curves against epochs"
     shown = [r for r in records if r.epochs]
     if not shown:
@@ -193,7 +196,7 @@ def curves_figure(records: Sequence[TrialRecord], winner: int | None) -> Any:
     figure.update_yaxes(title_text=CURVES["test_loss"])
     styled(figure, title=title, height=560)
     figure.update_layout(legend_traceorder="reversed", legend_groupclick="togglegroup", margin_t=140)
-    return figure.update_layout(modebar_orientation="v", margin_r=40)  # or it would lie over the buttons
+    return figure.update_layout(modebar_orientation="v", margin_r=40)  # a horizontal one would cover the buttons
 
 
 def _style_of(record: TrialRecord, winner: int | None) -> str:
@@ -215,13 +218,13 @@ def _curve(record: TrialRecord, style: str, *, num_in_group: int, is_first: bool
         name=f"{name} ({num_in_group})" if num_in_group > 1 else name,
         legendgroup=style,
         showlegend=is_first,
-        meta=describe_trial(record),  # plotly.js would show one text for all points as "-"
+        meta=describe_trial(record),  # plotly.js shows a `text` that all points share as "-"
         hovertemplate="%{meta}<br>epoch %{x}: <b>%{y:.4f}</b><extra></extra>",
     )
 
 
 def _values(record: TrialRecord, metric: str) -> list[float | None]:
-    """A gap for what is missing or not finite: plotly has no place for it."""
+    """The metric of each epoch; None, which plotly draws as a gap, where it is missing or not finite."""
     values = (epoch.get(metric) for epoch in record.epochs)
     return [value if value is not None and math.isfinite(value) else None for value in values]
 

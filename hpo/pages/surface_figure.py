@@ -1,4 +1,4 @@
-"""F1 of the winner's validation clips over window and threshold: how exact the two have to be."""
+"""The heatmap of validation F1 over window and threshold: how sensitive the winner is to the two."""
 
 import math
 from typing import Any
@@ -12,13 +12,13 @@ from hpo.pages.parameter_axis import log_ticks
 from hpo.pages.plot_style import F1_COLOURS, INK, WINNER_COLOUR, styled
 
 NEAR = 0.02
-"""How much below the best F1 a point is still called as good."""
+"""A point is near the best when its F1 is at most this much lower."""
 TITLE = "F1 over window and threshold"
 BAR_TITLE = {"text": "validation F1", "side": "right", "font": {"size": 13}}
 
 
 def surface_figure(surface: F1Surface, trial: int) -> Any:
-    """A heatmap with a log axis of windows, the trial's own point and the best one marked."""
+    """A heatmap with a log axis of windows. It marks the trial's own point and the best point."""
     figure = go.Figure(_heatmap(surface))
     star = {"symbol": "star", "color": WINNER_COLOUR, "size": 17, "line": {"color": "white", "width": 1}}
     diamond = {"symbol": "diamond", "color": "white", "size": 12, "line": {"color": INK, "width": 2}}
@@ -37,7 +37,7 @@ def surface_figure(surface: F1Surface, trial: int) -> Any:
 
 
 def _is_free(tick: float, windows: Any) -> bool:
-    """Whether a round tick would print over neither edge."""
+    """Whether the text of a round tick overlaps that of no edge."""
     span = math.log(windows[-1] / windows[0]) or 1.0
     return 0.07 < math.log(tick / windows[0]) / span < 0.93
 
@@ -59,7 +59,7 @@ def _mark(point: Point, name: str, marker: dict[str, Any]) -> Any:
         x=[point.window_ms],
         y=[point.threshold_sigmas],
         mode="markers",
-        showlegend=True,  # plotly would leave a single entry out
+        showlegend=True,  # plotly hides a legend with one entry
         marker=marker,
         name=f"{name} ({number_text(point.f1, decimals=3)})",
         hovertemplate=f"{name}: window %{{x:.0f}} ms, threshold %{{y:.2f}} sigmas<br>"
@@ -68,7 +68,7 @@ def _mark(point: Point, name: str, marker: dict[str, Any]) -> Any:
 
 
 def surface_words(surface: F1Surface, trial: int) -> str:
-    """What the surface says of the trial's choice; and that its best point is no result."""
+    """The trial's point compared with the best one, and a warning that the best one is biased."""
     best, own = surface.best, surface.own
     num_near = int((surface.f1 >= best.f1 - NEAR).sum())
     verb = "is" if num_near == 1 else "are"
@@ -76,12 +76,12 @@ def surface_words(surface: F1Surface, trial: int) -> str:
     if best.f1 <= own.f1:
         return (
             f"Trial {trial} has {_place(own)}, and an F1 of {number_text(own.f1, decimals=3)}; no point of the grid "
-            f"has more. All of them were judged by the validation labels. {reached}"
+            f"has more. All of them were judged with the validation labels. {reached}"
         )
     return (
         f"Trial {trial} has {_place(own)}, and an F1 of {number_text(own.f1, decimals=3)}. The best point of the grid, "
-        f"{_place(best)}, has {number_text(best.f1, decimals=3)}; but it has seen the validation labels, and on other "
-        f"takes it is likely to be worth less. {reached}"
+        f"{_place(best)}, has {number_text(best.f1, decimals=3)}. It was chosen with the validation labels, so a lower "
+        f"F1 is likely on other takes. {reached}"
     )
 
 

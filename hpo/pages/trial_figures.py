@@ -25,16 +25,16 @@ LOSSES: dict[str, tuple[str, dict[str, Any]]] = {
     "test_loss_normal": ("test, normal clips", {"color": SPLIT_COLOURS["test"], "width": 1, "dash": "dot"}),
     "test_loss_anomalous": ("test, anomalous clips", {"color": SPLIT_COLOURS["test"], "width": 1, "dash": "dash"}),
 }
-"""Metric of an epoch to its name in the legend and its line."""
+"""The name in the legend and the line of each metric of an epoch."""
 NUM_BINS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitScores:
-    """What the trial said about the clips of one split."""
+    """The trial's scores of the clips of one split, and their labels."""
 
     clip_scores: FloatArray
-    """(N,) in sigmas; -inf where no event survives at any threshold, never NaN."""
+    """(N,) in sigmas; -inf where no threshold gives an event, never NaN."""
     is_anomalous: npt.NDArray[np.bool_]
     """(N,)"""
 
@@ -44,7 +44,7 @@ class SplitScores:
 
 
 def losses_figure(epochs: Sequence[Mapping[str, float]], *, best_epoch: int | None) -> Any:
-    """Bits per sample against epochs. A gap where a value is missing or not finite."""
+    """Bits per sample against epochs. A value that is missing or not finite leaves a gap."""
     title = "Loss against epochs"
     if not epochs:
         return message_figure("No epoch has ended.", title=title)
@@ -75,17 +75,17 @@ def _curve(epochs: Sequence[float], values: Sequence[float], name: str, line: Ma
 
 
 def loss_gaps(epochs: Sequence[Mapping[str, float]]) -> str | None:
-    """Which epochs have a loss that is NaN or infinite, in a sentence; None when none has."""
+    """A sentence with the epochs whose loss is NaN or infinite; None without any."""
     bad = [
         number_text(epoch["epoch"])
         for epoch in epochs
         if any(not math.isfinite(epoch[metric]) for metric in LOSSES if metric in epoch)
     ]
-    return f"Not finite, and so missing from the plot: a loss of epoch {', '.join(bad)}." if bad else None
+    return f"The plot leaves out losses that are not finite: epoch {', '.join(bad)}." if bad else None
 
 
 def histograms_figure(validation: SplitScores, test: SplitScores, threshold_sigmas: float) -> Any:
-    """Clip scores by label, one panel a split, the same bins in both. Infinite scores have bars of their own."""
+    """Clip scores by label, one panel a split, with the same bins in both. Infinite scores have separate bars."""
     line = {"color": INK, "width": 1.5, "dash": "dash"}
     edges = _bin_edges(np.concatenate([validation.clip_scores, test.clip_scores]), threshold_sigmas)
     titles = ("validation", f"test ({NOT_FOR_CHOOSING})")
@@ -108,13 +108,13 @@ def _threshold_name(threshold_sigmas: float) -> str:
 
 
 def _bin_edges(scores: FloatArray, threshold_sigmas: float) -> FloatArray:
-    """(NUM_BINS + 1,) over all finite scores and the threshold, which is where clips begin to be flagged."""
+    """(NUM_BINS + 1,) over all finite scores and the threshold."""
     finite = np.append(scores[np.isfinite(scores)], threshold_sigmas)
     return np.histogram_bin_edges(finite, bins=NUM_BINS)
 
 
 def _infinite_places(edges: FloatArray) -> dict[float, float]:
-    """Where the bars of -inf and inf stand: a little way outside of the finite ones."""
+    """Positions of the bars of -inf and inf, outside the range of the finite scores."""
     width = edges[1] - edges[0]
     return {-math.inf: edges[0] - 3.5 * width, math.inf: edges[-1] + 3.5 * width}
 
@@ -148,9 +148,9 @@ def _name_infinite_bars(figure: Any, scores: FloatArray, edges: FloatArray, colu
 
 
 def infinite_scores_sentences(validation: SplitScores, test: SplitScores) -> list[str]:
-    """What the bars at -inf and inf mean, and how many clips are there; empty when there are none."""
+    """How many clips have an infinite score, and what it means; empty without any."""
     sentences = []
-    meanings = {-math.inf: "no event survives at any threshold", math.inf: "an event survives at every threshold"}
+    meanings = {-math.inf: "no threshold gives an event", math.inf: "every threshold gives an event"}
     for name, split in (("Validation", validation), ("Test", test)):
         for value, meaning in meanings.items():
             there = split.clip_scores == value
@@ -158,12 +158,12 @@ def infinite_scores_sentences(validation: SplitScores, test: SplitScores) -> lis
                 continue
             num_anomalous = int((there & split.is_anomalous).sum())
             counts = f"{int(there.sum()) - num_anomalous} normal and {num_anomalous} anomalous clips"
-            sentences.append(f"{name}: {counts} have the score {number_text(value)}, since {meaning}.")
+            sentences.append(f"{name}: {counts} have the score {number_text(value)}, because {meaning}.")
     return sentences
 
 
 def roc_figure(validation: SplitScores, test: SplitScores, threshold_sigmas: float) -> Any:
-    """ROC of both splits with AUC, the trial's own threshold as a point. A split with one label alone has no curve."""
+    """ROC of both splits with AUC and a point at the trial's threshold. A split with one label has no curve."""
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
@@ -186,9 +186,9 @@ def _roc_traces(name: str, split: SplitScores, threshold_sigmas: float) -> list[
     note = f", {NOT_FOR_CHOOSING}" if name == "test" else ""
     colour = SPLIT_COLOURS[name]
     if math.isnan(area):
-        label = f"{name}: no curve, for there is one label alone"
+        label = f"{name}: no curve, because all clips have one label"
         return [go.Scatter(x=[None], y=[None], mode="lines", line={"color": colour}, name=label)]
-    # Ranks have the order of the scores and are finite, where the scores may be -inf.
+    # Ranks have the order of the scores and are finite; scores may be -inf.
     ranks = np.unique(split.clip_scores, return_inverse=True)[1]
     false_positive_rate, true_positive_rate, _ = roc_curve(split.is_anomalous, ranks)
     flagged = split.clip_scores >= threshold_sigmas

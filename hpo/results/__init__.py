@@ -1,1 +1,1 @@
-"""Which trial won, and what the study found."""
+"""The results of a study: winner, metrics, comparison with alternatives, and the search of post-processing."""

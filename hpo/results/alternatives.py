@@ -1,8 +1,8 @@
-"""--compare: the study's winner beside its alternatives, each with as much time to be tuned as the search itself took.
+"""--compare: compares the study's winner with its alternatives. Each may be tuned for as long as the search took.
 
-What the detectors said of the test's clips is kept in `runs/<study>/comparison.json`, and made anew only for another
-winner: a study that is called again compares nothing twice. The winner is compared with the score and post-processing
-that the rule for all detectors chooses for it; `compared/` has it as it then is.
+The decisions on the test clips are kept in `runs/<study>/comparison.json`, and are made again only for another winner.
+The winner is compared with the score and post-processing that one rule chooses for all detectors; `compared/` holds the
+winner with that choice.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ from hpo.search.trial_record import TrialRecord, trial_records
 COMPARISON_FILE, COMPARED_DIRECTORY = "comparison.json", "compared"
 WAVENET = "WaveNet"
 FORMAT = 4
-"""Of the file: raise it when the same winner would be compared in another way."""
+"""Format of the file. Raise it when a change compares the same winner in another way."""
 
 
 def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
-    """The rows of the file, WaveNet's first; none where there is no file, or it is of another winner."""
+    """The rows of the file, WaveNet's first; empty without a file, or where the file is of another winner."""
     path = search.directory / COMPARISON_FILE
     is_of_winner = path.exists() and json.loads(path.read_text(encoding="utf-8"))["key"] == _key(search, winner)
     return load_rows(path) if is_of_winner else []
@@ -43,12 +43,12 @@ def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
 def compare_winner(
     search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any], *, say: Callable[[str], None]
 ) -> list[Row]:
-    """The rows of the file where it is of this winner; else they are made and written there."""
+    """Returns the rows of the file where it is of this winner, and else compares and writes the file."""
     if kept := kept_comparison(search, winner):
         return kept
     checkpoint = search.directory / winner["checkpoint"]
     budget_s = sum(record.seconds or 0.0 for record in trial_records(search.study))
-    say(f"Alternatives beside the winner; each may be tuned for {budget_s / 60:.1f} min, as long as the trials took.")
+    say(f"Comparing the winner with alternatives; each may be tuned for {budget_s / 60:.1f} min, as the trials took.")
     rows = [_wavenet_row(checkpoint, search, datasets, trial=winner["trial"], seconds_of_tuning=budget_s)]
     for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
         say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
@@ -60,7 +60,7 @@ def compare_winner(
 
 
 def _keep_compared(checkpoint: Path, choice: Choice, folder: Path) -> None:
-    """The winner's weights with what was chosen for the comparison, ready for `core.detect`."""
+    """Saves the winner's weights with the choice of the comparison, for `detect`."""
     calibration = load_scores(checkpoint.parent / SCORES_FILE)["calibration"]
     detector = recalibrated(load_detector(checkpoint), calibration, score=choice.score, config=choice.postprocessing)
     folder.mkdir(exist_ok=True)
@@ -73,7 +73,7 @@ def _key(search: OpenStudy, winner: Mapping[str, Any]) -> str:
 
 
 def _choices_of_data(search: OpenStudy, datasets: Datasets) -> list[Dataset]:
-    """Every rate; where the study trains on other speeds, with them and without."""
+    """One dataset for each rate; where the study perturbs speed, also one without."""
     at_rates = [datasets.at(rate) for rate in _rates(search)]
     return at_rates + [dataset.as_recorded for dataset in at_rates if dataset.config.speed_perturbation]
 
@@ -85,7 +85,7 @@ def _rates(search: OpenStudy) -> Sequence[int]:
 def _wavenet_row(
     checkpoint: Path, search: OpenStudy, datasets: Datasets, *, trial: int, seconds_of_tuning: float
 ) -> Row:
-    """From the frame scores that were kept, by the choices that the alternatives have."""
+    """WaveNet's row, from its stored frame scores, with the choices that the alternatives have."""
     detector, scored = load_detector(checkpoint), load_scores(checkpoint.parent / SCORES_FILE)
     rate, records = detector.front_end.config.sample_rate_hz, trial_records(search.study)
     dataset, frame_samples = datasets.at(rate), detector.scoring.frame_samples(rate)
@@ -104,12 +104,12 @@ def _wavenet_row(
 
 
 def _seconds_to_train(record: TrialRecord, search: OpenStudy) -> float:
-    """Of the trial's training, whoever did it: trials that share one take no time themselves."""
+    """Time of the trial's training, also where another trial trained it."""
     return sum(search.spec.training.seconds_per_epoch / row["audio_seconds_per_second"] for row in record.epochs)
 
 
 def _seconds_to_score(detector: Detector, dataset: Dataset, frame_samples: int) -> float:
-    """Of all judged clips, on one thread as the alternatives."""
+    """Time for all judged clips, on one thread as for the alternatives."""
     started = time.perf_counter()
     with ThreadPool(1) as pool:
         for name in JUDGED:

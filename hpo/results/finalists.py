@@ -1,9 +1,9 @@
-"""The best trials of a search, trained again with new seeds: a companion study that goes through the same machinery.
+"""The finalists: the best trials of a search, trained again with new seeds, as trials of a companion study.
 
-The companion is the Optuna study `<name>-finalists` in the same storage, its folder is `runs/<name>/finalists/`. Its
-trials are put in its queue with the parameters of the finalists, each with the seed that it is for, so they are handed
-out, interrupted, continued and logged as those of a search are. What is in the queue follows from the records alone, so
-any process may fill it; a search that grows keeps what is trained and adds what is missing.
+The companion is the Optuna study `<name>-finalists` in the same storage, and its folder is `runs/<name>/finalists/`.
+Its queue holds the parameters of the finalists, each with a seed. Its trials are handed out, interrupted, resumed and
+logged like those of a search. The queue follows from the search's records, so any process may fill it. When a search
+grows, the companion keeps its trainings and adds the missing ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,20 +22,20 @@ from hpo.search.study_file import PrunerConfig, SamplerConfig
 from hpo.search.trial_record import TrialRecord, trial_records
 
 ENTRY = "finalist"
-"""User attribute of a companion's trial: `trial`, `seed`, `epochs`, and `training_seed`, which follows from them."""
+"""User attribute of a companion's trial: `trial`, `seed`, `epochs`, and the `training_seed` that follows from them."""
 DIRECTORY = "finalists"
 
 Key = tuple[int, int, int]
-"""Trial of the search, seed, epochs: what tells one training from another."""
+"""Trial of the search, seed, epochs. They identify a training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinalistsStudy(OpenStudy):
-    """The companion, open. Its trials are numbered in the order in which they were put in the queue."""
+    """The open companion. Its trials have the order of the queue."""
 
     main: OpenStudy
     plan: tuple[Key, ...]
-    """The trainings of today's finalists; the queue may hold others, of a time when the search had fewer trials."""
+    """The trainings of the current finalists. The queue may hold more, from when the search had fewer trials."""
 
     @property
     def uid(self) -> str:
@@ -43,7 +43,7 @@ class FinalistsStudy(OpenStudy):
 
     @property
     def experiment(self) -> str:
-        """The search's own: a trial and its new seeds are curves of one chart."""
+        """The search's experiment, so that one chart shows a trial and its new seeds."""
         return self.main.experiment
 
     @property
@@ -62,7 +62,7 @@ class FinalistsStudy(OpenStudy):
         return f"trial {entry['trial']:02d} seed {entry['seed']}"
 
     def run_tags_of(self, trial: optuna.Trial | FrozenTrial) -> dict[str, str]:
-        """Those of the trial of the search, so that it is found with its seeds."""
+        """The tags of the search's trial, so that one query finds it and its seeds."""
         entry = trial.user_attrs[ENTRY]
         return {
             "optuna.study": self.main.study.study_name,
@@ -71,18 +71,20 @@ class FinalistsStudy(OpenStudy):
         }
 
     def num_queued(self) -> int:
-        """Trainings in the queue or out of it: the companion's total."""
+        """Number of trainings that were ever queued: the companion's total."""
         return len(self.study.get_trials(deepcopy=False))
 
     def num_missing(self) -> int:
-        """Trainings of today's finalists that have not ended."""
+        """Number of trainings of the current finalists that have not ended."""
         ended = {_key(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()}
         return len(set(self.plan) - ended)
 
 
 def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
-    """Makes the companion or joins it, and puts in its queue what is missing there. None where there is nothing to
-    train: it is turned off, or no trial is complete. To be called when the search has its trials."""
+    """Makes the companion or joins it, and queues the missing trainings. Call it when the search has its trials.
+
+    Returns None where there is nothing to train: new seeds are turned off, or no trial is complete.
+    """
     entries = list(_entries(search))
     if not entries:
         return None
@@ -92,9 +94,9 @@ def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
         for parameters, entry in entries:
             if _key_of(entry) not in known:
                 study.enqueue_trial(parameters, user_attrs={ENTRY: entry})
-    study.pruner = optuna.pruners.NopPruner()  # half a training says nothing of the mean
+    study.pruner = optuna.pruners.NopPruner()  # the mean needs whole trainings
     return FinalistsStudy(
-        # Nothing is left to propose or to prune.
+        # The queue holds all parameters, and no training is pruned.
         spec=replace(search.spec, sampler=SamplerConfig(kind="random"), pruner=PrunerConfig(kind="none")),
         space=search.space,
         study=study,
@@ -106,7 +108,7 @@ def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
 
 
 def num_trainings_to_come(search: OpenStudy, total: int) -> int:
-    """How many trainings of finalists are missing; before the search has its trials, how many it may be."""
+    """How many trainings of finalists are missing; the largest possible number before the search has its trials."""
     if search.num_ended() < total:
         config = search.spec.finalists
         return min(config.count, total) * len(config.seeds(search.spec.training.epochs))
@@ -115,7 +117,7 @@ def num_trainings_to_come(search: OpenStudy, total: int) -> int:
 
 
 def finalists_of(companion: FinalistsStudy) -> list[Finalist]:
-    """Today's finalists with all their trainings, best first by the search's rule. All must have ended."""
+    """The current finalists with all their trainings, which must have ended; best first by the search's rule."""
     trials = {_key(trial): trial for trial in companion.study.get_trials(deepcopy=False)}
     by_number: dict[int, list[SeedTraining]] = {number: [] for number, _, _ in companion.plan}
     for key in companion.plan:
@@ -126,14 +128,14 @@ def finalists_of(companion: FinalistsStudy) -> list[Finalist]:
 
 
 def _finalist(companion: FinalistsStudy, number: int, seeds: Sequence[SeedTraining]) -> Finalist:
-    """With the training in the search in front, unless it was done again."""
+    """Adds the training of the search as the first seed, unless the companion has repeated it."""
     search, epochs = companion.main, companion.plan[0][2]
     own = SeedTraining(seed=1, record=trial_records(search.study)[number], directory=search.trial_directory(number))
     return Finalist(number=number, epochs=epochs, seeds=tuple(seeds) if seeds[0].seed == 1 else (own, *seeds))
 
 
 def _entries(search: OpenStudy) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
-    """Parameters and attribute of every training that the finalists of the records need, in the order of the queue."""
+    """Parameters and ENTRY of every training that the current finalists need, in the order of the queue."""
     config, epochs = search.spec.finalists, search.spec.training.epochs
     trials = search.study.get_trials(deepcopy=False)
     for record in choose_best(trial_records(search.study), config.count):

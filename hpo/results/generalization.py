@@ -1,4 +1,4 @@
-"""How far a study's figures can be trusted: what other seeds come to, and how far validation and test differ."""
+"""How far a study's metrics generalise: over seeds, and from validation to test."""
 
 from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
@@ -8,11 +8,11 @@ from hpo.results.winner import Finalist, has_score
 from hpo.search.trial_record import TrialRecord
 
 FIGURES = {"validation": {"f1": "val_f1", "auc": "val_auc"}, "test": {"f1": "test_f1", "auc": "test_auc"}}
-"""Names in the result, by split, and in a trial's facts."""
+"""By split, the names of metrics in result.json, each with its name in a trial's facts."""
 
 
 def seed_rows(finalists: Iterable[Finalist], winner: Finalist | None) -> list[dict[str, Any]]:
-    """The finalists in result.json: figures of every seed, and their means and spreads over the seeds."""
+    """`finalists` of result.json: the metrics of every seed, and their means and spreads over the seeds."""
     return [
         {
             "trial": finalist.number,
@@ -37,7 +37,7 @@ def _of_seed(finalist: Finalist, index: int) -> dict[str, dict[str, float]]:
 
 
 def _mean_and_spread(finalist: Finalist, split: str) -> dict[str, float]:
-    """`f1_mean`, `f1_spread` and the same of the AUC; the spread is the sample's standard deviation."""
+    """`f1_mean`, `f1_spread` and the same of the AUC. The spread is the sample standard deviation."""
     row: dict[str, float] = {}
     for kind, name in FIGURES[split].items():
         values = finalist.values(name)
@@ -48,9 +48,11 @@ def _mean_and_spread(finalist: Finalist, split: str) -> dict[str, float]:
 def split_gaps(
     winner: Mapping[str, Any] | None, finalists: Iterable[Finalist], records: Iterable[TrialRecord]
 ) -> list[dict[str, Any]]:
-    """Validation minus test, F1 and AUC: of the winner's file, of every finalist over its seeds, of all complete
-    trials. Nothing chose the last, so their mean is how much easier the validation clips are; what the others have
-    beyond it is what choosing on validation costs."""
+    """`gaps` of result.json: F1 and AUC of validation minus test of the winner's file, finalists and all trials.
+
+    The complete trials were not chosen, so their mean gap says how much easier the validation clips are. The excess of
+    the winner or of a finalist over it is the bias of choosing on validation.
+    """
     if winner is None:
         return []
     own = {kind: winner["validation"][kind] - winner["test"][kind] for kind in ("f1", "auc")}

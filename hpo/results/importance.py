@@ -1,4 +1,4 @@
-"""Which parameters mattered, by two evaluators that ask different questions, and how many trials that rests on."""
+"""Parameter importances by two evaluators that ask different questions, and how far to trust them."""
 
 import math
 
@@ -13,21 +13,21 @@ from optuna.importance import (
 from optuna.trial import FrozenTrial, TrialState
 
 MIN_TRIALS_FOR_IMPORTANCE = 30
-"""With fewer complete trials the importances change visibly from one study to the next."""
+"""With fewer complete trials, importances differ visibly between studies with different seeds."""
 BEST_SHARE = 0.1
-"""PED-ANOVA compares so many of the trials, the best, with all of them."""
+"""PED-ANOVA compares this share of the trials, the best ones, with all of them."""
 MAX_FANOVA_TRIALS = 256
-"""fANOVA's time grows with the square of the trials (8 s for 500, 97 s for 2,000); of more it sees a sample."""
+"""fANOVA's time grows with the square of the trials (8 s for 500, 97 s for 2,000). Of more trials it gets a sample."""
 
 
 def finite_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that importance is computed from: complete, with a finite value."""
+    """The complete trials with a finite value, from which importance is computed."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return [t for t in trials if t.value is not None and math.isfinite(t.value)]
 
 
 def importance_obstacle(study: optuna.Study) -> str | None:
-    """Why importances cannot be computed; None when they can. Optuna itself would print equal shares, or raise."""
+    """Why importances cannot be computed; None when they can. Optuna alone would return equal shares, or raise."""
     trials = finite_trials(study)
     if len(trials) < 2:
         return f"Importance needs at least 2 complete trials, and there {_are(len(trials))}."
@@ -39,34 +39,34 @@ def importance_obstacle(study: optuna.Study) -> str | None:
 
 
 def importance_warning(study: optuna.Study) -> str | None:
-    """What to keep in mind when there are few complete trials; None from MIN_TRIALS_FOR_IMPORTANCE on."""
+    """A warning about few complete trials; None from MIN_TRIALS_FOR_IMPORTANCE on."""
     num_trials = len(finite_trials(study))
     if num_trials >= MIN_TRIALS_FOR_IMPORTANCE:
         return None
     return (
         f"Only {num_trials} complete trials: importances of so few are mostly noise. With fewer than "
-        f"{MIN_TRIALS_FOR_IMPORTANCE} the order of the parameters is a guess, and another seed may turn it round."
+        f"{MIN_TRIALS_FOR_IMPORTANCE} the order of the parameters is a guess, and another seed may reverse it."
     )
 
 
 def importance_words(study: optuna.Study, *, noun: str = "trial") -> str:
-    """What the two evaluators ask, and of how many trials, or whatever the study's trials stand for."""
+    """What the two evaluators measure, and from how many trials. `noun` names what a trial of the study is."""
     num_trials, num_best = len(finite_trials(study)), _num_best(study)
     share = f"the best tenth ({num_best} {noun}{'s' if num_best > 1 else ''}{_tie_words(num_best, num_trials)})"
     sample = f" (of a sample of {MAX_FANOVA_TRIALS} of them)" if num_trials > MAX_FANOVA_TRIALS else ""
     return (
         f"PED-ANOVA asks what sets {share} apart from all {num_trials}; fANOVA{sample} asks how much of the spread of "
-        "F1 each parameter explains alone, pairs of them left out. The shares of each add up to 1. A parameter on "
-        "which the two disagree has not been shown to matter."
+        "F1 each parameter explains alone, without pairs of parameters. The shares of each add up to 1. A difference "
+        "between the two means that the importance of the parameter is uncertain."
     )
 
 
 def _tie_words(num_best: int, num_trials: int) -> str:
-    return ", for some have the same F1" if num_best > math.ceil(BEST_SHARE * num_trials) else ""
+    return ", because some have the same F1" if num_best > math.ceil(BEST_SHARE * num_trials) else ""
 
 
 def _num_best(study: optuna.Study) -> int:
-    """As PED-ANOVA counts them: a tenth, rounded up, and whatever equals the last of it."""
+    """As PED-ANOVA counts them: a tenth, rounded up, and all trials that equal the last of it."""
     values = sorted((t.value for t in finite_trials(study) if t.value is not None), reverse=True)
     cutoff = values[math.ceil(BEST_SHARE * len(values)) - 1]
     return sum(value >= cutoff for value in values)
@@ -82,9 +82,9 @@ def _are(count: int) -> str:
 
 
 def importance_shares(study: optuna.Study) -> dict[str, dict[str, float]]:
-    """By evaluator, each parameter's share, which add up to 1. Only where there is no obstacle."""
-    # The forest's seed is fixed, so that a report that is made again is the same. Trials with an infinite value are
-    # dropped by Optuna itself.
+    """Each parameter's share by evaluator; the shares of an evaluator add up to 1. Call it only without an obstacle."""
+    # The forest's seed is fixed, so that a repeated report is the same. Optuna itself drops trials with an infinite
+    # value.
     evaluators: dict[str, tuple[BaseImportanceEvaluator, optuna.Study]] = {
         "PED-ANOVA": (PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE), study),
         "fANOVA": (FanovaImportanceEvaluator(seed=0), _fanova_sample(study)),
@@ -96,7 +96,7 @@ def importance_shares(study: optuna.Study) -> dict[str, dict[str, float]]:
 
 
 def _fanova_sample(study: optuna.Study) -> optuna.Study:
-    """The study, or where it is too large a copy in memory with some of its trials, best and worst among them."""
+    """The study, or a copy in memory with MAX_FANOVA_TRIALS of its trials, always with the best and the worst."""
     trials = finite_trials(study)
     if len(trials) <= MAX_FANOVA_TRIALS:
         return study

@@ -1,4 +1,4 @@
-"""Which faults a detector misses: its decisions on validation and test clips by machine and condition."""
+"""Which faults a detector misses: its decisions on validation and test clips, by machine and condition."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ Flags = npt.NDArray[np.bool_]
 """(N,): whether a clip's score reaches the threshold."""
 SPLITS = ("validation", "test")
 Group = tuple[str, bool, str]
-"""Machine, whether the clip is anomalous, and its condition: the rows sort by it, normal clips first."""
+"""Machine, whether the clip is anomalous, and its condition. Rows are sorted by it, normal clips first."""
 
 
 def missed_fault_rows(flagged: Mapping[str, Flags], scored: Mapping[str, ScoredClips]) -> list[dict[str, Any]]:
-    """One row for each machine and condition, `normal` among them, with what became of its clips in either split.
+    """`faults` of result.json: one row for each machine and condition, `normal` included, with counts of both splits.
 
     A split without such clips is None. A take is missed when none of its clips of that condition is flagged.
     """

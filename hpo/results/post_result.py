@@ -1,7 +1,7 @@
-"""What the search of post-processing came to: its part of result.json, the best point's detector, and its plots.
+"""The result of the search of post-processing: its part of result.json, and the detector of the best point.
 
-The point is chosen on validation; its test figures are computed after that and choose nothing. The study's winner stays
-what its own rule says.
+The point is chosen on validation. Its test figures are computed after that and are not used for choosing. The search
+does not change the study's winner.
 """
 
 import json
@@ -27,18 +27,18 @@ POST_DIRECTORY = "post"
 
 @dataclass(frozen=True, kw_only=True)
 class PostResult:
-    """For the result, the report and the run."""
+    """What the result, the report and the MLflow run need."""
 
     summary: Mapping[str, Any]
     """`post` of result.json."""
     found: PostSearch
     study: optuna.Study
-    """Holds every point as a trial."""
+    """In memory, with every point as a trial."""
     checkpoint: Path
 
 
 def post_result(search: OpenStudy, records: Sequence[TrialRecord]) -> PostResult | None:
-    """Searches post-processing over these trials and leaves the companion study and `post/`. None where that is off."""
+    """Searches post-processing over these trials; writes the companion study and `post/`. None where that is off."""
     done = search_study(search, records)
     if done is None:
         return None
@@ -60,7 +60,7 @@ def post_result(search: OpenStudy, records: Sequence[TrialRecord]) -> PostResult
 
 
 def post_summary(found: PostSearch, judged: JudgedTrial) -> dict[str, Any]:
-    """What was tried and what was best, with the figures of the best point's detector."""
+    """`post` of result.json: the points that were tried, and the best one with its metrics."""
     best = found.best
     num_clips = len(judged.scored["validation"].is_anomalous)
     return {
@@ -76,7 +76,7 @@ def post_summary(found: PostSearch, judged: JudgedTrial) -> dict[str, Any]:
             **{split: split_figures(judged, split) for split in ("validation", "test")},
         },
         "optimism": (
-            f"The best of {len(found.points):,} points on {num_clips} validation clips, whose labels chose it: on "
-            "other takes it is likely to be worth less than its validation F1 says."
+            f"The best of {len(found.points):,} points on {num_clips} validation clips, chosen with their labels: "
+            "on other takes a lower F1 than its validation F1 is likely."
         ),
     }

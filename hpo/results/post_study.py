@@ -1,9 +1,9 @@
-"""The companion study `<name>-post`: what other post-processing makes of the best trials, without any training.
+"""The companion study `<name>-post`: a search of post-processing over the best trials, without any training.
 
-    kept frame scores of the best trials -> points (validation alone) -> the best point -> its detector -> test figures
+    stored frame scores of the best trials -> points (validation only) -> best point -> its detector -> test figures
 
-Its points are trials of an Optuna study in the same storage, so that the dashboard draws them and their importance. It
-is made from what the trials left: the same trials give the same points, other trials a new study under the old name.
+Its points are trials of an Optuna study in the same storage, so that the dashboard draws them and their importance. The
+points follow from the trials' files: the same trials give the same points, and other trials replace the study.
 """
 
 import hashlib
@@ -32,43 +32,43 @@ from hpo.search.study import POST_OF, OpenStudy, companion_name, is_companion
 from hpo.search.trial_record import TrialRecord
 
 NUM_THRESHOLDS = 8
-"""Tried with each choice of the rest, one in each eighth of the range; they cost next to nothing."""
+"""Thresholds for each choice of the other parameters, one in each eighth of the range. They cost almost no time."""
 MAX_STORED = {"journal": 3000, "database": 300}
-"""Points that become trials of the companion study. One takes 0.6 ms and 1.7 kB in a journal file, 12 ms in SQLite."""
+"""Most points that become trials of the companion study. One takes 0.6 ms and 1.7 kB in a journal, 12 ms in SQLite."""
 DIGEST = "digest"
-"""User attribute of the companion study: of the points that it was made of."""
+"""User attribute of the companion study: the digest of its points."""
 NOTE = (
-    "Other post-processing of the best trials' kept frame scores, tried after the trials were over; nothing was "
-    "trained. The value is validation F1, whose labels every point has seen."
+    "Post-processing of the best trials' stored frame scores, searched after the trials ended; nothing was trained. "
+    "The value is validation F1 on the clips that chose the points."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostPoint:
-    """One choice of trial and post-processing, with what it makes of the validation clips."""
+    """One choice of trial and post-processing, with its validation metrics."""
 
     parameters: Mapping[str, Any]
-    """As the space has them."""
+    """With the names of the space."""
     trial: int
     f1: float
     auc: float
-    """Of the choice with any threshold."""
+    """The same for every threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostSearch:
-    """All that was tried, and what came out best."""
+    """All points, and the best one."""
 
     space: Mapping[str, BaseDistribution]
     owns: Mapping[int, OwnChoice]
-    """By trial, the best first."""
+    """The trials' own choices by number, the best trial first."""
     points: Sequence[PostPoint]
     seconds: float
-    """That all points took."""
+    """Time for all points."""
 
     @property
     def best(self) -> PostPoint:
-        """Highest validation F1, ties by AUC, then the nearest to what its trial has itself."""
+        """The highest validation F1. AUC breaks ties, then the distance to the trial's own choice."""
         return min(self.points, key=self._rank)
 
     def own_parameters(self, number: int) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class PostSearch:
 
 
 def search_study(search: OpenStudy, records: Sequence[TrialRecord]) -> tuple[PostSearch, dict[int, JudgedTrial]] | None:
-    """Tries post-processing on those of the trials whose files are here. None where it is turned off or none are."""
+    """Searches over the trials whose files are on this machine. None without such trials or where it is off."""
     numbers = [record.number for record in records if has_files(search.trial_directory(record.number))]
     if not search.spec.post.points or not numbers:
         return None
@@ -101,7 +101,7 @@ def search_study(search: OpenStudy, records: Sequence[TrialRecord]) -> tuple[Pos
 def search_post(
     trials: Mapping[int, JudgedTrial], searched: Mapping[str, BaseDistribution], *, num_points: int, seed: int
 ) -> PostSearch:
-    """About so many points over these trials, the best first: calibration and validation clips are all that is read."""
+    """About `num_points` points over these trials. Reads calibration and validation clips only."""
     started = time.monotonic()
     owns = {number: own_choice(trial) for number, trial in trials.items()}
     space = post_space(searched, owns)
@@ -133,7 +133,7 @@ def own_choice(trial: JudgedTrial) -> OwnChoice:
 def _tried(
     trial: JudgedTrial, chosen: Mapping[str, Any], own: OwnChoice, number: int, thresholds: Sequence[float]
 ) -> list[PostPoint]:
-    """One pass of post-processing, and a point for each threshold."""
+    """Applies post-processing once and returns a point for each threshold."""
     sweep = sweep_thresholds(
         changed_config(own.config, chosen),
         np.array(thresholds, float),
@@ -148,7 +148,7 @@ def _tried(
 
 
 def changed_config(own: PostprocessingConfig, chosen: Mapping[str, Any]) -> PostprocessingConfig:
-    """A trial's own post-processing with what a point has instead."""
+    """The trial's own post-processing with the parameters of a point."""
     return replace(own, **{name: value for name, value in chosen.items() if name not in (TRIAL, SCORE)})
 
 
@@ -159,7 +159,7 @@ def detector_at(point: PostPoint, trial: JudgedTrial) -> Detector:
 
 
 def recalibrated(detector: Detector, calibration: ScoredClips, *, score: str, config: PostprocessingConfig) -> Detector:
-    """The same weights with another score and post-processing, mu and sigma measured anew."""
+    """The same weights with another score and post-processing. Mu and sigma are measured again."""
     scores, frame_ms = calibration.scores.of(score), detector.statistic.frame_ms
     statistic = fit_statistic(config, scores, calibration.machines, frame_ms=frame_ms)
     scoring = ScoringConfig(**asdict(detector.scoring) | {SCORE: score})
@@ -167,9 +167,9 @@ def recalibrated(detector: Detector, calibration: ScoredClips, *, score: str, co
 
 
 def store_points(search: OpenStudy, found: PostSearch) -> int:
-    """Makes the companion study, in place of one of other points, and returns how many points it holds.
+    """Makes the companion study, or replaces one with other points, and returns how many points it holds.
 
-    Nothing is done where it holds these already, nor, 0 being returned, where somebody has a study of that name.
+    Does nothing where it holds these points already. Returns 0 where a user's own study has the name.
     """
     name, backend = companion_name(search.study.study_name), search.storage.backend
     points = stored_points(found, MAX_STORED["journal" if isinstance(backend, JournalStorage) else "database"])
@@ -186,12 +186,12 @@ def store_points(search: OpenStudy, found: PostSearch) -> int:
         study.add_trials([found.frozen(point) for point in points])
         name_objective(study)
         write_note(backend, study._study_id, None, NOTE)
-        study.set_user_attr(DIGEST, digest)  # last: a study without it is made again
+        study.set_user_attr(DIGEST, digest)  # last, so that an unfinished study is made again
     return len(points)
 
 
 def stored_points(found: PostSearch, most: int) -> list[PostPoint]:
-    """All points, or so many of them drawn at random, the best always among them."""
+    """All points, or `most` of them at random, always with the best."""
     points = list(found.points)
     if len(points) <= most:
         return points

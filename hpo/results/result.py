@@ -1,7 +1,7 @@
-"""What a study came to: the winner's and the default's figures, overall and per machine, as result.json.
+"""The result of a study, result.json: metrics of the winner and of the default, overall and per machine.
 
-Everything is computed again from the frame scores and the detector that the trials left, so the figures are those of
-the file that is handed over. Test figures are computed last and choose nothing.
+All metrics are computed from the stored frame scores and detectors, so they are those of the file that is handed over.
+Test figures are computed last and are not used for choosing.
 """
 
 import json
@@ -39,7 +39,7 @@ WINNER_DIRECTORY = "winner"
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedTrial:
-    """A trial's detector, its kept scores by split, and what its statistic says of them."""
+    """A trial's detector, its stored scores by split, and their judgement by the detector's statistic."""
 
     detector: Detector
     scored: Mapping[str, ScoredClips]
@@ -56,7 +56,7 @@ def has_files(directory: Path) -> bool:
 
 
 def judge_trial(directory: Path) -> JudgedTrial:
-    """Reads what a trial left and judges it again. UserError where its files are not on this machine."""
+    """Reads a trial's files and judges its scores. UserError where the files are not on this machine."""
     if not has_files(directory):
         raise UserError(
             f"{directory} must hold the trial's {DETECTOR_FILE} and {SCORES_FILE}, but does not: another machine ran "
@@ -66,7 +66,7 @@ def judge_trial(directory: Path) -> JudgedTrial:
 
 
 def judge_scores(detector: Detector, scored: Mapping[str, ScoredClips]) -> JudgedTrial:
-    """What a detector's statistic makes of kept scores of its network."""
+    """Judges stored scores of the detector's network with its statistic."""
     judged = {
         name: detector.statistic.judge(clips.scores.of(detector.scoring.score), clips.machines)
         for name, clips in scored.items()
@@ -75,7 +75,7 @@ def judge_scores(detector: Detector, scored: Mapping[str, ScoredClips]) -> Judge
 
 
 def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) -> dict[str, Any]:
-    """Metrics of one split, of one machine or all, with 95 % intervals by resampling takes."""
+    """Metrics of one split, for one machine or all, with 95 % intervals from resampling takes. Empty without clips."""
     clips = trial.scored[split]
     rows = np.array([machine in (None, name) for name in clips.machines])
     scores, anomalous = trial.judged[split].clip_scores[rows], clips.is_anomalous[rows]
@@ -104,7 +104,7 @@ def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) ->
 
 
 def trial_figures(number: int, training: SeedTraining, study_directory: Path) -> dict[str, Any]:
-    """One trial in result.json: what it was, which of its trainings is shown, and the figures of that one."""
+    """One trial in result.json: its parameters, the training whose file is shown, and the metrics of that training."""
     record, trial = training.record, judge_trial(training.directory)
     machines = sorted(trial.detector.statistic.calibrations)
     return {
@@ -124,8 +124,10 @@ def trial_figures(number: int, training: SeedTraining, study_directory: Path) ->
 def study_result(
     search: OpenStudy, *, about: Mapping[str, Any], companion: FinalistsStudy | None = None
 ) -> dict[str, Any]:
-    """result.json as a mapping. `about` is what the caller knows of data, device and commit; the companion holds the
-    finalists, whose trainings have all ended."""
+    """result.json as a mapping.
+
+    `about` describes data, device and commit. The companion holds the finalists, whose trainings must have ended.
+    """
     records = trial_records(search.study)
     finalists = finalists_of(companion) if companion else []
     winner, default = _winner(search, finalists), _own_training(search, records[0])
@@ -147,7 +149,7 @@ def study_result(
 
 
 def _winner(search: OpenStudy, finalists: Sequence[Finalist]) -> Finalist | None:
-    """By the finalists' means; by the search alone where there are none, or no training of theirs came to anything."""
+    """By the finalists' means; by the search where no finalist has a complete training."""
     if chosen := choose_finalist(finalists):
         return chosen
     record = choose_winner(trial_records(search.study))
@@ -182,13 +184,15 @@ def _faults(finalist: Finalist | None) -> list[dict[str, Any]]:
 
 
 def beats_flagging_everything(winner: Finalist, figures: Mapping[str, Any] | None) -> bool:
-    """A winner that calling every clip anomalous equals is no detector. Decided on validation, by the mean over seeds:
-    the best of several trainings beats it sooner than it should."""
+    """Whether the winner is better than flagging every clip, on validation.
+
+    The mean over seeds decides, because the best of several trainings is biased upwards.
+    """
     return figures is not None and fmean(winner.values("val_f1")) > figures["validation"]["f1_flag_everything"]
 
 
 def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
-    """Writes result.json, and the winner's detector into a folder of its own."""
+    """Writes result.json, whose path it returns, and copies the winner's detector into the folder `winner`."""
     path = search.directory / RESULT_FILE
     write_text(path, json.dumps(without_nan(result), indent=2) + "\n")
     if result["winner"] is not None:
@@ -201,7 +205,7 @@ def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
 
 
 def without_nan(value: Any) -> Any:
-    """JSON has no NaN: a figure that is not defined becomes null."""
+    """Replaces NaN and infinities by None, because JSON has no such numbers."""
     if isinstance(value, Mapping):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

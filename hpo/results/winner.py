@@ -1,7 +1,7 @@
-"""Which trial won: the one rule, used by the result, the report and the plots. Test figures do not enter it.
+"""The rule that chooses the winner, for the result, the report and the plots. It does not use test figures.
 
-A single training may have been lucky, so the best few trials, the finalists, are trained again with new seeds, and then
-they alone compete, by their means over all seeds.
+A single training may be lucky. So the best trials, the finalists, are trained again with new seeds, and the winner is
+the finalist with the best mean over all seeds.
 """
 
 import math
@@ -13,32 +13,32 @@ from statistics import fmean
 from hpo.search.trial_record import TrialRecord
 
 DECIMALS_OF_A_TIE = 9
-"""Means that differ by less differ by the order in which they were added up."""
+"""Means that are equal to this precision are equal; the rest is rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedTraining:
-    """One training of a trial's configuration, and where its files are."""
+    """One training of a trial's configuration, and the folder of its files."""
 
     seed: int
-    """1 is the trial's own, 2 and more are new ones."""
+    """1 is the trial's own seed; 2 and more are new seeds."""
     record: TrialRecord
     directory: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finalist:
-    """A trial of the search with all trainings that count for it, by seed."""
+    """A trial of the search with its trainings by seed."""
 
     number: int
     epochs: int
-    """Of every training that is complete."""
+    """Epochs of each complete training."""
     seeds: tuple[SeedTraining, ...]
 
     def values(self, name: str) -> list[float]:
-        """A figure (`val_f1`, `val_auc`, `test_f1`, `test_auc`) of each seed, at its best epoch.
+        """A metric (`val_f1`, `val_auc`, `test_f1`, `test_auc`) of each seed, at its best epoch.
 
-        0 where the training failed: a configuration that diverges with every third seed is no better than its mean.
+        A failed training counts as 0, so that a configuration that sometimes diverges has a lower mean.
         """
         return [float(each.record.facts[name]) if has_score(each.record) else 0.0 for each in self.seeds]
 
@@ -59,13 +59,13 @@ def choose_winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
 
 
 def choose_best(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]:
-    """So many trials at most, best first, by the same rule: the finalists."""
+    """At most `count` trials, best first, by the same rule: the finalists."""
     return sorted(filter(has_score, records), key=_rank)[:count]
 
 
 def choose_finalist(finalists: Iterable[Finalist]) -> Finalist | None:
     """Highest mean validation F1 over the seeds, ties by mean validation AUC, then by fewer weights, then by the lower
-    number. None when no training of any of them is complete."""
+    number. None when no finalist has a complete training."""
     return min((each for each in finalists if each.best is not None), key=_rank_of_means, default=None)
 
 

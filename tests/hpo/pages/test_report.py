@@ -131,7 +131,9 @@ def test_importance_that_ties_widen_the_best_tenth_is_said() -> None:
     study = toy_study(12)
     for _ in range(2):
         study.add_trial(study.best_trial)
-    assert "the best tenth (3 trials, for some have the same F1) apart from all 12;" in ParsedPage(page_of(study)).text
+    assert (
+        "the best tenth (3 trials, because some have the same F1) apart from all 12;" in ParsedPage(page_of(study)).text
+    )
 
 
 def test_headline_names_the_winner_beside_what_no_detector_is_worth() -> None:
@@ -186,7 +188,7 @@ def test_page_shows_the_surface_of_the_winner_where_there_is_one() -> None:
     page = page_with(study, result_of(study), surface=surface)
     assert page.count("data-figure=") == 6
     assert f"Trial {number} has a window of 100 ms" in page
-    assert "has seen the validation labels" in page
+    assert "was chosen with the validation labels" in page
     assert "F1 over window and threshold" not in page_with(toy_study(0), EMPTY_RESULT, surface=surface)
 
 

@@ -55,7 +55,7 @@ def test_a_trial_that_nothing_beats_is_marked_alone_and_still_named() -> None:
 def test_the_words_say_that_the_best_point_has_seen_the_labels() -> None:
     words = surface_words(surface(), 7)
     assert "Trial 7 has a window of 150 ms and a threshold of 1 sigmas, and an F1 of 0.600." in words
-    assert "a window of 1,000 ms and a threshold of 3 sigmas, has 0.800; but it has seen the validation labels" in words
+    assert "a window of 1,000 ms and a threshold of 3 sigmas, has 0.800. It was chosen with" in words
     assert "Of the 12 points of the grid, 1 is within 0.02 of the best." in words
     assert "no point of the grid has more" in surface_words(surface(own_f1=0.8), 7)
 
