@@ -110,7 +110,7 @@ def _search(session: Session, options: Namespace) -> int:
             session.log,
             about=session.about,
             companion=companion,
-            rows_beside=_comparison(session, is_wanted=options.compare),
+            comparison_rows=_comparison(session, is_wanted=options.compare),
         )
         session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
         studies = [search, companion] if companion else [search]
