@@ -18,6 +18,7 @@ from core.baselines.comparison_table import Line, as_markdown, lines_of
 from core.text_files import write_text
 from hpo.console import Console
 from hpo.pages.folds_page import Spread, folds_page
+from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
 
@@ -49,7 +50,8 @@ def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> list
     table |= {"figures": {key: asdict(spread) for key, spread in spreads.items()}}
     table |= {"comparison": [asdict(line) for line in lines]}
     write_text(directory / FOLDS_FILE, json.dumps(without_nan(table), indent=2) + "\n")
-    write_text(directory / FOLDS_PAGE, folds_page(name, results, spreads, lines))
+    reports = [f"../{study.name}/{REPORT_FILE}" for study in studies]
+    write_text(directory / FOLDS_PAGE, folds_page(name, results, spreads, lines, reports=reports))
     return [*folds_text(name, spreads, lines), f"Report:   {os.path.relpath(directory / FOLDS_PAGE)}"]
 
 

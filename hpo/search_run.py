@@ -153,7 +153,7 @@ def _publish(session: Session, companion: FinalistsStudy | None, options: Namesp
             session.log,
             about=session.about,
             companion=companion,
-            rows_beside=_comparison(session, is_wanted=options.compare, console=console),
+            comparison_rows=_comparison(session, is_wanted=options.compare, console=console),
             say_step=say_step,
         )
     return summary(result, session.search.directory)

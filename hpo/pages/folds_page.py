@@ -29,7 +29,7 @@ def folds_page(
     spreads: Mapping[str, Spread],
     lines: Sequence[Line],
     *,
-    reports: Sequence[str] = (),
+    reports: Sequence[str],
 ) -> str:
     """The folds' winners with mean and deviation, and the alternatives where they were compared in all folds.
 
@@ -40,7 +40,7 @@ def folds_page(
         name=name,
         num_folds=len(results),
         num_found=sum(bool(result["detector_found"]) for result in results),
-        winners=_winners(results, spreads, reports or [""] * len(results)),
+        winners=_winners(results, spreads, reports),
         comparison=comparison_view(lines),
     )
 

@@ -14,8 +14,8 @@ from hpo.pages.event_metrics import at_best_epoch, event_metrics_in
 from hpo.pages.post_figures import post_figures
 from hpo.pages.report import plots_page, study_page
 from hpo.pages.study_figures import study_figures
-from hpo.pages.trial_files import trial_view
 from hpo.pages.trial_page import trial_page
+from hpo.pages.trial_view import trial_view
 from hpo.pages.winner_surface import winner_surface
 from hpo.results.finalists import FinalistsStudy, finalists_of
 from hpo.results.post_result import POST_DIRECTORY, PostResult, post_result
@@ -79,18 +79,18 @@ def publish_study(
     *,
     about: Mapping[str, Any],
     companion: FinalistsStudy | None,
-    rows_beside: Callable[[Mapping[str, Any]], Sequence[ComparedRow]],
+    comparison_rows: Callable[[Mapping[str, Any]], Sequence[ComparedRow]],
     say_step: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Writes and attaches result.json, the winner's folder, the pages of the best trials, plots and report.
 
-    `rows_beside` returns the comparison of a winner with its alternatives, empty for none. `say_step` gets the name of
-    each step before it begins. Returns the result.
+    `comparison_rows` returns the comparison of a winner with its alternatives, empty for none. `say_step` gets the name
+    of each step before it begins. Returns the result.
     """
     result = study_result(search, about=about, companion=companion)
     say_step("Searching post-processing")
     post = post_result(search, best_records(search, search.spec.post.trials))
-    rows = rows_beside(result["winner"]) if result["winner"] else ()
+    rows = comparison_rows(result["winner"]) if result["winner"] else ()
     comparison = lines_of([rows]) if rows else []
     result |= {"post": post.summary if post else None, "comparison": [asdict(line) for line in comparison]}
     log.artifact(write_result(search, result))

@@ -50,8 +50,8 @@ def split_gaps(
 ) -> list[dict[str, Any]]:
     """`gaps` of result.json: F1 and AUC of validation minus test of the winner's file, finalists and all trials.
 
-    The complete trials were not chosen, so their mean gap says how much easier the validation clips are. A larger gap
-    of the winner or of a finalist is the bias of choosing on validation.
+    The complete trials were not chosen, so their mean gap says how much easier the validation clips are. The excess of
+    the winner or of a finalist over it is the bias of choosing on validation.
     """
     if winner is None:
         return []

@@ -1,6 +1,7 @@
 """--folds and --compare: each fold is a study, the summary covers all of them, and nothing is computed twice."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def test_folds_are_separate_studies_with_one_summary(project: Path, run: Command
     page = (runs / "tiny-simulated.folds/folds.html").read_text()
     report = (runs / "tiny-simulated.fold1/report.html").read_text()
     assert all(name in page and name in report for name in detectors)
+    links = re.findall(r'href="(.*?)"', page)
+    assert [(runs / "tiny-simulated.folds" / link).resolve() for link in links] == [
+        runs / f"tiny-simulated.fold{fold}/report.html" for fold in (1, 2, 3)
+    ]
     for fold in (1, 2, 3):
         parts = names_of(runs, fold)
         assert not parts["test"] & (parts["validation"] | parts["calibration"])

@@ -95,7 +95,7 @@ def test_text_from_outside_cannot_become_markup() -> None:
 
 
 @pytest.mark.parametrize(("num_complete", "is_warned"), [(2, True), (29, True), (30, False)])
-def test_importance_of_few_trials_is_warned_of(num_complete: int, is_warned: bool) -> None:
+def test_importance_of_few_trials_has_a_warning(num_complete: int, is_warned: bool) -> None:
     num_odd = 2 if num_complete > PRUNED else 0
     text = ParsedPage(page_of(toy_study(num_complete + num_odd))).text
     assert f"Parameter importance ({num_complete} complete trials)" in text
@@ -116,7 +116,7 @@ def test_importance_says_why_there_is_none(num_trials: int, f1: float | None, me
     assert message in page
 
 
-def test_importance_has_two_evaluators_and_says_what_they_rest_on() -> None:
+def test_importance_has_two_evaluators_and_the_number_of_their_trials() -> None:
     study = toy_study(12)  # ten of them complete
     bars = traces_by_name(study_figures(study)["parameter_importance"])
     shares = importance_shares(study)
@@ -127,14 +127,16 @@ def test_importance_has_two_evaluators_and_says_what_they_rest_on() -> None:
     assert "the best tenth (1 trial) apart from all 10;" in ParsedPage(page_of(study)).text
 
 
-def test_importance_that_ties_widen_the_best_tenth_is_said() -> None:
+def test_importance_says_that_ties_widen_the_best_tenth() -> None:
     study = toy_study(12)
     for _ in range(2):
         study.add_trial(study.best_trial)
-    assert "the best tenth (3 trials, for some have the same F1) apart from all 12;" in ParsedPage(page_of(study)).text
+    assert (
+        "the best tenth (3 trials, because some have the same F1) apart from all 12;" in ParsedPage(page_of(study)).text
+    )
 
 
-def test_headline_names_the_winner_beside_what_no_detector_is_worth() -> None:
+def test_headline_compares_the_winner_with_flagging_every_clip() -> None:
     study = toy_study()
     number = choose_winner(trial_records(study)).number
     text = ParsedPage(page_of(study)).text
@@ -159,7 +161,7 @@ def test_page_says_when_nothing_was_found_and_when_data_is_simulated() -> None:
     assert "Simulated data" in text
 
 
-def test_what_does_not_exist_is_a_dash() -> None:
+def test_a_missing_value_is_a_dash() -> None:
     page = page_of(toy_study())
     machine_row = re.search(r'<tr class="test"><td class="" data-sort=""></td>.*?</tr>', page)
     assert machine_row
@@ -167,7 +169,7 @@ def test_what_does_not_exist_is_a_dash() -> None:
     assert cells == ["", "test", "0.123", DASH, DASH, "0.500", "0.667"]
 
 
-def test_without_labelled_events_no_curve_and_no_column_speaks_of_them() -> None:
+def test_without_labelled_events_there_is_no_curve_and_no_column_of_them() -> None:
     page = page_of(toy_study())
     assert "event_f1" not in page
     assert "event F1" not in page
@@ -190,7 +192,7 @@ def test_page_shows_the_surface_of_the_winner_where_there_is_one() -> None:
     assert "F1 over window and threshold" not in page_with(toy_study(0), EMPTY_RESULT, surface=surface)
 
 
-def test_every_heading_of_the_table_of_trials_is_a_button_and_the_order_is_told() -> None:
+def test_every_heading_of_the_table_of_trials_is_a_button_and_the_order_is_marked() -> None:
     page = page_of(toy_study())
     head = re.search(r'<table class="sortable"><thead>(.*?)</thead>', page).group(1)
     headings = re.findall("<th.*?</th>", head)

@@ -30,12 +30,12 @@ def test_history_shows_the_best_so_far_and_every_trial_somewhere() -> None:
     assert sorted([*traces["complete (6)"].x, PRUNED, FAILED]) == list(range(8))
 
 
-def test_reasons_are_shown_in_plots_as_they_are() -> None:
+def test_plots_escape_the_reasons_of_failed_trials() -> None:
     figure = study_figures(toy_study(failure="loss <b>NaN</b>"))["optimisation_history"]
     assert "loss &lt;b&gt;NaN&lt;/b&gt;" in traces_by_name(figure)["failed (1)"].text[0]
 
 
-def test_every_trial_has_its_curve_and_the_winner_the_strongest() -> None:
+def test_every_trial_has_a_curve_and_the_winner_has_the_widest() -> None:
     study = toy_study()
     winner = choose_winner(trial_records(study)).number
     figure = study_figures(study)["loss_by_epoch"]
@@ -60,8 +60,8 @@ def test_buttons_switch_each_curve_to_its_own_values() -> None:
         assert values == [2.0 + number] * len(trace.x)
 
 
-def test_hovering_over_a_curve_tells_its_trial_whatever_the_point() -> None:
-    """A text of its own for all points is shown as a dash by plotly.js; `meta` is not."""
+def test_the_pointer_over_any_point_of_a_curve_shows_the_trial() -> None:
+    """plotly.js shows a `text` that all points share as a dash, but not `meta`."""
     figures = study_figures(toy_study())
     lines = [trace for trace in figures["parallel_coordinates"].data if trace.mode == "lines"]
     for trace in [*figures["loss_by_epoch"].data, *lines]:
@@ -70,7 +70,7 @@ def test_hovering_over_a_curve_tells_its_trial_whatever_the_point() -> None:
         assert "learning_rate = " in trace.meta
 
 
-def test_curves_and_columns_of_labelled_events_are_there_where_events_are_labelled() -> None:
+def test_labelled_events_have_curves_and_columns() -> None:
     study = toy_study(has_events=True)
     figure = study_figures(study)["loss_by_epoch"]
     buttons = {button.label: button.args[0]["y"] for button in figure.layout.updatemenus[0].buttons}
@@ -81,7 +81,7 @@ def test_curves_and_columns_of_labelled_events_are_there_where_events_are_labell
     columns = [header.index(title) for title in ("val event F1", "val segment F1", "event F1 test", "segment F1 test")]
     best = choose_winner(trial_records(study)).number
     assert [rows[best][column] for column in columns] == [f"{0.1 * i + 0.01 * best + 0.002:.3f}" for i in (1, 2, 3, 4)]
-    assert [rows[FAILED][column] for column in columns] == [DASH] * 4  # it has chosen no epoch
+    assert [rows[FAILED][column] for column in columns] == [DASH] * 4  # it has no best epoch
 
 
 def test_slices_have_a_log_axis_where_the_search_had_one_and_mark_the_winner() -> None:

@@ -1,4 +1,4 @@
-"""The heatmap of F1 over window and threshold, with its marks and its words."""
+"""The heatmap of F1 over window and threshold, with its marks and its sentence."""
 
 from typing import Any
 
@@ -46,13 +46,13 @@ def test_the_trial_s_own_point_and_the_best_are_marked_and_named() -> None:
     assert found == {"trial 7 (0.600)": (150.0, 1.0), "best of the grid (0.800)": (1000.0, 3.0)}
 
 
-def test_a_trial_that_nothing_beats_is_marked_alone_and_still_named() -> None:
+def test_a_trial_with_the_best_point_has_the_only_mark_and_a_legend() -> None:
     figure = surface_figure(surface(own_f1=0.8), 7)
     assert list(marks(figure)) == ["trial 7 (0.800)"]
     assert [trace.showlegend for trace in figure.data] == [False, True]  # plotly hides a single entry by itself
 
 
-def test_the_words_say_that_the_best_point_has_seen_the_labels() -> None:
+def test_the_sentence_says_that_the_labels_chose_the_best_point() -> None:
     words = surface_words(surface(), 7)
     assert "Trial 7 has a window of 150 ms and a threshold of 1 sigmas, and an F1 of 0.600." in words
     assert "a window of 1,000 ms and a threshold of 3 sigmas, has 0.800. It was chosen with" in words
@@ -60,7 +60,7 @@ def test_the_words_say_that_the_best_point_has_seen_the_labels() -> None:
     assert "no point of the grid has more" in surface_words(surface(own_f1=0.8), 7)
 
 
-def test_ticks_are_the_edges_and_round_numbers_that_do_not_print_over_them() -> None:
+def test_ticks_are_the_edges_and_round_numbers_that_do_not_overlap_them() -> None:
     wide = surface_figure(surface(), 7).layout.xaxis
     assert list(wide.tickvals) == [100.0, 200.0, 500.0, 1000.0]
     assert list(wide.ticktext) == ["100", "200", "500", "1,000"]
@@ -88,7 +88,7 @@ SEARCHED = {
         ({"window_ms": FloatDistribution(1.0, 500.0)}, (25.0, 500.0), (0.0, 7.0)),
     ],
 )
-def test_the_grid_covers_what_is_searched_else_what_is_usual(
+def test_the_grid_covers_the_searched_ranges_or_usual_ones(
     space: dict[str, Any], windows_ms: tuple[float, float], thresholds: tuple[float, float]
 ) -> None:
     own = PostprocessingConfig(window_ms=333.0, threshold_sigmas=3.5)

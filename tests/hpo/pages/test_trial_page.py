@@ -1,4 +1,4 @@
-"""One trial's page: what it shows of scores and clips agrees with what it was given."""
+"""The page of a trial: its plots and sentences agree with the scores and clips that it shows."""
 
 import math
 import re
@@ -95,7 +95,7 @@ def test_losses_are_drawn_by_epoch_with_the_parts_of_test_thinner() -> None:
     assert figure.layout.shapes[0].x0 == 2
 
 
-def test_loss_that_is_not_finite_is_a_gap_and_is_named() -> None:
+def test_a_loss_that_is_not_finite_leaves_a_gap_and_is_named() -> None:
     epochs = [epoch_of(1), epoch_of(2, val_loss=math.nan), epoch_of(3, test_loss=math.inf)]
     figure = losses_figure(epochs, best_epoch=None)
     assert figure.data[1].y[1] is None
@@ -109,7 +109,7 @@ def test_page_of_a_trial_without_an_epoch_says_so() -> None:
     assert "No epoch has ended." in page_of(epochs=[])
 
 
-def test_histograms_count_every_clip_the_infinite_ones_too() -> None:
+def test_histograms_count_every_clip_also_infinite_scores() -> None:
     validation, test = split_of(), split_of(seed=1, num_clips=40, num_without_event=5)
     figure = histograms_figure(validation, test, THRESHOLD)
     bars = [trace for trace in figure.data if trace.type == "bar"]
@@ -229,7 +229,7 @@ def test_clips_share_one_scale_of_loudness() -> None:
         ({"scores": np.array([])}, "too short for a score"),
     ],
 )
-def test_clip_in_words(changes: dict[str, Any], words: str) -> None:
+def test_sentence_of_a_clip(changes: dict[str, Any], words: str) -> None:
     clip = clip_of(**changes)
     assert words in clip_sentence(clip)
     assert words in page_of(clips=[clip])

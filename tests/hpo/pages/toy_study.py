@@ -14,7 +14,7 @@ from hpo.results.winner import choose_winner
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, trial_records
 
 PRUNED, FAILED, INFINITE_LOSS = 3, 4, 5
-"""Numbers of the toy study's odd trials."""
+"""Numbers of the trials that are pruned, that fail, and that have an infinite loss."""
 
 
 class ParsedPage(HTMLParser):
@@ -56,7 +56,7 @@ def toy_study(
     f1: float | None = None,
     has_events: bool = False,
 ) -> Any:
-    """Trials of three epochs; numbers PRUNED, FAILED and INFINITE_LOSS are what they are called."""
+    """Trials of three epochs. The trials PRUNED, FAILED and INFINITE_LOSS are as their names say."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.RandomSampler(seed=1)
     study = optuna.create_study(study_name=name, direction="maximize", sampler=sampler)

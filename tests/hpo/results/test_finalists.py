@@ -1,4 +1,4 @@
-"""The best trials, trained again: what is put in the queue, how it is worked off, and whose file is handed over."""
+"""The finalists: what is queued, how the queue is processed, and which file is handed over."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,13 +101,11 @@ def outline(companion: FinalistsStudy) -> list[Any]:
     return [(t.number, t.state, t.params, t.values, t.intermediate_values, t.user_attrs[ENTRY]) for t in trials]
 
 
-def test_the_best_trials_are_queued_once_with_their_parameters_and_seeds_of_their_own(
-    spec: StudySpec, tmp_path: Path
-) -> None:
+def test_the_best_trials_are_queued_once_with_their_parameters_and_new_seeds(spec: StudySpec, tmp_path: Path) -> None:
     search = with_records(opened(spec, tmp_path), [0.3, 0.9, 0.5])
     companion = companion_of(search)
     assert queue(companion) == [(1, 2, 2), (1, 3, 2), (2, 2, 2), (2, 3, 2)]
-    assert len(queue(companion_of(search))) == 4, "whoever comes second adds nothing"
+    assert len(queue(companion_of(search))) == 4, "a second call adds nothing"
     trials = companion.study.get_trials(deepcopy=False)
     seeds = {companion.training_seed_of(trial) for trial in trials}
     assert len(seeds | {search.spec.seed}) == 3
@@ -154,7 +152,7 @@ def test_without_new_seeds_or_without_a_complete_trial_there_is_nothing_to_train
     assert {each.study_name for each in optuna.get_all_study_summaries(empty.storage.backend)} == {"tiny"}
 
 
-def test_a_longer_training_is_done_with_the_trial_s_own_seed_too(spec: StudySpec, tmp_path: Path) -> None:
+def test_longer_trainings_repeat_the_trial_s_own_seed(spec: StudySpec, tmp_path: Path) -> None:
     longer = replace(spec, finalists=FinalistsConfig(count=1, new_seeds=1, epochs_factor=1.5))
     search = with_records(opened(longer, tmp_path), [0.3, 0.9])
     companion = companion_of(search)
@@ -167,10 +165,10 @@ def test_a_longer_training_is_done_with_the_trial_s_own_seed_too(spec: StudySpec
     claim[1].release()
     (finalist,) = finalists_of(companion)
     assert [each.seed for each in finalist.seeds] == [1, 2]
-    assert all(each.directory.parent == companion.trials_directory for each in finalist.seeds), "like with like"
+    assert all(each.directory.parent == companion.trials_directory for each in finalist.seeds), "all of the same length"
 
 
-def test_a_search_that_grows_keeps_what_is_trained_and_adds_what_is_missing(
+def test_a_search_that_grows_keeps_its_trainings_and_adds_the_missing_ones(
     spec: StudySpec, dataset: Dataset, tmp_path: Path
 ) -> None:
     search = with_records(opened(spec, tmp_path), [0.3, 0.5])
@@ -179,7 +177,7 @@ def test_a_search_that_grows_keeps_what_is_trained_and_adds_what_is_missing(
     work(companion, dataset, companion.num_queued())
     before = outline(companion)
     assert num_trainings_to_come(search, 2) == 0
-    assert num_trainings_to_come(search, 9) == 4, "nobody knows yet whose"
+    assert num_trainings_to_come(search, 9) == 4, "the finalists are not known yet"
     with_records(search, [0.4])
     grown = companion_of(search)
     assert grown.num_missing() == 2
@@ -188,9 +186,7 @@ def test_a_search_that_grows_keeps_what_is_trained_and_adds_what_is_missing(
     assert all(trial.state is TrialState.COMPLETE for trial in companion.study.trials[:4]), "none is pruned"
 
 
-def test_interrupted_finalists_come_out_as_if_nothing_had_been(
-    spec: StudySpec, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_interrupted_finalists_equal_uninterrupted_ones(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
     companions = []
     for name, at in (("whole", None), ("broken", 1)):
         companion = companion_of(with_records(opened(spec, tmp_path / name), [0.3]))
@@ -204,14 +200,14 @@ def test_interrupted_finalists_come_out_as_if_nothing_had_been(
     assert outline(whole) == outline(broken)
     files = [[(each.trial_directory(n) / DETECTOR_FILE).read_bytes() for n in (0, 1)] for each in companions]
     assert files[0] == files[1]
-    assert files[0][0] != files[0][1], "another seed is another network"
+    assert files[0][0] != files[0][1], "another seed gives another network"
     (started, *_) = read_events(whole.trial_directory(1) / EVENTS_FILE_NAME)
     assert isinstance(started, Started)
     assert started.run_key == f"{whole.main.uid}-finalists/1"
     assert (started.name, started.tags["optuna.trial"], started.tags["seed"]) == ("trial 00 seed 3", "0", "3")
 
 
-def test_the_result_tells_every_seed_and_the_winner_s_folder_gets_the_best_one_s_file(
+def test_the_result_has_every_seed_and_the_winner_s_folder_has_the_file_of_the_best(
     spec: StudySpec, dataset: Dataset, tmp_path: Path
 ) -> None:
     search = opened(spec, tmp_path)
@@ -256,7 +252,7 @@ def test_fresh_archives_the_finalists_with_their_search(spec: StudySpec, tmp_pat
     assert companion_of(again).num_missing() == 2
 
 
-def test_finalists_that_another_search_has_left_are_refused(spec: StudySpec, tmp_path: Path) -> None:
+def test_finalists_of_another_search_are_refused(spec: StudySpec, tmp_path: Path) -> None:
     search = with_records(opened(spec, tmp_path), [0.3])
     companion_of(search)
     search.study.set_user_attr("uid", "another")

@@ -55,7 +55,7 @@ def texts(table: Table) -> list[list[str]]:
 
 @pytest.fixture
 def faults() -> list[dict[str, Any]]:
-    """Of a take of which one clip of two is flagged, of one that is missed, of a false alarm, of a split without."""
+    """A take with one of two clips flagged, a missed take, a false alarm, and conditions that one split lacks."""
     bent = ("bent-1", "car", "bent"), ("bent-1", "car", "bent"), ("bent-2", "car", "bent")
     validation = scored(*bent, ("normal-1", "car", "normal"), ("normal-2", "car", "normal"))
     test = scored(("loose-1", "engine", "<loose>"), ("normal-3", "car", "normal"))
@@ -77,7 +77,7 @@ def test_a_take_is_missed_when_none_of_its_clips_is_flagged(faults: list[dict[st
     assert rows["car", "normal"]["test"]["takes_flagged"] == []
 
 
-def test_the_report_names_what_is_missed_and_where_alarms_are_false(faults: list[dict[str, Any]]) -> None:
+def test_the_report_names_missed_takes_and_takes_with_false_alarms(faults: list[dict[str, Any]]) -> None:
     flagged = flagged_view(faults)
     assert flagged is not None
     assert texts(flagged.faults) == [
@@ -88,7 +88,7 @@ def test_the_report_names_what_is_missed_and_where_alarms_are_false(faults: list
     assert flagged_view([]) is None
 
 
-def test_seeds_are_told_with_mean_and_spread_and_a_failure_counts_as_nothing() -> None:
+def test_seeds_have_mean_and_spread_and_a_failure_counts_as_zero() -> None:
     finalists = [finalist(4, (0.9, 0.5), (0.6, 0.4), None), finalist(7, (0.8, 0.7), (0.6, 0.5), (0.7, 0.6))]
     rows = seed_rows(finalists, choose_finalist(finalists))
     assert [(row["trial"], row["is_winner"], row["seed_of_file"]) for row in rows] == [(4, False, 1), (7, True, 1)]
@@ -112,12 +112,12 @@ def test_seeds_are_told_with_mean_and_spread_and_a_failure_counts_as_nothing() -
         (None, "no other finalist"),
     ],
 )
-def test_the_spread_over_seeds_is_held_against_the_distance_of_the_finalists(others: Any, said: str) -> None:
+def test_the_spread_over_seeds_is_compared_with_the_distance_of_the_finalists(others: Any, said: str) -> None:
     finalists = [finalist(0, (0.7, 0.6), (0.6, 0.6)), *([finalist(1, *others)] if others else [])]
     assert said in spread_sentence(seed_rows(finalists, finalists[0]))
 
 
-def test_the_gap_of_what_was_chosen_is_held_against_that_of_all_trials() -> None:
+def test_the_gap_of_the_winner_is_compared_with_that_of_all_trials() -> None:
     records = [trial(0, **figures(0.6, 0.5)), trial(1, **figures(0.8, 0.5)), trial(2)]
     finalists = [finalist(1, (0.8, 0.5), (0.7, 0.6))]
     winner = {"trial": 1, "validation": {"f1": 0.8, "auc": 0.9}, "test": {"f1": 0.5, "auc": 0.4}}

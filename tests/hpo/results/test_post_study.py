@@ -1,4 +1,4 @@
-"""Post-processing searched over kept scores: points are what judging says, and a rerun adds none."""
+"""Post-processing searched over stored scores: points agree with the detectors, and a second run adds none."""
 
 import json
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ OWN = PostprocessingConfig(window_ms=200.0, threshold_sigmas=3.0)
 
 
 def scored_clips(num_clips: int, *, seed: int, is_normal: bool = False, channels: int = 2) -> ScoredClips:
-    """Two machines in turn; every third clip is strange for half a second, on one microphone more than on another."""
+    """Two machines in turn. Every third clip is anomalous for half a second, most on one microphone."""
     random = np.random.default_rng(seed)
     surprise, entropy, residual = (random.standard_normal((num_clips, channels, 40)).astype(np.float32) for _ in "abc")
     is_anomalous = (np.arange(num_clips) % 3 == 2) & (not is_normal)
@@ -103,7 +103,7 @@ def validation_f1(judged: JudgedTrial) -> float:
     return f1_score(flagged, judged.scored["validation"].is_anomalous)
 
 
-def test_every_point_is_what_its_detector_judges() -> None:
+def test_every_point_agrees_with_its_detector() -> None:
     judged, found = trials(), search()
     for point in found.points:
         detector = detector_at(point, judged[point.trial])
@@ -112,10 +112,10 @@ def test_every_point_is_what_its_detector_judges() -> None:
     for name, distribution in found.space.items():
         values = {point.parameters[name] for point in found.points}
         assert len(values) >= (len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 10)
-    assert len({point.f1 for point in found.points}) > 8, "the toy must not be flat"
+    assert len({point.f1 for point in found.points}) > 8, "the points must differ"
 
 
-def test_what_the_trials_have_themselves_is_among_the_points() -> None:
+def test_the_trials_own_choices_are_among_the_points() -> None:
     judged, found = trials(), search()
     for number, point in zip(judged, found.points, strict=False):
         assert point.trial == number
@@ -124,7 +124,7 @@ def test_what_the_trials_have_themselves_is_among_the_points() -> None:
     assert found.best.f1 == max(point.f1 for point in found.points)
 
 
-def test_test_scores_choose_nothing() -> None:
+def test_test_scores_are_not_used_for_choosing() -> None:
     judged = trials()
     plain = search(of=judged)
     for number, trial in judged.items():
@@ -138,7 +138,7 @@ def test_test_scores_choose_nothing() -> None:
     assert search(of=validation).points != plain.points
 
 
-def test_the_seed_alone_draws_the_points() -> None:
+def test_the_points_depend_on_the_seed_alone() -> None:
     assert search().points == search().points
     assert search().points != search(seed=8).points
 
@@ -148,7 +148,7 @@ def own(**changes: Any) -> OwnChoice:
     return OwnChoice(**facts | changes)
 
 
-def test_ranges_are_the_study_s_else_usual_ones_that_hold_what_the_trials_have() -> None:
+def test_ranges_are_the_study_s_or_usual_ones_that_contain_the_trials_values() -> None:
     space = post_space(SEARCHED, {4: own(config=replace(OWN, gap_ms=800.0))})
     assert {name: space[name] for name in SEARCHED} == SEARCHED
     assert space["gap_ms"] == FloatDistribution(0.0, 800.0)
@@ -157,7 +157,7 @@ def test_ranges_are_the_study_s_else_usual_ones_that_hold_what_the_trials_have()
     assert post_space({}, {4: own()})["window_ms"] == FloatDistribution(100.0, 3000.0, log=True)
     many = own(num_channels=4, num_machines=2)
     baselines = CategoricalDistribution(["machine", "clip"])
-    assert "baseline" not in space, "only a study knows whether its faults come and go"
+    assert "baseline" not in space, "only the study knows whether its faults are intermittent"
     assert post_space({"baseline": baselines}, {4: own()})["baseline"] == baselines
     assert {"trial", "fusion", "sigma"} <= post_space({}, {4: many, 1: many}).keys()
 
@@ -197,7 +197,7 @@ BOTH = pytest.mark.parametrize("opened", ["runs/optuna.journal", "sqlite:///{}/r
 
 @pytest.fixture
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStudy:
-    """A study of three complete trials with the files of the better two; in a journal file unless told otherwise."""
+    """A study of three complete trials, of which the best two have files; by default in a journal file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     given = getattr(request, "param", "runs/optuna.journal")
     url = given.format(tmp_path) if "://" in given else str(tmp_path / given)
@@ -214,7 +214,7 @@ def open_again(storage: StudyStorage, root: Path, name: str = "toy") -> OpenStud
 
 
 def add_trial(search: OpenStudy, number: int, f1: float) -> None:
-    """A complete trial, in place of the one that waits, and its files as a trial leaves them."""
+    """Completes the waiting trial and writes its files as a trial does."""
     trial = search.study.ask()
     search.space.suggest(trial)
     trial.set_user_attr("facts", {"val_auc": 0.5, "num_weights": 1})
@@ -254,7 +254,7 @@ def outline(study: optuna.Study) -> list[tuple[Any, ...]]:
     return [(trial._trial_id, trial.params, trial.value) for trial in study.get_trials(deepcopy=False)]
 
 
-def test_the_best_point_s_detector_judges_with_the_figures_that_are_said_of_it(opened: OpenStudy) -> None:
+def test_the_best_point_s_detector_has_the_metrics_of_the_result(opened: OpenStudy) -> None:
     post = post_result(opened, best_two(opened))
     assert post is not None
     summary, best = post.summary, post.summary["best"]
@@ -269,7 +269,7 @@ def test_the_best_point_s_detector_judges_with_the_figures_that_are_said_of_it(o
 
 
 @BOTH
-def test_the_same_trials_add_nothing_and_others_make_the_companion_anew(opened: OpenStudy) -> None:
+def test_the_same_trials_add_nothing_and_others_replace_the_companion(opened: OpenStudy) -> None:
     found = stored(opened)
     before = outline(companion(opened))
     assert [row[1:] for row in before] == [(point.parameters, point.f1) for point in found.points]
@@ -290,7 +290,7 @@ def test_fresh_archives_the_companion_with_its_study(opened: OpenStudy, tmp_path
     assert "toy-post" not in optuna.get_all_study_names(opened.storage.backend)
 
 
-def test_somebody_s_own_study_of_the_companion_s_name_is_left_alone(opened: OpenStudy, tmp_path: Path) -> None:
+def test_a_user_s_study_with_the_companion_s_name_is_left_alone(opened: OpenStudy, tmp_path: Path) -> None:
     open_again(opened.storage, tmp_path, "toy-post")
     assert store_points(opened, search()) == 0
     assert not [trial for trial in companion(opened).trials if trial.state.is_finished()]
@@ -312,7 +312,7 @@ def test_it_can_be_turned_off_and_needs_files(opened: OpenStudy) -> None:
     records = trial_records(opened.study)
     off = replace(opened, spec=replace(opened.spec, post=replace(opened.spec.post, points=0)))
     assert post_result(off, records) is None
-    assert post_result(opened, records[:1]) is None, "trial 0 has left no files"
+    assert post_result(opened, records[:1]) is None, "trial 0 has no files"
 
 
 def test_a_single_trial_of_one_microphone_is_searched() -> None:
@@ -322,7 +322,7 @@ def test_a_single_trial_of_one_microphone_is_searched() -> None:
     assert {point.trial for point in found.points} == {3}
 
 
-def test_a_study_goes_on_whatever_its_file_says_of_post_processing_afterwards(opened: OpenStudy) -> None:
+def test_a_study_resumes_after_its_table_of_post_processing_has_changed(opened: OpenStudy) -> None:
     changed = replace(opened.spec, post=PostConfig(trials=1, points=0))
     assert changed.identity() == opened.spec.identity()
 

@@ -67,14 +67,14 @@ def test_finalist(finalists: list[Finalist], winner: int | None) -> None:
     assert (chosen and chosen.number) == winner
 
 
-def test_the_file_is_of_the_seed_that_is_best_on_validation() -> None:
+def test_the_file_is_that_of_the_best_seed_on_validation() -> None:
     chosen = finalist(0, (0.7, 0.9), (0.8, 0.6), (0.8, 0.7), (None, 1.0)).best
     assert chosen is not None
     assert chosen.seed == 3
     assert finalist(0, (None, 0.9)).best is None
 
 
-def test_the_best_are_those_that_would_win_one_after_the_other() -> None:
+def test_the_best_trials_are_ranked_by_the_rule_of_the_winner() -> None:
     records = [record(0, 0.5), record(1, None), record(2, 0.7, val_auc=0.6), record(3, 0.7, val_auc=0.8)]
     assert [each.number for each in choose_best(records, 2)] == [3, 2]
     assert [each.number for each in choose_best(records, 9)] == [3, 2, 0]
