@@ -22,7 +22,7 @@ SINE = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(16_000))
 
 
 def encoded(path: Path, samples: np.ndarray = SINE, rate_hz: int = 16_000) -> Path:
-    """What a phone or a recorder would write: by ffmpeg's own encoder for the suffix."""
+    """A file as a phone or a recorder writes it, made by ffmpeg's encoder for the suffix."""
     wav = write(path.with_suffix(".to_encode.wav"), samples, rate_hz)
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run([str(PROGRAM), "-nostdin", "-loglevel", "error", "-i", wav, f"file:{path}"], check=True)
