@@ -16,11 +16,12 @@ read (one line names it); 130 interrupted. `--json` writes, without rounding:
     refusal              the error with which a study would refuse the data, or null
     skipped              [name, reason]
 
-[...] stands for a list of objects with these keys. Hours are those of recordings, whatever their number of channels.
+[...] stands for a list of objects with these keys. Hours count each recording once, not each channel.
 """
 
 import argparse
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -215,6 +216,8 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return 130
     return 0

@@ -437,6 +437,14 @@ def test_a_file_or_a_store_that_cannot_be_written_is_one_line(tmp_path, capsys, 
     assert capsys.readouterr().err.count("\n") == 2
 
 
+def test_a_reader_that_ends_early_is_no_error():
+    command = [sys.executable, "-m", "core.survey", "simulated", "--no-store"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == b""
+
+
 def test_the_command_starts_without_torch_and_ends_quietly_on_ctrl_c(tmp_path):
     fifo = tmp_path / "study.toml"
     os.mkfifo(fifo)  # the command waits for a writer

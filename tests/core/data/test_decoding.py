@@ -197,14 +197,14 @@ def most_held(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The bytes that were held after each decoding, with room for two takes and a half."""
     monkeypatch.setattr(decoding, "MAX_CACHED_BYTES", int(2.5 * TAKE_BYTES))
     held: list[int] = []
-    original = decoding.Memory.held
+    original = decoding.TakeCache.get
 
-    def noted(memory: decoding.Memory, *arguments):
+    def noted(memory: decoding.TakeCache, *arguments):
         audio = original(memory, *arguments)
         held.append(sum(other.samples.nbytes for other in list(memory._takes.values())))
         return audio
 
-    monkeypatch.setattr(decoding.Memory, "held", noted)
+    monkeypatch.setattr(decoding.TakeCache, "get", noted)
     return held
 
 
