@@ -3,6 +3,7 @@
 from __future__ import annotations  # so that an older Python gets as far as the line that says what it must be
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,10 +62,14 @@ def say_error(error: Exception) -> None:
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Returns the exit code: the command's own, 2 after a UserError (one line), 130 after Ctrl-C."""
+    """Returns the exit code: the command's own, 2 after a UserError (one line), 130 after Ctrl-C, 0 where the reader of a
+    pipe, such as `head`, has ended."""
     try:
         with environment():
             return command()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except UserError as error:
         say_error(error)
         return 2

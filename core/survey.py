@@ -16,7 +16,7 @@ read (one line names it); 130 interrupted. `--json` writes, without rounding:
     refusal              the error with which a study would refuse the data, or null
     skipped              [name, reason]
 
-[...] stands for a list of objects with these keys. Hours are those of recordings, whatever their number of channels.
+[...] stands for a list of objects with these keys. Hours count each recording once, not each channel.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Small folders of audio, as tests write them, and what is found there."""
+"""Writes small folders of audio for tests, and lists them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ RATE_HZ = 8000
 
 
 def noise(num_channels: int = 1, num_samples: int = 4000, seed: int = 0) -> np.ndarray:
-    """(T, C) of even noise at half of full scale."""
+    """(T, C) of uniform noise at half of full scale."""
     return np.random.default_rng(seed).uniform(-0.5, 0.5, (num_samples, num_channels))
 
 

@@ -29,7 +29,7 @@ PIECE_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class HubLayout:
-    """How large a copy is, and in which order its rows come."""
+    """The size of a copy, and the order of its rows."""
 
     num_train: int = 6
     """Normal takes of each case in the train split; half as many normal and anomalous ones in the test split."""
@@ -38,7 +38,7 @@ class HubLayout:
     seconds: float = 0.1
     rate_hz: int = 16_000
     order: Literal["take", "microphone"] = "take"
-    """What changes last: all microphones of a take together, or all takes of a microphone."""
+    """Whether all microphones of a take come together, or all takes of a microphone."""
 
 
 def key_of(take: int, *, case: int = 1, condition: str = "normal", microphone: int = 1) -> str:
@@ -91,25 +91,25 @@ def members(layout: HubLayout, takes: Sequence[int], condition: str) -> Iterator
 
 @dataclass
 class LoopbackHub:
-    """What the server offers, what it shall do wrong, and what it was asked."""
+    """The server's files, its faults, and the requests that it got."""
 
     root: Path
     cuts: dict[str, list[int]] = field(default_factory=dict)
-    """By archive: after how many bytes of it the connection breaks; each once, the first first."""
+    """By archive: the numbers of bytes after which the connection breaks, each once, in this order."""
     statuses: dict[str, list[int]] = field(default_factory=dict)
-    """By archive, or `info`: statuses to answer with before it works."""
+    """By archive, or `info`: statuses that are returned before a request succeeds."""
     error_code: str = ""
-    """The Hub's own word for an error."""
+    """The Hub's name of an error."""
     knows_ranges: bool = True
     tells_length: bool = True
-    """Without, the end of a connection is the end of the file, broken or not."""
+    """Without it, the end of a connection counts as the end of the file."""
     endpoint: str = ""
     requests: list[str] = field(default_factory=list)
 
 
 @contextmanager
 def serve_hub(root: Path) -> Iterator[LoopbackHub]:
-    """As much of the Hub's interface as huggingface_hub needs for a public data set, on a free port of this machine."""
+    """The part of the Hub's interface that huggingface_hub needs for a public data set, on a free local port."""
     hub = LoopbackHub(root=root)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     server.daemon_threads = True

@@ -34,7 +34,7 @@ def write_tree(
     noise_seconds: float = 0.5,
     subtype: str = "PCM_16",
 ) -> Path:
-    """The `ToyCar` folder, made below `root`. `num_anomalous` is of each condition, all other numbers of each case."""
+    """Makes a `ToyCar` folder below `root`. `num_anomalous` is per condition, all other numbers per case."""
     tree = root / "ToyCar"
     takes = [
         *(("normal", "IND", take) for take in range(1, num_normal + 1)),
@@ -79,7 +79,7 @@ def write(path: Path, *, rate_hz: int = 8000, seconds: float = 0.1, subtype: str
 
 
 def sound(name: str, *, num_samples: int) -> npt.NDArray[np.float32]:
-    """(num_samples,) within +-0.5; two names sound alike nowhere."""
+    """(num_samples,) within +-0.5, different for each name."""
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % POOL_SAMPLES
     samples = 0.3 * np.take(_pool(), np.arange(start, start + num_samples), mode="wrap")
     if "_ab" in name:

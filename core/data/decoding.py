@@ -20,12 +20,12 @@ from core.data.store import BYTES_PER_SAMPLE, Store
 from core.errors import UserError
 
 DECODING_THREADS = 4
-MAX_REMEMBERED_BYTES = 256_000_000
+MAX_CACHED_BYTES = 256_000_000
 """Limits what is held of takes that are decoded without a store."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reading:
+class DecodedCorpus:
     """The result of decoding a corpus."""
 
     takes: tuple[Take, ...]
@@ -77,14 +77,14 @@ class JoinedProgress:
             self._whole.end()
 
 
-class Memory:
-    """The takes that were decoded last, together at most MAX_REMEMBERED_BYTES."""
+class TakeCache:
+    """The takes that were decoded last, together at most MAX_CACHED_BYTES."""
 
     def __init__(self) -> None:
-        self._takes: Any = LRUCache(MAX_REMEMBERED_BYTES, getsizeof=lambda audio: audio.num_bytes)
+        self._takes: Any = LRUCache(MAX_CACHED_BYTES, getsizeof=lambda audio: audio.num_bytes)
         self._lock = Lock()
 
-    def held(self, recording: Recording, sample_rate_hz: int) -> HeldAudio:
+    def get(self, recording: Recording, sample_rate_hz: int) -> HeldAudio:
         """The take, which is decoded if it is not in memory."""
         with self._lock:
             audio: HeldAudio | None = self._takes.get(recording.digest)
@@ -102,12 +102,12 @@ class DecodedWhenRead:
 
     recording: Recording
     sample_rate_hz: int
-    memory: Memory
+    cache: TakeCache
     num_channels: int
     num_samples: int
 
     def read(self, start: int = 0, stop: int | None = None) -> Waveform:
-        return self.memory.held(self.recording, self.sample_rate_hz).read(start, stop)
+        return self.cache.get(self.recording, self.sample_rate_hz).read(start, stop)
 
 
 def read_all(
@@ -118,7 +118,7 @@ def read_all(
     skip_bad_files: bool,
     store: Store | None = None,
     progress: Progress | None = None,
-) -> Reading:
+) -> DecodedCorpus:
     """Every recording as a take, in the corpus's order, at `sample_rate_hz`. Decodes what is not in the store.
 
     Raises BadRecording for a take that cannot be decoded or is shorter than `min_seconds`; with `skip_bad_files` such
@@ -127,13 +127,13 @@ def read_all(
     check_headers(corpus.recordings, sample_rate_hz, min_seconds=min_seconds, skip_bad_files=skip_bad_files)
     found = [store.find(recording, sample_rate_hz) if store else None for recording in corpus.recordings]
     missing = [recording for recording, audio in zip(corpus.recordings, found, strict=True) if audio is None]
-    memory = Memory()
+    cache = TakeCache()
 
     def take_of(recording: Recording, audio: Audio | None) -> Take | Skipped:
         try:
             if audio is None:
                 try:
-                    audio = _decoded(recording, sample_rate_hz, store, memory)
+                    audio = _decoded(recording, sample_rate_hz, store, cache)
                 finally:
                     advance()
             check_long_enough(recording, audio.num_samples / sample_rate_hz, min_seconds)
@@ -147,7 +147,7 @@ def read_all(
         outcomes = list(pool.map(take_of, corpus.recordings, found))  # libsndfile and soxr release the GIL
     takes = tuple(outcome for outcome in outcomes if isinstance(outcome, Take))
     skipped = tuple(outcome for outcome in outcomes if isinstance(outcome, Skipped))
-    return Reading(takes=takes, skipped=skipped, notes=_resampling_notes(takes, sample_rate_hz))
+    return DecodedCorpus(takes=takes, skipped=skipped, notes=_resampling_notes(takes, sample_rate_hz))
 
 
 def check_headers(
@@ -189,15 +189,15 @@ def _stored_bytes(recording: Recording, sample_rate_hz: int) -> int:
     return BYTES_PER_SAMPLE * recording.num_channels * num_samples
 
 
-def _decoded(recording: Recording, sample_rate_hz: int, store: Store | None, memory: Memory) -> Audio:
+def _decoded(recording: Recording, sample_rate_hz: int, store: Store | None, cache: TakeCache) -> Audio:
     """Decodes and checks a take. Without a store it is decoded again when it is read."""
     if store is not None and not store.is_read_only:
         return store.add(recording, sample_rate_hz, decode(recording, sample_rate_hz))
-    held = memory.held(recording, sample_rate_hz)
+    held = cache.get(recording, sample_rate_hz)
     return DecodedWhenRead(
         recording=recording,
         sample_rate_hz=sample_rate_hz,
-        memory=memory,
+        cache=cache,
         num_channels=held.num_channels,
         num_samples=held.num_samples,
     )

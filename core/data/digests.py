@@ -25,7 +25,7 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-class RememberedDigests:
+class CachedDigests:
     """`digest_of` with a cache in a file, which is read at the beginning and written by `save`."""
 
     def __init__(self, memory: Path) -> None:

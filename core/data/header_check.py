@@ -1,4 +1,4 @@
-"""The errors of `prepare_dataset` for a listed corpus, as far as headers show them, without decoding anything."""
+"""Checks by headers whether a listed corpus is usable for a study: the errors of `prepare_dataset` without decoding."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class UndecodedAudio:
     num_samples: int
 
     def read(self, start: int = 0, stop: int | None = None) -> Waveform:
-        raise AssertionError(f"a check of headers must not read samples {start} to {stop}")
+        raise AssertionError(f"a check of headers must not read samples ({start} to {stop})")
 
 
 def check_usable(corpus: Corpus, config: DataConfig, *, highest_rate_hz: int) -> None:

@@ -83,7 +83,7 @@ class Store:
 
     @property
     def digests_file(self) -> Path:
-        """The cache of RememberedDigests."""
+        """The cache of CachedDigests."""
         return self.directory / "digests.json"
 
     def find(self, recording: Recording, sample_rate_hz: int) -> StoredAudio | None:

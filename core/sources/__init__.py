@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.data.digests import Digest, RememberedDigests, digest_of
+from core.data.digests import CachedDigests, Digest, digest_of
 from core.data.recordings import Corpus, StreamedCorpus
 from core.data.store import Store
 from core.errors import UserError
@@ -53,7 +53,7 @@ def open_source(
         return open_simulated(options)
     if store is None:
         return _open(kind, place, options, skip_bad_files=skip_bad_files)
-    digests = RememberedDigests(store.digests_file)
+    digests = CachedDigests(store.digests_file)
     scratch = None if store.is_read_only else store.streams_directory
     try:
         return _open(kind, place, options, skip_bad_files=skip_bad_files, digest_of=digests, scratch=scratch)
@@ -62,7 +62,7 @@ def open_source(
             _save(digests, store)
 
 
-def _save(digests: RememberedDigests, store: Store) -> None:
+def _save(digests: CachedDigests, store: Store) -> None:
     try:
         digests.save()
     except OSError as error:

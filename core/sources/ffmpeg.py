@@ -1,8 +1,9 @@
 """Audio that libsndfile cannot decode, such as AAC and WMA, decoded by an installed ffmpeg.
 
-ffmpeg runs as a process of its own and writes a WAV of float32 into a pipe, which is read in pieces: nothing is written
-to disk, and memory does not depend on the file. A stranger's file must not harm: ffmpeg gets no shell, no standard
-input, local files alone, and the listed containers alone, because playlists may name other files. C channels.
+ffmpeg runs as a separate process and writes a WAV of float32 into a pipe, which is read in pieces. So nothing is
+written to disk, and memory does not depend on the file's length. Files are not trusted: ffmpeg runs without a shell and
+without standard input, and reads only local files in the listed containers, because playlists may name other files.
+C channels.
 """
 
 import shlex
@@ -24,8 +25,8 @@ from core.data.recordings import REPAIR, BadRecording
 FFMPEG_SUFFIXES = frozenset({".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".mka", ".tta", ".wma", ".wv"})
 CONTAINERS = "mov,aac,ac3,eac3,amr,amrnb,amrwb,ape,matroska,tta,asf,wv"
 """ffmpeg's names of the formats of these suffixes."""
-SECONDS_OF_SILENCE = 60.0
-"""If ffmpeg writes nothing for so long, it is ended."""
+MAX_SECONDS_WITHOUT_OUTPUT = 60.0
+"""ffmpeg is killed if it writes nothing for so long."""
 MAX_BYTES = 2**34
 """Of decoded float32; a day of 48 kHz mono."""
 BYTES_PER_SAMPLE = 4
@@ -33,7 +34,7 @@ MAX_REASON_CHARACTERS = 200
 
 
 class DecodedStream:
-    """The output of a running ffmpeg, read once from start to end."""
+    """The decoded audio from a running ffmpeg, read once from start to end."""
 
     def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> None:
         assert process.stdout is not None
@@ -52,7 +53,7 @@ class DecodedStream:
         return np.frombuffer(whole, dtype="<f4").astype(np.float32).reshape(-1, self.num_channels)
 
     def _wav_format(self) -> tuple[int, int]:
-        """Channels and rate from the header, with the output left at the first sample."""
+        """Channels and rate from the WAV header. Leaves the output at the first sample."""
         found = (0, 0)
         self._bytes(12)
         while len(head := self._bytes(8)) == 8:
@@ -69,8 +70,8 @@ class DecodedStream:
         return found
 
     def _bytes(self, count: int) -> bytes:
-        """Fewer at the end alone. Ends ffmpeg where it is stuck or writes without end."""
-        watch = Timer(SECONDS_OF_SILENCE, self._end_stuck)
+        """`count` bytes, fewer only at the end. Kills ffmpeg if it is stuck; raises BadRecording above MAX_BYTES."""
+        watch = Timer(MAX_SECONDS_WITHOUT_OUTPUT, self._end_stuck)
         watch.start()
         try:
             content = self._output.read(count)
@@ -88,18 +89,18 @@ class DecodedStream:
     def _check_end(self) -> None:
         """Raises BadRecording if ffmpeg did not decode the whole file."""
         try:
-            exit_code = self._process.wait(SECONDS_OF_SILENCE)
+            exit_code = self._process.wait(MAX_SECONDS_WITHOUT_OUTPUT)
         except subprocess.TimeoutExpired:
             self._end_stuck()
             exit_code = self._process.wait()
         if exit_code == 0:
             return
         if self._is_stuck:
-            raise self._undecodable(f"nothing from ffmpeg for {SECONDS_OF_SILENCE:g} s")
+            raise self._undecodable(f"nothing from ffmpeg for {MAX_SECONDS_WITHOUT_OUTPUT:g} s")
         self._errors.seek(0)
         lines = self._errors.read(10_000).decode("utf-8", "replace").strip().splitlines()
         reason = lines[0] if lines else f"exit code {exit_code}"
-        # Without ffmpeg's `[demuxer @ address] ` in front, which differs each time.
+        # Removes ffmpeg's prefix `[demuxer @ address] `, which differs each time.
         raise self._undecodable(f"from ffmpeg: {reason.rpartition('] ')[2][:MAX_REASON_CHARACTERS]}")
 
     def _undecodable(self, reason: str) -> BadRecording:
@@ -124,7 +125,7 @@ def decoded_by_ffmpeg(path: Path, name: str) -> Iterator[DecodedStream]:
 
 
 def _arguments(path: Path) -> list[str]:
-    """`file:` protects names that begin with `-` or look like an address; -xerror makes damage an error."""
+    """`file:` protects against names that begin with `-` or look like a URL. -xerror stops at the first damage."""
     reading = ["-nostdin", "-hide_banner", "-loglevel", "error", "-xerror", "-threads", "1"]
     source = ["-format_whitelist", CONTAINERS, "-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"]
     output = ["-map", "0:a:0", "-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]

@@ -1,4 +1,4 @@
-"""The survey: its figures are those of the corpus, of the split and of a study, and it ends well whatever it finds."""
+"""The survey: its figures equal those of the corpus, of the split and of a study, and it handles every source."""
 
 import json
 import os
@@ -36,7 +36,7 @@ TINY = ROOT / "tests/data/tiny.toml"
 
 
 class Surveyed:
-    """What a survey of a source said and wrote."""
+    """The output of a survey."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path, *arguments: object) -> None:
         path = folder / "survey.json"
@@ -313,7 +313,7 @@ def test_a_stream_is_counted_by_its_headers_and_dealt_take_by_take(tmp_path, sur
 
 
 def streamed(machine: str, label: Label, part: Part, number: int) -> Recording:
-    """A take of a stream that asks for its part; of `calibration` and `train`, one that the hash deals there."""
+    """A take of a stream that states its part; for `calibration` and `train`, one that the hash assigns there."""
     asked = "train" if part in ("train", "calibration") else part
     ids = (f"{machine} {label} {part} {number} {attempt}" for attempt in count_up())
     takes = (
@@ -385,7 +385,7 @@ def test_names_can_do_nothing_to_a_terminal_and_columns_stand_in_line(tmp_path, 
 
 def test_the_json_is_stable_and_nothing_else_is_written_but_digests(tmp_path, survey, monkeypatch):
     data = mixed_folder(tmp_path / "data")
-    monkeypatch.setattr("core.data.digests.RACY_NS", -1)  # or files as new as these are not remembered
+    monkeypatch.setattr("core.data.digests.RACY_NS", -1)  # otherwise new files are not cached
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
     survey(f"folder:{data}")
     text = (tmp_path / "survey.json").read_text()
@@ -437,9 +437,17 @@ def test_a_file_or_a_store_that_cannot_be_written_is_one_line(tmp_path, capsys, 
     assert capsys.readouterr().err.count("\n") == 2
 
 
+def test_a_reader_that_ends_early_is_no_error():
+    command = [sys.executable, "-m", "core.survey", "simulated", "--no-store"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == b""
+
+
 def test_the_command_starts_without_torch_and_ends_quietly_on_ctrl_c(tmp_path):
     fifo = tmp_path / "study.toml"
-    os.mkfifo(fifo)  # the command waits for somebody to write
+    os.mkfifo(fifo)  # the command waits for a writer
     code = "import sys, core.survey as s\nassert 'torch' not in sys.modules\nsys.exit(s.main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "simulated", "--study", str(fifo)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

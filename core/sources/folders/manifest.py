@@ -16,51 +16,15 @@ Other columns are ignored. Every error names its row; the header is row 1.
 
 import os
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Literal
+from pathlib import Path, PurePosixPath
 
-from core.data.recordings import Label
 from core.errors import UserError
-from core.sources.folders.labels import EXAMPLES, label_of_word
+from core.sources.folders.manifest_rows import Row, read_rows, spelled_as_on_disk
 from core.sources.labelled_events import LabelledEvent, read_events
-from core.sources.tables import TableRow, read_table
 from core.sources.take_files import StatedRate, TakeFiles
-from core.sources.walk import is_within
-
-REQUIRED_COLUMNS = ("path", "machine", "label")
-RATE_COLUMNS = ("sample_rate_hz", "sample_rate", "sample rate")
-SPLITS: Mapping[str, Literal["train", "validation", "test"]] = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of the manifest, checked on its own."""
-
-    where: str
-    """The manifest's name and the row's number, for messages."""
-    name: str
-    """Of the file, as it is spelled on disk."""
-    machine: str
-    label: Label
-    condition: str
-    channel: str
-    take: str
-    split: Literal["train", "validation", "test"] | None
-    sample_rate_hz: int | None
-    events: str
-    """The name of the table of its events, or an empty string."""
-
 
 Events = Mapping[str, tuple[LabelledEvent, ...]]
 """By the name of their file."""
@@ -69,7 +33,7 @@ Events = Mapping[str, tuple[LabelledEvent, ...]]
 def read_manifest(path: Path) -> tuple[TakeFiles, ...]:
     """The takes in the order of their first rows. Raises UserError, naming the row, for a row that breaks a rule."""
     root = Path(os.path.realpath(path.parent))
-    rows = [_row(row, root) for row in read_table(path, REQUIRED_COLUMNS)]
+    rows = read_rows(path, root)
     if not rows:
         raise UserError(f"{path.name} must list at least one recording, but got none. Add a row for each file.")
     _check_no_duplicates(rows, root)
@@ -77,75 +41,6 @@ def read_manifest(path: Path) -> tuple[TakeFiles, ...]:
     _check_same_channels(takes)
     events = _read_events(rows, root)
     return tuple(_take_files(take, root, events) for take in takes)
-
-
-def _row(row: TableRow, root: Path) -> Row:
-    cells, where = row.cells, row.where
-    label, split = _label(cells["label"], where), cells.get("split", "").lower()
-    if split and split not in SPLITS:
-        raise UserError(f"{where}: split must be train, validation or test, but got {cells['split']!r}. Correct it.")
-    if not cells["machine"]:
-        raise UserError(f"{where}: machine must be a name, but got nothing. Name the machine that is heard.")
-    return Row(
-        where=where,
-        name=_checked_name(cells["path"], where, root),
-        machine=cells["machine"],
-        label=label,
-        condition="normal" if label == "normal" else cells.get("condition", ""),
-        channel=cells.get("channel", ""),
-        take=cells.get("take", ""),
-        split=SPLITS[split] if split else None,
-        sample_rate_hz=_stated_rate(row),
-        events=_checked_name(cells["events"], where, root, "events") if cells.get("events") else "",
-    )
-
-
-def _label(text: str, where: str) -> Label:
-    if text.lower() == "unknown":
-        return "unknown"
-    label = label_of_word(text)
-    if label is None:
-        raise UserError(f"{where}: label must be unknown, or a word such as {EXAMPLES}, but got {text!r}. Correct it.")
-    return label
-
-
-def _stated_rate(row: TableRow) -> int | None:
-    column = next((column for column in RATE_COLUMNS if row.cells.get(column)), None)
-    if column is None:
-        return None
-    rate = row.number(column)
-    if not (rate >= 1 and rate.is_integer()):
-        raise UserError(
-            f"{row.where}: {column} must be a whole number of Hz, but got {row.cells[column]!r}. Correct it."
-        )
-    return int(rate)
-
-
-def _checked_name(text: str, where: str, root: Path, column: str = "path") -> str:
-    """The path below `root`, POSIX style. UserError for a file that is missing or lies outside `root`.
-
-    The latter protects against a stranger's manifest that reads other files.
-    """
-    path = PurePosixPath(_on_disk(text, root))
-    outside = path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts
-    if outside or not is_within(root / path, root):
-        raise UserError(
-            f"{where}: {column} must stay within the manifest's folder, but got {text!r}. "
-            "Put the file below the manifest and write its path from there."
-        )
-    if not os.path.isfile(root / path):
-        raise UserError(f"{where}: {column} must name a file, but got {text!r}, which does not exist. Correct it.")
-    return path.as_posix()
-
-
-def _on_disk(text: str, root: Path) -> str:
-    """A path in the spelling of the disk, if the file exists in one of the spellings that programs mix up.
-
-    Windows writes backslashes, and macOS stores umlauts as two characters.
-    """
-    slashed = text.replace("\\", "/")
-    spellings = (text, *(unicodedata.normalize(form, each) for each in (text, slashed) for form in ("NFC", "NFD")))
-    return next((each for each in spellings if os.path.isfile(root / each)), text)
 
 
 def _check_no_duplicates(rows: Sequence[Row], root: Path) -> None:
@@ -225,7 +120,7 @@ def _read_events(rows: Sequence[Row], root: Path) -> Events:
     events: dict[str, tuple[LabelledEvent, ...]] = {}
     for table in sorted({row.events for row in rows if row.events}):
         for name, of_file in read_events(root / table).items():
-            of_name = by_name.get(PurePosixPath(_on_disk(name, root)).as_posix())
+            of_name = by_name.get(PurePosixPath(spelled_as_on_disk(name, root)).as_posix())
             row = _checked_owner(of_name, name, of_file[0], table)
             events[row.name] = (*events.get(row.name, ()), *of_file)
     return events

@@ -177,7 +177,7 @@ class _Sorter:
             self._count("of other cases than data.cases", row)
             return None
         if name.channel in self._microphones:
-            # Training holds normal takes alone, whatever archive an anomalous one lies in.
+            # An anomalous take never goes to training, even from an archive of the train split.
             split = row.archive.split if name.label == "normal" else "held_out"
             return Microphone(name=name, where=row.where, split=split, wav=row.wav)
         if self._config.microphones is not None:

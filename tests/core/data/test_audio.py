@@ -1,4 +1,4 @@
-"""Audio in 16 bits: how far it may lie from what was decoded, and that it is the same wherever it lies."""
+"""Audio in 16 bits: its rounding error, and that audio in memory and in the store are the same."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Clips of takes with labelled events: which of them hold the fault, where in them, and how many of each are judged."""
+"""Clips of takes with labelled events: which contain the fault, where, and how many of each kind are judged."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -71,7 +71,7 @@ def test_spans_count_from_the_clip_and_end_with_it():
 
 
 class Resampled:
-    """Audio of which nothing but its length matters."""
+    """Audio of which only the length matters."""
 
     num_channels = 1
 

@@ -1,4 +1,4 @@
-"""Takes to clips: nothing overlaps, nothing is lost, budgets are kept, and no take is in two splits."""
+"""Datasets: clips do not overlap, no audio is lost, budgets are kept, and no take is in two parts of the split."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -23,7 +23,7 @@ JUDGED = ("calibration", "validation", "test")
 
 
 def ramp(start: int, num_samples: int, num_channels: int = 2) -> Waveform:
-    """A take whose samples say which they are: `start` and its successors, negative in the second channel."""
+    """A take whose samples are numbers in order: `start` and its successors, negative in the second channel."""
     counts = np.arange(start, start + num_samples, dtype=np.float32)
     return counts * np.array([1, -1, 2, 3], dtype=np.float32)[:num_channels, None]
 
@@ -60,7 +60,7 @@ def trained_on(dataset: Dataset) -> set[str]:
 
 
 def corpus(num_normal: int = 12, num_anomalous: int = 6, machines: tuple[str, ...] = ("car1", "car2")) -> Corpus:
-    """Takes of three seconds; of each one the first sample says which it is."""
+    """Takes of three seconds. The first sample of each one identifies it."""
     recordings = [
         recording(f"{machine}/{label}/{index}", label, machine=machine, start=10_000 * (1 + index))
         for machine in machines
@@ -131,7 +131,7 @@ def test_a_budget_keeps_every_machine_and_label_and_deals_in_turn(
     assert len({t.recording.recording_id for t in chosen}) == len(chosen)
     dealt = Counter((t.recording.machine, t.recording.label) for t in chosen)
     assert set(dealt) == set(available)
-    for kind, count in dealt.items():  # nobody goes short while another has two more
+    for kind, count in dealt.items():  # the numbers differ by at most one
         assert count == available[kind] or count >= max(dealt.values()) - 1
 
 

@@ -1,4 +1,4 @@
-"""Decoding with and without a store: once where there is one, within bounds where there is none, and the same sound."""
+"""Decoding: once with a store, within a memory limit without one, and the same audio in both cases."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import pytest
 
 from core.data import decoding
 from core.data.audio import Waveform
-from core.data.decoding import DecodedWhenRead, Reading, read_all
+from core.data.decoding import DecodedCorpus, DecodedWhenRead, read_all
 from core.data.recordings import BadRecording, Corpus, Recording
 from core.data.store import Store, StoredAudio
 from core.errors import UserError
@@ -42,7 +42,7 @@ class Decoded(Counter[str]):
 
 @dataclass
 class Shown:
-    """What a person was shown, in order."""
+    """The calls of the progress display, in order."""
 
     calls: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -65,7 +65,7 @@ def noise(num_samples: int, seed: int = 0, num_channels: int = 2) -> Waveform:
     return np.random.default_rng(seed).standard_normal((num_channels, num_samples)).astype(np.float32)
 
 
-def read(*recordings: Recording, rate_hz: int = RATE_HZ, **options) -> Reading:
+def read(*recordings: Recording, rate_hz: int = RATE_HZ, **options) -> DecodedCorpus:
     corpus = Corpus(name="made", description="", recordings=recordings)
     return read_all(corpus, sample_rate_hz=rate_hz, **({"min_seconds": 0.1, "skip_bad_files": False} | options))
 
@@ -195,16 +195,16 @@ TAKE_BYTES = 2 * 2 * 4000
 @pytest.fixture
 def most_held(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The bytes that were held after each decoding, with room for two takes and a half."""
-    monkeypatch.setattr(decoding, "MAX_REMEMBERED_BYTES", int(2.5 * TAKE_BYTES))
+    monkeypatch.setattr(decoding, "MAX_CACHED_BYTES", int(2.5 * TAKE_BYTES))
     held: list[int] = []
-    original = decoding.Memory.held
+    original = decoding.TakeCache.get
 
-    def noted(memory: decoding.Memory, *arguments):
+    def noted(memory: decoding.TakeCache, *arguments):
         audio = original(memory, *arguments)
         held.append(sum(other.samples.nbytes for other in list(memory._takes.values())))
         return audio
 
-    monkeypatch.setattr(decoding.Memory, "held", noted)
+    monkeypatch.setattr(decoding.TakeCache, "get", noted)
     return held
 
 

@@ -1,4 +1,4 @@
-"""Remembered digests: those of the bytes that are there now, and a file that has not changed is read once."""
+"""Cached digests: a changed file gets a new one, and an unchanged file is read once."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from core.data import digests
-from core.data.digests import RememberedDigests, digest_of
+from core.data.digests import CachedDigests, digest_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
 def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files need not lie for two seconds before they are remembered."""
+    """Caches digests of files that have just changed."""
     monkeypatch.setattr(digests, "RACY_NS", -1)
 
 
@@ -47,10 +47,10 @@ def fresh(path: Path) -> str:
 @pytest.mark.usefixtures("_settled")
 def test_an_unchanged_file_is_read_once_by_all_who_share_the_memory(tmp_path, readings):
     path, memory = write(tmp_path / "ä b.wav"), tmp_path / "new" / "memory.json"
-    first = RememberedDigests(memory)
+    first = CachedDigests(memory)
     assert first(path) == first(path) == fresh(path)
     first.save()
-    assert RememberedDigests(memory)(path) == fresh(path)
+    assert CachedDigests(memory)(path) == fresh(path)
     assert readings == [path]
 
 
@@ -58,7 +58,7 @@ def test_an_unchanged_file_is_read_once_by_all_who_share_the_memory(tmp_path, re
 def test_a_file_is_the_same_by_whatever_path_it_is_reached(tmp_path, readings, monkeypatch):
     path = write(tmp_path / "a.wav")
     (tmp_path / "link.wav").symlink_to(path)
-    remembered = RememberedDigests(tmp_path / "memory.json")
+    remembered = CachedDigests(tmp_path / "memory.json")
     monkeypatch.chdir(tmp_path)
     assert remembered(path) == remembered(tmp_path / "link.wav") == remembered(Path("a.wav"))
     assert len(readings) == 1
@@ -103,12 +103,12 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_file_that_changed_has_its_new_digest(tmp_path, change):
     path, memory = write(tmp_path / "a.wav"), tmp_path / "memory.json"
-    remembered = RememberedDigests(memory)
+    remembered = CachedDigests(memory)
     before = remembered(path)
     remembered.save()
     time.sleep(0.02)  # clocks of file systems tick every few milliseconds
     change(path)
-    assert before != RememberedDigests(memory)(path) == remembered(path) == fresh(path)
+    assert before != CachedDigests(memory)(path) == remembered(path) == fresh(path)
 
 
 @pytest.mark.parametrize("put_back", [False, True])
@@ -116,7 +116,7 @@ def test_a_file_that_changed_just_now_is_not_remembered(tmp_path, readings, put_
     path, memory = write(tmp_path / "a.wav"), tmp_path / "memory.json"
     if put_back:
         os.utime(path, (0, 0))
-    remembered = RememberedDigests(memory)
+    remembered = CachedDigests(memory)
     assert remembered(path) == remembered(path) == fresh(path)
     remembered.save()
     assert len(readings) == 2
@@ -141,28 +141,28 @@ def test_a_file_that_changed_just_now_is_not_remembered(tmp_path, readings, put_
 )
 def test_a_torn_memory_costs_a_reading_and_nothing_else(tmp_path, readings, damage):
     path, memory = write(tmp_path / "a.wav"), tmp_path / "memory.json"
-    remembered = RememberedDigests(memory)
+    remembered = CachedDigests(memory)
     remembered(path)
     remembered.save()
     memory.write_bytes(damage(memory.read_text()).encode(errors="surrogateescape"))
-    again = RememberedDigests(memory)
+    again = CachedDigests(memory)
     assert again(path) == fresh(path)
     again.save()
-    assert RememberedDigests(memory)(path) == fresh(path)
+    assert CachedDigests(memory)(path) == fresh(path)
     assert len(readings) == 2
 
 
 @pytest.mark.usefixtures("_settled")
 def test_a_process_killed_while_it_saves_leaves_the_old_memory_whole(tmp_path):
     old, memory = write(tmp_path / "old.wav"), tmp_path / "memory.json"
-    remembered = RememberedDigests(memory)
+    remembered = CachedDigests(memory)
     remembered(old)
     remembered.save()
     before = memory.read_bytes()
     code = (
         "import os, sys; from pathlib import Path; from core.data import digests\n"
         "digests.RACY_NS = -1\nos.replace = lambda *_: os.kill(os.getpid(), 9)\n"
-        "remembered = digests.RememberedDigests(Path(sys.argv[1])); remembered(Path(sys.argv[2])); remembered.save()"
+        "remembered = digests.CachedDigests(Path(sys.argv[1])); remembered(Path(sys.argv[2])); remembered.save()"
     )
     command = [sys.executable, "-c", code, str(memory), str(write(tmp_path / "new.wav", b"new"))]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
@@ -172,9 +172,9 @@ def test_a_process_killed_while_it_saves_leaves_the_old_memory_whole(tmp_path):
 @pytest.mark.usefixtures("_settled")
 def test_nothing_is_written_where_nothing_was_learned(tmp_path):
     path, memory = write(tmp_path / "a.wav"), tmp_path / "memory.json"
-    RememberedDigests(memory).save()
+    CachedDigests(memory).save()
     assert not memory.exists()
-    remembered = RememberedDigests(memory)
+    remembered = CachedDigests(memory)
     remembered(path)
     remembered.save()
     memory.unlink()
@@ -187,7 +187,7 @@ def test_nothing_is_written_where_nothing_was_learned(tmp_path):
 def test_a_memory_that_cannot_be_written_leaves_no_scratch(tmp_path):
     path, memory = write(tmp_path / "a.wav"), tmp_path / "memory.json"
     memory.mkdir()
-    remembered = RememberedDigests(memory)
+    remembered = CachedDigests(memory)
     assert remembered(path) == fresh(path)
     with pytest.raises(OSError, match="directory"):
         remembered.save()
@@ -196,4 +196,4 @@ def test_a_memory_that_cannot_be_written_leaves_no_scratch(tmp_path):
 
 def test_a_file_that_is_gone_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
-        RememberedDigests(tmp_path / "memory.json")(tmp_path / "gone.wav")
+        CachedDigests(tmp_path / "memory.json")(tmp_path / "gone.wav")

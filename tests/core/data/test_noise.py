@@ -1,4 +1,4 @@
-"""Noise in takes: as loud and as pink as asked, the same bits however it is read, and nobody else's."""
+"""Noise in takes: its level and spectrum, and the same bits in whatever order it is read."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def test_every_microphone_has_the_ratio_that_is_asked_for(kind: str, snr_db: flo
 @given(st.integers(-50, NUM_SAMPLES + 50), st.integers(-50, NUM_SAMPLES + 50), st.sampled_from(["pink", "white"]))
 def test_a_window_has_the_bits_of_the_whole(start: int, stop: int, kind: str) -> None:
     clean = car()
-    window = noisy(clean, kind=kind).read(start, stop)  # of an audio that nobody has read before
+    window = noisy(clean, kind=kind).read(start, stop)  # from a new object
     np.testing.assert_array_equal(window, WHOLE[kind][:, start:stop])
 
 
@@ -102,7 +102,7 @@ def test_no_stretch_of_noise_comes_again() -> None:
 
 
 def test_pink_noise_goes_on_from_block_to_block() -> None:
-    """Neighbours are as alike at a block's border as within it."""
+    """Adjacent samples correlate at a block's border as they do within it."""
     samples = added(noisy(car(num_samples=100 * BLOCK)))
     borders = np.arange(1, 100) * BLOCK
     across, within = (
@@ -128,7 +128,7 @@ def dataset(noise: NoiseConfig | None, store: Store | None = None, seed: int = 0
 def test_every_part_of_a_dataset_is_noisy_with_a_store_or_without(tmp_path: Path) -> None:
     config = NoiseConfig(snr_db=6)
     clean, plain, stored = dataset(None), dataset(config), dataset(config, Store(tmp_path))
-    again = dataset(config, Store(tmp_path))  # what was stored is the clean take, or noise would be added to noise
+    again = dataset(config, Store(tmp_path))  # the store must hold the clean take, or noise would be added twice
     for name in JUDGED:
         pure, loud = getattr(clean, name).waveforms, getattr(plain, name).waveforms
         ratio = np.sqrt(np.square(loud - pure).mean(axis=2)) / pure.std(axis=2)

@@ -1,4 +1,4 @@
-"""Decoding a corpus: what is refused, what is skipped, and what resampling keeps."""
+"""Decoding a corpus: which recordings are refused or skipped, and what resampling preserves."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Training takes at other speeds: faster is higher, what is judged stays as it was recorded, no take is left behind."""
+"""Training takes at other speeds: faster is higher, judged clips do not change, and no take is lost."""
 
 from functools import partial
 from pathlib import Path

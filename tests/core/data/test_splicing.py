@@ -1,4 +1,4 @@
-"""Faults spliced into normal clips: where it is said, loud as what was there, without a click, of the same part."""
+"""Spliced faults: at the labelled place, as loud as what they replace, without clicks, from the same part."""
 
 from collections import Counter
 from dataclasses import replace
@@ -188,7 +188,7 @@ def test_a_stretch_may_reach_up_to_the_end_of_its_take() -> None:
 
 
 def corpus(*, machines: tuple[str, ...] = ("a", "b"), faulty: tuple[str, ...] = ("a", "b")) -> Corpus:
-    """Normal takes hiss; every faulty one has a tone of its own."""
+    """Normal takes are noise; every faulty take has a different tone."""
     normal = [
         recording(f"{name}/normal/{i}", "normal", partial(hiss, 10 * ord(name) + i, 0.1, 0, 20), machine=name)
         for name in machines
@@ -247,9 +247,7 @@ def test_a_machine_without_a_faulty_take_stays_normal_and_a_part_without_any_is_
     clips = prepare(corpus(faulty=("a",))).validation
     assert {m for m, a in zip(clips.machines, clips.is_anomalous, strict=True) if a} == {"a"}
     assert "b" in clips.machines
-    with pytest.raises(
-        UserError, match=r"^Takes to splice from must be faulty, but a part of the split has no faulty take"
-    ):
+    with pytest.raises(UserError, match=r"^Takes to splice from must be faulty, but a part of the split has no "):
         spliced(humming()[:1])
 
 

@@ -1,4 +1,4 @@
-"""Splits: nothing in two parts, nothing lost, every machine everywhere, and no dependence on the order of listing."""
+"""Splits: no take in two parts, none lost, every machine in every part, and no dependence on the listing order."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The store of decoded audio: what is found is whole and what was asked for, and only its own files are touched."""
+"""The store of decoded audio: it returns complete and matching audio, and touches only its own files."""
 
 import os
 import re
@@ -264,7 +264,7 @@ def test_others_may_read_what_is_stored_as_far_as_the_umask_lets_them(tmp_path):
 
 
 def fill(folder: Path) -> Store:
-    """A store with one of each kind of file that is written there."""
+    """A store with one file of each kind that it writes."""
     store = Store(folder)
     path = store.add(recording(), RATE_HZ, noise()).path
     path.with_name(f".123.456.{path.name}").write_bytes(b"left by a process that was killed")

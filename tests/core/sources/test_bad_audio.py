@@ -92,7 +92,7 @@ def test_what_lies_behind_the_samples_is_no_sound(tmp_path, tail):
 
 
 def test_a_header_that_promises_less_than_there_is_is_believed(tmp_path):
-    """Nobody can tell a wrong length from tags without a name; what is promised is there and is sound."""
+    """A wrong length cannot be distinguished from trailing tags, and the promised samples are there."""
     with_length(write(tmp_path / "normal/a.wav"), 2000)
     recording = only(tmp_path)
     assert recording.num_samples == 1000

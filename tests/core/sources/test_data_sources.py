@@ -30,7 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_folder(root: Path) -> None:
-    """Takes of two seconds with a tone from 1.2 to 1.7 s in the anomalous ones, and where it is in a table."""
+    """Takes of two seconds. Anomalous ones have a tone from 1.2 to 1.7 s, which a table lists as an event."""
     root.mkdir()
     rows, events = [], []
     for index in range(14):

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.data.audio import quantise
+from core.data.decoding import decode
 from core.data.digests import digest_of
 from core.data.recordings import BadRecording
+from core.detection.files import Needs, open_audio
 from core.sources import ffmpeg
 from core.sources.audio_files import read_header, read_pieces
 from tests.folder_files import RATE_HZ, listed, noise, write
@@ -22,7 +25,7 @@ SINE = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(16_000))
 
 
 def encoded(path: Path, samples: np.ndarray = SINE, rate_hz: int = 16_000) -> Path:
-    """What a phone or a recorder would write: by ffmpeg's own encoder for the suffix."""
+    """A file as a phone or a recorder writes it, made by ffmpeg's encoder for the suffix."""
     wav = write(path.with_suffix(".to_encode.wav"), samples, rate_hz)
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run([str(PROGRAM), "-nostdin", "-loglevel", "error", "-i", wav, f"file:{path}"], check=True)
@@ -53,6 +56,15 @@ def test_both_channels_of_a_stereo_file_arrive_in_pieces_as_they_do_whole(tmp_pa
     pieces = list(read_pieces(path, "a", read_header(path, "a"), piece_samples=1234))
     assert {len(piece) for piece in pieces[:-1]} == {617}
     np.testing.assert_array_equal(np.concatenate(pieces).T, whole)
+
+
+@needs_ffmpeg
+def test_detection_reads_what_a_study_reads(tmp_path):
+    path = encoded(tmp_path / "normal/a.m4a")
+    (take,) = listed(tmp_path).recordings
+    audio = open_audio(str(path), Needs(num_channels=1, sample_rate_hz=4000, min_samples=4000))
+    expected = quantise(decode(take, 4000)).read()
+    np.testing.assert_array_equal(np.concatenate(list(audio.pieces()), axis=1), expected)
 
 
 @needs_ffmpeg
@@ -176,9 +188,9 @@ def test_ffmpeg_gets_no_input_one_protocol_and_a_path_that_is_no_option(tmp_path
     ],
     ids=["says why", "says nothing", "no samples", "no header", "fails late", "writes without end", "is stuck"],
 )
-def test_whatever_ffmpeg_does_is_one_line(tmp_path, stand_in, monkeypatch, body, words):
+def test_every_failure_of_ffmpeg_is_one_line(tmp_path, stand_in, monkeypatch, body, words):
     monkeypatch.setattr(ffmpeg, "MAX_BYTES", 1_000_000)
-    monkeypatch.setattr(ffmpeg, "SECONDS_OF_SILENCE", 0.5)
+    monkeypatch.setattr(ffmpeg, "MAX_SECONDS_WITHOUT_OUTPUT", 0.5)
     stand_in(body.format(header=HEADER))
     m4a(tmp_path)
     with pytest.raises(BadRecording, match=words) as refusal:

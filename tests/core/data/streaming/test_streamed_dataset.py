@@ -1,4 +1,4 @@
-"""A stream as a dataset: trained on before it is read, the same trial wherever it comes from, refused with reason."""
+"""Streamed datasets: training starts before the end, trials do not depend on the store, and errors have reasons."""
 
 import json
 import threading
@@ -77,7 +77,7 @@ def rows(num_takes: int = 40, machines: tuple[str, ...] = MACHINES) -> list[Reco
 def corpus(
     arriving: list[Recording | Skipped], *, machines: tuple[str, ...] | None = MACHINES, gate: Gate = lambda _: None
 ) -> StreamedCorpus:
-    """`gate` is passed by each row before it arrives."""
+    """Each row calls `gate` before it arrives."""
 
     def takes() -> Iterator[Recording | Skipped]:
         for row in arriving:

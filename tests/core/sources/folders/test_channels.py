@@ -1,4 +1,4 @@
-"""`channels = "mix" | "first"`: what is read, what tells it from the recordings as they are, and who says so."""
+"""`channels = "mix" | "first"`: the audio, the digests, and the messages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Names: every layout that is recognised, and what is not mistaken for one."""
+"""Names of files and folders: every layout that is recognised, and names that are not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Folders of audio: what is found in them, what their samples are, and every way in which a file can be bad."""
+"""Folders of audio: which files are used, their samples, and every kind of bad file."""
 
 import itertools
 import os
@@ -71,7 +71,7 @@ def test_a_name_that_is_no_unicode_is_passed_over_and_named(tmp_path):
 
 
 def test_listing_names_takes_time_in_proportion_to_their_number(tmp_path):
-    """Counted in steps of the interpreter, since a shared machine's clock says little."""
+    """Counts calls of the interpreter, because the clock of a shared machine is unreliable."""
     steps = [_steps_of_listing(tmp_path / str(num_files), num_files) for num_files in (50, 400)]
     assert steps[1] < 12 * steps[0]
 

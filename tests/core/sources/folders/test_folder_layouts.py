@@ -1,4 +1,4 @@
-"""Folders whose names and file names mean something: DCASE, MIMII, and one file a microphone."""
+"""Layouts of public data sets: DCASE, MIMII, and one file a microphone."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Words for labels: the same in folders and in manifests, in any case, and never both in one path."""
+"""Words for labels: the same in folders and in manifests, in any case, and never for both labels in one path."""
 
 import pytest
 

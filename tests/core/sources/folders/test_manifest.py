@@ -1,4 +1,4 @@
-"""Manifests: how rows become takes, and every way in which a row can be wrong."""
+"""Manifests: takes from rows, and every kind of wrong row."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Folders as people have them: what systems and programs leave behind is no recording, and says so in one line."""
+"""Folders from real computers: files that systems and programs leave behind are no recordings."""
 
 import os
 from pathlib import Path

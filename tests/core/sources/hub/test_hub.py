@@ -146,7 +146,7 @@ def test_a_pass_that_is_given_up_leaves_nothing_behind(tmp_path):
 
 
 def test_rows_that_wait_for_their_take_wait_on_disk(tmp_path):
-    """All of the first microphone come first, so in the end all takes but one have waited."""
+    """All rows of the first microphone come first, so all takes but one wait."""
     layout = HubLayout(num_train=20, microphones=(1, 2), order="microphone")
     corpus = open_hub(str(write_hub_copy(tmp_path / "hub", layout)), {}, scratch=tmp_path / "scratch")
     takes = corpus.takes()
@@ -264,12 +264,12 @@ def spoil_copy(root: Path, kind: str) -> None:
         archive.write_bytes(b"version https://git-lfs.github.com/spec/v1")
     if kind == "truncated":
         archive.write_bytes(content[: len(content) // 2])
-    if kind == "cut between members":  # which tarfile takes for the end
+    if kind == "cut between members":  # which tarfile reads as the end
         archive.write_bytes(gzip.compress(gzip.decompress(content)[:4096])[:-8])
     if kind == "damaged":
         middle = len(content) // 2
         archive.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :])
-    if kind == "a broken header":  # which tarfile takes for the end too
+    if kind == "a broken header":  # which tarfile reads as the end, too
         plain = bytearray(gzip.decompress(content))
         second = next(i for i in range(512, len(plain), 512) if plain[i : i + 6] == b"010002")
         plain[second : second + 512] = b"\xff" * 512
@@ -414,7 +414,7 @@ def test_what_is_wrong_with_the_microphones_of_a_take_is_said_once(tmp_path, kin
 
 @pytest.mark.parametrize("num_microphones", [1, 2])
 def test_no_take_is_in_two_splits(tmp_path, num_microphones):
-    """Take 5 lies in both archives: as a whole, or one microphone in each."""
+    """Take 5 is in both archives: complete in both, or one microphone in each."""
     layout = HubLayout(microphones=(1, 2) if num_microphones == 2 else (1,))
     write_hub_copy(tmp_path, layout)
     whole = [row for take in (1, 2) for m in layout.microphones for row in normal_rows(take, microphone=m)]
@@ -509,7 +509,7 @@ def test_a_place_that_is_neither_name_nor_path_is_refused(place):
 
 
 def run_client(place: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """As a person's process, which reads the environment as it begins."""
+    """In a new process, which reads the environment at its start."""
     program = (
         "import json, sys; from core.errors import UserError; from core.sources.hub.source import open_hub\n"
         "try:\n    corpus = open_hub(sys.argv[1], {})\n"

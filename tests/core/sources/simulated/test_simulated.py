@@ -101,7 +101,7 @@ def test_loudness_tells_nothing(default, of_frames):
 
 
 def test_a_predictor_of_normal_sound_hears_the_faults(default):
-    """Not by their level: takes are brought to one level first. A linear predictor over 16 samples and 4 channels."""
+    """Takes are brought to one level first. The detector is a linear predictor over 16 samples and 4 channels."""
     waveforms, is_anomalous = default
     matched = waveforms / np.sqrt(np.square(waveforms).mean(axis=-1, keepdims=True))
     training, held_out = np.split(np.flatnonzero(~is_anomalous), [32])
@@ -114,7 +114,7 @@ def test_a_predictor_of_normal_sound_hears_the_faults(default):
 
 
 def test_the_sound_is_the_one_of_its_version():
-    """Where this fails the sound has changed: raise SYNTHESIS_VERSION with it, so that old studies are told apart."""
+    """If this fails, the sound has changed: raise SYNTHESIS_VERSION, so that old studies are distinguished."""
     rms = np.sqrt(np.square(simulated().recordings[-1].read()).mean(axis=-1))
     assert SYNTHESIS_VERSION == 2
     np.testing.assert_allclose(rms, [0.110197, 0.094385, 0.105732, 0.073802], rtol=1e-3)

@@ -167,7 +167,7 @@ def test_a_link_to_a_tree_elsewhere_is_not_followed(tmp_path):
 
 
 def spoilt_tree(tmp_path: Path, kind: str) -> Path:
-    """Three normal takes of microphones 1 to 3; with something wrong in take 2, microphone 2."""
+    """Three normal takes of microphones 1 to 3. The file of take 2, microphone 2, is bad."""
     tree = write_tree(tmp_path, num_normal=3, conditions=(), microphones=(1, 2, 3))
     file = tree / take_name(microphone=2, take=2)
     if kind == "missing":

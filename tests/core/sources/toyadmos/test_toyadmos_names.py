@@ -1,4 +1,4 @@
-"""ToyADMOS names: what is read from them, whatever became of the digits in front, and the faults by number."""
+"""ToyADMOS names: their parts, with or without the digits in front, and the faults by number."""
 
 import pytest
 

@@ -36,7 +36,7 @@ def noise_sound(microphone: int, number: int = 1) -> np.ndarray:
 
 
 def where(part: np.ndarray, whole: np.ndarray) -> int:
-    """At which sample of `whole` `part` begins, whatever its gain; -1 for nowhere."""
+    """The sample of `whole` at which `part` begins, with any gain; -1 if it is not in it."""
     correlation = np.correlate(whole, part, mode="valid")
     start = int(np.argmax(correlation))
     likeness = np.corrcoef(part, whole[start : start + len(part)])[0, 1]
@@ -195,7 +195,7 @@ def test_noise_that_lacks_a_microphone_is_left_out_and_refused_where_none_is_lef
     with pytest.raises(UserError, match="microphones that are used, 1, 2, 3, 4, but it has none \\(2 files"):
         listed(tree, noise_snr_db=0)
     assert listed(tree, noise_snr_db=0, microphones=[1, 4]).skipped == ()
-    assert listed(tree).skipped == ()  # nobody asked for noise
+    assert listed(tree).skipped == ()  # noise is not used
 
 
 def test_noise_that_cannot_be_opened_is_an_error_or_a_named_skip(tmp_path):
