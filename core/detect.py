@@ -40,12 +40,11 @@ if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help
 
 MAX_NAMES = 20
 """Machines that a message lists."""
-EXAMPLES = """\
-examples:
-  {prog} runs/STUDY take.wav
-  {prog} runs/STUDY takes/ 'more/**/*.flac' --csv events.csv --plot page.html
-  {prog} runs/STUDY takes/ --threshold 4 --at-least 3
-"""
+EXAMPLES = (
+    "python -m core.detect runs/STUDY take.wav",
+    "python -m core.detect runs/STUDY takes/ 'more/**/*.flac' --csv events.csv --plot page.html",
+    "python -m core.detect runs/STUDY takes/ --threshold 4 --at-least 3",
+)
 
 
 def detect(options: argparse.Namespace) -> int:
@@ -181,11 +180,11 @@ def _count(word: str) -> int:
     raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, but got {word!r}")
 
 
-def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
+def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(
-        prog=prog,
+        prog="python -m core.detect",
         description="Judges recordings of a machine with the detector that a study has found.",
-        epilog=EXAMPLES.format(prog=prog),
+        epilog="\n".join(("examples:", *(f"  {line}" for line in EXAMPLES))),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -208,10 +207,10 @@ def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
     return parser.parse_intermixed_args(arguments)
 
 
-def main(arguments: list[str], *, prog: str = "python -m core.detect") -> int:
-    """Runs the command and returns its exit code. `prog` is the name that --help shows."""
+def main(arguments: list[str]) -> int:
+    """Runs the command and returns its exit code."""
     try:
-        return detect(_parse(arguments, prog))
+        return detect(_parse(arguments))
     except UserError as error:
         _say_error(str(error))
         return 2
