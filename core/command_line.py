@@ -62,8 +62,8 @@ def say_error(error: Exception) -> None:
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Returns the exit code: the command's own, 2 after a UserError (one line), 130 after Ctrl-C, 0 where the reader of a
-    pipe, such as `head`, has ended."""
+    """Returns the exit code: the command's own, 2 after a UserError (one line), 130 after Ctrl-C, 0 where the reader of
+    a pipe, such as `head`, has ended."""
     try:
         with environment():
             return command()

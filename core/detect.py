@@ -146,7 +146,7 @@ def _check_outputs(options: argparse.Namespace, *, read: tuple[str | Path, ...])
         raise UserError(f"--csv and --plot must be two files, but both are {options.csv}.")
     for option, path in outputs.items():
         if os.path.realpath(path) in inputs:
-            raise UserError(f"--{option} must be a file of its own, but {path} is one of those that are read.")
+            raise UserError(f"--{option} must be another file than those that are read, but got {path}.")
         if path.exists() and not path.is_file():
             raise UserError(f"--{option} must be a file that can be written, but {path} is no plain file.")
         if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
@@ -190,7 +190,7 @@ def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         "recordings", nargs="+", metavar="RECORDING", help="a file, at least a clip long, a folder, or a quoted pattern"
     )
-    parser.add_argument("--machine", metavar="NAME", help="which machine is heard, where the detector knows several")
+    parser.add_argument("--machine", metavar="NAME", help="the recorded machine, where the detector knows several")
     parser.add_argument(
         "--threshold",
         type=_finite,

@@ -140,7 +140,14 @@ def run_experiment(
     levels: Mapping[str, tuple[LevelRange, ...]] = {}
     with closing(scored_epochs(setup, dataset, trainings, seed=seed, device=device, pool=pool)) as epochs:
         for scored in epochs:
-            statistic, figures = _evaluate(scored, dataset, config, context_samples)
+            statistic, figures = evaluate(
+                scored.scores,
+                dataset.judged(),
+                scoring=config.scoring,
+                postprocessing=config.postprocessing,
+                context_samples=context_samples,
+                sample_rate_hz=dataset.sample_rate_hz,
+            )
             history.append(_row(scored, figures))
             _check_sane(history[-1], config.front_end.mu_law_levels)
             result = _result(history)
@@ -150,19 +157,6 @@ def run_experiment(
                 save_detector(directory / DETECTOR_FILE, replace(detector, levels=levels))
                 save_scores(directory / SCORES_FILE, scored.scores, dataset)
             yield result
-
-
-def _evaluate(
-    scored: ScoredEpoch, dataset: Dataset, config: ExperimentConfig, context_samples: int
-) -> tuple[Statistic, dict[str, float]]:
-    return evaluate(
-        scored.scores,
-        dataset.judged(),
-        scoring=config.scoring,
-        postprocessing=config.postprocessing,
-        context_samples=context_samples,
-        sample_rate_hz=dataset.sample_rate_hz,
-    )
 
 
 def _check_sane(row: Mapping[str, float], levels: int) -> None:

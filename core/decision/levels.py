@@ -18,8 +18,8 @@ from core.errors import UserError
 LevelsDbfs = npt.NDArray[np.float64]
 
 FAR_DB = 20.0
-"""From here on a level is far outside the range, and that is said. The takes of one car or fan with one recorder differ
-by 9 dB at most (65 recordings)."""
+"""A level that is so far outside the range gets a warning. Takes of one car or fan with one recorder differ by 9 dB at
+most (65 recordings)."""
 DEAD_DB = 40.0
 """A microphone that is so far below the range is dead: the noise of the last of 16 bits has -96 dBFS, 50 dB less than
 those 65 recordings. A recorder with a lower gain can still be judged, since the front end matches levels."""
@@ -92,7 +92,7 @@ def level_ranges(clips: ClipSet) -> dict[str, tuple[LevelRange, ...]]:
 
 
 def level_warnings(levels: LevelsDbfs, ranges: tuple[LevelRange, ...]) -> tuple[LevelWarning, ...]:
-    """What is to be said of a recording with levels (K, C) of K clips: nothing, or one warning for each side."""
+    """Warnings about a recording with levels (K, C) of K clips: none, or one for each side."""
     below = levels - [normal.quietest_dbfs for normal in ranges]
     above = levels - [normal.loudest_dbfs for normal in ranges]
     dead = _microphones((below <= -DEAD_DB).all(axis=0))

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import soxr
 
 from core.data.audio import Waveform, quantise
@@ -87,13 +89,13 @@ def open_audio(name: str, requirements: AudioRequirements) -> AudioStream:
 
 
 def open_waveform(
-    waveform: Waveform, sample_rate_hz: int, requirements: AudioRequirements, *, name: str = "waveform"
+    waveform: npt.ArrayLike, sample_rate_hz: int, requirements: AudioRequirements, *, name: str = "waveform"
 ) -> AudioStream:
     """The same of samples in memory: (C, T) or, of one channel, (T,), floating point with full scale 1.0.
 
     The array is not copied. UserError for an array of another kind; else raises BadRecording as `open_audio` does.
     """
-    samples = np.atleast_2d(waveform)
+    samples = np.atleast_2d(np.asarray(waveform))
     if samples.ndim != 2 or not np.issubdtype(samples.dtype, np.floating):
         raise UserError(
             f"A waveform must be an array (C, T) or (T,) of floating point with full scale 1.0, "
@@ -127,7 +129,7 @@ def _open(
     )
 
 
-def _pieces_of(samples: Waveform) -> Iterator[Waveform]:
+def _pieces_of(samples: npt.NDArray[Any]) -> Iterator[Waveform]:
     """(C, T) to (n, C) float32."""
     piece_samples = max(1, PIECE_SAMPLES // len(samples))
     for start in range(0, samples.shape[1], piece_samples):

@@ -1,4 +1,4 @@
-"""The winner at work: it says of a file what the study said of the clip, whatever the file's length, rate and name."""
+"""`core.detect` judges a file as the study judged the clip, for files of any length, rate and name."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ RATE_HZ = 4000
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What a small study left: its files, its detector, and what it said of the clips that it judged."""
+    """A small study: its files, its detector, and its judgement of the clips."""
 
     data: Path
     winner: Path
@@ -59,7 +59,7 @@ class Study:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Takes of one clip, at three times the detector's rate, two channels. Half of what is judged is anomalous."""
+    """Takes of one clip, two channels, three times the detector's rate. Half of the judged takes are anomalous."""
     data, winner = tmp_path_factory.mktemp("data") / "car1", tmp_path_factory.mktemp("winner")
     options = {"seconds": 1.0, "num_normal": 12, "num_anomalous": 8, "num_microphones": 2, "sample_rate_hz": 12000}
     for recording in open_source("simulated", options=options).recordings:
@@ -104,7 +104,7 @@ def winner_with(study: Study, tmp_path: Path) -> Callable[..., Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """What one call of the command came to."""
+    """The result of one call of the command."""
 
     code: int
     out: str
@@ -135,7 +135,7 @@ def _any_piece_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 def clicks(num_samples: int, seed: int = 0) -> np.ndarray:
-    """(T, 2) of noise that swells, with a click every half second, so that all clips have the same peak."""
+    """(T, 2) of noise with a changing level, and a click every half second, so that all clips have the same peak."""
     swell = 1.2 + np.sin(np.arange(num_samples) / 3e3)[:, None]
     samples = np.random.default_rng(seed).normal(0, 0.05, (num_samples, 2)) * swell
     samples[:: RATE_HZ // 2] = 0.9
@@ -171,7 +171,7 @@ def judged(path: Path, detector: Detector) -> RecordingDecision:
 
 
 def covered(found: RecordingDecision, start_s: float, num_frames: int) -> np.ndarray:
-    """Which frames of a longer file lie in the events of a piece of it that begins at `start_s`."""
+    """Which frames of a longer file lie in events of its piece that begins at `start_s`."""
     centres_s = found.first_frame_s + (np.arange(num_frames) + 0.5) * found.frame_s - start_s
     is_covered = np.zeros(num_frames, bool)
     for event in found.events:
@@ -208,7 +208,7 @@ def test_a_long_file_is_its_clips(num_samples, window_ms, share, study, tmp_path
     assert all(gap_s > (gap - 0.5) * 0.025 for gap_s in between)
 
 
-def test_what_is_strange_all_along_is_one_event(study, winner_with, detect, tmp_path):
+def test_an_anomaly_from_start_to_end_is_one_event(study, winner_with, detect, tmp_path):
     path = write(tmp_path / "x.wav", clicks(20_000), RATE_HZ)
     found = detect(winner_with(threshold_sigmas=-1000.0), path)
     (row,) = found.rows
@@ -219,7 +219,7 @@ def test_what_is_strange_all_along_is_one_event(study, winner_with, detect, tmp_
 
 @pytest.mark.parametrize("rate_hz", [4000, 4001, 11_025, 16_000, 44_100])
 @pytest.mark.parametrize(("suffix", "options"), [("wav", {"subtype": "FLOAT"}), ("flac", {}), ("ogg", {}), ("mp3", {})])
-def test_the_pieces_are_what_a_study_makes_of_the_file(rate_hz, suffix, options, tmp_path, monkeypatch):
+def test_the_pieces_equal_the_audio_that_a_study_reads(rate_hz, suffix, options, tmp_path, monkeypatch):
     if suffix == "mp3" and rate_hz in (4000, 4001):
         pytest.skip("the format has no such rate")
     monkeypatch.setattr(detect_files, "PIECE_SAMPLES", 3001)
@@ -232,7 +232,7 @@ def test_the_pieces_are_what_a_study_makes_of_the_file(rate_hz, suffix, options,
     assert len(pieces) > 1
     assert abs(audio.num_samples - expected.shape[1]) <= 1  # librosa rounds up what is whole but for rounding
     found, expected = np.hstack(pieces)[:, : expected.shape[1]], expected[:, : audio.num_samples]
-    # Of an mp3, each reading that begins in the middle has another last bit, which rounds to another step now and then.
+    # An mp3 that is read from the middle differs in the last bit, which sometimes rounds to another step.
     steps = np.abs(expected).max(axis=1, keepdims=True) / LARGEST if suffix == "mp3" else np.zeros((2, 1))
     assert (np.abs(found - expected) <= 1.01 * steps).all()
     assert np.isclose(found, expected, rtol=1e-5, atol=0).mean() > 0.99
@@ -336,7 +336,7 @@ def test_exit_codes(study, winner_with, detect, monkeypatch):
     assert detect(quiet, *files).errors == []
 
     def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a mistake of ours")
+        raise RuntimeError("an internal error")
 
     monkeypatch.setattr(detect_clips, "score_clips", broken)
     found = detect(quiet, *files)
@@ -417,7 +417,7 @@ def test_what_is_printed_is_one_line_a_file_and_its_events_below(study, winner_w
 
 
 @pytest.mark.parametrize("option", ["--csv", "--plot"])
-def test_what_cannot_be_written_is_said_before_anything_is_judged(option, study, tmp_path, capsys):
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_judged(option, study, tmp_path, capsys):
     path = tmp_path / "x.wav"
     path.write_bytes((study.data / study.recording_ids[0]).read_bytes())
     before = path.read_bytes()
@@ -443,7 +443,7 @@ def plotted(study: Study, files: list[Path], page: Path) -> str:
     return page.read_text()
 
 
-def test_the_page_shows_each_file_and_asks_nothing_of_the_network(study, tmp_path, monkeypatch):
+def test_the_page_shows_each_file_and_loads_nothing_from_the_network(study, tmp_path, monkeypatch):
     odd = write(tmp_path / "<b>&.wav", clicks(4000), RATE_HZ)
     text = plotted(study, [odd, study.data / study.recording_ids[0], tmp_path / "missing.wav"], tmp_path / "page.html")
     assert "&lt;b&gt;&amp;.wav</h2>" in text
@@ -494,7 +494,7 @@ print(code, lines["VmHWM"].split()[0], file=sys.stderr)
 
 @pytest.mark.slow
 def test_ten_minutes_need_no_more_memory_than_one(study, tmp_path):
-    """The 10 minutes of 2 x 48 kHz would be 230 MB as they are decoded, and 19 MB at the detector's rate."""
+    """Ten minutes of 2 x 48 kHz take 230 MB once decoded, and 19 MB at the detector's rate."""
 
     def peak_mb(num_minutes: int) -> float:
         path = tmp_path / f"{num_minutes}.flac"

@@ -1,4 +1,4 @@
-"""One configuration from clips to figures: what it can learn, and that it cannot learn what is not there."""
+"""One configuration from clips to figures: it learns faults that exist, and finds none in noise."""
 
 from dataclasses import replace
 from functools import partial
@@ -35,7 +35,7 @@ def last_result(dataset: Dataset, folder: Path, **options: object) -> EpochResul
 
 
 def noise(*seed: int) -> Waveform:
-    """Half a second that differs from others in nothing but its label."""
+    """Half a second of noise; takes differ in nothing but their labels."""
     return np.random.default_rng(seed).normal(0, 0.1, (1, 2000)).astype(np.float32)
 
 
@@ -59,7 +59,7 @@ def test_training_on_noise_ends_near_chance(tmp_path: Path) -> None:
     split = SplitConfig(validation_fraction=0.4, test_fraction=0.4)
     dataset = prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=clips, split=split))
     for row in last_result(dataset, tmp_path).history:
-        # The standard deviation of AUC at chance is 0.053 here; four of them.
+        # Four standard deviations of AUC at chance, which are 0.053 here.
         assert abs(row["val_auc"] - 0.5) < 0.21
         assert abs(row["test_auc"] - 0.5) < 0.21
 

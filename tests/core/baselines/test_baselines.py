@@ -1,4 +1,4 @@
-"""The alternatives to WaveNet: what they can hear, and what must not change what they say."""
+"""The alternatives to WaveNet: which sounds they detect, and what must not change their scores."""
 
 from dataclasses import replace
 from functools import cache
@@ -20,7 +20,7 @@ RATE_HZ = 4000
 
 
 def small(alternative: Alternative, num_steps: int = 30) -> Alternative:
-    """Trained on little, where it is trained in steps."""
+    """Variants with few steps of training."""
     if not isinstance(alternative, NetworkAlternative):
         return alternative
     return replace(alternative, num_steps=num_steps, batch_stretches=min(64, alternative.batch_stretches))
@@ -33,7 +33,7 @@ each_learner = pytest.mark.parametrize("name", LEARNERS)
 
 
 def hum(seed: int, num_channels: int, seconds: float = 1.0) -> Waveform:
-    """Noise over a tone of 300 Hz: the normal sound."""
+    """The normal sound: noise over a tone of 300 Hz."""
     time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     noise = np.random.default_rng(seed).normal(0, 0.05, (num_channels, len(time_s)))
     return (noise + 0.1 * np.sin(2 * np.pi * 300 * time_s + seed)).astype(np.float32)
@@ -180,7 +180,7 @@ def test_a_clip_that_is_too_short_has_no_frames(name: str) -> None:
 
 
 def test_each_channel_may_have_a_spectrum_of_its_own() -> None:
-    """A channel is not strange for sounding like itself."""
+    """Each channel is compared with its own mean spectrum."""
     coloured = [np.stack([hum(seed, 1, 3.0)[0], whistling(hum(seed + 50, 1, 3.0), 0, 3.0)[0]]) for seed in range(4)]
     clips = [clip for i, sound in enumerate(coloured) for clip in clips_of(take(str(i), sound), RATE_HZ)]
     normal = np.stack([hum(90, 1)[0], whistling(hum(91, 1))[0]])[None]
@@ -230,7 +230,7 @@ def test_the_networks_are_those_of_their_papers() -> None:
 def test_idnn_s_guess_does_not_see_the_frame_it_guesses_and_the_lstm_s_sees_no_later_one() -> None:
     frames = torch.randn(1, 12, 16, requires_grad=True)
     idnn = ALTERNATIVES["log-mel IDNN"].build(16).eval()  # type: ignore[attr-defined]
-    # Of (guess - x)^2 / B the gradient by x is 2 (guess - x) / B: what there is beyond it came through the guess.
+    # The gradient of (guess - x)^2 / B by x is 2 (guess - x) / B; any more comes through the guess.
     idnn.errors(frames)[0, 3].backward()
     with torch.no_grad():
         seen = frames[:, [3, 4, 6, 7]].flatten(1)

@@ -1,4 +1,4 @@
-"""Detectors side by side: what is chosen on validation alone, and what the figures are."""
+"""The comparison of detectors: choices use validation alone, and figures are right."""
 
 from dataclasses import replace
 
@@ -92,7 +92,7 @@ def test_another_rate_is_another_variant_on_the_same_clips(car: Dataset) -> None
     assert row.decisions.recording_ids == car.test.recording_ids
 
 
-def test_a_seed_says_all_that_is_random(car: Dataset, scored: ScoredDataset) -> None:
+def test_the_seed_determines_all_randomness(car: Dataset, scored: ScoredDataset) -> None:
     again = fit_and_score(LEARNER, car, seed=1)
     for split, scores in scored.scores["its own"].items():
         np.testing.assert_array_equal(again.scores["its own"][split], scores)
@@ -102,7 +102,7 @@ def test_a_seed_says_all_that_is_random(car: Dataset, scored: ScoredDataset) -> 
     assert auc_of(row) > 0.8
 
 
-def test_nothing_that_is_chosen_has_seen_the_test(car: Dataset, scored: ScoredDataset) -> None:
+def test_no_choice_depends_on_the_test(car: Dataset, scored: ScoredDataset) -> None:
     judged = dict(car.judged())
     row = judge(scored, judged)
     judged["test"] = relabelled(judged["test"], 3)
@@ -122,7 +122,7 @@ def test_with_labels_permuted_figures_are_those_of_chance(car: Dataset, scored: 
     for seed in range(40):
         judged = {name: relabelled(clips, seed) for name, clips in car.judged().items()}
         values.append(auc_of(judge(scored, judged)))
-    # One AUC at chance spreads by 0.14 with 8 normal clips and 12 faulty ones; their mean by a sixth of that.
+    # At chance one AUC deviates by 0.14 with 8 normal clips and 12 faulty ones, and their mean by a sixth of that.
     assert abs(np.mean(values) - 0.5) < 4 * 0.14 / 40**0.5
     assert np.std(values) < 0.25
 
@@ -135,7 +135,7 @@ def made_up(scores: dict[str, np.ndarray], kind: str = "its own") -> ScoredDatas
 
 
 def test_the_window_and_the_side_are_those_that_tell_validation_s_clips_apart(car: Dataset) -> None:
-    """Faults of a tenth of a second, or of too little: only a short window, or only both sides, can show them."""
+    """Short faults, or scores that are too low: only a short window, or only both sides, shows them."""
     judged = car.judged()
     short, low = {}, {}
     for name, clips in judged.items():
@@ -198,7 +198,7 @@ def test_a_later_choice_must_be_better_by_more_than_an_error_of_the_takes(car: D
 
 
 def test_without_an_auc_the_best_by_f1_is_chosen(car: Dataset) -> None:
-    """Of two machines one has normal clips alone, and the other faulty ones."""
+    """One of two machines has only normal clips, the other only faulty ones."""
     judged, scores = {}, {}
     for name, clips in car.judged().items():
         machines = tuple(np.where(clips.is_anomalous, "a", "b"))
@@ -212,7 +212,7 @@ def test_without_an_auc_the_best_by_f1_is_chosen(car: Dataset) -> None:
 
 
 def test_events_are_chosen_and_judged_by_their_onsets(car: Dataset) -> None:
-    """Faults from 0.32 s on, in frames of 32 ms: the threshold and the window are those that find where they begin."""
+    """Faults begin at 0.32 s, with frames of 32 ms; the chosen threshold and window find their onsets."""
     judged = {}
     scores = {}
     for name, clips in car.judged().items():

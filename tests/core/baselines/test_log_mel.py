@@ -1,4 +1,4 @@
-"""Log-mel frames: as a known library makes them, at one level, at every rate, of silence too."""
+"""Log-mel frames equal those of known libraries, at one level, at every rate, and for silence."""
 
 import numpy as np
 import pytest

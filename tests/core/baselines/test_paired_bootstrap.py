@@ -1,4 +1,4 @@
-"""Figures over splits: what they are without draws, what draws do to them, and what a paired difference leaves out."""
+"""Figures over splits: their values, their intervals over draws, and paired differences."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ MACHINES = ("a", "b", "c")
 def decisions(
     seed: int, *, gap: float = 1.0, fold: int = 0, clips_a_take: int = 4, num_faulty: int = 2
 ) -> SplitDecisions:
-    """Of each machine a normal take of its own fold, and faulty takes that every fold tests."""
+    """Each machine has a normal take of its own fold, and faulty takes that every fold tests."""
     random = np.random.default_rng(seed)
     rows = [
         (machine, f"{machine}/{name}", name[0] == "f")

@@ -1,4 +1,4 @@
-"""Bits saved against prediction without memory: none where there is nothing to remember, several where there is."""
+"""Bits saved against prediction without memory: none for noise, several for a tone."""
 
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ def noise(seed: int) -> Waveform:
 
 
 def tone(seed: int) -> Waveform:
-    """Of one frequency, whose period is no whole number of samples, at any phase."""
+    """Clips of one frequency at random phases; the period is not a whole number of samples."""
     phase = np.random.default_rng(seed).uniform(0, 2 * np.pi)
     wave: Waveform = 0.3 * np.sin(2 * np.pi * 97.3 * np.arange(RATE_HZ) / RATE_HZ + phase, dtype=np.float32)[None]
     return wave
@@ -70,7 +70,7 @@ def test_a_network_that_equals_the_marginals_saves_nothing() -> None:
     assert memoryless_bits(marginals_of(train, 16), judged[..., 16:]) == pytest.approx(loss, abs=1e-5)
 
 
-def test_the_best_memoryless_prediction_of_what_it_was_fitted_on_costs_its_entropy() -> None:
+def test_memoryless_bits_of_the_fitted_codes_are_their_entropy() -> None:
     codes = np.tile(np.array([0, 0, 0, 1], dtype=np.uint8), 10_000)[None, None]
     assert memoryless_bits(marginals_of(codes, 2), codes) == pytest.approx(0.8113, abs=1e-3)
     assert np.isnan(memoryless_bits(marginals_of(codes, 2), codes[..., :0]))

@@ -1,4 +1,4 @@
-"""Checkpoints: what is loaded does exactly what was saved, and a file that is not one is said to be none."""
+"""Checkpoints: a loaded detector judges exactly like the saved one, and other files are refused in one line."""
 
 from itertools import islice
 from pathlib import Path

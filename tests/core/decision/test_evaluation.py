@@ -1,4 +1,4 @@
-"""The figures of an epoch where faults are labelled in time: what counts as found, and where nothing is said of it."""
+"""The figures of an epoch for clips with labelled events: which events count as found, and which do not count."""
 
 from itertools import product
 
@@ -40,7 +40,7 @@ def clips(*takes: Take) -> ClipSet:
 
 
 def scores(of: ClipSet, marked: dict[int, Spans] | None = None, context: int = CONTEXT) -> FrameScores:
-    """Quiet frames but for those that lie, as a whole, in the marked stretches of a clip."""
+    """Scores that are low except in frames that lie completely in a clip's events."""
     num_frames = (CLIP - context) // FRAME
     bits = np.random.default_rng(len(of)).normal(4, 0.1, (len(of), 2, num_frames)).clip(3.9, 4.1).astype(np.float32)
     for clip, frame in product(marked or {}, range(num_frames)):
@@ -51,7 +51,7 @@ def scores(of: ClipSet, marked: dict[int, Spans] | None = None, context: int = C
 
 
 def figures(judged: ClipSet, marked: dict[int, Spans], context: int = CONTEXT) -> dict[str, float]:
-    """With the same clips and scores as validation and as test."""
+    """Evaluates the same clips and scores as validation and as test."""
     calibration = clips(take("normal"))
     found = scores(judged, marked, context)
     _, all_figures = evaluate(
@@ -86,7 +86,7 @@ def test_scores_that_mark_exactly_the_events_have_found_them_all(events):
     assert (found["val_f1"], found["val_auc"], found["test_f1"], found["test_auc"]) == (1, 1, 1, 1)
 
 
-def test_clips_of_an_anomalous_take_are_judged_by_what_is_heard_in_them():
+def test_a_clip_of_an_anomalous_take_is_anomalous_only_with_an_event():
     judged = clips(take("anomalous", ((2.5, 2.9),)))
     assert judged.is_anomalous.tolist() == [False, True, False]
     assert figures(judged, {1: ((0.5, 0.9),)})["val_f1"] == 1
@@ -94,14 +94,14 @@ def test_clips_of_an_anomalous_take_are_judged_by_what_is_heard_in_them():
     assert figures(judged, {0: ((0.5, 0.9),), 1: ((0.5, 0.9),)})["val_f1"] == pytest.approx(2 / 3)
 
 
-def test_where_places_are_unknown_nothing_is_said_of_events():
+def test_without_labelled_events_there_are_no_event_figures():
     judged = clips(take("anomalous", ((2.5, 2.9),)), take("anomalous"), take("normal"))
     found = figures(judged, {1: ((0.5, 0.9),)})
     assert not EVENT_KEYS & set(found)
     assert {"val_loss", "val_f1", "val_auc", "test_loss", "test_f1", "test_auc"} <= set(found)
 
 
-def test_the_wrong_places_are_not_found_and_a_false_alarm_costs():
+def test_events_at_wrong_places_are_misses_and_false_alarms():
     judged = clips(take("anomalous", ((0.5, 0.8),)), take("normal"))
     assert figures(judged, {0: ((1.2, 1.5),)})["val_event_f1"] == 0
     assert figures(judged, {1: ((0.5, 0.8),)})["val_event_f1"] == 0  # the right place in another clip
@@ -116,7 +116,7 @@ def test_an_event_within_the_context_is_neither_found_nor_missed():
     assert figures(clips(take("anomalous", events[:1]), take("normal")), {})["val_event_f1"] == 0
 
 
-def test_an_event_that_goes_on_after_the_context_begins_there():
+def test_an_event_that_outlasts_the_context_counts_from_its_end():
     judged = clips(take("anomalous", ((0.0, 0.4),)), take("normal"))
     assert figures(judged, {0: ((0.3, 0.4),)})["val_event_f1"] == 1  # 0.2 s after the context's end, within tolerance
     assert figures(judged, {0: ((0.375, 0.4),)})["val_event_f1"] == 0
@@ -128,7 +128,7 @@ def test_an_event_after_the_last_whole_frame_is_neither_found_nor_missed():
     assert figures(judged, {0: ((0.525, 0.825),)}, context=100)["val_event_f1"] == pytest.approx(2 / 3)  # at 2 s
 
 
-def test_losses_are_means_over_what_they_name():
+def test_losses_are_means_over_their_clips():
     judged = clips(take("anomalous", ((2.5, 2.9),)))
     found = figures(judged, {1: ((0.5, 0.9),)})
     surprise = scores(judged, {1: ((0.5, 0.9),)}).surprise

@@ -13,7 +13,7 @@ Clip = list[tuple[float, float]]
 
 
 def measure(*clips: tuple[Clip, Clip], clip_seconds: float = 2.0) -> EventMetrics:
-    """Each clip as what is flagged and what is labelled."""
+    """Counts for clips that are given as pairs of flagged and labelled events."""
     return event_metrics(event_counts([e for e, _ in clips], [r for _, r in clips], clip_seconds=clip_seconds))
 
 
@@ -72,7 +72,7 @@ def test_counts_are_pooled_over_clips_and_events_of_different_clips_never_match(
 
 
 @pytest.mark.parametrize("clips", [[], [([], [])]])
-def test_nothing_found_where_nothing_is_to_be_found_is_zero(clips):
+def test_figures_are_zero_where_nothing_is_flagged_and_nothing_labelled(clips):
     metrics = measure(*clips)
     assert (metrics.event_f1, metrics.segment_f1, metrics.num_events) == (0, 0, 0)
 
@@ -81,12 +81,12 @@ def test_the_last_segment_of_a_clip_may_be_shorter():
     assert measure(([(0.0, 0.25)], [(0.2, 0.25)]), clip_seconds=0.25).segment_precision == pytest.approx(1 / 3)
 
 
-def test_clips_that_do_not_pair_up_are_a_mistake_of_ours():
+def test_lists_of_different_lengths_are_an_internal_error():
     with pytest.raises(ValueError, match="argument"):
         event_counts([[]], [[], []], clip_seconds=1.0)
 
 
-# Steps of 50 ms, half a step off, so that no difference lies on the edge of the tolerance or of a segment.
+# Steps of 50 ms with an offset of half a step, so that no difference equals the tolerance or a segment's edge.
 onsets = st.lists(st.integers(0, 20), unique=True, max_size=5).map(sorted)
 
 
@@ -95,7 +95,7 @@ def as_events(starts: list[int], *, offset_s: float) -> Clip:
 
 
 def most_pairs(flagged: Clip, labelled: Clip) -> int:
-    """By trying every order of the longer list against the shorter."""
+    """The best matching, by trying every order of the longer list against the shorter."""
     short, long = sorted((flagged, labelled), key=len)
     return max(
         sum(abs(a[0] - b[0]) <= ONSET_TOLERANCE_S for a, b in zip(short, order, strict=True))
@@ -110,7 +110,7 @@ def test_as_many_events_are_matched_as_possible(flagged, labelled):
 
 
 @given(flagged=onsets, labelled=onsets)
-def test_segments_agree_with_looking_at_each_instant(flagged, labelled):
+def test_segments_agree_with_a_fine_grid_of_instants(flagged, labelled):
     clips = as_events(flagged, offset_s=0.005), as_events(labelled, offset_s=0.005)
     milliseconds = np.arange(2000) / 1000 + 0.0005
     heard = [

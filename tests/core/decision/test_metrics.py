@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and brute force, with ties and clips that no threshold flags; intervals over takes."""
+"""Metrics agree with scikit-learn and brute force, with ties and scores of -inf; intervals are over takes."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def random_clips(case: int) -> tuple[FloatArray, BoolArray]:
 
 
 def finite(scores: FloatArray) -> FloatArray:
-    """The same order in numbers that scikit-learn takes."""
+    """Finite numbers of the same order, which scikit-learn accepts."""
     return np.where(np.isfinite(scores), scores, -1e6)
 
 
@@ -97,7 +97,7 @@ def test_a_score_that_is_not_a_number_is_not_ranked() -> None:
 
 
 def overlapping_clips(num_takes: int, clips_a_take: int, seed: int = 0) -> tuple[FloatArray, BoolArray, list[str]]:
-    """Half of the takes anomalous; clips of one take have scores that are nearly the same."""
+    """Half of the takes are anomalous; clips of one take have nearly the same scores."""
     random = np.random.default_rng(seed)
     is_anomalous = np.arange(num_takes) % 2 == 1
     take_scores = random.standard_normal(num_takes) + is_anomalous

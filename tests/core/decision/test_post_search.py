@@ -1,4 +1,4 @@
-"""The surface of F1 agrees with judging the clips anew at each of its points."""
+"""The surface of F1 agrees with judging the clips separately at each point."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,7 +27,7 @@ THRESHOLDS = [-1.0, 0.5, 1.5, 2.25, 4.0, 1e6]
 
 
 def scored_clips(num_clips: int, *, seed: int, strange_bits: float = 0.0) -> ScoredClips:
-    """Two machines in turn; every third clip is strange for half a second."""
+    """Clips of two machines in turn; every third clip has high scores for half a second."""
     bits = 4 + 0.3 * np.random.default_rng(seed).standard_normal((num_clips, 2, 60))
     is_anomalous = (np.arange(num_clips) % 3 == 2) & (strange_bits > 0)
     bits[is_anomalous, :, 20:40] += strange_bits
@@ -51,7 +51,7 @@ def surface(config: PostprocessingConfig = CONFIG, **changes: Any) -> F1Surface:
 
 
 def judged_f1(config: PostprocessingConfig) -> float:
-    """The plain way: fit, judge, and look for events in each clip at the one threshold."""
+    """The direct computation: fit, judge, and search each clip for events at one threshold."""
     calibration, validation = scored().values()
     statistic = fit_statistic(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS)
     judged = statistic.judge(validation.scores.surprise, validation.machines)
@@ -107,7 +107,7 @@ def test_f1_at_thresholds_counts_as_f1_of_one_threshold_does() -> None:
 def test_of_equally_good_points_the_best_is_the_nearest_to_the_trial_s_own(
     own_window_ms: float, own_threshold: float, window_ms: float, threshold: float
 ) -> None:
-    """In the last two the middle between 100 and 1000 ms is 316 ms, for windows are searched by their logarithm."""
+    """In the last two the middle of 100 and 1000 ms is 316 ms, because windows have a logarithmic axis."""
     own = Point(window_ms=own_window_ms, threshold_sigmas=own_threshold, f1=0.5)
     flat = F1Surface(
         windows_ms=np.array([100.0, 1000.0]), thresholds_sigmas=np.array([1.0, 2.0]), f1=np.full((2, 2), 0.9), own=own

@@ -1,4 +1,4 @@
-"""Smoothing and the three steps: hand-made tables, and agreement with a plain version that works on decisions."""
+"""Smoothing and the three steps: hand-made tables, and agreement with a direct version that works on decisions."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -34,7 +34,7 @@ def thresholds_of(scores: Sequence[float], config: PostprocessingConfig) -> Fram
 
 
 def event_frames(scores: Sequence[float], config: PostprocessingConfig, theta: float) -> list[bool]:
-    """Which frames lie in an event, by the code under test."""
+    """Whether each frame lies in an event, by the code under test."""
     inside = [False] * len(scores)
     for event in events(thresholds_of(scores, config), theta):
         inside[event.first_frame : event.end_frame] = [True] * (event.end_frame - event.first_frame)
@@ -52,7 +52,7 @@ def runs(active: Sequence[bool]) -> list[tuple[bool, int, int]]:
 
 
 def plain_event_frames(scores: Sequence[float], theta: float, median: int, gap: int, shortest: int) -> list[bool]:
-    """The paper's steps as they are told: threshold, median of the decisions, fill short gaps, drop short events."""
+    """The paper's steps in its order: threshold, median of the decisions, fill short gaps, drop short events."""
     decisions = [score >= theta for score in scores]
     last, half = len(scores) - 1, median // 2
     votes = [sum(decisions[min(max(0, i + k), last)] for k in range(-half, half + 1)) for i in range(len(scores))]

@@ -1,4 +1,4 @@
-"""The statistic: calibrated per machine on calibration clips, and blind to the other clips that are judged."""
+"""The statistic: it is calibrated per machine on calibration clips and judges each clip independently."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ FRAME_MS = 25.0
 def bits(
     num_clips: int = 20, num_channels: int = 2, num_frames: int = 80, *, mean: float = 4.0, seed: int = 0
 ) -> Scores:
-    """Frame scores of normal sound: independent frames, 0.2 bits apart."""
+    """Frame scores of normal sound: independent frames with a deviation of 0.2 bits."""
     shape = (num_clips, num_channels, num_frames)
     return (mean + 0.2 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
@@ -53,7 +53,7 @@ def test_each_machine_has_its_own_mu_and_sigma() -> None:
         np.testing.assert_array_equal(judged.clip_scores[rows], expected.clip_scores)
 
 
-def test_a_clip_is_judged_the_same_whoever_is_judged_beside_it() -> None:
+def test_a_clip_is_judged_independently_of_the_others() -> None:
     statistic = fit(bits())
     clips = bits(6, seed=1)
     clips[3] += 2
@@ -66,14 +66,14 @@ def test_a_clip_is_judged_the_same_whoever_is_judged_beside_it() -> None:
 
 
 @pytest.mark.parametrize("window_ms", [25.0, 500.0, 2000.0])
-def test_a_clip_that_is_strange_from_end_to_end_is_caught(window_ms: float) -> None:
+def test_a_fault_that_lasts_for_the_whole_clip_is_found(window_ms: float) -> None:
     statistic = fit(bits(), window_ms=window_ms)
     steady = bits(1, seed=1) + 1.0
     assert judge(statistic, steady).clip_scores[0] > 5
     assert judge(statistic, steady).clip_scores[0] > judge(statistic, bits(20, seed=2)).clip_scores.max()
 
 
-def test_a_clip_s_own_baseline_finds_what_comes_and_goes_in_any_take_and_nothing_that_stays() -> None:
+def test_a_clip_s_own_baseline_finds_changes_and_misses_what_lasts_for_the_whole_clip() -> None:
     own, machines = fit(bits(), baseline="clip", window_ms=100), fit(bits(), window_ms=100)
     clips = bits(3, seed=1)
     clips[1:] += 2  # another take
@@ -84,7 +84,7 @@ def test_a_clip_s_own_baseline_finds_what_comes_and_goes_in_any_take_and_nothing
     assert judge(machines, clips).clip_scores[1] > 2 * judge(machines, clips).clip_scores[0]
 
 
-def test_two_sided_catches_what_is_too_predictable_and_one_sided_does_not() -> None:
+def test_only_two_sided_scores_find_frames_that_are_too_predictable() -> None:
     calm, wild = bits(1, seed=1) - 1.0, bits(1, seed=1) + 1.0
     one_sided, two_sided = fit(bits()), fit(bits(), two_sided=True)
     assert judge(one_sided, calm).clip_scores[0] < 0
@@ -175,7 +175,7 @@ def test_machines_share_a_pooled_sigma_and_keep_their_own_mu() -> None:
 
 
 @pytest.mark.parametrize("config", [{"fusion": "median"}, {"sigma": "shared"}])
-def test_an_unknown_way_is_named_with_those_there_are(config: dict[str, str]) -> None:
+def test_an_unknown_choice_is_named_with_the_known_ones(config: dict[str, str]) -> None:
     ((name, value),) = config.items()
     with pytest.raises(UserError, match=rf"^postprocessing\.{name} must be one of [^\n]*, but got '{value}'\.$"):
         fit(bits(), **config)

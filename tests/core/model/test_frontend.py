@@ -1,4 +1,4 @@
-"""The front end: a quantiser that can be undone within its step, and levels that are matched or kept."""
+"""The front end: a quantiser that is inverted within its step, and levels that are matched or kept."""
 
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def test_a_clip_is_encoded_by_itself(level: Any) -> None:
 
 @pytest.mark.parametrize("level", ["matched", "train_gain"])
 @pytest.mark.parametrize("offset", [0.0, 0.1, -0.3])
-def test_a_silent_channel_stays_silent_and_divides_by_nothing(level: Any, offset: float) -> None:
+def test_a_silent_channel_stays_silent_without_a_division_by_zero(level: Any, offset: float) -> None:
     clip = noise(2, 12_000)
     clip[1] = offset
     with np.errstate(all="raise", under="ignore"):

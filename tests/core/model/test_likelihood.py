@@ -1,4 +1,4 @@
-"""The heads' arithmetic in slices equals the plain formulas, whatever the slices."""
+"""The arithmetic of the heads equals the plain formulas for slices of any size."""
 
 import math
 
@@ -12,7 +12,7 @@ from core.model.likelihood import LEAST_VARIANCE, mean_bits, sample_scores
 
 NUM_SAMPLES, NUM_CHANNELS, LEVELS, FEATURES = 23, 3, 11, 7
 ROWS_A_SLICE = [1, 4, 22, 23, 24, 1000]
-"""23 samples: slices of one row, slices that leave a rest, one row too few, exactly, one too many, far too many."""
+"""For 23 samples: slices of one row, slices that leave a rest, and slices around and beyond all rows."""
 
 
 def inputs(scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -25,7 +25,7 @@ def inputs(scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def set_rows(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    """Slices of so many rows; the odd logit on top must not matter."""
+    """Sets slices to so many rows; the additional logit must not matter."""
     for constant in (likelihood.LOSS_SLICE_LOGITS, likelihood.SCORE_SLICE_LOGITS):
         monkeypatch.setitem(constant, "cpu", rows * NUM_CHANNELS * LEVELS + 1)
 
@@ -76,7 +76,7 @@ def test_scores_are_those_of_log_softmax(rows: int, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_what_a_right_prediction_leaves_has_mean_zero_and_deviation_one() -> None:
+def test_normalised_residuals_of_a_right_prediction_have_mean_zero_and_deviation_one() -> None:
     torch.manual_seed(1)
     bias = torch.linspace(-3, 3, 64)  # one prediction of 64 levels, and samples drawn from it
     targets = torch.distributions.Categorical(logits=bias).sample((100_000, 1))

@@ -1,4 +1,4 @@
-"""A training apart from what is made of it: who shares it, who continues it, and what nobody may share."""
+"""Trainings are shared between trials of one key: they are read, resumed, waited for, and never mixed up."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ SPEC = load_study_file(ROOT / "tests/data/tiny.toml")
 CONFIG = SPEC.default_experiment
 CONTEXT = SPEC.search_space.context_samples(4000)
 SEED = 10
-"""One with which not every way of post-processing has the same best epoch."""
+"""With this seed different post-processing has different best epochs."""
 
 POST_ONLY = {
     "window": replace(CONFIG, postprocessing=replace(CONFIG.postprocessing, window_ms=50.0)),
@@ -59,7 +59,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Grows by one at every training step."""
+    """Counts training steps."""
     taken: list[int] = []
     step = core.model.training._step
 
@@ -80,7 +80,7 @@ def run(
     seed: int = SEED,
     epochs: int = 9,
 ) -> EpochResult:
-    """Follows so many epochs, as a pruner would end a trial."""
+    """Runs so many epochs and stops, like a trial that is pruned."""
     with closing(
         run_experiment(
             config,
@@ -100,11 +100,11 @@ def run(
 
 
 def figures(result: EpochResult) -> list[dict[str, float]]:
-    """Without the one that is a matter of the clock."""
+    """The metrics without the one that depends on time."""
     return [{k: v for k, v in row.items() if k != "audio_seconds_per_second"} for row in result.history]
 
 
-def test_what_differs_in_post_processing_trains_no_step_and_is_to_the_bit_what_a_run_alone_gives(
+def test_other_post_processing_trains_no_step_and_equals_a_separate_run_to_the_bit(
     dataset: Dataset, tmp_path: Path, steps: list[int]
 ) -> None:
     shared = tmp_path / "trainings"
@@ -142,7 +142,7 @@ def test_the_files_of_a_trial_are_those_of_its_own_best_epoch(dataset: Dataset, 
         assert detector.statistic.config == config.postprocessing
 
 
-def test_a_training_that_was_left_early_is_continued_by_the_next_of_its_key(
+def test_a_training_that_stopped_early_is_resumed_by_the_next_trial_of_its_key(
     dataset: Dataset, tmp_path: Path, steps: list[int]
 ) -> None:
     whole = run(POST_ONLY["window"], dataset, tmp_path / "whole", None)
@@ -174,10 +174,8 @@ def test_a_new_seed_is_a_new_training(dataset: Dataset, tmp_path: Path) -> None:
     assert one.metrics["train_loss"] != other.metrics["train_loss"]
 
 
-def test_who_needs_a_training_that_is_at_work_waits_and_reads_it(
-    dataset: Dataset, tmp_path: Path, steps: list[int]
-) -> None:
-    """The lock is held as another process holds it; who waits goes on when it is let go."""
+def test_a_training_that_is_running_is_waited_for_and_read(dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
+    """The test holds the lock like another process; the waiting training continues when it is released."""
     shared = tmp_path / "trainings"
     first = run_experiment(
         CONFIG,
@@ -203,7 +201,7 @@ def test_who_needs_a_training_that_is_at_work_waits_and_reads_it(
     assert [row["train_loss"] for row in found[0].history] == [row["train_loss"] for row in rest[-1].history]
 
 
-def test_what_is_there_is_read_without_waiting(dataset: Dataset, tmp_path: Path) -> None:
+def test_finished_epochs_are_read_without_waiting(dataset: Dataset, tmp_path: Path) -> None:
     shared = tmp_path / "trainings"
     run(CONFIG, dataset, tmp_path / "first", shared)
     (training,) = shared.iterdir()
@@ -216,7 +214,7 @@ def test_what_is_there_is_read_without_waiting(dataset: Dataset, tmp_path: Path)
         assert not reader.is_alive()
 
 
-def test_waiting_for_another_one_s_training_ends_with_ctrl_c(tmp_path: Path) -> None:
+def test_waiting_for_a_training_ends_with_ctrl_c(tmp_path: Path) -> None:
     record = TrainingRecord(tmp_path / "training")
     waiting = (
         f"from pathlib import Path\nfrom core.model.training_record import TrainingRecord\nprint('here', flush=True)\n\

@@ -1,4 +1,4 @@
-"""Scoring: frames lie where they should, and neither slices, threads nor neighbours change a score."""
+"""Scoring: frames lie at the right places, and neither slices, threads nor other clips change a score."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from core.thread_pool import ThreadPool
 
 CONTEXT_SAMPLES, FRAME_SAMPLES = 20, 10
 NUM_SAMPLES = 20 + 7 * 10 + 3
-"""Seven whole frames after the context, and three samples that fill none."""
+"""Seven whole frames after the context, and three samples more."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_disturbance_is_heard_in_its_own_frame_and_not_before(
     assert not change[[0, 1, 3, 4]].any()
 
 
-def test_entropy_cannot_see_the_sample_that_came(model: WaveNet, pool: ThreadPool) -> None:
+def test_entropy_does_not_depend_on_the_predicted_sample(model: WaveNet, pool: ThreadPool) -> None:
     codes = random_codes()
     disturbed = codes.copy()
     disturbed[:, :, CONTEXT_SAMPLES + 4 * FRAME_SAMPLES - 1] ^= 128  # the last sample of the fourth frame
@@ -76,7 +76,7 @@ def test_entropy_cannot_see_the_sample_that_came(model: WaveNet, pool: ThreadPoo
     assert (after.entropy[..., 4] != before.entropy[..., 4]).all()
 
 
-def test_samples_that_fill_no_frame_count_for_nothing(model: WaveNet, pool: ThreadPool) -> None:
+def test_samples_after_the_last_whole_frame_have_no_effect(model: WaveNet, pool: ThreadPool) -> None:
     codes = random_codes()
     disturbed = codes.copy()
     disturbed[..., -3:] ^= 128

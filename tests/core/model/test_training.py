@@ -1,4 +1,4 @@
-"""Training: it learns what can be learned, repeats bit for bit, and says so when it diverges."""
+"""Training: it learns a tone, repeats bit for bit, and reports divergence."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is trained on: pools by the step alone, every clip as often as any other, windows as codes of the whole clip."""
+"""Training windows: the step determines the pool, all clips are drawn equally often, windows equal encoded clips."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ CLIP_SAMPLES = 40
 
 @dataclass
 class Noted:
-    """Audio that notes which stretches were read."""
+    """Audio that records which stretches were read."""
 
     audio: HeldAudio
     reads: list[tuple[int, int | None]] = field(default_factory=list)
@@ -54,7 +54,7 @@ def take(number: int, num_samples: int) -> Take:
 
 
 def clips(num_clips: int, clip_samples: int = CLIP_SAMPLES) -> list[Clip]:
-    """Five a take."""
+    """Five clips a take."""
     takes = [take(number, min(5, num_clips - 5 * number) * clip_samples) for number in range((num_clips + 4) // 5)]
     return [clip for each in takes for clip in clips_of(each, clip_samples)]
 
@@ -103,7 +103,7 @@ def test_another_seed_has_another_order_and_another_pool():
 
 
 def drawn(source: list[Clip], steps: range, num_windows: int) -> Counter[Clip]:
-    """How often each clip was drawn."""
+    """How often each clip is drawn."""
     counts: Counter[Clip] = Counter()
 
     class Counting(TrainingCodes):

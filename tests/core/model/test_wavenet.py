@@ -1,4 +1,4 @@
-"""The network: causal, with exactly the receptive field asked for, and equal to a plain implementation."""
+"""The network is causal, has exactly the configured receptive field, and equals a plain implementation."""
 
 import math
 from typing import Any
@@ -6,17 +6,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
 from core.errors import UserError
-from core.model.wavenet import WaveNet, WaveNetConfig, count_weights, describe, dilations_for, receptive_field_of
+from core.model.wavenet import (
+    WaveNet,
+    WaveNetConfig,
+    count_weights,
+    describe,
+    dilations_for,
+    num_layers_of,
+    receptive_field_of,
+    weight_shapes,
+)
 
 SHAPES = [(depth, field) for depth in (1, 2, 3, 5, 8, 16) for field in (3, 4, 5, 9, 32, 33, 64, 130)]
 
 
 def build(**shape: Any) -> WaveNet:
-    """A small network in double precision, so that nothing but zero is zero."""
+    """A small network in double precision, so that small influences do not round to zero."""
     small = {
         "num_channels": 2,
         "mu_law_levels": 12,
@@ -90,6 +101,12 @@ def test_dilations_double_start_again_and_shorten_the_last_alone(depth: int, fie
     assert 1 <= dilations[-1] <= full[-1]
 
 
+@given(depth=st.integers(1, 16), field=st.integers(3, 3000))
+def test_layers_are_counted_without_listing_them(depth: int, field: int) -> None:
+    config = WaveNetConfig(num_channels=1, dilation_depth=depth, receptive_field_samples=field)
+    assert num_layers_of(config) == len(config.dilations)
+
+
 def test_the_papers_shape_is_three_full_stacks() -> None:
     assert dilations_for(10, 3071) == (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) * 3
     facts = describe(WaveNetConfig(num_channels=1, dilation_depth=10, receptive_field_samples=3071))
@@ -98,7 +115,7 @@ def test_the_papers_shape_is_three_full_stacks() -> None:
 
 
 def plain_wavenet(model: WaveNet, codes: Tensor) -> Tensor:
-    """The same function written as the textbook draws it: one-hot input, padded convolutions. (B, T, C, Q)."""
+    """The same function as in a textbook: one-hot input, padded convolutions. (B, T, C, Q)."""
     levels, width = model.config.mu_law_levels, model.config.residual_channels
 
     def causal(x: Tensor, older: Tensor, newer: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
@@ -195,12 +212,14 @@ def test_described_facts_are_those_of_the_built_network(num_channels: int, depth
     model = build(num_channels=num_channels, dilation_depth=depth, receptive_field_samples=field)
     facts = describe(model.config)
     assert facts["num_weights"] == sum(p.numel() for p in model.parameters()) == count_weights(model.config)
+    assert facts["num_layers"] == num_layers_of(model.config) == len(model.config.dilations)
+    assert weight_shapes(model.config) == {name: tuple(w.shape) for name, w in model.state_dict().items()}
     assert facts["num_layers"] == len(model.blocks)
     assert (facts["num_stacks"] - 1) * depth < facts["num_layers"] <= facts["num_stacks"] * depth
     assert facts["receptive_field_samples"] == field
 
 
-def test_every_weight_is_of_use() -> None:
+def test_every_weight_has_a_gradient() -> None:
     model = build()
     model.loss_bits(random_codes(model, 400, num_clips=2)).backward()
     for name, weight in model.named_parameters():
