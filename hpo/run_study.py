@@ -76,14 +76,25 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
         metavar="DIR",
         help="decoded audio (default: runs/store)",
     )
-    how.add_argument("--store-gb", type=size, default=50.0, metavar="GB", help="its largest size (default: 50)")
+    how.add_argument("--store-gb", type=above_zero, default=50.0, metavar="GB", help="its largest size (default: 50)")
     how.add_argument(
         "--no-store", action="store_true", help="decode or stream every time, for a disk that is too small"
     )
     how.add_argument(
-        "--keep-gb", type=size, default=2.0, metavar="GB", help="how large the trainings may be afterwards (default: 2)"
+        "--keep-gb",
+        type=above_zero,
+        default=2.0,
+        metavar="GB",
+        help="how large the trainings may be afterwards (default: 2)",
     )
     how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
+    how.add_argument(
+        "--patience",
+        type=above_zero,
+        default=10.0,
+        metavar="MIN",
+        help="wait so long for a database that is away (default: 10)",
+    )
     how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
     instead = parser.add_argument_group("instead of a search").add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="show space, split and estimate; train nothing")
@@ -118,13 +129,13 @@ def positive(text: str) -> int:
     return value
 
 
-def size(text: str) -> float:
+def above_zero(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of GB above 0, but got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, but got {text!r}")
     return value
 
 

@@ -14,17 +14,17 @@ from hpo.pages.publish import study_description
 from hpo.search.notes import run_note, study_words, write_notes
 from hpo.search.search_space import describe_range
 from hpo.search.storage import StudyStorage
+from hpo.search.storage_setting import SQLITE, resolve_storage
 from hpo.search.study import OpenStudy, archive_study, check_study_exists, open_study
 from hpo.tracking.links import Pages, resolve_pages
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.tracking.saved_view import saved_view
-from hpo.tracking.settings import Setting, resolve_setting
+from hpo.tracking.settings import Setting
 from hpo.tracking.shipper import Shipper
 from hpo.tracking.target import TrackingTarget, resolve_tracking_uri, tracking_target
 
 SECONDS_TO_SHIP = 120.0
 SECONDS_TO_SHIP_INTERRUPTED = 10.0
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,8 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
     directory = runs / inputs.name
     tracking = resolve_tracking_uri(options.tracking_uri, project_root=root)
     make_project(root)
-    storage = StudyStorage(_storage_setting(options, root).value)
+    setting = resolve_storage(options.storage, project_root=root)
+    storage = StudyStorage(setting.value, patience_minutes=options.patience)
     if options.rerun is not None or options.page is not None:
         check_study_exists(inputs.name, storage)
     if options.fresh:
@@ -103,17 +104,7 @@ def check_places(options: Namespace, root: Path) -> None:
     """UserError where storage or tracker are named wrongly, as far as the file system tells; opens neither."""
     runs = root / "runs"
     _check_folder("tracking database", resolve_tracking_uri(options.tracking_uri, project_root=root), runs)
-    _check_folder("storage", _storage_setting(options, root), runs)
-
-
-def _storage_setting(options: Namespace, root: Path) -> Setting:
-    """A path, alone or in an sqlite URL, is relative to the project's root, from wherever the command is called."""
-    default = str(root / "runs/optuna.journal")
-    given, source = resolve_setting(options.storage, variable="OPTUNA_STORAGE", project_root=root, default=default)
-    path = given.removeprefix(SQLITE)
-    if given.startswith(SQLITE):
-        return Setting(given if path in ("", ":memory:") else f"{SQLITE}{root / path}", source)
-    return Setting(given if "://" in given else str(root / given), source)
+    _check_folder("storage", resolve_storage(options.storage, project_root=root), runs)
 
 
 def _check_folder(name: str, setting: Setting, runs: Path) -> None:

@@ -55,11 +55,18 @@ def store(arguments: list[str], root: Path) -> int:
     return main(arguments, root)
 
 
+def audit(arguments: list[str], root: Path) -> int:
+    from hpo.audit import main
+
+    return main(arguments, root)
+
+
 SUBCOMMANDS: dict[str, tuple[Callable[[list[str], Path], int], str]] = {
     "study": (study, "search for a detector: runs, resumes or joins a study"),
     "survey": (survey, "show what a source of recordings holds"),
     "detect": (detect, "judge recordings with the winner of a study"),
     "ui": (ui, "serve MLflow's pages and the Optuna dashboard until Ctrl-C"),
+    "audit": (audit, "compare a study in Optuna with its runs in MLflow"),
     "store": (store, "show or empty the store of decoded audio"),
 }
 

@@ -31,6 +31,7 @@ def _study_arguments(options: Namespace) -> list[str]:
         "--tracking-uri": options.tracking_uri,
         "--store": options.store,
         "--store-gb": options.store_gb,
+        "--patience": options.patience,
     }
     words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
     words += [word for text in options.set for word in ("--set", text)]

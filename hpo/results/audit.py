@@ -12,7 +12,7 @@ Both stores are read with their own clients; nothing that the search left in fil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -26,6 +26,7 @@ from hpo.tracking.mlflow import TRIAL_TAG
 SEED_TAG = "seed"
 STATUS_OF = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
 Kind = Literal["lost", "doubled", "wrong"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Key = tuple[int, int]
 """Number of a trial of the search, and the seed of a finalist's training: 0 for the trial itself."""
 

@@ -18,6 +18,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 import hpo.run_study
+from hpo.audit import main as audit_main
+from hpo.results.audit_study import audit_study
 from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
 from hpo.worker_command import worker_command
 from tests.hpo.studies import SECONDS, STUDY, Command, assert_lands_whole, load, outline, start, tracked_runs, wait_for
@@ -237,3 +239,25 @@ def test_a_second_ctrl_c_ends_a_command_that_is_ending_without_a_traceback(proje
         done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
         assert done.returncode == -getattr(signal, name)
         assert done.stderr.count("\n") == 1, "the error, and no traceback"
+
+
+def test_an_audit_reads_both_stores_and_finds_what_is_damaged(project: Path, run: Command) -> None:
+    run("--trials", "3")
+    uri = f"sqlite:///{project}/runs/mlflow.db"
+
+    def found() -> set[tuple[str, str]]:
+        audit = audit_study(STUDY, storage=None, tracking_uri=None, root=project)
+        assert audit.num_trials == 3
+        return {(finding.kind, finding.where) for finding in audit.findings}
+
+    assert found() == set()
+    runs, client = tracked_runs(project), MlflowClient(uri)
+    first, second, third = (next(run for name, run in runs.items() if name.startswith(f"trial 0{n}")) for n in range(3))
+    client.log_metric(first.info.run_id, "val_auc", 0.5, step=1, timestamp=1)
+    assert found() == {("doubled", "trial 00")}
+    client.set_terminated(second.info.run_id, "RUNNING")
+    assert ("wrong", "trial 01") in found()
+    client.delete_run(third.info.run_id)
+    assert ("lost", "trial 02") in found()
+    assert audit_main([STUDY], project) == 1
+    assert audit_main(["nothing"], project) == 2

@@ -53,8 +53,11 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "The subcommand must be one of study, survey, detect, ui, store, but got nothing. See --help."),
-        (["studdy"], "The subcommand must be one of study, survey, detect, ui, store, but got 'studdy'. See --help."),
+        ([], "The subcommand must be one of study, survey, detect, ui, audit, store, but got nothing. See --help."),
+        (
+            ["studdy"],
+            "The subcommand must be one of study, survey, detect, ui, audit, store, but got 'studdy'. See --help.",
+        ),
         (["study", "--study", "quickstrat"], f"one of {', '.join(known_studies())}, but got 'quickstrat'."),
         (["study", "--study", "no/such.toml"], "but got 'no/such.toml'."),
         (["survey", "simulated", "--study", "quickstrat"], "but got 'quickstrat'."),

@@ -1,0 +1,35 @@
+"""machine-listening audit STUDY: is every trial on record once, and rightly, in Optuna and in MLflow?
+
+Exit codes: 0 all is as it should be, 1 something is lost, doubled or wrong, 2 a user's mistake.
+"""
+
+import argparse
+from pathlib import Path
+
+from core.command_line import Parser, run_command
+
+PROGRAM = "machine-listening audit"
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog=PROGRAM,
+        description="Compares a study's trials in Optuna with its runs in MLflow: lost, doubled, wrong.",
+        examples=[f"{PROGRAM} quickstart-simulated"],
+    )
+    parser.add_argument("study", metavar="STUDY", help="the study's name, as in runs/")
+    parser.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
+    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str], root: Path) -> int:
+    return run_command(lambda: _audit(parse(arguments), root))
+
+
+def _audit(options: argparse.Namespace, root: Path) -> int:
+    from hpo.results.audit_study import audit_lines, audit_study  # here, because --help should not wait for Optuna
+
+    audit = audit_study(options.study, storage=options.storage, tracking_uri=options.tracking_uri, root=root)
+    print("\n".join(audit_lines(options.study, audit)))
+    return 1 if audit.findings else 0
