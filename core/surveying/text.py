@@ -63,7 +63,8 @@ def _values(counts: Counts, name: str) -> str:
     amounts = sorted(counts.by(name).items(), key=lambda item: -item[1].num_recordings)
     if len(amounts) < 2:
         return "".join(str(value) for (value,), _ in amounts) or "none"
-    return ", ".join(f"{value} in {amount.num_recordings} recordings" for (value,), amount in amounts)
+    numbers = [(value, amount.num_recordings) for (value,), amount in amounts]
+    return ", ".join(f"{value} in {count} recording{'s' * (count != 1)}" for value, count in numbers)
 
 
 def _conditions(counts: Counts) -> Iterator[str]:

@@ -61,13 +61,13 @@ def check_streamable(config: DataConfig) -> None:
     """Raises UserError for settings that need the list of all takes."""
     if config.splice:
         raise UserError(
-            "[splice] must be left out where takes are streamed, but is there. Use a source that can be listed: a "
+            "[splice] must be left out where takes are streamed, but is set. Use a source that can be listed: a "
             "folder, or the ToyADMOS tree."
         )
     if config.speed_perturbation:
         raise UserError(
             "[speed_perturbation] must be left out where takes are streamed, as a stream is read once and at one rate, "
-            "but is there. Use a source that can be listed: a folder, or the ToyADMOS tree."
+            "but is set. Use a source that can be listed: a folder, or the ToyADMOS tree."
         )
 
 

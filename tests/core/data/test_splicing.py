@@ -335,5 +335,5 @@ def test_a_stream_is_refused() -> None:
     )
     clips = ClipConfig(clip_seconds=CLIP_S)
     config = DataConfig(sample_rate_hz=RATE_HZ, clips=clips, split=SplitConfig(), splice=CONFIG)
-    with pytest.raises(UserError, match=r"^\[splice\] must be left out where takes are streamed, but is there\. "):
+    with pytest.raises(UserError, match=r"^\[splice\] must be left out where takes are streamed, but is set\. "):
         stream_dataset(source, config)
