@@ -126,7 +126,7 @@ def _publish_report(search: OpenStudy, log: RunLog, findings: Findings) -> None:
         surface=surface,
         comparison=findings.comparison,
         pages=_pages_of(search),
-        handed_over=winner_file(search.directory) if result["winner"] else None,
+        winner_file=winner_file(search.directory) if result["winner"] else None,
         winner_page=_winner_page(search, result["winner"]),
     )
     table = search.study.trials_dataframe(("number", "state", "value", "params", "duration")).to_csv(index=False)
