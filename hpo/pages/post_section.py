@@ -45,7 +45,7 @@ def points_sentence(post: Mapping[str, Any]) -> str:
     ranges = "; ".join(f"{name} {words}" for name, words in post["ranges"].items() if name != "trial")
     return (
         f"{post['num_points']:,} points in {duration_text(post['seconds'])}, over the stored frame scores of {of}: "
-        f"{ranges}. A threshold is in sigmas of the scores of its own choice; all choices share one range.{stored}"
+        f"{ranges}. Thresholds are in sigmas of the scores of their point; all points share one range of them.{stored}"
     )
 
 

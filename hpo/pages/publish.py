@@ -109,10 +109,10 @@ def publish_study(
 
 def _publish_winning_seed(companion: FinalistsStudy, datasets: Datasets, result: Mapping[str, Any]) -> None:
     """The page of the training whose file is handed over, where it is a finalist's and not the search's."""
+    winner = result["winner"]["trial"] if result["winner"] else None
     for finalist in finalists_of(companion):
-        best = finalist.best
-        is_winner = finalist.number == result["winner"]["trial"]
-        if best and is_winner and best.directory.parent == companion.trials_directory:
+        best = finalist.best if finalist.number == winner else None
+        if best and best.directory.parent == companion.trials_directory:
             publish_trial_page(companion, datasets, best.record.number)
 
 
@@ -130,7 +130,7 @@ def _publish_report(search: OpenStudy, log: RunLog, findings: Findings) -> None:
         surface=surface,
         comparison=findings.comparison,
         pages=_pages_of(search),
-        handed_over=winner_file(search.directory) if result["winner"] else None,
+        winner_file=winner_file(search.directory) if result["winner"] else None,
         winner_page=_winner_page(search, result["winner"]),
     )
     table = search.study.trials_dataframe(("number", "state", "value", "params", "duration")).to_csv(index=False)

@@ -39,7 +39,7 @@ def study_page(
     surface: F1Surface | None = None,
     comparison: Sequence[Line] = (),
     pages: Mapping[int, str] | None = None,
-    handed_over: WinnerFile | None = None,
+    winner_file: WinnerFile | None = None,
     winner_page: str = "",
 ) -> str:
     """The page's HTML. `result` is what `runs/<study>/result.json` holds, and the winner's figures come from it.
@@ -55,8 +55,8 @@ def study_page(
         result=result,
         description=description,
         facts=_facts(result),
-        handed_over=handed_over,
-        size=size_text(handed_over.num_bytes) if handed_over else "",
+        winner_file=winner_file,
+        size=size_text(winner_file.num_bytes) if winner_file else "",
         winner_page=winner_page,
         finalist=next((row for row in result["finalists"] if row["is_winner"]), None),
         winner_tables=winner_tables(winner, result["default"]) if winner else None,

@@ -75,7 +75,7 @@ def post_summary(found: PostSearch, judged: JudgedTrial) -> dict[str, Any]:
             **{split: split_figures(judged, split) for split in ("validation", "test")},
         },
         "optimism": (
-            f"The best of {len(found.points):,} points on {num_clips} validation clips, chosen with their labels: "
-            "on other takes a lower F1 than its validation F1 is likely."
+            f"The best of {len(found.points):,} points on {num_clips} validation clips, chosen with their labels. On "
+            "other takes its F1 is likely to be lower."
         ),
     }

@@ -42,7 +42,7 @@ def test_page_fetches_nothing_and_links_only_to_its_neighbours() -> None:
     result, file = result_of(study), WinnerFile(path=Path("/x/winner/w.safetensors"), num_bytes=1, detect_command="")
     page = study_page(
         study, result=result, figures=study_figures(study, result=result), description="", pages=pages,
-        handed_over=file, winner_page="finalists/trials/0001/page.html",
+        winner_file=file, winner_page="finalists/trials/0001/page.html",
     )  # fmt: skip
     expected = ["winner/w.safetensors", "finalists/trials/0001/page.html", "trials/0002/page.html"]
     assert ParsedPage(page).addresses == expected
@@ -55,7 +55,7 @@ def test_the_top_of_the_page_names_the_winner_s_file_its_size_and_the_command_fo
     command = "machine-listening detect '/a <b>/winner' RECORDING.wav"
     file = WinnerFile(path=Path("/a <b>/winner/checkpoint.safetensors"), num_bytes=312_345, detect_command=command)
     figures = study_figures(study, result=result)
-    page = study_page(study, result=result, figures=figures, description="Why.", handed_over=file)
+    page = study_page(study, result=result, figures=figures, description="Why.", winner_file=file)
     top = ParsedPage(page).text.split("Why.")[0]
     assert "The winner's file is winner/checkpoint.safetensors (312 kB)" in top
     assert command in top
