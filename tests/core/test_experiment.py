@@ -14,6 +14,8 @@ from core.data.clips import ClipConfig
 from core.data.dataset import DataConfig, Dataset, prepare_dataset
 from core.data.recordings import Corpus, Recording
 from core.data.splits import SplitConfig
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
+from core.decision.levels import level_ranges
 from core.decision.metrics import auc
 from core.experiment import EpochResult, run_experiment
 from core.model.training import ConfigurationFailed, TrainingConfig
@@ -93,7 +95,7 @@ def test_a_network_that_is_broken_but_finite_is_a_failed_configuration(
     assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
-def test_a_finished_experiment_is_read_back_with_the_same_figures_and_trains_no_more(
+def test_a_finished_experiment_is_read_back_and_its_detector_knows_the_levels_of_calibration(
     car: Dataset, tmp_path: Path
 ) -> None:
     first = last_result(car, tmp_path)
@@ -101,3 +103,7 @@ def test_a_finished_experiment_is_read_back_with_the_same_figures_and_trains_no_
     was = state.read_bytes()
     assert last_result(car, tmp_path) == first, "audio_seconds_per_second, too, is what was recorded"
     assert state.read_bytes() == was
+    detector = load_detector(tmp_path / DETECTOR_FILE)
+    assert detector.levels == level_ranges(car.calibration)
+    assert detector.levels is not None
+    assert detector.levels.keys() == detector.statistic.calibrations.keys()
