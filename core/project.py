@@ -7,6 +7,7 @@ the marker there. The first study makes the marker. Settings in `.env` are read 
 `.env` that belongs to another program is never read.
 """
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,11 +49,12 @@ def find_project(start: Path | None = None) -> Project:
 
 
 def _searched_folders(start: Path) -> Iterator[Path]:
+    home = Path(os.path.expanduser("~")).resolve()  # unlike Path.home(), it fails for no user
     for folder in (start, *start.parents):
         if _is_open_to_all(folder):
             return
         yield folder
-        if (folder / ".git").exists() or folder == Path.home().resolve():
+        if (folder / ".git").exists() or folder == home:
             return
 
 

@@ -1,4 +1,4 @@
-"""The walls between the wings: which wing may import which, and where Optuna and MLflow are known."""
+"""The walls between the wings: which wing may import which, and which files may import Optuna and MLflow."""
 
 import ast
 import subprocess
@@ -20,7 +20,7 @@ CORE_ORDER = [
     {"core.experiment", "core.baselines", "core.detection", "core.surveying"},
     {"core.survey", "core.detect", "core.store"},
 ]
-"""From the ground up. A file imports from its own wing and from floors below it."""
+"""From the ground up. A file imports from its own wing and from the floors below."""
 HPO_ORDER = [
     {"hpo.tracking"},
     {"hpo.search"},
@@ -28,7 +28,7 @@ HPO_ORDER = [
     {"hpo.pages"},
     {"hpo"},
 ]
-"""All of it stands above core. What is in no folder of hpo/ is the command line, one wing."""
+"""All floors are above core. The files directly in hpo/ are the command line, one wing."""
 
 
 def modules_of(top: str) -> dict[str, Path]:
@@ -48,7 +48,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 def wing_of(name: str, order: list[set[str]]) -> tuple[int, str] | None:
-    """The floor and the wing that a dotted name is in; None for one that is in none."""
+    """The floor and the wing of a dotted name, or None."""
     found = [(i, w) for i, floor in enumerate(order) for w in floor if name == w or name.startswith(f"{w}.")]
     return max(found, key=lambda each: len(each[1]), default=None)
 

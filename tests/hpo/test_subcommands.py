@@ -11,7 +11,9 @@ import pytest
 from core import __version__
 from core.project import MARKER
 from core.study_files import known_studies
+from hpo.run_study import SCRIPT, parse
 from hpo.subcommands import SUBCOMMANDS, main
+from hpo.worker_command import worker_command
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "optuna", "mlflow", "pandas", "datasets", "librosa", "scipy", "sklearn", "plotly", "sqlalchemy")
@@ -101,3 +103,18 @@ def test_the_store_of_the_project_above_is_used(
     monkeypatch.chdir(tmp_path / "below")
     assert main(["store"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"{tmp_path}/runs/store: 0 files, 0 GB"
+
+
+@pytest.mark.parametrize("program", [SCRIPT, "machine-listening study"])
+def test_a_worker_is_started_as_its_study_was(program: str, tmp_path: Path) -> None:
+    given = ["--study", "quickstart", "--trials", "3", "--no-store", "--name", "x"]
+    options = parse(given, root=tmp_path, program=program)
+    python, *arguments = worker_command(options, threads=2)
+    assert python == sys.executable
+    if program == SCRIPT:
+        assert arguments.pop(0) == str(ROOT / "hpo/run_study.py")
+    else:
+        assert [arguments.pop(0) for _ in range(4)] == ["-P", "-m", "machine_listening", "study"]
+    again = vars(parse(arguments, root=tmp_path, program=program))
+    changed = {name: value for name, value in vars(options).items() if again[name] != value}
+    assert changed == {"worker": False, "threads": None}

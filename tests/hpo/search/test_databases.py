@@ -1,4 +1,4 @@
-"""Databases that are empty, half-made, older or newer than the libraries: seen, said in one line, left as they are."""
+"""Databases that are empty, unfinished, older or newer than the libraries: reported in one line and left unchanged."""
 
 import socket
 import sqlite3

@@ -1,4 +1,4 @@
-"""Study files: what is right loads, what is wrong is one line that names the thing and the rule."""
+"""Study files: a correct file loads, and an error is one line that names the thing and the rule."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The event file of one run: what is written is read back, whatever the writer's end was."""
+"""The event file of one run: what is written is read back, however its writer ended."""
 
 import json
 import math

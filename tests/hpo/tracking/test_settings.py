@@ -1,4 +1,4 @@
-"""Where a setting comes from, and which tracking addresses are turned away before anything is opened."""
+"""The order of the sources of a setting, and the tracking addresses that are refused before a connection."""
 
 from pathlib import Path
 

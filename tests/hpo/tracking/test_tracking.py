@@ -1,4 +1,4 @@
-"""What reaches MLflow, read back through its own client: whole, once, in time, and whatever the server does meanwhile.
+"""What reaches MLflow, read back through its own client: complete, once and in time, also when the server fails.
 
 One real server on loopback for the whole file, reached through a relay that can cut the wire or lose a reply; where no
 server is needed, a SQLite store.
