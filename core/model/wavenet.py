@@ -225,8 +225,7 @@ def describe(config: WaveNetConfig) -> dict[str, int]:
 
 def num_layers_of(config: WaveNetConfig) -> int:
     """The length of `config.dilations`, computed without listing them, as a hostile file may ask for billions."""
-    samples_a_stack = (1 << config.dilation_depth) - 1
-    num_stacks, rest = divmod(config.receptive_field_samples - FRONT_KERNEL, samples_a_stack)
+    num_stacks, rest = divmod(config.receptive_field_samples - FRONT_KERNEL, (1 << config.dilation_depth) - 1)
     return num_stacks * config.dilation_depth + rest.bit_length()  # 1 + 2 + 4 + .. up to the shortened one
 
 
