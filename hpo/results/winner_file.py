@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.command_line import program_of
 from core.decision.checkpoint import DETECTOR_FILE
 from hpo.results.result import WINNER_DIRECTORY
 
@@ -24,5 +25,5 @@ def winner_file(study_directory: Path) -> WinnerFile | None:
     path = (study_directory / WINNER_DIRECTORY / DETECTOR_FILE).absolute()
     if not path.exists():
         return None
-    command = f"machine-listening detect {shlex.quote(str(path.parent))} RECORDING.wav"
+    command = f"{program_of('detect')} {shlex.quote(str(path.parent))} RECORDING.wav"
     return WinnerFile(path=path, num_bytes=path.stat().st_size, detect_command=command)

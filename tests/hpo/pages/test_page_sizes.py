@@ -58,4 +58,4 @@ def test_a_study_s_pages_stay_below_the_bound_and_their_links_lead_to_files(proj
     )
     assert all((runs / STUDY / page).parent.joinpath(link).exists() for page in links for link in links[page])
     report = (runs / STUDY / "report.html").read_text()
-    assert f"machine-listening detect {runs / STUDY / 'winner'} RECORDING.wav" in report
+    assert f"detect {runs / STUDY / 'winner'} RECORDING.wav" in report
