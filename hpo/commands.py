@@ -9,18 +9,18 @@ import optuna
 
 from core.errors import UserError
 from core.full_disk import full_disk_error, is_disk_full
-from hpo.console import Console
 from hpo.folds import run_folds
-from hpo.inputs import StudyInputs, read_inputs
-from hpo.interruption import InterruptionNotice
 from hpo.messages import estimate_line, overview
 from hpo.once import changes_of_configuration, run_once
 from hpo.pages.publish import publish_trial_page
 from hpo.search.trial_record import trial_records
 from hpo.search.workers import is_started_worker
 from hpo.search_run import measured, run_search, run_worker
-from hpo.session import SECONDS_TO_SHIP, Session, check_places, open_session
-from hpo.shipping import ship
+from hpo.session.inputs import StudyInputs, read_inputs
+from hpo.session.session import SECONDS_TO_SHIP, Session, check_places, open_session
+from hpo.session.shipping import ship
+from hpo.terminal.console import Console
+from hpo.terminal.interruption import InterruptionNotice
 from hpo.tracking.shipper import Shipper
 
 

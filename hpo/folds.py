@@ -16,19 +16,15 @@ from typing import Any
 from core.baselines.comparison_file import load_rows
 from core.baselines.comparison_table import Line, as_markdown, lines_of
 from core.text_files import write_text
-from hpo.console import Console
 from hpo.pages.folds_page import Spread, folds_page
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
+from hpo.session.study_names import fold_name
+from hpo.terminal.console import Console
 
 FOLDS_FILE, FOLDS_PAGE = "folds.json", "folds.html"
 METRICS = ("f1", "auc")
-
-
-def fold_name(name: str, fold: int) -> str:
-    """The name of the study of one fold; folds count from 1."""
-    return f"{name}.fold{fold}"
 
 
 def run_folds(options: Namespace, root: Path, run_one: Callable[[Namespace], str], console: Console) -> int:

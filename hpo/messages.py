@@ -13,7 +13,6 @@ from core.command_line import program_of
 from core.data.recordings import Skipped
 from core.decision.checkpoint import DETECTOR_FILE
 from core.model.wavenet import describe
-from hpo.inputs import StudyInputs
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner import choose_winner
@@ -21,8 +20,9 @@ from hpo.search.estimate import Estimate
 from hpo.search.objective import TrialEnd
 from hpo.search.search_space import describe_range
 from hpo.search.trial_record import TrialRecord
-from hpo.session import Session
-from hpo.time_left import duration
+from hpo.session.inputs import StudyInputs
+from hpo.session.session import Session
+from hpo.terminal.time_left import duration
 from hpo.tracking.links import charts_link, study_link
 
 MAX_LEFT_OUT_LINES = 10

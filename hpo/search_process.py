@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 from core.errors import UserError
-from hpo.console import Console
 from hpo.messages import trial_line
-from hpo.progress_bars import ProgressBars
 from hpo.results.winner import choose_winner
 from hpo.search.objective import TrialContext, TrialEnd
 from hpo.search.study import MAX_FAILURES_IN_A_ROW, OpenStudy
 from hpo.search.trial_record import TrialRecord, trial_records
 from hpo.search.work import work_on
-from hpo.session import Session, link_trials
-from hpo.time_left import Pace
+from hpo.session.session import Session, link_trials
+from hpo.terminal.console import Console
+from hpo.terminal.progress_bars import ProgressBars
+from hpo.terminal.time_left import Pace
 from hpo.tracking.shipper import Shipper
 
 

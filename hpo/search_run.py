@@ -7,13 +7,9 @@ from typing import Any
 
 from core.baselines.comparison import Row
 from core.full_disk import is_disk_full
-from hpo.console import Console
 from hpo.finalist_runs import run_finalists
-from hpo.inputs import StudyInputs
-from hpo.interruption import InterruptionNotice
 from hpo.messages import curves_line, estimate_line, overview, resumed_line, summary, where_to_look
 from hpo.pages.publish import publish_study
-from hpo.progress_bars import ProgressBars
 from hpo.results.alternatives import compare_winner, kept_comparison
 from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
 from hpo.results.kept_trainings import limit_trainings
@@ -22,9 +18,13 @@ from hpo.search.objective import TrialContext
 from hpo.search.trial_record import trial_records
 from hpo.search.workers import Workers
 from hpo.search_process import SearchProcess, run_trials
-from hpo.session import SECONDS_TO_SHIP, SECONDS_TO_SHIP_INTERRUPTED, Session, link_trials, start_study_run
-from hpo.shipping import ship
-from hpo.time_left import Pace
+from hpo.session.inputs import StudyInputs
+from hpo.session.session import SECONDS_TO_SHIP, SECONDS_TO_SHIP_INTERRUPTED, Session, link_trials, start_study_run
+from hpo.session.shipping import ship
+from hpo.terminal.console import Console
+from hpo.terminal.interruption import InterruptionNotice
+from hpo.terminal.progress_bars import ProgressBars
+from hpo.terminal.time_left import Pace
 from hpo.tracking.run_log import RunStatus
 from hpo.tracking.shipper import Shipper
 from hpo.worker_command import worker_command

@@ -26,6 +26,8 @@ HPO_ORDER = [
     {"hpo.search"},
     {"hpo.results", "hpo.stack"},
     {"hpo.pages"},
+    {"hpo.terminal"},
+    {"hpo.session"},
     {"hpo"},
 ]
 """All floors are above core. The files directly in hpo/ are the command line, one wing."""
@@ -60,7 +62,8 @@ def test_a_wing_imports_only_wings_below_it(top: str, order: list[set[str]]) -> 
         if name == top:
             continue
         here = wing_of(name, order)
-        assert here is not None, f"{name} stands in no wing: give it one in this file's list"
+        is_listed = here is not None and (here[1] != top or name.count(".") == 1)
+        assert is_listed and here, f"{name} stands in no wing: give it one in this file's list"
         for imported in imports_of(path):
             if not imported.startswith(f"{top}."):
                 continue

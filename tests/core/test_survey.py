@@ -25,8 +25,8 @@ from core.sources import choose_source, open_source
 from core.survey import main
 from core.surveying.counts import PARTS, count
 from core.surveying.text import MAX_SKIPPED_LINES
-from hpo.console import Console
-from hpo.inputs import read_inputs
+from hpo.session.inputs import read_inputs
+from hpo.terminal.console import Console
 from tests.folder_files import noise, table, write
 from tests.hub_layout import TRAIN, HubLayout, encoded, key_of, wav_bytes, write_archive, write_hub_copy
 from tests.toyadmos_layout import take_name, write_tree

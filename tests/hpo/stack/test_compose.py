@@ -152,7 +152,7 @@ def test_logs_are_rotated_and_signals_arrive(name: str) -> None:
 
 
 def test_a_worker_has_the_time_to_hand_its_trial_back() -> None:
-    from hpo.session import SECONDS_TO_SHIP_INTERRUPTED
+    from hpo.session.session import SECONDS_TO_SHIP_INTERRUPTED
 
     seconds = int(service("worker")["stop_grace_period"].removesuffix("s"))
     assert seconds >= 60 + SECONDS_TO_SHIP_INTERRUPTED

@@ -13,6 +13,11 @@ DATABASES = ("mlflow.db", "optuna.journal")
 """Files of runs/. Their locks and write-ahead logs have names that begin with theirs."""
 
 
+def fold_name(name: str, fold: int) -> str:
+    """The name of the study of one fold; folds count from 1."""
+    return f"{name}.fold{fold}"
+
+
 def check_name(name: str, *, runs: Path) -> None:
     """UserError where no study may have this name, or something else is at its place in `runs`."""
     if not re.fullmatch(NAME_PATTERN, name):

@@ -9,13 +9,13 @@ from typing import Any
 
 from core.errors import UserError
 from core.project import make_project
-from hpo.inputs import SIMULATED, StudyInputs
 from hpo.pages.publish import study_description
 from hpo.search.notes import run_note, study_words, write_notes
 from hpo.search.search_space import describe_range
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import SQLITE, resolve_storage
 from hpo.search.study import OpenStudy, archive_study, check_study_exists, open_study
+from hpo.session.inputs import SIMULATED, StudyInputs
 from hpo.tracking.links import Pages, resolve_pages
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.tracking.saved_view import saved_view
@@ -154,7 +154,7 @@ def git_commit() -> str:
     """The commit that the code is at, with a mark when it differs; "unknown" outside a checkout."""
     if shutil.which("git") is None:
         return "unknown"
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from hpo.search.trial_record import TrialRecord
-from hpo.time_left import Countdown, Pace, clock, duration
+from hpo.terminal.time_left import Countdown, Pace, clock, duration
 
 
 def ended(seconds: float, num_epochs: int = 5) -> TrialRecord:

@@ -1,7 +1,7 @@
 """The end of shipping: the last records are sent to MLflow, and what could not be sent is said."""
 
-from hpo.console import Console
-from hpo.session import Session
+from hpo.session.session import Session
+from hpo.terminal.console import Console
 from hpo.tracking.shipper import Shipper
 
 

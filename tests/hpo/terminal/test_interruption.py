@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BUSY = """
 import hashlib, signal, sys
-from hpo.interruption import InterruptionNotice
+from hpo.terminal.interruption import InterruptionNotice
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     with InterruptionNotice(lambda: print("stopping", flush=True)) as notice:

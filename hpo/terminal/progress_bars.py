@@ -22,12 +22,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.experiment import EpochResult
-from hpo.console import Console
 from hpo.results.finalists import FinalistsStudy
 from hpo.results.winner import choose_winner
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord
-from hpo.time_left import Countdown, Pace, clock
+from hpo.terminal.console import Console
+from hpo.terminal.time_left import Countdown, Pace, clock
 
 SECONDS_BETWEEN_READINGS = 1.0
 NARROW_COLUMNS = 100

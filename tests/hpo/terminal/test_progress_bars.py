@@ -8,15 +8,15 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console as RichConsole
 
-from hpo.console import Console
-from hpo.progress_bars import ProgressBars, study_progress
 from hpo.search.storage import StudyStorage, TrialLease
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import load_study_file
 from hpo.search.trial_record import EPOCHS, FACTS
-from hpo.time_left import Pace
+from hpo.terminal.console import Console
+from hpo.terminal.progress_bars import ProgressBars, study_progress
+from hpo.terminal.time_left import Pace
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LEASES: list[TrialLease] = []
 """Of claimed trials: one that is let go of frees its trial."""
 

@@ -18,13 +18,12 @@ from core.data.store import Store
 from core.errors import UserError
 from core.sources import choose_source, open_source
 from core.thread_pool import ThreadPool
-from hpo.console import Console
-from hpo.folds import fold_name
 from hpo.search.assignments import split_assignment
 from hpo.search.data_by_rate import Datasets, open_datasets
 from hpo.search.search_space import SearchSpace
 from hpo.search.study_file import StudySpec, load_study_file
-from hpo.study_names import check_name
+from hpo.session.study_names import check_name, fold_name
+from hpo.terminal.console import Console
 
 MAX_THREADS = 4
 """A batch of the usual size does not divide well among more; more cores are for more workers."""
