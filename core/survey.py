@@ -29,8 +29,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from pydantic import TypeAdapter, ValidationError
-
 from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
 from core.project import STORE, find_project

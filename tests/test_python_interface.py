@@ -79,12 +79,13 @@ def test_the_number_of_pytorchs_threads_stays_as_it_is(detector: Detector) -> No
 @pytest.mark.parametrize(
     ("samples", "rate_hz", "words"),
     [
-        (waveform(num_channels=1), RATE_HZ, r"must have the shape \(2, T\).* but got \(1, 28000\)"),
-        (waveform()[0], RATE_HZ, r"must have the shape \(2, T\).* but got \(28000,\)"),
-        (waveform()[None], RATE_HZ, r"must have the shape \(2, T\).* but got \(1, 2, 28000\)"),
-        (waveform(), 2000, r"rate must be at least 4000 Hz, the detector's, but got 2000"),
-        (waveform(0.5), RATE_HZ, r"must be at least 1 s long, .* but got 0\.5 s"),
-        (waveform()[:, :0], RATE_HZ, r"must hold samples"),
+        (waveform(num_channels=1), RATE_HZ, r"must have 2 channels"),
+        (waveform()[0], RATE_HZ, r"must have 2 channels"),
+        (waveform()[None], RATE_HZ, r"must be an array \(C, T\) or \(T,\)"),
+        (waveform().astype(int), RATE_HZ, r"must be an array \(C, T\) or \(T,\)"),
+        (waveform(), 2000, r"must have a rate of at least 4000 Hz"),
+        (waveform(0.5), RATE_HZ, r"must last|at least 1 s"),
+        (waveform()[:, :0], RATE_HZ, r"at least 1 s"),
         (np.full((2, 28000), np.nan), RATE_HZ, r"must be finite"),
         (np.zeros((2, 28000)), RATE_HZ, r"got silence in channel 1, 2\.$"),
     ],
@@ -111,7 +112,7 @@ def test_a_winner_is_loaded_from_the_study_its_folder_or_the_file(folder: Path, 
 
 
 def test_a_folder_without_a_winner_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"must be a checkpoint, but there is no such file"):
+    with pytest.raises(UserError, match=r"must be a study's folder, a winner's folder or a detector's file"):
         machine_listening.load_detector(tmp_path)
 
 
