@@ -202,4 +202,5 @@ def test_the_goal_of_other_recordings_is_not_the_simulated_car_s(
         write(takes / f"normal/{index}.wav", seed=index)
     for options, goal in (([], "Be over in a second"), (["--data", "folder:takes"], "recordings of 'takes'?")):
         assert hpo.run_study.main(["--study", "studies/tiny.toml", "--no-store", "--dry-run", *options]) == 0
-        assert goal in capsys.readouterr().out.splitlines()[0]
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Study "))
+        assert goal in line

@@ -149,9 +149,11 @@ def test_set_fixes_what_is_searched_for_the_whole_study(
 
 
 def test_a_worker_gets_the_changes_and_the_options_of_the_search() -> None:
-    options = hpo.run_study.parse(["--set", "window_ms=300", "--set", "training.epochs=2", "--no-finalists"])
+    arguments = ["--set", "window_ms=300", "--set", "training.epochs=2", "--no-finalists", "--patience", "3"]
+    options = hpo.run_study.parse(arguments, root=ROOT, program=hpo.run_study.SCRIPT)
     command = worker_command(options, threads=1)
-    joined = hpo.run_study.parse(command[2:])
+    joined = hpo.run_study.parse(command[2:], root=ROOT, program=hpo.run_study.SCRIPT)
+    assert joined.patience == 3
     assert joined.set == ["window_ms=300", "training.epochs=2"]
     assert joined.no_finalists
     assert joined.worker

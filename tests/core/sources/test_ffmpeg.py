@@ -14,7 +14,7 @@ from core.data.audio import quantise
 from core.data.decoding import decode
 from core.data.digests import digest_of
 from core.data.recordings import BadRecording
-from core.detection.files import Needs, open_audio
+from core.detection.files import AudioRequirements, open_audio
 from core.sources import ffmpeg
 from core.sources.audio_files import read_header, read_pieces
 from tests.folder_files import RATE_HZ, listed, noise, write
@@ -62,7 +62,7 @@ def test_both_channels_of_a_stereo_file_arrive_in_pieces_as_they_do_whole(tmp_pa
 def test_detection_reads_what_a_study_reads(tmp_path):
     path = encoded(tmp_path / "normal/a.m4a")
     (take,) = listed(tmp_path).recordings
-    audio = open_audio(str(path), Needs(num_channels=1, sample_rate_hz=4000, min_samples=4000))
+    audio = open_audio(str(path), AudioRequirements(num_channels=1, sample_rate_hz=4000, min_samples=4000))
     expected = quantise(decode(take, 4000)).read()
     np.testing.assert_array_equal(np.concatenate(list(audio.pieces()), axis=1), expected)
 

@@ -42,5 +42,5 @@ def test_without_labels_nothing_is_framed_or_named(labelled: tuple[tuple[float, 
 
 def test_labels_in_words() -> None:
     sentence = clip_sentence(clip_of(((0.4, 0.7), (1.2, 2.0)), flagged=()))
-    assert "no event. By its labels the fault is heard from 0.40 to 0.70 s, from 1.20 to 2.00 s." in sentence
+    assert "no event. The labels place the fault at 0.40 to 0.70 s, 1.20 to 2.00 s." in sentence
     assert "and 8 more times." in clip_sentence(clip_of(((0.0, 0.1),) * 20))

@@ -57,7 +57,7 @@ def work(search: OpenStudy, datasets: Datasets, total: int, *, interrupted: int 
     context = TrialContext(
         datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Interrupt(interrupted)
     )
-    for _ in work_on(search, total, context, waits=False, on_poll=lambda: None):
+    for _ in work_on(search, total, context, wait_for_others=False):
         pass
 
 

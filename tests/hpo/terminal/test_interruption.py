@@ -10,15 +10,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 BUSY = """
-import hashlib, signal, sys
+import hashlib, signal, threading, time
 from hpo.terminal.interruption import InterruptionNotice
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     with InterruptionNotice(lambda: print("stopping", flush=True)) as notice:
         notice.before_end(lambda: print("ending", flush=True))
-        print("busy", flush=True)
+        threading.Timer(0.5, lambda: print("busy", flush=True)).start()  # when the main thread is in the C code
         hashlib.pbkdf2_hmac("sha512", b"", b"", {rounds})  # C code: Python's handlers wait for its end
-        import time; time.sleep(60)
+        time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """

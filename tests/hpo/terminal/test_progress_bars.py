@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console as RichConsole
 
-from hpo.search.storage import StudyStorage, TrialLease
+from hpo.search.lease import TrialLease
+from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import load_study_file
 from hpo.search.trial_record import EPOCHS, FACTS
