@@ -33,6 +33,8 @@ POST_OF = "post_of"
 """User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
 STUDY_FILE = "study.json"
 """In the study's folder: the storage that holds it, and its unique key there."""
+ARCHIVED_FILE = "archived.json"
+"""In an archived study's folder: its experiment in MLflow."""
 TRIALS_DIRECTORY = "trials"
 STATE_TAG = "optuna.state"
 MAX_FAILURES_IN_A_ROW = 5
@@ -224,11 +226,19 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
         if directory.exists():  # first the folder: the next study of the name would take it for its own
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
+            if "" in suffixes:
+                _note_experiment(archive / archived, name, storage)
         elif not suffixes:
             return None
         for suffix in suffixes:
             _rename(name + suffix, archived + suffix, storage)
     return archived
+
+
+def _note_experiment(folder: Path, name: str, storage: StudyStorage) -> None:
+    """For the records in the folder that have not reached MLflow: they are sent later (hpo/session/shipping.py)."""
+    study = optuna.load_study(study_name=name, storage=storage.backend)
+    write_text(folder / ARCHIVED_FILE, json.dumps({EXPERIMENT: study.user_attrs.get(EXPERIMENT, name)}) + "\n")
 
 
 def is_companion(name: str, storage: StudyStorage) -> bool:

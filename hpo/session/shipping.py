@@ -1,16 +1,44 @@
 """The end of shipping: the last records are sent to MLflow, and what could not be sent is said."""
 
+import json
+from pathlib import Path
+
+from hpo.search.study import ARCHIVED_FILE, EXPERIMENT
 from hpo.session.session import Session
 from hpo.terminal.console import Console
-from hpo.tracking.shipper import Shipper
+from hpo.tracking.shipper import Shipper, ShippingReport
+from hpo.tracking.target import tracking_target
+
+ARCHIVE = "archive"
 
 
 def ship(shipper: Shipper, session: Session, console: Console, seconds: float) -> None:
-    """Sends what is left, for at most `seconds`, and closes the shipper."""
+    """Sends what is left, for at most `seconds`, and closes the shipper; then what archived studies have left."""
     with console.step(f"Sending records to {session.target.safe_uri}"), console.stopping_after("this record"):
         report = shipper.close(seconds)
+    _say_left(report, session, session.search.directory, console)
+    if not report.num_events_left:  # else the server is away for them, too
+        for folder in sorted((session.search.directory.parent / ARCHIVE).glob(f"*/{ARCHIVED_FILE}")):
+            _ship_archived(folder.parent, session, console, seconds)
+
+
+def _ship_archived(folder: Path, session: Session, console: Console, seconds: float) -> None:
+    """Sends what a study had not sent when it was archived, to its own experiment."""
+    experiment = str(json.loads((folder / ARCHIVED_FILE).read_text(encoding="utf-8"))[EXPERIMENT])
+    runs = session.search.directory.parent
+    target = tracking_target(session.target.uri, experiment=experiment, runs_directory=runs)
+    shipper = Shipper(folder, target, warn=console.say)
+    if not shipper.count_due():
+        return
+    with console.step(f"Sending records of {folder.name}"), console.stopping_after("this record"):
+        shipper.start()
+        report = shipper.close(seconds)
+    _say_left(report, session, folder, console)
+
+
+def _say_left(report: ShippingReport, session: Session, folder: Path, console: Console) -> None:
     if report.num_events_left:
         console.say(
             f"warning: {report.num_events_left} records have not reached {session.target.safe_uri} ({report.reason}). "
-            f"They are kept in {session.search.directory} and are sent the next time the study's command runs."
+            f"They are kept in {folder} and are sent the next time the study's command runs."
         )

@@ -74,6 +74,11 @@ class Shipment:
             return 0
         return len(bookmark.postponed) + sum(1 for _ in read_events_after(self._path, bookmark.offset_bytes))
 
+    def is_of_another_server(self) -> bool:
+        """Whether the records have only ever been sent to other servers."""
+        bookmarks = _read_bookmarks(self._path)
+        return bool(bookmarks) and self._server not in bookmarks
+
     def _start(self) -> Started | None:
         """The first start of the run. None in a study's own file as long as only workers have written to it: the search
         itself starts the run."""

@@ -102,6 +102,10 @@ class Shipper:
             num_refused=self._num_refused,
         )
 
+    def count_due(self) -> int:
+        """How many whole events this server lacks. Files that were sent only to other servers do not count."""
+        return sum(each.count_left() for each in self._find_shipments() if not each.is_of_another_server())
+
     def _run(self) -> None:
         """A bug ends this thread with a traceback, and training continues."""
         while self._has_time():

@@ -263,3 +263,20 @@ def test_an_audit_reads_both_stores_and_finds_what_is_damaged(project: Path, run
     assert ("lost", "trial 02") in found()
     assert audit_main([STUDY], project) == 1
     assert audit_main(["nothing"], project) == 2
+
+
+def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(project: Path, run: Command) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    run("--trials", "1", "--tracking-uri", away)
+    run("--trials", "1", "--fresh")
+    client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
+    names = {each.name: each.experiment_id for each in client.search_experiments()} | {"Default": ""}
+    studies = {name: client.search_runs([key]) for name, key in names.items() if key}
+    assert len(studies) == 2
+    assert all({each.info.run_name for each in runs} == {"study", "trial 00"} for runs in studies.values())
+    (archived,) = (project / "runs/archive").glob("*/trials/0000/events.jsonl.shipped")
+    before = archived.stat().st_mtime_ns
+    run("--trials", "1")
+    assert archived.stat().st_mtime_ns == before, "what has arrived is not sent again"
