@@ -36,6 +36,19 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
         description="Search for a WaveNet that detects faults of a machine by its sound.",
         examples=[line.format(program=program) for line in EXAMPLES],
     )
+    _add_what(parser)
+    _add_how(parser, root)
+    _add_instead(parser)
+    options = parser.parse_args(arguments)
+    options.study = find_study_file(options.study)
+    options.as_script = program == SCRIPT
+    if options.fresh and (options.page is not None or options.rerun is not None or options.worker or options.dry_run):
+        raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
+    _check_folds(options)
+    return options
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is searched")
     what.add_argument(
         "--study",
@@ -59,43 +72,28 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
         metavar="NAME=VALUE",
         help="fix a parameter, or change a key of the study file (training.epochs=3)",
     )
+
+
+def _add_how(parser: argparse.ArgumentParser, root: Path) -> None:
     how = parser.add_argument_group("how it runs")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--workers", type=positive, metavar="N", help="processes at once (default: the study file's)")
-    how.add_argument(
-        "--threads",
-        type=positive,
-        metavar="N",
-        help="threads a process (default: cores by processes)",
-    )
+    how.add_argument("--threads", type=positive, metavar="N", help="threads a process (default: cores by processes)")
     how.add_argument("--worker", action="store_true", help="join the study and leave its report to another process")
-    how.add_argument(
-        "--store",
-        type=Path,
-        default=root / "runs/store",
-        metavar="DIR",
-        help="decoded audio (default: runs/store)",
-    )
+    store = root / "runs/store"
+    how.add_argument("--store", type=Path, default=store, metavar="DIR", help="decoded audio (default: runs/store)")
     how.add_argument("--store-gb", type=above_zero, default=50.0, metavar="GB", help="its largest size (default: 50)")
     how.add_argument(
         "--no-store", action="store_true", help="decode or stream every time, for a disk that is too small"
     )
-    how.add_argument(
-        "--keep-gb",
-        type=above_zero,
-        default=2.0,
-        metavar="GB",
-        help="how large the trainings may be afterwards (default: 2)",
-    )
+    how.add_argument("--keep-gb", type=above_zero, default=2.0, metavar="GB", help="trainings kept (default: 2)")
     how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
-    how.add_argument(
-        "--patience",
-        type=above_zero,
-        default=10.0,
-        metavar="MIN",
-        help="wait so long for a database that is away (default: 10)",
-    )
+    patience = "how long a database may be away (default: 10)"
+    how.add_argument("--patience", type=above_zero, default=10.0, metavar="MINUTES", help=patience)
     how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
+
+
+def _add_instead(parser: argparse.ArgumentParser) -> None:
     instead = parser.add_argument_group("instead of a search").add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="show space, split and estimate; train nothing")
     instead.add_argument("--once", action="store_true", help="run one configuration: the default, changed by --set")
@@ -103,13 +101,6 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
         "--rerun", type=natural, metavar="TRIAL", help="run an old trial again, configuration and seed"
     )
     instead.add_argument("--page", type=natural, metavar="TRIAL", help="make the page of plots of a trial")
-    options = parser.parse_args(arguments)
-    options.study = find_study_file(options.study)
-    options.as_script = program == SCRIPT
-    if options.fresh and (options.page is not None or options.rerun is not None or options.worker or options.dry_run):
-        raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
-    _check_folds(options)
-    return options
 
 
 def _check_folds(options: argparse.Namespace) -> None:

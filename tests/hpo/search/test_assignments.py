@@ -1,4 +1,4 @@
-"""--set in a search: what it changes, what is refused, and what becomes of the study's identity."""
+"""--set in a search: what it changes, what is refused, and its part in the study's identity."""
 
 from pathlib import Path
 
