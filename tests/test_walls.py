@@ -11,8 +11,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CORE_ORDER = [
     {"core.errors"},
-    {"core.command_line", "core.full_disk", "core.project", "core.study_files", "core.text_files", "core.thread_pool"}
-    | {"core.web_page"},
+    {
+        "core.command_line",
+        "core.damaged_file",
+        "core.full_disk",
+        "core.project",
+        "core.study_files",
+        "core.text_files",
+        "core.thread_pool",
+        "core.web_page",
+    },
     {"core.data"},
     {"core.sources"},
     {"core.model"},

@@ -14,6 +14,7 @@ import torch
 from filelock import BaseFileLock, FileLock
 from torch import Tensor
 
+from core.damaged_file import put_aside
 from core.data.dataset import JUDGED
 from core.errors import UserError
 from core.model.frontend import FrontEnd, FrontEndConfig
@@ -50,12 +51,12 @@ class TrainingRecord:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that can be read, from 1 on; 0 where the training was dropped (core/model/training_cleanup.py)."""
+        """Epochs that can be read, from 1 on; 0 where the training was dropped (core/model/training_cleanup.py), or its
+        state is damaged: then it is trained again, to the same bits."""
         try:
             return int(read_tensors(self._state)[1]["epoch"])
         except UserError:
-            if self._state.exists():
-                raise
+            put_aside(self._state)
             return 0
 
     def lock(self) -> BaseFileLock:
@@ -82,13 +83,15 @@ class TrainingRecord:
         )
 
     def read_from(self, epoch: int) -> Iterator[ScoredEpoch]:
-        """The epochs that can be read, from `epoch` on. Ends early where the training is dropped while it is read."""
+        """The epochs that can be read, from `epoch` on. Ends early where the training is dropped while it is read, or
+        an epoch is damaged: then there is no state any more, and the training is trained again."""
         while epoch <= self.num_epochs:
             try:
                 scored = self.read(epoch)
             except UserError:
                 if epoch <= self.num_epochs:
-                    raise
+                    put_aside(self._file(epoch))
+                    self._state.unlink(missing_ok=True)
                 return
             yield scored
             epoch += 1

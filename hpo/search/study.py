@@ -18,6 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from core.damaged_file import put_aside
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.text_files import write_text
@@ -271,9 +272,15 @@ def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
 
 
 def _remembered(directory: Path) -> dict[str, str]:
-    """The content of STUDY_FILE; empty where the folder has none."""
+    """The content of STUDY_FILE; empty where the folder has none, or a damaged one."""
     path = directory / STUDY_FILE
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError):
+        put_aside(path)
+        return {}
 
 
 def _check_storage(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> None:

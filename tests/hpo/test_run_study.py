@@ -280,3 +280,16 @@ def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(p
     before = archived.stat().st_mtime_ns
     run("--trials", "1")
     assert archived.stat().st_mtime_ns == before, "what has arrived is not sent again"
+
+
+def test_a_damaged_study_json_is_put_aside_and_made_again(
+    project: Path, run: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    run("--trials", "1")
+    file = project / f"runs/{STUDY}/study.json"
+    whole = file.read_text()
+    file.write_text(whole[:20])
+    run("--trials", "1")
+    assert file.read_text() == whole
+    assert file.with_name("study.json.damaged").read_text() == whole[:20]
+    assert "is made again" in caplog.text

@@ -142,3 +142,20 @@ def test_a_removal_that_is_killed_leaves_a_training_that_counts_as_absent(
     assert bits(tmp_path / "again") == bits(whole[0])
     assert drop_training(training)
     assert training_bytes(training) == 0
+
+
+@pytest.mark.parametrize("name", [STATE_FILE, "epoch_0001.safetensors", "epoch_0003.safetensors"])
+def test_a_damaged_training_is_trained_again_to_the_same_bits(
+    dataset: Dataset, whole: tuple[Path, list[EpochResult]], tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a power cut or a full disk leaves a file: half of it."""
+    folder, expected = whole
+    shutil.copytree(folder / "trainings", tmp_path / "trainings")
+    (file,) = (tmp_path / "trainings").rglob(name)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    results = list(epochs_of(dataset, tmp_path, tmp_path / "trainings"))
+    assert figures(results) == figures(expected)
+    assert bits(tmp_path) == bits(folder)
+    assert file.exists()
+    assert file.with_name(f"{name}.damaged").exists()
+    assert caplog.text.count("is made again") == 1
