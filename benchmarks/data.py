@@ -4,9 +4,9 @@
 
 Memory: the highest anonymous memory (RssAnon of /proc) of the whole command on a study of two trials, polled every
 10 ms: decoding, training, evaluation, report. Pages of files that the kernel keeps, such as the store's, are no part of
-it. Start-up, on the same store: what precedes the first step of the first trial and of the second one, which changes
-the network alone; and, of a stream, the share of the set that had been read when the first step could be taken.
-Needs about 3.5 MB of disk a take and source, removed at the end.
+it. Start-up, on the same store: the time before the first step of the first trial, and of a second trial with another
+network. For a stream also the share of the set that was read before the first step.
+Needs about 3.5 MB of disk for each take and source, and frees it at the end.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def measure(source: str, num_takes: int, folder: Path | None) -> float:
 
 @contextmanager
 def project(source: str, num_takes: int, folder: Path | None) -> Iterator[tuple[Path, str]]:
-    """A copy of the programs with a study file and clips, and what --data is to be. Three in four takes are normal."""
+    """A copy of the programs with a study file and clips, and the value of --data. Three in four takes are normal."""
     with tempfile.TemporaryDirectory(prefix="data-benchmark-", dir=folder) as name:
         root = Path(name)
         for part in ("core", "hpo"):

@@ -2,10 +2,10 @@
 
     python benchmarks/microphones.py
 
-On the simulated toy car, over four folds of its takes. All networks have one configuration and train for as long; the
-four of one microphone together cost more. Score, window, side, fusion and threshold are chosen on validation by the
-rule of every comparison, and so is which microphone is the best by itself. Two microphones hear a fault that one misses
-only as far as the simulation says so: it stands in for recordings of four microphones, of which none were at hand.
+The data are the simulated toy car's, over four folds of its takes. All networks have one configuration and train for
+the same time, so the four networks of one microphone cost more together. Validation chooses score, window, side,
+fusion, threshold and the best single microphone, by the rule of every comparison. The simulation takes the place of
+recordings of four microphones, which were not at hand, so the result is only as good as the simulation.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def dataset_of(corpus: Corpus, fold: int) -> Dataset:
 
 
 def of_microphone(corpus: Corpus, channel: int) -> Corpus:
-    """The same takes as one microphone has them."""
+    """The same takes with one microphone alone."""
     heard = tuple(
         replace(take, num_channels=1, digest=f"{take.digest}/{channel}", read=partial(_read, take, channel))
         for take in corpus.recordings
@@ -73,7 +73,7 @@ def _read(take: Recording, channel: int) -> Waveform:
 
 
 def scores_of(dataset: Dataset, pool: ThreadPool) -> tuple[KindScores, float]:
-    """Of a network that was trained on the dataset, at its best epoch; and the seconds that it took."""
+    """Scores of a network trained on the dataset, at its best epoch, and the seconds of training."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for _ in run_experiment(

@@ -1,10 +1,10 @@
-"""Why CAR01_NORMAL, whose idle is faster than its car's others, is called faulty, and what mends it.
+"""Why the take CAR01_NORMAL, which idles faster than the others of its car, is judged faulty, and what prevents it.
 
     python benchmarks/odd_take.py --data folder:../shared/recordings/cars
 
-The take is the test's in fold 1 of the car tasks. The same network is trained on the fold's takes as they were
-recorded, on the same at several speeds, as the car studies do it, and on the take's own first half as well, which no
-figure of a detector may do. Its second half is judged, against the faulty test takes of the car.
+The take belongs to the test of fold 1 of the car tasks. One network is trained three times: on the fold's takes as
+recorded; on these at several speeds, as in the car studies; and on these and the take's own first half, which no
+published figure may use. Each judges the take's second half against the faulty test takes of the car.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def half(take: Take, number: int) -> Take:
 def mean_surprise(
     config: ExperimentConfig, clip_samples: int, trained_on: list[Take], judged: list[Take], pool: ThreadPool
 ) -> list[np.ndarray]:
-    """Of each judged take the mean surprise of its clips, in bits, by a network trained on the others."""
+    """The mean surprise in bits of each judged take's clips, by a network that is trained on `trained_on`."""
     rate = config.front_end.sample_rate_hz
     order = ListedOrder([clip for take in trained_on for clip in clips_of(take, clip_samples)], 1)
     windows, sample = fit_to_training(config.front_end, order, ClipMeasurements())

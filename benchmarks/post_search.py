@@ -2,7 +2,7 @@
 
     python benchmarks/post_search.py [--points 2000] [--profile]
 
-Scores are drawn at random; two kinds of validation set, four microphones with short clips and one with long ones.
+Scores are random. There are two validation sets: four microphones with short clips, and one with long clips.
 """
 
 import argparse

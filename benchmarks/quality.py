@@ -1,11 +1,11 @@
-"""The tables of quality in the README, from nothing: `make reproduce-quality`.
+"""Makes the tables of docs/quality.md, from nothing: `make reproduce-quality`.
 
     python benchmarks/quality.py --data folder:../shared/recordings/cars
 
-Each task is a study file; each of its four folds a search of its own, with the alternatives beside the winner. Folds
-run in two processes at once, and go on where they were when the command is called again. Every figure stands twice,
-with and without the one take that is unlike all others of its car. At the end: what is found of spliced events, and
-what four microphones bring.
+Each task is a study file. Each of its four folds is a separate search, which compares its winner with the alternatives.
+Two folds run at a time. The same command resumes them after an interruption. Every figure is printed twice: with the
+one take that is unlike all others of its car, and without it. The last two tables are those of spliced events
+(benchmarks/splices.py) and of four microphones (benchmarks/microphones.py).
 """
 
 import argparse
@@ -43,8 +43,8 @@ ODD_TAKE = "normal/CAR01_NORMAL.flac"
 
 
 def run_fold(task: str, fold: int, options: argparse.Namespace, tracking: "queue.Queue[Path]") -> None:
-    """One search on one core with its comparison. What it prints goes to a file beside its folder."""
-    database = tracking.get()  # one a process, or two would make its tables at once
+    """Runs one search on one core with its comparison. Writes its output to a file in runs/quality."""
+    database = tracking.get()  # one database for each process, so that no two create its tables at once
     log = ROOT / "runs" / "quality" / f"{fold_name(task, fold)}.log"
     command = [sys.executable, "hpo/run_study.py", "--study", f"studies/{task}.toml", "--data", options.data]
     command += ["--name", task, "--folds", str(FOLDS), "--fold", str(fold), "--compare", "--workers", "1"]
@@ -56,7 +56,7 @@ def run_fold(task: str, fold: int, options: argparse.Namespace, tracking: "queue
     tracking.put(database)
     print(f"{fold_name(task, fold)}: exit code {code} after {time.perf_counter() - started:.0f} s", file=sys.stderr)
     if code:
-        raise SystemExit(f"{fold_name(task, fold)} must come to an end, but ended with exit code {code}: see {log}.")
+        raise SystemExit(f"{fold_name(task, fold)} must end with exit code 0, but ended with {code}: see {log}.")
 
 
 def print_task(task: str) -> None:
@@ -69,7 +69,7 @@ def print_task(task: str) -> None:
 
 
 def compact_table(lines: Sequence[Line], without: Sequence[Line]) -> str:
-    """What the task asks for, on all takes and without the odd one, with WaveNet's lead; then what else there is."""
+    """The task's own metric with WaveNet's lead, on all takes and without the odd one; then all other metrics."""
     asked = asked_metric(lines)
     others = [name for name in TITLES if name in lines[0].figures and name not in (asked, "pauc")]
     head = ["detector", f"{TITLES[asked]}, all takes", "WaveNet ahead by", f"{TITLES[asked]} without the odd take"]

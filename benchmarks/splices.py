@@ -1,13 +1,13 @@
-"""What is found of spliced events, and what cannot be: after `make reproduce-quality`, from what it left.
+"""Which spliced events are found, from the files of `make reproduce-quality`, which must have run before.
 
     python benchmarks/splices.py --data folder:../shared/recordings/cars
 
-The control: in place of stretches of a faulty take, stretches of a healthy one that nobody has trained on are spliced
-into the same test clips at the same places. Whoever finds them as often hears that it is another take, not that it is
-faulty. Each detector is the fold's, with what was chosen for it on validation; alternatives are trained again.
+The control splices stretches of a healthy take, which was not trained on, into the same test clips at the same places.
+A detector that finds these as often detects that the take is another one, and not that it is faulty. Each detector is
+that of the fold, with the choices that validation made for it. The alternatives are trained again.
 
-And for WaveNet, in half a second's mean surprise: how far stretches stand out of their clips, beside the spread within
-healthy clips and what that would be if frames of 25 ms were surprising independently of each other.
+A second table is about WaveNet's surprise, averaged over half a second: how far stretches exceed their clips, how much
+it varies within healthy clips, and how much it would vary if frames of 25 ms were independent.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def open_fold(number: int, corpus: Corpus, store: Store) -> Fold:
 
 
 def with_healthy_stretches(dataset: Dataset, corpus: Corpus, store: Store) -> Dataset:
-    """The same but for the test's stretches, which are of validation's healthy takes."""
+    """The same dataset, with stretches of validation's healthy takes in the test clips."""
     config, rate = dataset.config, dataset.sample_rate_hz
     read = read_all(
         corpus, sample_rate_hz=rate, min_seconds=config.clips.clip_seconds, skip_bad_files=False, store=store
@@ -96,12 +96,12 @@ def with_healthy_stretches(dataset: Dataset, corpus: Corpus, store: Store) -> Da
 
 
 def called_faulty(take: Take) -> Take:
-    """A healthy take as one to splice from."""
+    """A healthy take with the label anomalous, so that stretches of it can be spliced."""
     return replace(take, recording=replace(take.recording, label="anomalous", condition="another healthy take"))
 
 
 def score_again(row: Row, fold: Fold, datasets: Mapping[int, Dataset]) -> tuple[ScoredDataset, Dataset]:
-    """What the detector of a row makes of datasets with the fold's training clips."""
+    """Scores datasets that have the fold's training clips with the detector of a row."""
     if row.name == WAVENET:
         return score_wavenet(row, fold, datasets)
     for alternative, own in product(families()[row.name], datasets.values()):
@@ -185,8 +185,9 @@ def print_spread(folds: Sequence[Fold]) -> None:
 
 
 def spread_of(scored: ScoredDataset, clips: ClipSet, stretches: str) -> Iterator[tuple[str, str, float]]:
-    """Machine, what was measured, and its bits: of a clip without a stretch the deviation of its half seconds, and what
-    independent frames would make of it; of one with a stretch how far that lies above the clip's median."""
+    """Yields (machine, name of the measurement, bits). A clip without a stretch gives the deviation over its half
+    seconds, and the deviation that independent frames would have. A clip with one gives the stretch's excess over the
+    clip's median."""
     assert clips.events is not None
     frame_s = scored.frame_ms / 1000
     window = round(WINDOW_S / frame_s)

@@ -4,11 +4,11 @@
 
 Both hold the same weights and compute the same function; that is checked before anything is timed. They train on the
 same batches (Adam, clipped gradient) and score the same clips (surprise and entropy past the first receptive field).
-What differs is how. The textbook's convolutions are `nn.Conv1d`, padded, so it also predicts samples without full
-context and throws that away; it holds all logits at once. Its input is a table of embeddings, or, slower and as often
-drawn, `--textbook-input one-hot`. Its threads are PyTorch's own, inside each operator; ours share out windows and
-clips, and lose less where other processes want the cores: with more than one thread, measure on an idle machine.
-The two take turns, so that noise on the machine meets both. Figures are medians; the ratio is the median over turns.
+The implementations differ. The textbook's convolutions are padded `nn.Conv1d`, so it also predicts samples without full
+context and drops them, and it holds all logits at once. Its input is a table of embeddings, or one-hot vectors with
+`--textbook-input one-hot`, which is slower and also common. It uses PyTorch's own threads, inside each operator. Ours
+share out windows and clips, which loses less on a busy machine: with several threads, measure on an idle one.
+The two are measured in turn, so that noise affects both. Figures are medians, and the ratio is the median over turns.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def _convolution(
 
 
 def train_textbook(model: TextbookWaveNet, clips: Codes, context_samples: int, config: TrainingConfig) -> None:
-    """One epoch of what `train_epochs` does, written plainly."""
+    """One epoch of training with the same steps as `train_epochs`, without its optimisations."""
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     random = np.random.default_rng(0)
     length = context_samples + config.window_targets

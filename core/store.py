@@ -36,7 +36,7 @@ def show_store(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str], root: Path | None = None) -> int:
-    """`root` is the project's; it is looked for where it is not given."""
+    """`root` is the project's folder; by default `find_project` finds it."""
     return run_command(lambda: show_store(parse(arguments, root or find_project().root)))
 
 

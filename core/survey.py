@@ -225,7 +225,7 @@ def _parse(arguments: list[str], root: Path) -> argparse.Namespace:
 
 
 def main(arguments: list[str], root: Path | None = None) -> int:
-    """`root` is the project's; it is looked for where it is not given."""
+    """`root` is the project's folder; by default `find_project` finds it."""
     return run_command(lambda: survey(_parse(arguments, root or find_project().root)))
 
 

@@ -1,6 +1,6 @@
-"""machine-listening audit STUDY: is every trial on record once, and rightly, in Optuna and in MLflow?
+"""machine-listening audit STUDY: compares the trials of a study in Optuna with its runs in MLflow.
 
-Exit codes: 0 all is as it should be, 1 something is lost, doubled or wrong, 2 a user's mistake.
+Exit codes: 0 both agree, 1 a record is lost, doubled or wrong, 2 a user's mistake.
 """
 
 import argparse

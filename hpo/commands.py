@@ -26,11 +26,11 @@ from hpo.tracking.shipper import Shipper
 
 def run(options: Namespace, root: Path) -> int:
     """Does what the options say and returns the exit code. UserError for what a user can repair, a full disk included;
-    KeyboardInterrupt once everything is on record."""
+    KeyboardInterrupt after all records are written."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # hpo/search/storage.py beats
-    speaks = not is_started_worker()  # the process that started a worker speaks for it
+    speaks = not is_started_worker()  # the process that started a worker prints these lines
     console = Console(says_steps=speaks)
     try:
         with InterruptionNotice(console.say_stopping if speaks else lambda: None) as notice:

@@ -155,7 +155,7 @@ def _command(program: str, store: str) -> str:
 
 
 def curves_line(session: Session, experiment_id: str) -> str:
-    """The page of every trial's test loss by epoch, once MLflow has said what number the experiment has."""
+    """The link to the test loss of every trial by epoch. The experiment's id is known once MLflow has answered."""
     link = charts_link(session.pages.mlflow, experiment_id)
     return f"  curves    {link if session.target.uri.startswith('http') else f'{_mlflow(session)}, then {link}'}"
 
@@ -167,12 +167,12 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
     winner = result["winner"]
     if winner is None:
         return [f"No trial completed ({counts}).", report]
-    verdict = "Winner" if result["detector_found"] else "No detector found: flagging everything is as good. Best was"
+    heading = "Winner" if result["detector_found"] else "No detector found: flagging everything is as good. Best was"
     again = next((row for row in result["finalists"] if row["is_winner"]), None)
     parameters = ", ".join(f"{name} {short(value)}" for name, value in winner["parameters"].items())
     lines = [
         "",
-        f"{verdict}: trial {winner['trial']} ({counts})",
+        f"{heading}: trial {winner['trial']} ({counts})",
         f"  {parameters}",
         *(_over_seeds(again) if again else ()),
         f"  validation  F1 {_figures(winner['validation'])}",
@@ -189,7 +189,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
 
 
 def detect_lines(folder: Path) -> list[str]:
-    """Where the detector in `folder` is, and the command that listens with it."""
+    """The path of the detector in `folder`, and the command that judges recordings with it."""
     path = os.path.relpath(folder)
     return [
         f"Detector: {os.path.join(path, DETECTOR_FILE)}",

@@ -18,7 +18,7 @@ from hpo.tracking.shipper import Shipper
 
 @dataclass(frozen=True, kw_only=True)
 class SearchProcess:
-    """The open study, and who is told of its trials."""
+    """The open study, and what shows, logs and sends its trials."""
 
     session: Session
     context: TrialContext

@@ -172,7 +172,7 @@ def _comparison(session: Session, *, is_wanted: bool, console: Console) -> Calla
 
 
 def _log_end(session: Session, status: RunStatus, state: str) -> None:
-    """Logs the end of the study's run; where the disk is full, the error that ended the study says so."""
+    """Logs the end of the study's run; logs nothing on a full disk, which the study's own error names."""
     try:
         session.log.end(status, tags={"optuna.state": state})
     except OSError as error:

@@ -20,7 +20,7 @@ MAX_BYTES = 4 * MAX_WEIGHTS + MAX_HEADER_BYTES
 """Of a detector's file: float32 weights and a header."""
 DETECTOR_FILE = "checkpoint.safetensors"
 PLACES = ("", "winner")
-"""Folders below the one that is given where a detector's file is looked for, in this order."""
+"""Subfolders of the given folder in which a detector's file is searched for, in this order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +36,13 @@ class Detector:
     context_samples: int
     """Samples at the beginning of a clip that are heard but not scored."""
     levels: Mapping[str, tuple[LevelRange, ...]] | None = None
-    """By machine: how loud each channel of the calibration clips was. None where the file does not say."""
+    """Levels of the calibration clips by machine and channel. None for a file that lacks them."""
 
 
 def find_detector(path: Path) -> Path:
     """The detector's file: `path` itself, or the one in a winner's folder or in a study's.
 
-    UserError for a folder that has none, with the files that were looked for. Whether the file is a detector's is
+    UserError for a folder that has none, with the paths that were searched. Whether the file is a detector's is
     checked by `load_detector`.
     """
     if not path.is_dir():

@@ -16,7 +16,7 @@ ClipEvents = Sequence[tuple[float, float]]
 Counts = npt.NDArray[np.int64]
 
 ONSET_TOLERANCE_S = 0.25
-"""A labelled event is found where a flagged one begins at most so much earlier or later."""
+"""The largest distance between the onsets of a labelled event and of the flagged event that finds it."""
 SEGMENT_S = 0.1
 """DCASE uses 1 s for scenes of minutes; clips of a few seconds need a finer grid."""
 ROUNDING = 1e-6

@@ -15,7 +15,7 @@ from core.data.training_clips import POOL_CLIPS, ClipMeasurements, ClipOrder
 from core.model.frontend import ClipLevel, Codes, FrontEnd, FrontEndConfig, fit_front_end
 
 FIT_CLIPS, FIT_SECONDS = 64, 2.0
-"""Gains and marginals are measured on so many clips of the first pool, on so many seconds from the middle of each."""
+"""Gains and marginals are measured on this many clips of the first pool, this many seconds of each."""
 
 
 @dataclass(kw_only=True)

@@ -26,7 +26,7 @@ FFMPEG_SUFFIXES = frozenset({".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".m
 CONTAINERS = "mov,aac,ac3,eac3,amr,amrnb,amrwb,ape,matroska,tta,asf,wv"
 """ffmpeg's names of the formats of these suffixes."""
 MAX_SECONDS_WITHOUT_OUTPUT = 60.0
-"""ffmpeg is killed if it writes nothing for so long."""
+"""ffmpeg is killed if it writes nothing for this long."""
 MAX_BYTES = 2**34
 """Of decoded float32; a day of 48 kHz mono."""
 BYTES_PER_SAMPLE = 4

@@ -65,11 +65,11 @@ def spread_sentence(finalists: Sequence[Mapping[str, Any]]) -> str:
         return f"Validation F1 spreads by {spread:.3f} over seeds; there is no other finalist to compare with."
     first, second = sorted((row["validation"]["f1_mean"] for row in finalists), reverse=True)[:2]
     if spread > first - second:
-        verdict, meaning = "larger than", "With other seeds another finalist might have won."
+        order, meaning = "larger than", "With other seeds another finalist might have won."
     else:
-        verdict, meaning = "no larger than", "The seeds alone do not explain the order of the two."
+        order, meaning = "no larger than", "The seeds alone do not explain the order of the two."
     return (
-        f"The spread of validation F1 over seeds ({spread:.3f}, pooled) is {verdict} the distance between the means of "
+        f"The spread of validation F1 over seeds ({spread:.3f}, pooled) is {order} the distance between the means of "
         f"the first and the second finalist ({first - second:.3f}). {meaning}"
     )
 

@@ -108,7 +108,7 @@ def publish_study(
 
 
 def _publish_winning_seed(companion: FinalistsStudy, datasets: Datasets, result: Mapping[str, Any]) -> None:
-    """The page of the training whose file is handed over, where it is a finalist's and not the search's."""
+    """Publishes the page of the winning training, where that is a training of a finalist with a new seed."""
     winner = result["winner"]["trial"] if result["winner"] else None
     for finalist in finalists_of(companion):
         best = finalist.best if finalist.number == winner else None

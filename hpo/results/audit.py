@@ -1,4 +1,4 @@
-"""Whether every trial of a study is on record once, and rightly, in Optuna and in MLflow.
+"""Compares the trials of a study in Optuna with its runs in MLflow.
 
 Both stores are read with their own clients; nothing that the search left in files is believed. What is compared:
 

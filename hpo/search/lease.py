@@ -1,4 +1,4 @@
-"""Which process owns a trial, how its death is noticed, and what happens to the trial then.
+"""Which process owns a trial, how its death is noticed, and when its trial is given to another process.
 
 A lease is a random token, drawn when a process claims a trial. It is written to the storage and, beside a lock that the
 process holds, to the trial's folder. Whether the owner lives is judged in this order:
@@ -36,7 +36,7 @@ DEATHS = "deaths"
 MAX_DEATHS = 3
 LEASE_FILE = "lease"
 LOCK_PREFIX = "lock-"
-"""Each lease has a lock file of its own, since a paused process may still hold the one before."""
+"""Each lease has its own lock file, because a paused process may still hold the previous one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class TrialLease:
             try:
                 backend.record_heartbeat(trial_id)
             except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
-                continue  # the server is away; the training thread says so at its next report, or it comes back
+                continue  # the server is away; if it stays away, the training thread reports that
 
     def release(self) -> None:
         self._ended.set()
@@ -81,7 +81,7 @@ class TrialLease:
 
 
 def give_back(storage: StudyStorage, trial_id: int) -> None:
-    """A running trial waits again, under its own number, with its parameters and reports. An ended one stays ended."""
+    """Sets a running trial to WAITING. It keeps its number, parameters and reports. An ended trial stays as it is."""
     if not storage.backend.get_trial(trial_id).state.is_finished():
         storage.backend.set_trial_state_values(trial_id, TrialState.WAITING)
 
@@ -99,7 +99,7 @@ def give_back_the_dead(storage: StudyStorage, study: optuna.Study, trials_direct
 
 
 def _is_dead(trial: FrozenTrial, storage: StudyStorage, directory: Path, *, is_stale: bool) -> bool:
-    if HOST not in trial.user_attrs:  # its process died while it was handed out, under the lock that we hold now
+    if HOST not in trial.user_attrs:  # its process died between claiming it and writing its host
         return True
     if LEASE in trial.user_attrs and _token_in(directory) == trial.user_attrs[LEASE]:
         return _is_free(_lock_path(directory, trial.user_attrs[LEASE]))

@@ -37,7 +37,7 @@ class Patience:
     def __init__(self, *, minutes: float, warn: Callable[[str], None]) -> None:
         self._minutes, self._warn = minutes, warn
         self._left_minutes = minutes
-        """0 once it has run out: what a process does on its way to the end does not wait again."""
+        """0 after it has run out, so that the calls that end the process do not wait again."""
         self._is_waiting = threading.local()
 
     def call(self, function: Callable[[], Result]) -> Result:

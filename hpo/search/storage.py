@@ -23,12 +23,12 @@ from hpo.tracking.safe_url import safe_text, safe_url
 
 HEARTBEAT_SECONDS = 20
 GRACE_SECONDS = 90
-"""On a server, a trial whose heart has not been heard for so long is dead. A machine may stall for less."""
+"""On a server, the process of a trial without a heartbeat for this long is dead. A machine may stall for less."""
 CONNECT_SECONDS = 10
 HOLD_SECONDS = 120
-"""After so long without a word from it, a server takes the lock from a process. Claiming takes a fraction of it."""
+"""A server takes the lock from a process that sends nothing for this long. Claiming takes a fraction of it."""
 _SCHEMA_ERRORS = (RuntimeError, ProgrammingError)
-"""What Optuna raises for tables of an older or newer version, and the database for those that are half there."""
+"""Raised by Optuna for tables of an older or newer version, and by the database for incomplete tables."""
 
 
 def _warn_on_stderr(line: str) -> None:
@@ -63,7 +63,7 @@ class StudyStorage:
         except _SCHEMA_ERRORS as error:
             raise UserError(
                 f"The storage must have the tables of this Optuna, but {self.name} does not: {self._reason(error)} "
-                "Nothing was changed; name another with --storage, or see the README on old databases."
+                "Nothing was changed. Name another with --storage, or see the table of errors in docs/stack.md."
             ) from error
         except (SQLAlchemyError, OSError, ValueError, optuna.exceptions.StorageInternalError) as error:
             reason = self._reason(error.__cause__ or error)
@@ -125,7 +125,7 @@ def _connect_args() -> dict[str, Any]:
 
 
 def repair_of_connection(reason: str) -> str:
-    """What to do about a database that turned us away, from the words it did so with."""
+    """The repair for a database that refused the connection, chosen by the words of its error."""
     if "password" in reason:
         return (
             "POSTGRES_PASSWORD in .env must be the password that the database was made with; set it there, or change "
@@ -137,7 +137,7 @@ def repair_of_connection(reason: str) -> str:
 
 
 def _safe_name(given: str, url: URL) -> str:
-    """From what was typed: a parser may take a part of a password for the database's name."""
+    """Made from the given text, because a parser may mistake a part of a password for the database's name."""
     return f"{url.drivername}://{safe_url(given).partition('://')[2]}"
 
 
@@ -152,7 +152,7 @@ def _database_url(given: str) -> URL:
     kind = url.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
         raise UserError(f"The storage's URL must begin with sqlite:/// or postgresql://, but got {kind}://.")
-    if kind == "postgresql":  # the driver that the lock file has, whatever SQLAlchemy's default is this year
+    if kind == "postgresql":  # the driver in the lock file; SQLAlchemy's default driver may change
         return url.set(drivername="postgresql+psycopg2")
     if not url.database or url.database == ":memory:":
         raise UserError(

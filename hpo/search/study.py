@@ -144,7 +144,7 @@ class OpenStudy:
             return trial, TrialLease(self.storage, trial, self.trial_directory(number))
 
     def _give_back_the_dead(self) -> None:
-        """Puts those that are not tried again on record in MLflow, too."""
+        """Gives back trials of dead processes. Logs the end of a trial that is not tried again."""
         for dead in give_back_the_dead(self.storage, self.study, self.trials_directory):
             if dead.failure is not None:
                 frozen = self.study.get_trials(deepcopy=False)[dead.number]

@@ -44,7 +44,7 @@ class StudyInputs:
     """Processes that work on the study at once, this one included."""
     name: str
     total: int
-    """Trials that make the study."""
+    """The study's total number of trials."""
 
     @property
     def dataset(self) -> Dataset:
@@ -71,7 +71,7 @@ def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs
             store=store,
         )
     if spec.data["source"] != SIMULATED and file_spec.data.get("source") == SIMULATED:
-        spec = replace(spec, goal=goal_for(corpus))  # the file's goal speaks of simulated data
+        spec = replace(spec, goal=goal_for(corpus))  # the file's goal names simulated data
     name = options.name or f"{options.study.stem}-{corpus.name}"
     if options.folds:
         name = fold_name(name, options.fold or 1)
@@ -112,7 +112,7 @@ def _spec(options: Namespace) -> StudySpec:
 
 
 def goal_for(corpus: Corpus | StreamedCorpus) -> str:
-    """The goal of a study of other recordings than those that its file speaks of."""
+    """The goal of a study whose data are not those that its study file names."""
     return f"Which WaveNet, and which window and threshold, tell anomalous from normal recordings of {corpus.name!r}?"
 
 

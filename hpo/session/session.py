@@ -38,11 +38,11 @@ class Session:
     """Where the tracking URI comes from, for people."""
     pages: Pages
     log: RunLog
-    """Of the run `study`, which holds what belongs to all trials."""
+    """The log of the run `study`, which holds the records that belong to no single trial."""
 
     @property
     def about(self) -> dict[str, Any]:
-        """Where the figures come from: on every run as tags, and in result.json."""
+        """The origin of the figures (data, device, commit, ...), for result.json and as tags of every run."""
         return {
             "data": self.inputs.corpus.description,
             "data_is_simulated": self.inputs.spec.data["source"] == SIMULATED,
@@ -62,7 +62,7 @@ class Session:
 
 
 def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session:
-    """Opens storage and study and names the tracker. UserError where the study is not the one that it was."""
+    """Opens storage and study and names the tracker. UserError where space or data of the study have changed."""
     runs = root / "runs"
     directory = runs / inputs.name
     tracking = resolve_tracking_uri(options.tracking_uri, project_root=root)
@@ -101,14 +101,14 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
 
 
 def check_places(options: Namespace, root: Path) -> None:
-    """UserError where storage or tracker are named wrongly, as far as the file system tells; opens neither."""
+    """UserError where the folder of the storage or of the tracking database does not exist. Opens neither."""
     runs = root / "runs"
     _check_folder("tracking database", resolve_tracking_uri(options.tracking_uri, project_root=root), runs)
     _check_folder("storage", resolve_storage(options.storage, project_root=root), runs)
 
 
 def _check_folder(name: str, setting: Setting, runs: Path) -> None:
-    """UserError where a file would lie in a folder that does not exist: it is mistyped more often than meant."""
+    """UserError where a file would lie in a folder that does not exist, because that is mostly a typing mistake."""
     path = setting.value.removeprefix(SQLITE)
     folder = Path(path).parent
     if "://" not in path and folder.resolve() != runs.resolve() and not folder.is_dir():

@@ -1,4 +1,4 @@
-"""The end of shipping: the last records are sent to MLflow, and what could not be sent is said."""
+"""The end of shipping: sends the last records to MLflow, and prints what could not be sent."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ ARCHIVE = "archive"
 
 
 def ship(shipper: Shipper, session: Session, console: Console, seconds: float) -> None:
-    """Sends what is left, for at most `seconds`, and closes the shipper; then what archived studies have left."""
+    """Sends what is left, for at most `seconds`, and closes the shipper. Then sends the records of archived studies."""
     with console.step(f"Sending records to {session.target.safe_uri}"), console.stopping_after("this record"):
         report = shipper.close(seconds)
     _say_left(report, session, session.search.directory, console)

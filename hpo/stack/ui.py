@@ -227,7 +227,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str], root: Path | None = None) -> int:
-    """`root` is the project's; it is looked for where it is not given. Ctrl-C is the usual end: exit code 0."""
+    """`root` is the project's folder; by default `find_project` finds it. Ctrl-C is the usual end: exit code 0."""
 
     def command() -> int:
         parse(arguments)

@@ -1,4 +1,4 @@
-"""What a person sees: lines, long steps as they begin, and what the command stops after when Ctrl-C is pressed.
+"""The output of the command: lines, the names of long steps, and the answer to Ctrl-C.
 
 In a terminal a long step is a spinner with the time that it has taken. Without one it is a plain line.
 """
@@ -14,7 +14,7 @@ class Console:
     """The standard output of the command. `say` may be called from any thread, also while bars are shown."""
 
     def __init__(self, rich: RichConsole | None = None, *, says_steps: bool = True) -> None:
-        """With `says_steps` false long steps are not said: another process says them."""
+        """With `says_steps` false, long steps are not printed, because another process prints them."""
         self.rich = rich or RichConsole(highlight=False, soft_wrap=True)
         self._says_steps = says_steps
         self._stops_after = "this step"
@@ -49,7 +49,7 @@ class Console:
 
     @contextmanager
     def stopping_after(self, what: str) -> Iterator[None]:
-        """Within it Ctrl-C says that the command stops after `what`."""
+        """While it is entered, Ctrl-C prints that the command stops after `what`."""
         before, self._stops_after = self._stops_after, what
         try:
             yield

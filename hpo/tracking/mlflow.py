@@ -96,7 +96,7 @@ class MlflowExperiment:
         return refused
 
     def takes_writes(self) -> bool:
-        """Whether the server takes another write: then the fault lies in the record that it refused."""
+        """Whether the server accepts another write. If it does, the refused record itself is the cause."""
         try:
             with translated():
                 self._client.set_experiment_tag(self.experiment_id, PROBE_TAG, os.urandom(8).hex())

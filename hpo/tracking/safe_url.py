@@ -11,7 +11,7 @@ HIDDEN = "***"
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>\S*)", re.IGNORECASE)
 _SECRET_NAME = re.compile(r"([?&;]?\w*(?:passw|pwd|secret|token|api_?key|access_?key|credential)\w*)=([^&;#\s]*)", re.I)
 _SHORTEST_SECRET = 3
-"""A shorter one is not looked for in other text, where it would hide ordinary words."""
+"""A shorter password is not replaced in other text, because that would hide ordinary words."""
 
 
 def safe_url(url: str) -> str:

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_afte
 from core.errors import UserError
 
 TIMEOUT_S = 10.0
-"""An attempt fails after so long without an answer."""
+"""An attempt fails after this long without an answer."""
 WORTH_ANOTHER_ATTEMPT = frozenset({408, 429, 500, 502, 503, 504})
 CLOSED_TO_US = frozenset({401, 403, 404})
 Answer = TypeVar("Answer")

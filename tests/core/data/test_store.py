@@ -104,7 +104,7 @@ def test_another_rate_or_another_format_is_not_found(tmp_path, monkeypatch):
         {"events": ((0.1, 0.2),)},
     ],
 )
-def test_what_does_not_make_the_audio_does_not_make_it_anew(tmp_path, change):
+def test_changes_that_do_not_affect_the_audio_keep_the_entry(tmp_path, change):
     store = Store(tmp_path)
     store.add(recording(), RATE_HZ, noise())
     assert store.find(replace(recording(), **change), RATE_HZ) is not None
@@ -128,7 +128,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_entry_is_not_found_and_is_made_anew(tmp_path, kind):
+def test_a_damaged_entry_is_not_found_and_is_replaced(tmp_path, kind):
     store = Store(tmp_path)
     path = store.add(recording(), RATE_HZ, noise()).path
     DAMAGE[kind](path)
