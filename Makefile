@@ -52,7 +52,7 @@ CLEAR = $(if $(filter $(call VERSION,$(BIN)/python),$(call VERSION,$(PYTHON))),,
 
 # torch comes first and alone, so that its build (CPU or CUDA) can be chosen with TORCH_ARGS. `ready` is made last, so an
 # interrupted installation is done again.
-$(READY): requirements-torch.lock requirements.lock
+$(READY): requirements-torch.lock requirements.lock pyproject.toml
 	@$(CHECK_PYTHON)echo "Making the environment .venv with $(PYTHON). This takes minutes, once."
 	@$(PYTHON) -m venv $(CLEAR) .venv
 	@echo "1 of 3: PyTorch, $(if $(TORCH_ARGS),with $(TORCH_ARGS),which downloads 0.2 GB without and 2.7 GB with CUDA)"

@@ -19,6 +19,7 @@ PYTHONS = ((3, 11), (3, 13))
 OUR_MODULES = ("core", "hpo", "machine_listening")
 INSTALLED_PROGRAM = "machine-listening"
 """The command that an installed package has. Its first argument says what it does."""
+INSTALLED_MODULE = "machine_listening"
 PROGRAMS = {
     "study": "python hpo/run_study.py",
     "survey": "python -m core.survey",
@@ -31,9 +32,10 @@ PROGRAMS = {
 
 def program_of(command: str) -> str:
     """How a person calls one of PROGRAMS: by the name that this process was called by."""
-    if Path(sys.argv[0]).stem == INSTALLED_PROGRAM:
+    called = Path(sys.argv[0]).stem
+    if called == INSTALLED_PROGRAM:
         return f"{INSTALLED_PROGRAM} {command}"
-    return PROGRAMS[command]
+    return f"python -m {called} {command}" if called == INSTALLED_MODULE else PROGRAMS[command]
 
 
 class Parser(argparse.ArgumentParser):

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 
 from core.command_line import Parser, environment, printable
 from core.errors import UserError
+from core.text_files import write_text
 
 if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help and a typing mistake should not wait
     from core.decision.checkpoint import Detector
@@ -154,15 +155,11 @@ def _check_outputs(options: argparse.Namespace, *, read: tuple[str | Path, ...])
 
 
 def _write(path: Path, text: str, *, option: str) -> None:
-    """Writes another file and renames it: the file is whole or not there. A link is followed."""
+    """Writes the whole file or none. A link is followed."""
     path = Path(os.path.realpath(path))
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        scratch.write_text(text, encoding="utf-8", errors="surrogateescape")
-        os.replace(scratch, path)
+        write_text(path, text, errors="surrogateescape")
     except OSError as error:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
         raise UserError(f"{option} must be a file that can be written, but {path} cannot: {error.strerror}.") from error
 
 

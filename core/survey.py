@@ -148,7 +148,8 @@ def _tables(options: argparse.Namespace) -> StudyTables:
     if options.source is None and options.study is None:
         raise UserError(f"A source or a study file must be given, but got neither. Sources are {SOURCES}.")
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
-        raise UserError(f"--fold must be 1 to the number of --folds, but got {options.fold} of {options.folds or 0}.")
+        of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
+        raise UserError(f"--fold must be 1 to the number of --folds, but got {of}.")
     tables = read_study_tables(find_study_file(options.study or DEFAULT_STUDY))
     split = tables.split
     if options.folds:

@@ -4,9 +4,11 @@ Exit codes: 0 both agree, 1 a record is lost, doubled or wrong, 2 a user's mista
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from core.command_line import Parser, run_command
+from core.project import find_project
 
 PROGRAM = "machine-listening audit"
 
@@ -33,3 +35,7 @@ def _audit(options: argparse.Namespace, root: Path) -> int:
     audit = audit_study(options.study, storage=options.storage, tracking_uri=options.tracking_uri, root=root)
     print("\n".join(audit_lines(options.study, audit)))
     return 1 if audit.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], find_project().root))

@@ -1,7 +1,6 @@
 """The lines that the command says before, during and after a search, with the figures that each score must beat."""
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from core.model.wavenet import describe
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner import choose_winner
+from hpo.results.winner_file import detect_command
 from hpo.search.estimate import Estimate
 from hpo.search.objective import TrialEnd
 from hpo.search.search_space import describe_range
@@ -193,7 +193,7 @@ def detect_lines(folder: Path) -> list[str]:
     path = os.path.relpath(folder)
     return [
         f"Detector: {os.path.join(path, DETECTOR_FILE)}",
-        f"Use it:   {program_of('detect')} {shlex.quote(path)} RECORDING.wav",
+        f"Use it:   {detect_command(path)}",
     ]
 
 

@@ -105,7 +105,8 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
 
 def _check_folds(options: argparse.Namespace) -> None:
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
-        raise UserError(f"--fold must be 1 to the number of --folds, but got {options.fold} of {options.folds or 0}.")
+        of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
+        raise UserError(f"--fold must be 1 to the number of --folds, but got {of}.")
     wants_one = options.once or options.worker or options.rerun is not None or options.page is not None
     if options.folds and options.fold is None and wants_one:
         raise UserError("--folds must come with --fold where one study is meant, but came alone. Name the fold.")

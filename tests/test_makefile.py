@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("Makefile", "requirements.lock", "requirements-torch.lock"):
+    for name in ("Makefile", "requirements.lock", "requirements-torch.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 

@@ -45,8 +45,13 @@ def find_detector(path: Path) -> Path:
     UserError for a folder that has none, with the paths that were searched. Whether the file is a detector's is
     checked by `load_detector`.
     """
-    if not path.is_dir():
+    if path.is_file():
         return path
+    if not path.is_dir():
+        raise UserError(
+            f"{path} must be a study's folder, a winner's folder or a detector's file, but {path.absolute()} does not "
+            "exist. Name one of runs/ by its path from here."
+        )
     candidates = [path / place / DETECTOR_FILE for place in PLACES]
     found = next((file for file in candidates if file.is_file()), None)
     if found is None:

@@ -42,8 +42,12 @@ def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset)
         arrays[f"{name}_starts_s"] = np.array(clips.starts_s)
         arrays[f"{name}_is_anomalous"] = clips.is_anomalous
     scratch = path.with_name(f".{os.getpid()}.{path.name}")
-    np.savez_compressed(scratch, **arrays)
-    os.replace(scratch, path)
+    try:
+        np.savez_compressed(scratch, **arrays)
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)  # half a file takes room on a disk that may be full
+        raise
 
 
 def load_scores(path: Path) -> dict[str, ScoredClips]:

@@ -63,7 +63,7 @@ def study_description(search: OpenStudy, data: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class StudyResults:
     """What a study found: everything that its pages show."""
 
     result: Mapping[str, Any]
@@ -100,7 +100,7 @@ def publish_study(
             publish_trial_page(search, datasets, record.number)
     if companion is not None:
         _publish_winning_seed(companion, datasets, result)
-    _publish_report(search, log, Findings(result=result, post=post, comparison=comparison))
+    _publish_report(search, log, StudyResults(result=result, post=post, comparison=comparison))
     _publish_winner(search, log, result)
     if post:
         log.artifact(post.checkpoint, POST_DIRECTORY)
@@ -116,7 +116,7 @@ def _publish_winning_seed(companion: FinalistsStudy, datasets: Datasets, result:
             publish_trial_page(companion, datasets, best.record.number)
 
 
-def _publish_report(search: OpenStudy, log: RunLog, findings: Findings) -> None:
+def _publish_report(search: OpenStudy, log: RunLog, findings: StudyResults) -> None:
     """The report, the page of plots, and the table of trials."""
     result, post = findings.result, findings.post
     surface = winner_surface(search, result["winner"]) if result["winner"] else None

@@ -11,7 +11,7 @@ from hpo.results.result import WINNER_DIRECTORY
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerFile:
-    """What to hand over, for the report and for the last lines of a study."""
+    """What to hand over, for the report."""
 
     path: Path
     """Absolute."""
@@ -25,5 +25,9 @@ def winner_file(study_directory: Path) -> WinnerFile | None:
     path = (study_directory / WINNER_DIRECTORY / DETECTOR_FILE).absolute()
     if not path.exists():
         return None
-    command = f"{program_of('detect')} {shlex.quote(str(path.parent))} RECORDING.wav"
-    return WinnerFile(path=path, num_bytes=path.stat().st_size, detect_command=command)
+    return WinnerFile(path=path, num_bytes=path.stat().st_size, detect_command=detect_command(path.parent))
+
+
+def detect_command(folder: Path | str) -> str:
+    """The command line that judges a recording with the detector in `folder`."""
+    return f"{program_of('detect')} {shlex.quote(str(folder))} RECORDING.wav"

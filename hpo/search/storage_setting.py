@@ -7,6 +7,7 @@ from hpo.tracking.settings import Setting, resolve_setting
 SQLITE = "sqlite:///"
 JOURNAL = "runs/optuna.journal"
 """The default, in the project's root."""
+JOURNAL_SUFFIX = ".journal"
 
 
 def resolve_storage(option: str | None, *, project_root: Path) -> Setting:

@@ -276,7 +276,7 @@ def _remembered(directory: Path) -> dict[str, str]:
     path = directory / STUDY_FILE
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, TypeError):
         put_aside(path)

@@ -72,7 +72,7 @@ def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs
         )
     if spec.data["source"] != SIMULATED and file_spec.data.get("source") == SIMULATED:
         spec = replace(spec, goal=goal_for(corpus))  # the file's goal names simulated data
-    name = options.name or f"{options.study.stem}-{corpus.name}"
+    name = f"{options.study.stem}-{corpus.name}" if options.name is None else options.name
     if options.folds:
         name = fold_name(name, options.fold or 1)
     check_name(name, runs=root / "runs")

@@ -13,7 +13,7 @@ from hpo.pages.publish import study_description
 from hpo.search.notes import run_note, study_words, write_notes
 from hpo.search.search_space import describe_range
 from hpo.search.storage import StudyStorage
-from hpo.search.storage_setting import SQLITE, resolve_storage
+from hpo.search.storage_setting import JOURNAL_SUFFIX, SQLITE, resolve_storage
 from hpo.search.study import OpenStudy, archive_study, check_study_exists, open_study
 from hpo.session.inputs import SIMULATED, StudyInputs
 from hpo.tracking.links import Pages, resolve_pages
@@ -104,7 +104,14 @@ def check_places(options: Namespace, root: Path) -> None:
     """UserError where the folder of the storage or of the tracking database does not exist. Opens neither."""
     runs = root / "runs"
     _check_folder("tracking database", resolve_tracking_uri(options.tracking_uri, project_root=root), runs)
-    _check_folder("storage", resolve_storage(options.storage, project_root=root), runs)
+    storage = resolve_storage(options.storage, project_root=root)
+    _check_folder("storage", storage, runs)
+    path = Path(storage.value)
+    if "://" not in storage.value and path.suffix != JOURNAL_SUFFIX and not path.is_file():
+        raise UserError(
+            f"The storage must be a URL, an existing file or a new one that ends in {JOURNAL_SUFFIX}, but got "
+            f"{storage.value} from {storage.source}."
+        )
 
 
 def _check_folder(name: str, setting: Setting, runs: Path) -> None:

@@ -19,7 +19,10 @@ COMMANDS = (
     ("-m", "core.detect", "winner", "clip.wav"),
     ("-m", "core.store"),
     ("-m", "hpo.stack.ui"),
-    ("-m", "machine_listening", "study"),
+    ("-m", "hpo.audit", "quickstart"),
+    ("-m", "machine_listening", "detect", "winner", "clip.wav"),
+    ("-m", "machine_listening", "audit", "quickstart"),
+    *(("-m", "machine_listening", name) for name in ("study", "survey", "ui", "store")),
 )
 
 

@@ -102,7 +102,7 @@ def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_i
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--fold", "2"], "--fold must be 1 to the number of --folds, but got 2 of 0."),
+        (["--fold", "2"], "--fold must be 1 to the number of --folds, but got 2 without --folds."),
         (["--folds", "3", "--fold", "4"], "--fold must be 1 to the number of --folds, but got 4 of 3."),
         (["--folds", "2"], "split.folds must be at least 3"),
         (["--folds", "3", "--once"], "--folds must come with --fold where one study is meant"),

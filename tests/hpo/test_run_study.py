@@ -262,7 +262,13 @@ def test_an_audit_reads_both_stores_and_finds_what_is_damaged(project: Path, run
     client.delete_run(third.info.run_id)
     assert ("lost", "trial 02") in found()
     assert audit_main([STUDY], project) == 1
+    before = sorted(project.rglob("*"))
     assert audit_main(["nothing"], project) == 2
+    assert audit_main([STUDY, "--storage", "runs/typo.journal"], project) == 2
+    assert audit_main([STUDY, "--storage", "sqlite:///no/such/optuna.db"], project) == 2
+    assert audit_main([STUDY, "--tracking-uri", "sqlite:///no/such/mlflow.db"], project) == 2
+    assert audit_main([STUDY], project / "studies") == 2
+    assert sorted(project.rglob("*")) == before, "an audit makes nothing"
 
 
 def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(project: Path, run: Command) -> None:
