@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from core.errors import UserError
+from core.errors import UserError, did_you_mean
 
 SOURCES = "simulated, folder:PATH, toyadmos:PATH, hub:OWNER/NAME, hub:./PATH"
 """For --help, which must not wait for the import of core.sources."""
@@ -50,7 +50,9 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"The command line must be right, but {message}. See --help.")
+        unknown = message.removeprefix("unrecognized arguments: ").partition(" ")[0].partition("=")[0]
+        near = did_you_mean(unknown, self._option_string_actions)
+        raise UserError(f"The command line must be right, but {message}.{near} See --help.")
 
 
 def printable(text: str) -> str:

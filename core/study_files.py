@@ -4,7 +4,7 @@ from __future__ import annotations  # so that an older Python gets as far as the
 
 from pathlib import Path
 
-from core.errors import UserError
+from core.errors import UserError, did_you_mean
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 """Beside core/, in the repository and where it is installed."""
@@ -27,6 +27,8 @@ def find_study_file(name: str) -> Path:
     shipped = STUDIES / f"{name.removesuffix(SUFFIX)}{SUFFIX}"
     if path.name == name and shipped.is_file():
         return shipped
+    known = known_studies()
     raise UserError(
-        f"The study file must be a path to a file, or one of {', '.join(known_studies())}, but got {name!r}."
+        f"The study file must be a path to a file, or one of {', '.join(known)}, but got {name!r}."
+        f"{did_you_mean(name, known)}"
     )

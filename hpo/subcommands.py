@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core import __version__
 from core.command_line import Parser, run_command
-from core.errors import UserError
+from core.errors import UserError, did_you_mean
 from core.project import find_project
 from hpo.search.workers import PARENT_VARIABLE
 
@@ -99,5 +99,5 @@ def _parse(arguments: list[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     _, unknown = parser.parse_known_args(arguments)
-    got = repr(unknown[0]) if unknown else "nothing"
-    raise UserError(f"The subcommand must be one of {', '.join(SUBCOMMANDS)}, but got {got}. See --help.")
+    got, near = (repr(unknown[0]), did_you_mean(unknown[0], SUBCOMMANDS)) if unknown else ("nothing", "")
+    raise UserError(f"The subcommand must be one of {', '.join(SUBCOMMANDS)}, but got {got}.{near} See --help.")
