@@ -46,10 +46,14 @@ def stand_in(folder: Path, *, version: str = "3.11", pip_code: int = 0) -> Path:
     return path
 
 
+def variables() -> dict[str, str]:
+    """Without those by which `make test` would tell a make in a test that it is its child."""
+    return {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+
+
 def make(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = ["make", "-C", str(folder), "--no-print-directory", *map(str, arguments)]
-    variables = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
-    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=variables(), capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize(("python", "found"), [("3.10", "is 3.10"), ("3.14", "is 3.14"), (None, "is not installed")])
@@ -90,7 +94,13 @@ def test_an_installation_that_did_not_end_is_done_again(folder: Path) -> None:
 def test_ctrl_c_ends_without_an_error_of_make(folder: Path, target: str) -> None:
     assert make(folder, ".venv/ready", f"PYTHON={stand_in(folder)}").returncode == 0
     process = subprocess.Popen(
-        ["make", target], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ["make", target],
+        cwd=folder,
+        env=variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
