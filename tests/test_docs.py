@@ -122,6 +122,24 @@ def test_the_four_commands_for_own_recordings_work_from_an_empty_folder(tmp_path
     assert "Detector: runs/quickstart-recordings/winner" in run(study, tmp_path)
     assert "sigmas, threshold 3.00" in run(detect, tmp_path, codes=(0, 1))
     assert {path.name for path in tmp_path.iterdir()} == {"recordings", "new", "runs", "machine-listening.toml"}
+    run_the_quick_commands_of_the_docs(tmp_path)
+
+
+def run_the_quick_commands_of_the_docs(project: Path) -> None:
+    """Those of docs/data.md and docs/detect.md, for the study that is there. ToyADMOS and the Hub are left out."""
+    quick = [line for line in examples_of("docs/data.md", "machine-listening") if "recordings/" in line]
+    assert len(quick) == 2
+    for line in quick:
+        assert "recordings" in run(line, project)
+    (project / "takes").mkdir()
+    (project / "more").mkdir()
+    sound = np.random.default_rng(2).normal(0, 0.1, 20 * 8000)
+    for name in ("take.wav", "takes/a.wav", "more/b.flac"):
+        soundfile.write(project / name, sound, 8000)
+    for line in examples_of("docs/detect.md", "machine-listening detect"):
+        assert "sigmas, threshold" in run(line.replace("runs/STUDY", "runs/quickstart-recordings"), project, (0, 1))
+    assert (project / "events.csv").read_text().startswith("file,decision,score_sigmas,threshold_sigmas,")
+    assert "<html" in (project / "page.html").read_text()
 
 
 def run(line: str, folder: Path, codes: tuple[int, ...] = (0,)) -> str:
