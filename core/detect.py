@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from core.command_line import Parser, environment, printable
 from core.errors import UserError
-from core.text_files import write_text
+from core.whole_file import write_text
 
 if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help and a typing mistake should not wait
     from core.decision.checkpoint import Detector

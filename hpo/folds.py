@@ -15,7 +15,7 @@ from typing import Any
 
 from core.baselines.comparison_file import load_rows
 from core.baselines.comparison_table import Line, as_markdown, lines_of
-from core.text_files import write_text
+from core.whole_file import write_text
 from hpo.pages.folds_page import Spread, folds_page
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE

@@ -17,7 +17,7 @@ CORE_ORDER = [
         "core.full_disk",
         "core.project",
         "core.study_files",
-        "core.text_files",
+        "core.whole_file",
         "core.thread_pool",
         "core.web_page",
     },

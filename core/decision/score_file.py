@@ -5,7 +5,6 @@ It is a numpy archive without pickles. For each split it holds `<split>_surprise
 and `_is_anomalous`, each (N,).
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from core.data.dataset import JUDGED, Dataset
 from core.model.likelihood import SampleScores
 from core.model.scoring import FrameScores
+from core.whole_file import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,8 @@ def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset)
         arrays[f"{name}_conditions"] = np.array(clips.conditions)
         arrays[f"{name}_starts_s"] = np.array(clips.starts_s)
         arrays[f"{name}_is_anomalous"] = clips.is_anomalous
-    scratch = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with whole_file(path) as scratch:
         np.savez_compressed(scratch, **arrays)
-        os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)  # half a file takes room on a disk that may be full
-        raise
 
 
 def load_scores(path: Path) -> dict[str, ScoredClips]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.model.wavenet import WaveNet
+from core.whole_file import whole_file
 
 HEADER = "header"
 MAX_HEADER_BYTES = 2**22
@@ -27,16 +28,9 @@ MAX_REASON = 200
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Writes tensors and a JSON header, whole or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
+    with whole_file(path) as scratch:
         save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())  # else a power cut could leave an empty file under the new name
-        os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)  # half a file takes room on a disk that may be full
-        raise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 from core.baselines.comparison import Row as ComparedRow
 from core.baselines.comparison_table import Line, lines_of
 from core.decision.checkpoint import DETECTOR_FILE
-from core.text_files import write_text
+from core.whole_file import write_text
 from hpo.pages.event_metrics import at_best_epoch, event_metrics_in
 from hpo.pages.post_figures import post_figures
 from hpo.pages.report import plots_page, study_page

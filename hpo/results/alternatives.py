@@ -21,8 +21,8 @@ from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, sav
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
 from core.model.scoring import SCORES, score_clips
-from core.text_files import write_text
 from core.thread_pool import ThreadPool
+from core.whole_file import write_text
 from hpo.results.post_study import recalibrated
 from hpo.search.data_by_rate import Datasets
 from hpo.search.study import OpenStudy

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 
 from core.decision.checkpoint import DETECTOR_FILE, save_detector
-from core.text_files import write_text
+from core.whole_file import write_text
 from hpo.results.importance import importance_obstacle, importance_words
 from hpo.results.post_study import PostSearch, detector_at, search_study, store_points
 from hpo.results.result import JudgedTrial, judge_scores, split_figures, without_nan

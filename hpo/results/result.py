@@ -6,7 +6,6 @@ Test figures are computed last and are not used for choosing.
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from core.decision.score_file import ScoredClips, load_scores
 from core.decision.statistic import Judgement
 from core.errors import UserError
 from core.experiment import SCORES_FILE
-from core.text_files import write_text
+from core.whole_file import whole_file, write_text
 from hpo.results.finalists import FinalistsStudy, finalists_of
 from hpo.results.generalization import seed_rows, split_gaps
 from hpo.results.missed_faults import SPLITS, missed_fault_rows
@@ -198,8 +197,8 @@ def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
     if result["winner"] is not None:
         folder = search.directory / WINNER_DIRECTORY
         folder.mkdir(exist_ok=True)
-        shutil.copyfile(search.directory / result["winner"]["checkpoint"], folder / f".{DETECTOR_FILE}")
-        os.replace(folder / f".{DETECTOR_FILE}", folder / DETECTOR_FILE)
+        with whole_file(folder / DETECTOR_FILE) as scratch:
+            shutil.copyfile(search.directory / result["winner"]["checkpoint"], scratch)
         write_text(folder / "winner.json", json.dumps(without_nan(result["winner"]), indent=2) + "\n")
     return path
 

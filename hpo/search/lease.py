@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.text_files import write_text
+from core.whole_file import write_text
 from hpo.search.storage import HEARTBEAT_SECONDS, StudyStorage
 from hpo.search.trial_record import FAILURE
 

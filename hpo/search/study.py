@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.damaged_file import put_aside
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
-from core.text_files import write_text
+from core.whole_file import write_text
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.search_space import SearchSpace
 from hpo.search.storage import StudyStorage

@@ -16,16 +16,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import optuna
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect, make_url, text
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
+from core.command_line import environment
 from core.errors import UserError
-from hpo.search.storage import CONNECT_SECONDS, StudyStorage, repair_of_connection
-from hpo.tracking.safe_url import safe_text, safe_url
+
+with environment():
+    import optuna
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import Engine, create_engine, inspect, make_url, text
+    from sqlalchemy.engine import URL
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    from hpo.search.storage import CONNECT_SECONDS, StudyStorage, repair_of_connection
+    from hpo.tracking.safe_url import safe_text, safe_url
 
 DATABASES = ("mlflow", "optuna")
 AGAIN = "docker compose run --rm init python -m hpo.stack.init_databases --upgrade"

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from core.whole_file import write_text
 from hpo.tracking.errors import RunDeleted, TryLater
 from hpo.tracking.mlflow import MlflowExperiment
 from hpo.tracking.run_log import Attached, Event, Measured, Started, StoredEvent, read_events, read_events_after
@@ -192,9 +193,7 @@ def _read_bookmarks(log_path: Path) -> Mapping[str, Bookmark]:
 def _write_bookmark(log_path: Path, server: str, bookmark: Bookmark) -> None:
     entries: dict[str, Any] = {name: asdict(entry) for name, entry in _read_bookmarks(log_path).items()}
     path = _bookmark_path(log_path)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(json.dumps({**entries, server: asdict(bookmark)}, indent=1))
-    unfinished.replace(path)
+    write_text(path, json.dumps({**entries, server: asdict(bookmark)}, indent=1))
 
 
 def _bookmark_path(log_path: Path) -> Path:

@@ -20,6 +20,7 @@ COMMANDS = (
     ("-m", "core.store"),
     ("-m", "hpo.stack.ui"),
     ("-m", "hpo.audit", "quickstart"),
+    ("-m", "hpo.stack.init_databases"),
     ("-m", "machine_listening", "detect", "winner", "clip.wav"),
     ("-m", "machine_listening", "audit", "quickstart"),
     *(("-m", "machine_listening", name) for name in ("study", "survey", "ui", "store")),

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np, torch
 from core.full_disk import is_disk_full
 from core.model.tensor_file import write_tensors
-from core.text_files import write_text
+from core.whole_file import write_text
 from hpo.tracking.run_log import RunLog
 
 folder = Path(sys.argv[1])
