@@ -115,7 +115,12 @@ def _process(
     pace = Pace(num_processes=inputs.num_workers, epochs=inputs.spec.training.epochs, estimate_s=estimate_s)
     bars = ProgressBars(console, search, total=inputs.total, num_finalists=inputs.num_finalist_trainings, pace=pace)
     context = TrialContext(
-        datasets=inputs.datasets, device=inputs.device, pool=inputs.pool, tags=session.tags, progress=bars
+        datasets=inputs.datasets,
+        device=inputs.device,
+        pool=inputs.pool,
+        tags=session.tags,
+        progress=bars,
+        say=console.say,
     )
     return SearchProcess(
         session=session,

@@ -5,9 +5,9 @@ AUC. Pruning watches validation AUC, which does not depend on the threshold. Tes
 nothing.
 """
 
-import warnings
-from collections.abc import Generator, Mapping
-from contextlib import closing
+import socket
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,12 +24,16 @@ from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
+from core.model.training_record import TrainingRecord
 from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
 from hpo.search.data_by_rate import Datasets
+from hpo.search.lease import TrialLease
+from hpo.search.server_storage import LeaseLost
 from hpo.search.study import STATE_TAG, OpenStudy
-from hpo.search.trial_record import EPOCHS, FACTS, FAILURE
-from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, POINT_TIMES, RUN, run_key
+from hpo.tracking.run_key import FIRST_RUN
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, times_of_metric
 
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
@@ -52,6 +56,8 @@ class TrialContext:
     tags: Mapping[str, str]
     """On every run: git commit, data fingerprint, device, threads."""
     progress: Progress
+    say: Callable[[str], None]
+    """Prints a line for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +73,20 @@ class TrialEnd:
     """Why the configuration failed."""
 
 
-def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> TrialEnd:
+def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext, lease: TrialLease) -> TrialEnd:
     """Runs or resumes a trial to its end and records the end in Optuna and in the run's log.
 
     KeyboardInterrupt and unexpected errors are raised again after the trial has been given back: it keeps its number,
-    and the next process that asks for a trial resumes it.
+    and the next process that asks for a trial resumes it. Raises LeaseLost where another process has taken it over.
     """
-    run = TrialRun(trial, search, context)
+    run = TrialRun(trial, search, context, lease)
     run.start()
     try:
         return run.follow()
     except ConfigurationFailed as error:
         return run.fail(str(error))
+    except LeaseLost:
+        raise
     except KeyboardInterrupt:
         run.leave("KILLED", "INTERRUPTED")
         raise
@@ -90,39 +98,70 @@ def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> 
 class TrialRun:
     """One trial with its configuration, its folder and its log."""
 
-    def __init__(self, trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> None:
-        self.trial, self.search, self.context = trial, search, context
+    def __init__(self, trial: optuna.Trial, search: OpenStudy, context: TrialContext, lease: TrialLease) -> None:
+        self.trial, self.search, self.context, self.lease = trial, search, context, lease
         self.config = search.configuration_of(trial)
+        self.reported = frozenset(search.storage.backend.get_trial(trial._trial_id).intermediate_values)
+        """Epochs whose value Optuna had when this process got the trial."""
         self.directory = search.trial_directory(trial.number)
         self.log = RunLog(self.directory / EVENTS_FILE_NAME)
         self.name = search.run_name_of(trial)
 
     def start(self) -> None:
         tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.context.tags}
+        if not self._has_run_here():
+            self.trial.set_user_attr(RUN, self.trial.user_attrs.get(RUN, FIRST_RUN) + 1)
+        self._say_takeover()
         self.log.start(
-            run_key=f"{self.search.uid}/{self.trial.number}",
+            run_key=run_key(self.search.uid, self.trial),
             name=self.name,
             tags=tags,
             params=run_params(self.config, self.trial.params, self.context.datasets.num_channels),
         )
 
+    def _has_run_here(self) -> bool:
+        """Whether the trial's run starts or resumes here: no process had the trial, or its log here holds its current
+        run. Else another machine has the log, or it was lost, and the trial gets another run."""
+        is_here = last_run_key(self.log.path) == run_key(self.search.uid, self.trial)
+        return is_here or self.lease.previous_host is None
+
+    def _say_takeover(self) -> None:
+        """Which state the trial resumes from, where another machine worked on it before."""
+        previous = self.lease.previous_host
+        if previous not in (None, socket.gethostname()):
+            num_epochs = self._num_epochs_here()
+            state = f"resumes after epoch {num_epochs}" if num_epochs else "starts again at epoch 1"
+            self.context.say(
+                f"{self.name.capitalize()} was begun on {previous}. With the files that are here it {state}."
+            )
+
+    def _num_epochs_here(self) -> int:
+        rate = self.config.front_end.sample_rate_hz
+        dataset = self.context.datasets.at(rate)
+        setup = self.config.training_setup(dataset.num_channels, self.search.space.context_samples(rate))
+        key = setup.key(dataset.config, seed=self.search.training_seed_of(self.trial))
+        return TrainingRecord(self.search.trainings_directory / key).num_epochs
+
     def follow(self) -> TrialEnd:
         """Logs, reports and may prune after each epoch.
 
         Skips epochs that were logged before an interruption. The last of them is reported again, because the process
-        may have died before it asked the pruner.
+        may have died before it asked the pruner. Epochs that were reported on another machine are logged again here,
+        and the pruner, which let them pass, is not asked again.
         """
         num_logged = max((int(row["epoch"]) for row in metrics_by_step(self.log.path)), default=0)
+        num_reported = max(self.reported, default=0)
         result: EpochResult | None = None
         with closing(self._epochs()) as epochs:
             for result in epochs:
                 if result.epoch < num_logged:
                     continue
+                self.lease.check()
                 if result.epoch > num_logged:
                     self.log.metrics(result.epoch, _without_epoch(result.metrics))
                 self._report(result)
                 self.context.progress.epoch(self.trial.number, result)
-                if result.epoch < self.config.training.epochs and self.trial.should_prune():
+                if num_reported <= result.epoch < self.config.training.epochs and self.trial.should_prune():
                     return self.end(result, TrialState.PRUNED)
         assert result is not None, "an experiment has at least one epoch"
         return self.end(result, TrialState.COMPLETE)
@@ -141,8 +180,12 @@ class TrialRun:
         )
 
     def _report(self, result: EpochResult) -> None:
-        with warnings.catch_warnings():  # a resumed trial repeats its last epoch; Optuna keeps the first report
-            warnings.filterwarnings("ignore", message="The reported value is ignored")
+        """An epoch that was reported before gets the value of now: another machine's may differ in its last bits.
+        `Trial.report` would ignore it."""
+        if result.epoch in self.reported:
+            backend = self.search.storage.backend
+            backend.set_trial_intermediate_value(self.trial._trial_id, result.epoch, result.metrics["val_auc"])
+        else:
             self.trial.report(result.metrics["val_auc"], result.epoch)
 
     def end(self, result: EpochResult, state: TrialState) -> TrialEnd:
@@ -164,9 +207,15 @@ class TrialRun:
             tags={STATE_TAG: state.name, "best_epoch": str(result.best_epoch)},
         )
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
+        self.trial.set_user_attr(POINT_TIMES, self._point_times(len(result.history)))
         self.trial.set_user_attr(FACTS, facts)
         self.search.study.tell(self.trial, None if pruned else facts["val_f1"], state=state)
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
+
+    def _point_times(self, num_epochs: int) -> dict[str, Any]:
+        epochs = times_of_metric(self.log.path, "val_auc")
+        (end,) = times_of_metric(self.log.path, "val_f1_best_postprocessing").values()
+        return {"epochs": [epochs[epoch] for epoch in range(1, num_epochs + 1)], "end": end}
 
     def fail(self, reason: str) -> TrialEnd:
         """Records that the configuration failed. The trial counts, and its reason is kept in Optuna and in the log."""
@@ -190,7 +239,8 @@ class TrialRun:
         except OSError as error:
             if not is_disk_full(error):
                 raise
-        self.search.give_back(self.trial)
+        with suppress(LeaseLost):  # then it is another process's already
+            self.search.give_back(self.trial)
 
 
 def run_params(
