@@ -28,7 +28,7 @@ from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
 from hpo.search.data_by_rate import Datasets
 from hpo.search.study import STATE_TAG, OpenStudy
-from hpo.search.trial_record import EPOCHS, FACTS, FAILURE
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, run_key
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
 
 NUM_WINDOWS = 8
@@ -100,7 +100,7 @@ class TrialRun:
     def start(self) -> None:
         tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.context.tags}
         self.log.start(
-            run_key=f"{self.search.uid}/{self.trial.number}",
+            run_key=run_key(self.search.uid, self.trial),
             name=self.name,
             tags=tags,
             params=run_params(self.config, self.trial.params, self.context.datasets.num_channels),

@@ -13,6 +13,9 @@ FACTS = "facts"
 """User attribute: derived facts (num_weights, num_layers, ...) and figures at the best epoch."""
 FAILURE = "failure"
 """User attribute: why the configuration failed, in one line."""
+RUN = "run"
+"""User attribute: which of the trial's runs in MLflow is the current one, from 1. Absent means 1. A machine that takes
+a trial over without the event file of the previous run starts the next."""
 
 STATE_NAMES = {
     TrialState.COMPLETE: "complete",
@@ -53,6 +56,12 @@ class TrialRecord:
             failure=attrs.get(FAILURE),
             seconds=trial.duration.total_seconds() if trial.duration else None,
         )
+
+
+def run_key(uid: str, trial: optuna.Trial | FrozenTrial) -> str:
+    """The key of a trial's current run in MLflow. `uid` is that of the trial's study, or of its companion."""
+    number = trial.user_attrs.get(RUN, 1)
+    return f"{uid}/{trial.number}" if number == 1 else f"{uid}/{trial.number}/{number}"
 
 
 def trial_records(study: optuna.Study) -> list[TrialRecord]:
