@@ -214,8 +214,8 @@ class TrialRun:
 
     def _point_times(self, num_epochs: int) -> dict[str, Any]:
         epochs = times_of_metric(self.log.path, "val_auc")
-        (end,) = times_of_metric(self.log.path, "val_f1_best_postprocessing").values()
-        return {"epochs": [epochs[epoch] for epoch in range(1, num_epochs + 1)], "end": end}
+        ends = times_of_metric(self.log.path, "val_f1_best_postprocessing")
+        return {"epochs": [epochs[epoch] for epoch in range(1, num_epochs + 1)], "end": ends[num_epochs]}
 
     def fail(self, reason: str) -> TrialEnd:
         """Records that the configuration failed. The trial counts, and its reason is kept in Optuna and in the log."""

@@ -17,8 +17,8 @@ FAILURE = "failure"
 """User attribute: why the configuration failed, in one line."""
 
 POINT_TIMES = "point_times_ms"
-"""User attribute: when the metrics were logged, as `epochs`, a time for each epoch, and `end`. A point of MLflow that is
-sent again with its time is no second point."""
+"""User attribute: when the metrics were logged: `epochs`, a time for each epoch, and `end`. A point that is sent to
+MLflow again with its time is no second point."""
 RUN = "run"
 """User attribute: number of the trial's run in MLflow (hpo/tracking/run_key.py). Absent for the first."""
 
