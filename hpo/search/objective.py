@@ -209,7 +209,7 @@ class TrialRun:
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
         self.trial.set_user_attr(POINT_TIMES, self._point_times(len(result.history)))
         self.trial.set_user_attr(FACTS, facts)
-        self.search.study.tell(self.trial, None if pruned else facts["val_f1"], state=state)
+        self.search.tell(self.trial, None if pruned else facts["val_f1"], state)
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
 
     def _point_times(self, num_epochs: int) -> dict[str, Any]:
@@ -223,7 +223,7 @@ class TrialRun:
         self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)
         self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
-        self.search.study.tell(self.trial, state=TrialState.FAIL)
+        self.search.tell(self.trial, None, TrialState.FAIL)
         return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
 
     def leave(self, status: RunStatus, state: str) -> None:

@@ -24,14 +24,14 @@ from hpo.search.patience import Patience
 LEASE = "lease"
 """User attribute of a trial: the token of the process that works on it."""
 _WRITES_TO_A_TRIAL = {
-    "set_trial_intermediate_value", "set_trial_param", "set_trial_state_values", "set_trial_system_attr",
+    "set_trial_intermediate_value", "_set_trial_param", "set_trial_state_values", "set_trial_system_attr",
     "set_trial_user_attr",
 }  # fmt: skip
 _REPEATED = (
     "check_trial_is_updatable", "get_all_studies", "get_all_trials", "get_n_trials", "get_study_directions",
     "get_study_id_from_name", "get_study_name_from_id", "get_study_system_attrs", "get_study_user_attrs", "get_trial",
     "get_trial_id_from_study_id_trial_number", "set_study_system_attr", "set_study_user_attr",
-    "set_trial_intermediate_value", "set_trial_param", "set_trial_state_values", "set_trial_system_attr",
+    "set_trial_intermediate_value", "_set_trial_param", "set_trial_state_values", "set_trial_system_attr",
     "set_trial_user_attr", "_get_trials", "_get_stale_trial_ids",
 )  # fmt: skip
 
@@ -85,6 +85,11 @@ class ServerStorage(RDBStorage):
         except BaseException:
             session.close()
             raise
+
+    def check_still_owner(self, trial_id: int) -> None:
+        """Like `check_owner`, without a write that follows."""
+        self.patience.call(lambda: self.check_owner(trial_id))
+        self.scoped_session().close()
 
     def is_owner(self, trial_id: int, token: str) -> bool:
         """Whether the token is that of the trial's owner. Does not wait for a server that is away."""
