@@ -1,0 +1,47 @@
+"""The plan of a fault in a real process: where it kills itself, and which constants have other values there.
+
+A plan travels in an environment variable to `injection/sitecustomize.py`, which Python runs at the start of the process
+and of every worker that it starts.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+INJECTION = Path(__file__).with_name("injection")
+VARIABLE = "MACHINE_LISTENING_FAULTS"
+SETTINGS = ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE")
+"""Variables of this machine that no process of a test may see."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A call of a function at which the process kills itself with SIGKILL."""
+
+    at: str
+    """module:function or module:Class.method."""
+    when: Literal["before", "within", "after"] = "before"
+    call: int = 1
+    """The first of the process's calls that may kill it."""
+    path: str = ""
+    """Only calls count that have this text in one of the first two arguments, or in the path of a file descriptor."""
+    flag: str = ""
+    """A file that the death leaves: one process dies, the others go past the place. Empty: every process dies there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is different in a process. The default changes nothing."""
+
+    place: Place | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    """module:NAME and its value."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the process and its workers: this machine's, without settings of the command."""
+        own = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+        return {**own, "PYTHONPATH": str(INJECTION), VARIABLE: json.dumps(asdict(self))}
