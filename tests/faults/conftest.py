@@ -1,7 +1,7 @@
 """Servers and studies for the tests under faults, and the table of what they found: `--fault-table FILE` writes it.
 
-A test calls `found` with the name of the fault, how often it was tried, and what is lost, doubled or wrong after it. The
-rows travel with the test's report, also from the workers of pytest-xdist.
+A test calls `found` with the name of the fault, how often it was tried, and what is lost, doubled or wrong after it.
+The rows travel with the test's report, also from the workers of pytest-xdist.
 """
 
 import json
@@ -29,9 +29,7 @@ STORAGES = ("journal", "PostgreSQL")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, metavar="FILE", help="write the table of faults as Markdown")
-    parser.addoption(
-        "--fault-seed", type=int, metavar="N", help="the seed of random kills (default: drawn and printed)"
-    )
+    parser.addoption("--fault-seed", type=int, metavar="N", help="the seed of random kills (default: drawn)")
 
 
 @pytest.fixture(scope="session")

@@ -91,12 +91,8 @@ def test_kills_while_a_study_is_archived(storage: str, name: str, make_study: Ma
     study.run_to_end("--fresh")
     findings: list[Finding] = study.findings()
     for folder in sorted((study.project / "runs/archive").glob(f"{study.name}-*")):
-        findings += archived(study, folder).findings()
+        findings += replace(study, name=folder.name).findings()
     found(f"SIGKILL at: {name}", 1, findings)
-
-
-def archived(study: Study, folder: Path) -> Study:
-    return replace(study, name=folder.name)
 
 
 def test_in_short(make_study: MakeStudy, found: Found) -> None:
