@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.results.audit import Finding
 from hpo.results.audit_study import audit_study
+from hpo.results.finalists import ENTRY
 from hpo.search.storage import StudyStorage
 from hpo.search.study import EXPERIMENT, FINALISTS_SUFFIX, TRIALS_DIRECTORY
 from hpo.search.trial_record import FAILURE
@@ -82,11 +83,13 @@ class Study:
         for number in sorted(set(numbers) - set(range(self.trials))):
             yield Finding(kind="doubled", where=f"trial {number:02d}", detail=f"is beyond the {self.trials} asked for")
         num_trained = len(self.load(FINALISTS_SUFFIX))
-        if num_trained < NUM_FINALISTS:
-            yield Finding(kind="lost", where="finalists", detail=f"{num_trained} of {NUM_FINALISTS}")
+        num_wanted = min(NUM_FINALISTS, sum(trial.state is TrialState.COMPLETE for trial in self.load()))
+        if num_trained < num_wanted:
+            yield Finding(kind="lost", where="finalists", detail=f"{num_trained} of {num_wanted}")
 
     def _wrong_trials(self) -> Iterator[Finding]:
-        for trial in [*self.load(), *self.load(FINALISTS_SUFFIX)]:
+        queued = [trial for trial in self.load(FINALISTS_SUFFIX) if ENTRY in trial.user_attrs]
+        for trial in [*self.load(), *queued]:
             epochs = sorted(trial.intermediate_values)
             is_whole = len(epochs) == NUM_EPOCHS or trial.state is not TrialState.COMPLETE
             if epochs != list(range(1, len(epochs) + 1)) or not is_whole:
@@ -107,5 +110,11 @@ class Study:
         for run in runs:
             if run.info.status == "RUNNING":
                 yield Finding(kind="wrong", where=f"run {run.info.run_name!r}", detail="is RUNNING at rest")
-        if "study" not in {run.info.run_name for run in runs}:
+        of_study = [run for run in runs if run.info.run_name == "study"]
+        if not of_study:
             yield Finding(kind="lost", where="run 'study'", detail="is not in MLflow")
+        for run in of_study:
+            for metric in run.data.metrics:
+                steps = Counter(point.step for point in client.get_metric_history(run.info.run_id, metric))
+                if max(steps.values()) > 1:
+                    yield Finding(kind="doubled", where="run 'study'", detail=f"{metric} has a step twice")
