@@ -14,6 +14,7 @@ from tests.faults.harness.plan import Place, Plan
 from tests.faults.harness.study import Study
 from tests.postgresql_server import free_port
 
+pytestmark = pytest.mark.slow
 IN_TRIAL_1 = Plan(place=Place(at="hpo.search.objective:TrialRun._report", call=5))
 """Trial 0 has three epochs, so trial 1 has the state of one epoch, and the file of a second."""
 
@@ -45,7 +46,6 @@ def append_to_torn(journal: Path) -> None:
         file.write(whole + b"\n")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, append_zeros, append_to_torn])
 def test_a_torn_journal(damage: Callable[[Path], None], make_study: MakeStudy, found: Found) -> None:
     study = make_study("journal", trials=3)
@@ -56,7 +56,6 @@ def test_a_torn_journal(damage: Callable[[Path], None], make_study: MakeStudy, f
     found("a torn journal", 1, study.findings())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -80,7 +79,6 @@ def test_a_file_of_a_study(pattern: str, make_study: MakeStudy, found: Found) ->
     found(f"half of {pattern.rpartition('/')[2]}", 1, study.findings())
 
 
-@pytest.mark.slow
 def test_the_end_of_a_trial_that_never_reached_the_disk(make_study: MakeStudy, found: Found) -> None:
     """A power cut takes the last line of a log that was not sent. The trial has ended in the storage."""
     study = make_study("journal", trials=2)
@@ -93,7 +91,6 @@ def test_the_end_of_a_trial_that_never_reached_the_disk(make_study: MakeStudy, f
     found("a power cut takes the end of a log", 1, study.findings())
 
 
-@pytest.mark.slow
 def test_a_study_that_is_archived_with_unsent_records(make_study: MakeStudy, found: Found) -> None:
     study = make_study("journal", trials=2)
     unsent(study).run_to_end()

@@ -18,15 +18,14 @@ from tests.faults.harness.processes import wait_for
 from tests.faults.test_two_machines import GRACE_SECONDS, PLAN
 
 pytestmark = pytest.mark.slow
-FIRST_METRICS = Place(at="os:write", path="trials/0001/events.jsonl", call=2)
-"""Of trial 1, in every process that works on it: its start is the first line."""
 
 
 @pytest.mark.parametrize("storage", STORAGES)
 def test_a_trial_that_kills_its_process(storage: str, make_study: MakeStudy, found: Found) -> None:
     """Three times, then it has failed with the reason, and the study goes on."""
     study = make_study(storage, trials=4)
-    plan = Plan(place=FIRST_METRICS, constants=PLAN.constants)
+    first_metrics = Place(at="os:write", path=f"{study.name}/trials/0001/events.jsonl", call=2)
+    plan = Plan(place=first_metrics, constants=PLAN.constants)
     for _ in range(3):
         assert study.start(plan=plan).wait() == -9
     study.run_to_end(plan=plan)

@@ -9,6 +9,7 @@ from tests.faults.conftest import STORAGES, Found, MakeStudy
 from tests.faults.harness.plan import Place, Plan
 from tests.faults.harness.study import Study
 
+pytestmark = pytest.mark.slow
 STUDY, TRIAL, LOG = "hpo.search.study:OpenStudy", "hpo.search.objective:TrialRun", "hpo.tracking.run_log:RunLog"
 LEASE, MLFLOW = "hpo.search.lease:TrialLease", "hpo.tracking.mlflow:MlflowExperiment"
 PLACES = {
@@ -48,7 +49,6 @@ ARCHIVE_PLACES = {
     "--fresh, between the copy and the deletion of the old name": Place(at="optuna.study.study:delete_study"),
     "--fresh, between a study and its finalists": Place(at="hpo.search.study:_rename", when="after"),
 }
-SHORT = ("metrics of an epoch, before the report", "the last metrics, before tell")
 
 
 def killed_at(study: Study, name: str, place: Place, *options: str) -> None:
@@ -69,20 +69,20 @@ def killed_at_each(study: Study, places: dict[str, Place]) -> Study:
     return study
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("storage", STORAGES)
-def test_kills_at_exact_places(storage: str, part: int, make_study: MakeStudy, found: Found) -> None:
-    places = dict(list((PLACES | (JOURNAL_PLACES if storage == "journal" else {})).items())[part::4])
+@pytest.mark.parametrize("part", range(6))
+def test_kills_at_exact_places(part: int, make_study: MakeStudy, found: Found) -> None:
+    """The parts take turns with the storages."""
+    storage = STORAGES[part % 2]
+    places = dict(list(PLACES.items())[part::6])
+    if part == 0:
+        places |= JOURNAL_PLACES
     study = killed_at_each(make_study(storage, trials=2), places)
     findings = study.findings()
     for name in places:
         found(f"SIGKILL at: {name}", 1, findings)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("name", ARCHIVE_PLACES)
+@pytest.mark.parametrize(("storage", "name"), zip([*STORAGES, *STORAGES], ARCHIVE_PLACES, strict=False))
 def test_kills_while_a_study_is_archived(storage: str, name: str, make_study: MakeStudy, found: Found) -> None:
     """The old study keeps its runs, in its own experiment, and the new one is whole."""
     study = make_study(storage, trials=2)
@@ -93,8 +93,3 @@ def test_kills_while_a_study_is_archived(storage: str, name: str, make_study: Ma
     for folder in sorted((study.project / "runs/archive").glob(f"{study.name}-*")):
         findings += replace(study, name=folder.name).findings()
     found(f"SIGKILL at: {name}", 1, findings)
-
-
-def test_in_short(make_study: MakeStudy, found: Found) -> None:
-    study = killed_at_each(make_study("journal", trials=1), {name: PLACES[name] for name in SHORT})
-    found("SIGKILL at an exact place, in short", len(SHORT), study.findings())

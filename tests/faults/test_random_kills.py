@@ -11,13 +11,13 @@ from tests.faults.conftest import STORAGES, Found, MakeStudy
 from tests.faults.harness.processes import StudyProcess, is_running, kill_by_id, wait_for
 from tests.faults.harness.study import Study
 
+pytestmark = pytest.mark.slow
 TRIALS = 16
 KILLS = 25
 SECONDS = (2.0, 9.0)
 """After the start of a command: from the imports to the report."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("storage", STORAGES)
 def test_one_process(storage: str, make_study: MakeStudy, found: Found, dice: random.Random) -> None:
     """Besides, the study equals one that was not interrupted, to the bit."""
@@ -37,7 +37,6 @@ def test_one_process(storage: str, make_study: MakeStudy, found: Found, dice: ra
     found(f"SIGKILL at a random time, one process, {storage}", KILLS, findings)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("storage", STORAGES)
 def test_several_processes(storage: str, make_study: MakeStudy, found: Found, dice: random.Random) -> None:
     """A command with two workers, of which a random process is killed, and again while the rest of them works."""
@@ -49,15 +48,6 @@ def test_several_processes(storage: str, make_study: MakeStudy, found: Found, di
         wait_for(lambda seen=seen: not any(map(is_running, seen)), "end of the workers")  # type: ignore[misc]
         findings += study.findings()
     found(f"SIGKILL at a random time, one of three processes, {storage}", KILLS, findings)
-
-
-def test_in_short(make_study: MakeStudy, found: Found, dice: random.Random) -> None:
-    study = make_study("journal", trials=3)
-    process = study.start()
-    time.sleep(dice.uniform(*SECONDS) / 2)
-    process.kill()
-    study.run_to_end()
-    found("SIGKILL at a random time, in short", 1, study.findings())
 
 
 def kill_repeatedly(study: Study, kills: int, dice: random.Random) -> set[int]:

@@ -15,6 +15,12 @@ INJECTION = Path(__file__).with_name("injection")
 VARIABLE = "MACHINE_LISTENING_FAULTS"
 SETTINGS = ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE")
 """Variables of this machine that no process of a test may see."""
+QUICK = {
+    "hpo.search.estimate:NUM_CLIPS": 1,
+    "hpo.search.estimate:NUM_FRAMES": 4,
+    "hpo.pages.publish:NUM_PAGES": 1,
+}
+"""In every process of a test: a shorter measurement before the study, and fewer pages after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is different in a process. The default changes nothing."""
+    """What is different in a process. By default nothing but QUICK."""
 
     place: Place | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
@@ -43,5 +49,6 @@ class Plan:
     @property
     def environment(self) -> dict[str, str]:
         """For the process and its workers: this machine's, without settings of the command."""
+        plan = {**asdict(self), "constants": {**QUICK, **self.constants}}
         own = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-        return {**own, "PYTHONPATH": str(INJECTION), VARIABLE: json.dumps(asdict(self))}
+        return {**own, "PYTHONPATH": str(INJECTION), VARIABLE: json.dumps(plan)}
