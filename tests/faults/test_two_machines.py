@@ -96,12 +96,14 @@ def killed(on: Pair) -> None:
 
 
 def killed_while_the_other_works(on: Pair) -> None:
+    """It comes back when the study has ended, and sends what it had not sent."""
     first = on.start_first()
     on.wait_for_epoch(0)
     second = on.start_second()
     on.wait_for_epoch(1)
     first.kill()
     ends(second)
+    on.come_back()
 
 
 def paused(on: Pair) -> None:
