@@ -192,7 +192,8 @@ def train_epochs(
     """Trains from first_epoch on, yields after each epoch. Raises ConfigurationFailed when the loss is not finite.
 
     `begun` is the progress of the first epoch; the model and the optimizer must have its weights and moments.
-    `after_batch` gets the epoch's progress after every batch, as the same object throughout the epoch.
+    `after_batch` gets the epoch's progress after every batch, as the same object throughout the epoch, before
+    `around_batch` is left.
     """
     num_steps = config.steps_per_epoch(sample_rate_hz)
     trainer = _Trainer(model=model, optimizer=optimizer, windows=windows, config=config, num_steps=num_steps, pool=pool)
@@ -206,7 +207,7 @@ def train_epochs(
             with around_batch:
                 trainer.train_on(batch, progress, random)
                 progress.seconds = earlier_s + time.perf_counter() - started
-            after_batch(progress)
+                after_batch(progress)
         rate, train_loss = trainer.learning_rate(epoch, num_steps - 1), float(torch.stack(progress.losses).mean())
         if not math.isfinite(train_loss):
             raise ConfigurationFailed(f"the loss was not finite in epoch {epoch} (learning rate {rate:.3g})")
