@@ -66,7 +66,7 @@ def _run_on(inputs: StudyInputs, options: Namespace, root: Path, console: Consol
         return _make_page(session, options.page, console)
     if options.once or options.rerun is not None:
         return run_once(session, options, changes, console)
-    return run_worker(session, console) if options.worker else run_search(session, options, console, notice)
+    return run_worker(session, options, console) if options.worker else run_search(session, options, console, notice)
 
 
 def _make_page(session: Session, number: int, console: Console) -> int:

@@ -10,7 +10,7 @@ from hpo.search_process import SearchProcess
 def run_finalists(process: SearchProcess) -> FinalistsStudy | None:
     """Trains the finalists of a search that has its trials; returns None where there is nothing to train.
 
-    A failed training counts against its finalist and stops nothing.
+    A failed training counts against its finalist and stops nothing. Raises StudyTimeout at the study's deadline.
     """
     search = process.session.search
     if search.num_ended() < process.session.inputs.total:  # a worker whose search was ended before
@@ -18,6 +18,8 @@ def run_finalists(process: SearchProcess) -> FinalistsStudy | None:
     companion = open_finalists(search)
     if companion is None:
         return None
+    if companion.num_missing():
+        process.context.stops.check_study()
     process.bars.show_finalists(companion)
     if companion.num_missing() and not process.is_worker:
         _say_begin(process, companion)

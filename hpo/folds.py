@@ -6,6 +6,7 @@ another fold tests on. The summary is in `runs/<name>.folds/`: folds.json and fo
 
 import json
 import os
+import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -29,8 +30,16 @@ METRICS = ("f1", "auc")
 
 def run_folds(options: Namespace, root: Path, run_one: Callable[[Namespace], str], console: Console) -> int:
     """Runs or resumes every fold in turn, then summarises them. `run_one` returns the name of a fold's study."""
-    names = [run_one(Namespace(**{**vars(options), "fold": fold})) for fold in range(1, options.folds + 1)]
+    names = []
+    for fold in range(1, options.folds + 1):
+        names.append(run_one(Namespace(**{**vars(options), "fold": fold})))
+        if options.deadline is not None and time.time() >= options.deadline:
+            break
     directories = [root / "runs" / name for name in names]
+    num_whole = sum((directory / RESULT_FILE).exists() for directory in directories)
+    if num_whole < options.folds:
+        console.say(f"The summary must wait: {num_whole} of {options.folds} folds have a result.")
+        return 0
     base = names[0].removesuffix(fold_name("", 1))
     console.say(*summarise_folds(base, directories, root / "runs" / f"{base}.folds"))
     return 0

@@ -31,8 +31,8 @@ class SearchProcess:
 
     def say_end(self, end: TrialEnd, best: TrialRecord | None, search: OpenStudy) -> None:
         """Says how a trial of `search` ended, and sends its records. In a terminal the bars show trials that did not
-        fail."""
-        if not self.console.is_terminal or end.failure:
+        fail and whose time had not passed."""
+        if not self.console.is_terminal or end.failure or end.stopped:
             self.console.say(trial_line(end, best))
         self.shipper.poke()
         link_trials(self.session, search, self.shipper)

@@ -49,6 +49,11 @@ class FinalistsStudy(OpenStudy):
     def trainings_directory(self) -> Path:
         return self.main.trainings_directory
 
+    @property
+    def needs_whole_trainings(self) -> bool:
+        """Their mean needs them."""
+        return True
+
     def configuration_of(self, trial: optuna.Trial) -> ExperimentConfig:
         config = super().configuration_of(trial)
         return replace(config, training=replace(config.training, epochs=trial.user_attrs[ENTRY]["epochs"]))

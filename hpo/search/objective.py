@@ -5,10 +5,11 @@ AUC. Pruning watches validation AUC, which does not depend on the threshold. Tes
 nothing.
 """
 
+import traceback
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,8 +28,10 @@ from core.model.training import ConfigurationFailed
 from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
 from hpo.search.data_by_rate import Datasets
+from hpo.search.stopping import Stops, StudyTimeout, TrialTimeout
 from hpo.search.study import STATE_TAG, OpenStudy
-from hpo.search.trial_record import EPOCHS, FACTS, FAILURE
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, STOPPED
+from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
 
 NUM_WINDOWS = 8
@@ -52,6 +55,10 @@ class TrialContext:
     tags: Mapping[str, str]
     """On every run: git commit, data fingerprint, device, threads."""
     progress: Progress
+    stops: Stops = field(default_factory=Stops)
+    """What ends a training between two batches."""
+    keep_going: bool = False
+    """Whether an unexpected error ends the trial alone, which fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,25 +71,34 @@ class TrialEnd:
     facts: Mapping[str, Any]
     """Of the network and of the best epoch; empty for a trial that failed."""
     failure: str | None = None
-    """Why the configuration failed."""
+    """Why the trial failed."""
+    stopped: str | None = None
+    """Why it was pruned, where the pruner did not decide that."""
 
 
 def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> TrialEnd:
     """Runs or resumes a trial to its end and records the end in Optuna and in the run's log.
 
-    KeyboardInterrupt and unexpected errors are raised again after the trial has been given back: it keeps its number,
-    and the next process that asks for a trial resumes it.
+    KeyboardInterrupt, StudyTimeout and unexpected errors are raised again after the trial has been given back: it keeps
+    its number, and the next process that asks for a trial resumes it. With `keep_going` an unexpected error is printed,
+    and the trial fails.
     """
     run = TrialRun(trial, search, context)
     run.start()
+    context.stops.begin_trial()
     try:
         return run.follow()
     except ConfigurationFailed as error:
         return run.fail(str(error))
-    except KeyboardInterrupt:
+    except TrialTimeout as timeout:
+        return run.stop(str(timeout))
+    except (KeyboardInterrupt, StudyTimeout):
         run.leave("KILLED", "INTERRUPTED")
         raise
-    except BaseException:
+    except BaseException as error:
+        if context.keep_going and is_of_trial(error):
+            traceback.print_exception(error)
+            return run.fail(reason_of(error))
         run.leave("FAILED", "ERROR")
         raise
 
@@ -96,6 +112,8 @@ class TrialRun:
         self.directory = search.trial_directory(trial.number)
         self.log = RunLog(self.directory / EVENTS_FILE_NAME)
         self.name = search.run_name_of(trial)
+        self.last: EpochResult | None = None
+        """Of the last epoch that was judged in this process."""
 
     def start(self) -> None:
         tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.context.tags}
@@ -116,6 +134,7 @@ class TrialRun:
         result: EpochResult | None = None
         with closing(self._epochs()) as epochs:
             for result in epochs:
+                self.last = result
                 if result.epoch < num_logged:
                     continue
                 if result.epoch > num_logged:
@@ -138,6 +157,7 @@ class TrialRun:
             device=self.context.device,
             pool=self.context.pool,
             trainings=self.search.trainings_directory,
+            around_batch=self.context.stops,
         )
 
     def _report(self, result: EpochResult) -> None:
@@ -145,7 +165,17 @@ class TrialRun:
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             self.trial.report(result.metrics["val_auc"], result.epoch)
 
-    def end(self, result: EpochResult, state: TrialState) -> TrialEnd:
+    def stop(self, reason: str) -> TrialEnd:
+        """Ends a trial that has taken its time. It counts as pruned, unless no epoch was judged, or the study needs
+        whole trainings: then it has failed."""
+        if self.last is None:
+            return self.fail(f"{reason} before an epoch was judged")
+        reason = f"{reason} after epoch {self.last.epoch}"
+        if self.search.needs_whole_trainings:
+            return self.fail(reason)
+        return self.end(self.last, TrialState.PRUNED, stopped=reason)
+
+    def end(self, result: EpochResult, state: TrialState, *, stopped: str | None = None) -> TrialEnd:
         """Records facts and artifacts, then the state in Optuna: a trial has ended once Optuna has its state."""
         facts = {
             **describe(self.config.wavenet(self.context.datasets.num_channels)),
@@ -161,15 +191,21 @@ class TrialRun:
         self.log.end(
             "KILLED" if pruned else "FINISHED",
             name=f"{self.name} pruned" if pruned else self.name,
-            tags={STATE_TAG: state.name, "best_epoch": str(result.best_epoch)},
+            tags={
+                STATE_TAG: state.name,
+                "best_epoch": str(result.best_epoch),
+                **({STOPPED: stopped} if stopped else {}),
+            },
         )
+        if stopped:
+            self.trial.set_user_attr(STOPPED, stopped)
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
         self.trial.set_user_attr(FACTS, facts)
         self.search.study.tell(self.trial, None if pruned else facts["val_f1"], state=state)
-        return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
+        return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts, stopped=stopped)
 
     def fail(self, reason: str) -> TrialEnd:
-        """Records that the configuration failed. The trial counts, and its reason is kept in Optuna and in the log."""
+        """Records that the trial failed. The trial counts, and its reason is kept in Optuna and in the log."""
         self.trial.set_user_attr(EPOCHS, [row for row in metrics_by_step(self.log.path) if "val_auc" in row])
         self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)

@@ -95,6 +95,11 @@ class OpenStudy:
     def trials_directory(self) -> Path:
         return self.directory / TRIALS_DIRECTORY
 
+    @property
+    def needs_whole_trainings(self) -> bool:
+        """Whether a training that ends early is of no use."""
+        return False
+
     def trial_directory(self, number: int) -> Path:
         return self.trials_directory / f"{number:04d}"
 

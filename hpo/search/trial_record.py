@@ -12,7 +12,9 @@ EPOCHS = "epochs"
 FACTS = "facts"
 """User attribute: derived facts (num_weights, num_layers, ...) and figures at the best epoch."""
 FAILURE = "failure"
-"""User attribute: why the configuration failed, in one line."""
+"""User attribute: why the trial failed, in one line."""
+STOPPED = "stopped"
+"""User attribute, and tag of the run: why the trial was pruned, where the pruner did not decide that."""
 
 STATE_NAMES = {
     TrialState.COMPLETE: "complete",

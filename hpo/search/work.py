@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 from hpo.search.objective import TrialContext, TrialEnd, run_trial
+from hpo.search.stopping import StudyTimeout
 from hpo.search.study import OpenStudy
 from hpo.search.workers import is_parent_gone
 
@@ -15,9 +16,11 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
     """Runs trials until the study has `total` and yields the end of each that this process ran.
 
     With `wait_for_others` it returns only when the trials of other processes have ended, too, and takes over the trial
-    of a process that dies.
+    of a process that dies. Raises StudyTimeout at the study's deadline, where trials are missing then.
     """
     while not is_parent_gone():
+        if context.stops.is_over and search.num_ended() < total:
+            raise StudyTimeout
         claim = search.claim_trial(total)
         if claim is None:
             if not wait_for_others or search.num_ended() >= total:
