@@ -1,6 +1,6 @@
 """After the trials: this process's share of the finalists' trainings."""
 
-from hpo.messages import finalists_line
+from hpo.messages import failed_finalists_line, finalists_line
 from hpo.results.finalists import FinalistsStudy, open_finalists
 from hpo.search.trial_record import trial_records
 from hpo.search.work import work_on
@@ -29,6 +29,8 @@ def run_finalists(process: SearchProcess) -> FinalistsStudy | None:
             process.say_end(end, None, companion)
         if process.is_worker:
             break
+    if companion.num_failed() and not process.is_worker:
+        process.console.say(failed_finalists_line(companion.num_failed(), len(companion.plan)))
     return companion
 
 

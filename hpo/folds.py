@@ -6,7 +6,6 @@ another fold tests on. The summary is in `runs/<name>.folds/`: folds.json and fo
 
 import json
 import os
-import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from hpo.pages.folds_page import Spread, folds_page
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
+from hpo.search.stopping import is_past
 from hpo.session.study_names import fold_name
 from hpo.terminal.console import Console
 
@@ -33,7 +33,7 @@ def run_folds(options: Namespace, root: Path, run_one: Callable[[Namespace], str
     names = []
     for fold in range(1, options.folds + 1):
         names.append(run_one(Namespace(**{**vars(options), "fold": fold})))
-        if options.deadline is not None and time.time() >= options.deadline:
+        if is_past(options.deadline):
             break
     directories = [root / "runs" / name for name in names]
     num_whole = sum((directory / RESULT_FILE).exists() for directory in directories)

@@ -125,15 +125,20 @@ def trial_line(end: TrialEnd, best: TrialRecord | None) -> str:
 
 def timeout_line(search: OpenStudy, total: int, *, minutes: float) -> str:
     """Said at the end of a command that its --timeout has stopped."""
-    ended = f"{search.num_ended()} of {counted(total, 'trial')} have ended"
+    ended = f"{search.num_ended()} of {counted(total, 'trial')}"
     companion = open_finalists(search) if search.num_ended() >= total else None
     if companion is not None:
-        trainings = counted(len(companion.plan), "training")
-        ended = (
-            f"all {total} trials and {len(companion.plan) - companion.num_missing()} of {trainings} of the finalists"
-        )
-        ended += " have ended"
-    return f"Stopped by --timeout of {minutes:g} min: {ended}. The same command resumes the study."
+        num_trainings = len(companion.plan)
+        ended += f" and {num_trainings - companion.num_missing()} of {counted(num_trainings, 'training')} of finalists"
+    return f"Stopped by --timeout of {minutes:g} min: {ended} have ended. The same command resumes the study."
+
+
+def failed_finalists_line(num_failed: int, num_trainings: int) -> str:
+    """Said after the trainings of the finalists, where some have failed."""
+    if num_failed == num_trainings:
+        return "warning: All trainings of the finalists failed, so the winner is the best trial of the search."
+    failed = f"{num_failed} of {counted(num_trainings, 'training')} of the finalists"
+    return f"warning: {failed} failed. A failed training counts as F1 0 in the mean of its finalist."
 
 
 def resumed_line(ended: Sequence[TrialRecord], total: int) -> str:

@@ -129,7 +129,8 @@ def study_result(
     """
     records = trial_records(search.study)
     finalists = finalists_of(companion) if companion else []
-    winner, default = _winner(search, finalists), _own_training(search, records[0])
+    can_choose = companion is not None and companion.num_failed() < len(companion.plan)
+    winner, default = _winner(search, finalists if can_choose else ()), _own_training(search, records[0])
     figures = _figures_of_best(winner, search)
     return {
         "study": search.study.study_name,
@@ -148,7 +149,7 @@ def study_result(
 
 
 def _winner(search: OpenStudy, finalists: Sequence[Finalist]) -> Finalist | None:
-    """By the finalists' means; by the search where no finalist has a complete training."""
+    """By the finalists' means; by the search where none of their trainings is complete."""
     if chosen := choose_finalist(finalists):
         return chosen
     record = choose_winner(trial_records(search.study))

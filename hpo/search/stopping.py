@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,6 +21,11 @@ class StudyTimeout(Exception):
 
 class TrialTimeout(Exception):
     """A trial has taken its time. The message is the reason."""
+
+
+def is_past(deadline: float | None) -> bool:
+    """Whether a time in seconds since 1970 has passed; None never has."""
+    return deadline is not None and time.time() >= deadline
 
 
 class Stops:
@@ -40,7 +44,7 @@ class Stops:
     @property
     def is_over(self) -> bool:
         """Whether the deadline of the study has passed."""
-        return self._deadline is not None and time.time() >= self._deadline
+        return is_past(self._deadline)
 
     def begin_trial(self) -> None:
         """The time of a trial counts from now."""
@@ -83,11 +87,6 @@ class Stops:
                 signal.signal(number, handler)
 
     def _interrupt(self, _number: int, _frame: object) -> None:
-        if self._is_in_batch:
-            self._is_interrupted = True
-            return
-        _raise_interrupt()
-
-
-def _raise_interrupt() -> NoReturn:
-    raise KeyboardInterrupt
+        if not self._is_in_batch:
+            raise KeyboardInterrupt
+        self._is_interrupted = True
