@@ -128,6 +128,7 @@ def _process(
         pool=inputs.pool,
         tags=session.tags,
         progress=bars,
+        say=console.say,
         stops=Stops(deadline=options.deadline, trial_minutes=options.trial_timeout),
         keep_going=options.keep_going,
     )

@@ -8,9 +8,11 @@ process holds, to the trial's folder. Whether the owner lives is judged in this 
     a server is the storage                     its heartbeat says it: no beat for GRACE_SECONDS is death
     a file is the storage                       the owner lives unless it ran on this machine
 
-So a lock file that is missing, or that another machine has left, is no evidence. Giving a trial back under its own
-number (`set_trial_state_values` to WAITING) and heartbeats outside `Study.optimize` are internal to Optuna, and used
-here alone.
+So a lock file that is missing, or that another machine has left, is no evidence. An owner on a server that is paused or
+cut off for longer may come back after its trial was given away: it has lost the trial, the storage refuses what it
+writes (hpo/search/server_storage.py), and it takes another one. Giving a trial back under its own number
+(`set_trial_state_values` to WAITING) and heartbeats outside `Study.optimize` are internal to Optuna, and used here
+alone.
 """
 
 import socket
@@ -26,11 +28,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.whole_file import write_text
+from hpo.search.server_storage import LEASE, LeaseLost, ServerStorage
 from hpo.search.storage import HEARTBEAT_SECONDS, StudyStorage
 from hpo.search.trial_record import FAILURE
 
-HOST, LOCK, LEASE = "host", "lock", "lease"
-"""User attributes: the machine that works on the trial, or did last, the file that it holds locked, and its token."""
+HOST, LOCK = "host", "lock"
+"""User attributes: the machine that works on the trial, or did last, and the file that it holds locked."""
+NOBODY = ""
+"""The token of a trial that was taken from a dead process."""
 DEATHS = "deaths"
 """User attribute: how often in a row processes have died with the trial at the same epoch."""
 MAX_DEATHS = 3
@@ -52,30 +57,46 @@ class TrialLease:
     """A trial that this process owns: its lock is held, and a server gets heartbeats."""
 
     def __init__(self, storage: StudyStorage, trial: optuna.Trial, directory: Path) -> None:
+        """To be called under the storage's lock."""
         directory.mkdir(parents=True, exist_ok=True)
         token = uuid.uuid4().hex
+        self.previous_host: str | None = trial.user_attrs.get(HOST)
+        """The machine that worked on the trial before; None where none did."""
         self._path = _lock_path(directory, token).resolve()
         self._lock = FileLock(self._path)
         self._lock.acquire()
-        self._ended = threading.Event()
+        self._ended, self._lost = threading.Event(), threading.Event()
         write_text(directory / LEASE_FILE, token)
         trial.set_user_attr(LEASE, token)
         trial.set_user_attr(LOCK, str(self._path))
         trial.set_user_attr(HOST, socket.gethostname())
-        if storage.is_server:
-            backend: Any = storage.backend
-            backend.record_heartbeat(trial._trial_id)
-            threading.Thread(target=self._beat, args=(backend, trial._trial_id), daemon=True).start()
+        self._server = storage.backend if isinstance(storage.backend, ServerStorage) else None
+        self._trial_id, self._token = trial._trial_id, token
+        if self._server:
+            self._server.tokens[self._trial_id] = token
+            self._server.record_heartbeat(self._trial_id)
+            threading.Thread(target=self._beat, args=(self._server,), daemon=True).start()
 
-    def _beat(self, backend: Any, trial_id: int) -> None:
+    def _beat(self, server: ServerStorage) -> None:
+        """Ends with the lease, also with one that was lost: a heartbeat would keep the trial of its new owner alive."""
         while not self._ended.wait(HEARTBEAT_SECONDS):
             try:
-                backend.record_heartbeat(trial_id)
+                if not server.is_owner(self._trial_id, self._token):
+                    self._lost.set()
+                    return
+                server.record_heartbeat(self._trial_id)
             except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
                 continue  # the server is away; if it stays away, the training thread reports that
 
+    def check(self) -> None:
+        """Raises LeaseLost where another process has taken the trial over, as far as this one knows. Costs no call."""
+        if self._lost.is_set():
+            raise LeaseLost
+
     def release(self) -> None:
         self._ended.set()
+        if self._server:
+            self._server.tokens.pop(self._trial_id, None)
         self._path.unlink(missing_ok=True)
         self._lock.release()
 
@@ -112,6 +133,7 @@ def _after_death(storage: StudyStorage, trial: FrozenTrial) -> DeadTrial:
     backend, epoch = storage.backend, max(trial.intermediate_values, default=0)
     before = trial.user_attrs.get(DEATHS, {"epoch": -1, "count": 0})
     count = before["count"] + 1 if before["epoch"] == epoch else 1
+    backend.set_trial_user_attr(trial._trial_id, LEASE, NOBODY)  # first: from here on its owner writes nothing
     backend.set_trial_user_attr(trial._trial_id, DEATHS, {"epoch": epoch, "count": count})
     if count < MAX_DEATHS:
         give_back(storage, trial._trial_id)

@@ -5,10 +5,10 @@ AUC. Pruning watches validation AUC, which does not depend on the threshold. Tes
 nothing.
 """
 
+import socket
 import traceback
-import warnings
-from collections.abc import Generator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,14 +25,18 @@ from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
+from core.model.training_record import TrainingRecord
 from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
 from hpo.search.data_by_rate import Datasets
+from hpo.search.lease import TrialLease
+from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import Stops, StudyTimeout, TrialTimeout
 from hpo.search.study import STATE_TAG, OpenStudy
-from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, STOPPED
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, POINT_TIMES, RUN, STOPPED, run_key
 from hpo.search.unexpected import is_of_trial, reason_of
-from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
+from hpo.tracking.run_key import FIRST_RUN
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, times_of_metric
 
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
@@ -55,6 +59,8 @@ class TrialContext:
     tags: Mapping[str, str]
     """On every run: git commit, data fingerprint, device, threads."""
     progress: Progress
+    say: Callable[[str], None]
+    """Prints a line for people."""
     stops: Stops = field(default_factory=Stops)
     """What ends a training between two batches."""
     keep_going: bool = False
@@ -76,22 +82,22 @@ class TrialEnd:
     """Why it was pruned, where the pruner did not decide that."""
 
 
-def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> TrialEnd:
+def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext, lease: TrialLease) -> TrialEnd:
     """Runs or resumes a trial to its end and records the end in Optuna and in the run's log.
 
     KeyboardInterrupt, StudyTimeout and unexpected errors are raised again after the trial has been given back: it keeps
     its number, and the next process that asks for a trial resumes it. With `keep_going` an unexpected error is printed,
-    and the trial fails.
+    and the trial fails. Raises LeaseLost where another process has taken the trial over.
     """
-    run = TrialRun(trial, search, context)
+    run = TrialRun(trial, search, context, lease)
     run.start()
     context.stops.begin_trial()
     try:
-        return run.follow()
+        return run.follow_in_time()
     except ConfigurationFailed as error:
         return run.fail(str(error))
-    except TrialTimeout as timeout:
-        return run.stop(str(timeout))
+    except LeaseLost:
+        raise
     except (KeyboardInterrupt, StudyTimeout):
         run.leave("KILLED", "INTERRUPTED")
         raise
@@ -106,9 +112,11 @@ def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> 
 class TrialRun:
     """One trial with its configuration, its folder and its log."""
 
-    def __init__(self, trial: optuna.Trial, search: OpenStudy, context: TrialContext) -> None:
-        self.trial, self.search, self.context = trial, search, context
+    def __init__(self, trial: optuna.Trial, search: OpenStudy, context: TrialContext, lease: TrialLease) -> None:
+        self.trial, self.search, self.context, self.lease = trial, search, context, lease
         self.config = search.configuration_of(trial)
+        self.reported = frozenset(search.storage.backend.get_trial(trial._trial_id).intermediate_values)
+        """Epochs whose value Optuna had when this process got the trial."""
         self.directory = search.trial_directory(trial.number)
         self.log = RunLog(self.directory / EVENTS_FILE_NAME)
         self.name = search.run_name_of(trial)
@@ -117,31 +125,67 @@ class TrialRun:
 
     def start(self) -> None:
         tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.context.tags}
+        if not self._has_run_here():
+            self.trial.set_user_attr(RUN, self.trial.user_attrs.get(RUN, FIRST_RUN) + 1)
+        self._say_takeover()
         self.log.start(
-            run_key=f"{self.search.uid}/{self.trial.number}",
+            run_key=run_key(self.search.uid, self.trial),
             name=self.name,
             tags=tags,
             params=run_params(self.config, self.trial.params, self.context.datasets.num_channels),
         )
 
+    def _has_run_here(self) -> bool:
+        """Whether the trial's run starts or resumes here: no process had the trial, or its log here holds its current
+        run. Else another machine has the log, or it was lost, and the trial gets another run."""
+        is_here = last_run_key(self.log.path) == run_key(self.search.uid, self.trial)
+        return is_here or self.lease.previous_host is None
+
+    def _say_takeover(self) -> None:
+        """Which state the trial resumes from, where another machine worked on it before."""
+        previous = self.lease.previous_host
+        if previous not in (None, socket.gethostname()):
+            num_epochs = self._num_epochs_here()
+            state = f"resumes after epoch {num_epochs}" if num_epochs else "starts again at epoch 1"
+            self.context.say(
+                f"{self.name.capitalize()} was begun on {previous}. With the files that are here it {state}."
+            )
+
+    def _num_epochs_here(self) -> int:
+        rate = self.config.front_end.sample_rate_hz
+        dataset = self.context.datasets.at(rate)
+        setup = self.config.training_setup(dataset.num_channels, self.search.space.context_samples(rate))
+        key = setup.key(dataset.config, seed=self.search.training_seed_of(self.trial))
+        return TrainingRecord(self.search.trainings_directory / key).num_epochs
+
+    def follow_in_time(self) -> TrialEnd:
+        """Follows the training to its end, or to the end of the trial's time."""
+        try:
+            return self.follow()
+        except TrialTimeout as timeout:
+            return self.stop(str(timeout))
+
     def follow(self) -> TrialEnd:
         """Logs, reports and may prune after each epoch.
 
         Skips epochs that were logged before an interruption. The last of them is reported again, because the process
-        may have died before it asked the pruner.
+        may have died before it asked the pruner. Epochs that were reported on another machine are logged again here,
+        and the pruner, which let them pass, is not asked again.
         """
         num_logged = max((int(row["epoch"]) for row in metrics_by_step(self.log.path)), default=0)
+        num_reported = max(self.reported, default=0)
         result: EpochResult | None = None
         with closing(self._epochs()) as epochs:
             for result in epochs:
                 self.last = result
                 if result.epoch < num_logged:
                     continue
+                self.lease.check()
                 if result.epoch > num_logged:
                     self.log.metrics(result.epoch, _without_epoch(result.metrics))
                 self._report(result)
                 self.context.progress.epoch(self.trial.number, result)
-                if result.epoch < self.config.training.epochs and self.trial.should_prune():
+                if num_reported <= result.epoch < self.config.training.epochs and self.trial.should_prune():
                     return self.end(result, TrialState.PRUNED)
         assert result is not None, "an experiment has at least one epoch"
         return self.end(result, TrialState.COMPLETE)
@@ -161,8 +205,12 @@ class TrialRun:
         )
 
     def _report(self, result: EpochResult) -> None:
-        with warnings.catch_warnings():  # a resumed trial repeats its last epoch; Optuna keeps the first report
-            warnings.filterwarnings("ignore", message="The reported value is ignored")
+        """An epoch that was reported before gets the value of now: another machine's may differ in its last bits.
+        `Trial.report` would ignore it."""
+        if result.epoch in self.reported:
+            backend = self.search.storage.backend
+            backend.set_trial_intermediate_value(self.trial._trial_id, result.epoch, result.metrics["val_auc"])
+        else:
             self.trial.report(result.metrics["val_auc"], result.epoch)
 
     def stop(self, reason: str) -> TrialEnd:
@@ -200,9 +248,15 @@ class TrialRun:
         if stopped:
             self.trial.set_user_attr(STOPPED, stopped)
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
+        self.trial.set_user_attr(POINT_TIMES, self._point_times(len(result.history)))
         self.trial.set_user_attr(FACTS, facts)
-        self.search.study.tell(self.trial, None if pruned else facts["val_f1"], state=state)
+        self.search.tell(self.trial, None if pruned else facts["val_f1"], state)
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts, stopped=stopped)
+
+    def _point_times(self, num_epochs: int) -> dict[str, Any]:
+        epochs = times_of_metric(self.log.path, "val_auc")
+        ends = times_of_metric(self.log.path, "val_f1_best_postprocessing")
+        return {"epochs": [epochs[epoch] for epoch in range(1, num_epochs + 1)], "end": ends[num_epochs]}
 
     def fail(self, reason: str) -> TrialEnd:
         """Records that the trial failed. The trial counts, and its reason is kept in Optuna and in the log."""
@@ -210,7 +264,7 @@ class TrialRun:
         self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)
         self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
-        self.search.study.tell(self.trial, state=TrialState.FAIL)
+        self.search.tell(self.trial, None, TrialState.FAIL)
         return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
 
     def leave(self, status: RunStatus, state: str) -> None:
@@ -226,7 +280,8 @@ class TrialRun:
         except OSError as error:
             if not is_disk_full(error):
                 raise
-        self.search.give_back(self.trial)
+        with suppress(LeaseLost):  # then it is another process's already
+            self.search.give_back(self.trial)
 
 
 def run_params(

@@ -17,8 +17,9 @@ from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from core.errors import UserError
 from hpo.search.journal import RepairingJournal
-from hpo.search.patience import DEFAULT_PATIENCE_MINUTES, Patience, PatientRDBStorage
+from hpo.search.patience import DEFAULT_PATIENCE_MINUTES, Patience
 from hpo.search.server_lock import wait_for_lock
+from hpo.search.server_storage import ServerStorage
 from hpo.tracking.safe_url import safe_text, safe_url
 
 HEARTBEAT_SECONDS = 20
@@ -81,7 +82,7 @@ class StudyStorage:
             return JournalStorage(RepairingJournal(Path(url), warn=self._warn))
         if not self.is_server:
             return RDBStorage(self._url.render_as_string(hide_password=False))
-        return PatientRDBStorage(
+        return ServerStorage(
             self._url.render_as_string(hide_password=False),
             patience=self.patience,
             engine_kwargs={"pool_pre_ping": True, "connect_args": _connect_args()},

@@ -24,6 +24,7 @@ from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.whole_file import write_text
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.search_space import SearchSpace
+from hpo.search.server_storage import ServerStorage
 from hpo.search.storage import StudyStorage
 from hpo.search.study_file import PrunerConfig, SamplerConfig, StudySpec
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
@@ -156,6 +157,15 @@ class OpenStudy:
                 log = RunLog(self.trial_directory(dead.number) / EVENTS_FILE_NAME)
                 tags = {STATE_TAG: "FAIL", "failure": dead.failure}
                 log.end("FAILED", name=f"{self.run_name_of(frozen)} failed", tags=tags)
+
+    def tell(self, trial: optuna.Trial, value: float | None, state: TrialState) -> None:
+        """Ends a trial. Raises LeaseLost where another process has taken it over."""
+        try:
+            self.study.tell(trial, value, state=state)
+        except ValueError:  # Optuna's, for a trial that is given back or has ended
+            if isinstance(self.storage.backend, ServerStorage):
+                self.storage.backend.check_still_owner(trial._trial_id)
+            raise
 
     def is_ended(self, trial: optuna.Trial) -> bool:
         return self.storage.backend.get_trial(trial._trial_id).state.is_finished()

@@ -7,6 +7,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.tracking.run_key import FIRST_RUN, numbered_run_key
+
 EPOCHS = "epochs"
 """User attribute: one mapping for each epoch, with the key `epoch` (from 1) and the metrics that are sent to MLflow."""
 FACTS = "facts"
@@ -15,6 +17,12 @@ FAILURE = "failure"
 """User attribute: why the trial failed, in one line."""
 STOPPED = "stopped"
 """User attribute, and tag of the run: why the trial was pruned, where the pruner did not decide that."""
+
+POINT_TIMES = "point_times_ms"
+"""User attribute: when the metrics were logged: `epochs`, a time for each epoch, and `end`. A point that is sent to
+MLflow again with its time is no second point."""
+RUN = "run"
+"""User attribute: number of the trial's run in MLflow (hpo/tracking/run_key.py). Absent for the first."""
 
 STATE_NAMES = {
     TrialState.COMPLETE: "complete",
@@ -55,6 +63,11 @@ class TrialRecord:
             failure=attrs.get(FAILURE),
             seconds=trial.duration.total_seconds() if trial.duration else None,
         )
+
+
+def run_key(uid: str, trial: optuna.Trial | FrozenTrial) -> str:
+    """The key of a trial's current run in MLflow. `uid` is that of the trial's study, or of its companion."""
+    return numbered_run_key(f"{uid}/{trial.number}", trial.user_attrs.get(RUN, FIRST_RUN))
 
 
 def trial_records(study: optuna.Study) -> list[TrialRecord]:

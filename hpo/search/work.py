@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 from hpo.search.objective import TrialContext, TrialEnd, run_trial
+from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import StudyTimeout
 from hpo.search.study import OpenStudy
 from hpo.search.workers import is_parent_gone
@@ -15,8 +16,9 @@ SECONDS_BETWEEN_CLAIMS = 1.0
 def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_others: bool) -> Iterator[TrialEnd]:
     """Runs trials until the study has `total` and yields the end of each that this process ran.
 
-    With `wait_for_others` it returns only when the trials of other processes have ended, too, and takes over the trial
-    of a process that dies. Raises StudyTimeout at the study's deadline, where trials are missing then.
+    Leaves a trial that this process has lost to another one, with a line. With `wait_for_others` it returns only when
+    the trials of other processes have ended, too, and takes over the trial of a process that dies. Raises StudyTimeout
+    at the study's deadline, where trials are missing then.
     """
     while not is_parent_gone():
         if context.stops.is_over and search.num_ended() < total:
@@ -29,7 +31,11 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
             continue
         trial, lease = claim
         try:
-            end = run_trial(trial, search, context)
+            end = run_trial(trial, search, context, lease)
+        except LeaseLost:
+            name = search.run_name_of(trial)
+            context.say(f"{name.capitalize()} went to another process while this one was away. It takes another trial.")
+            continue
         finally:
             lease.release()
         yield end

@@ -36,6 +36,10 @@ class RunDeleted(Exception):
     """The run was deleted in MLflow."""
 
 
+class RunReplaced(Exception):
+    """Another machine has taken the trial over, and its run has replaced this one."""
+
+
 class ExperimentDeleted(Exception):
     """The experiment was deleted in MLflow, with its runs."""
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from hpo.tracking.errors import ExperimentDeleted, Refused, RunDeleted, TryLater, translated
+from hpo.tracking.errors import ExperimentDeleted, Refused, RunDeleted, RunReplaced, TryLater, translated
+from hpo.tracking.run_key import split_run_key
 from hpo.tracking.run_log import Attached, Ended, Event, Measured, Started
 from hpo.tracking.target import NUMBER, TrackingTarget
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 RUN_KEY_TAG = "hpo.run_key"
+REPLACED_TAG = "hpo.replaced"
+"""Set on a run before it is deleted because another machine's run of the trial has replaced it."""
 TRIAL_TAG = "optuna.trial"
 PROBE_TAG = "hpo.last_probe"
 DESCRIPTION_TAG = "mlflow.note.content"
@@ -59,28 +62,32 @@ class MlflowExperiment:
         """Changes when a server loses its database and numbers its experiments from 1 again."""
 
     def find_or_create_run(self, started: Started) -> str:
-        """Returns the run's id. Looks for its key first: the reply to a creation may be lost. Raises RunDeleted."""
-        from mlflow.entities import ViewType
+        """Returns the run's id. Looks for its key first: the reply to a creation may be lost.
 
-        with translated():
-            found = self._client.search_runs(
-                [self.experiment_id],
-                f"tags.`{RUN_KEY_TAG}` = '{started.run_key}'",
-                run_view_type=ViewType.ALL,
-                order_by=["attributes.start_time ASC"],
-            )
-        alive = [run for run in found if run.info.lifecycle_stage == "active"]
-        if found and not alive:
+        Deletes the runs of the same trial that this one replaces. Looks for them again after a creation: of two
+        machines that create runs at once, at least one sees both. Raises RunDeleted and RunReplaced.
+        """
+        number = split_run_key(started.run_key)[1]
+        runs = self._runs_by_number(started.run_key)
+        if number not in runs and max(runs, default=0) < number:
+            self._create_run(started)
+            runs = self._runs_by_number(started.run_key)
+        alive = {each: [run for run in runs[each] if run.info.lifecycle_stage == "active"] for each in runs}
+        for each in alive.keys() - {max(runs)}:
+            self._delete_replaced(alive[each])
+        if max(runs) > number:
+            raise RunReplaced
+        if not alive[number]:
             self._raise_if_experiment_deleted()
             raise RunDeleted
-        return str(alive[0].info.run_id) if alive else self._create_run(started)
+        return str(alive[number][0].info.run_id)
 
     def send(self, run_id: str, events: Sequence[Event], folder: Path) -> list[str]:
         """Sends one event, or several Measured. Sending again adds nothing. Artifacts have paths relative to `folder`.
 
         Returns a line for each record that the server refuses for good; the others are sent. Infinities are sent as
         NaN: MLflow turns them into 1.8e308, which flattens every curve on its page. A run that resumes keeps its old
-        end time until the new one, because MLflow cannot remove it. Raises RunDeleted and ExperimentDeleted.
+        end time until the new one, because MLflow cannot remove it. Raises RunDeleted, RunReplaced, ExperimentDeleted.
         """
         event = events[0]
         assert len(events) == 1 or all(isinstance(each, Measured) for each in events)
@@ -104,10 +111,35 @@ class MlflowExperiment:
             return False
         return True
 
-    def _create_run(self, started: Started) -> str:
+    def _runs_by_number(self, key: str) -> dict[int, list[Any]]:
+        """All runs of the key's trial, deleted ones too, by their number; those of a number by their start."""
+        from mlflow.entities import ViewType
+
+        trial_key = split_run_key(key)[0]
+        runs: dict[int, list[Any]] = {}
+        for condition in (f"= '{trial_key}'", f"LIKE '{trial_key}/%'"):
+            with translated():
+                found = self._client.search_runs(
+                    [self.experiment_id],
+                    f"tags.`{RUN_KEY_TAG}` {condition}",
+                    run_view_type=ViewType.ALL,
+                    order_by=["attributes.start_time ASC"],
+                )
+            for run in found:
+                runs.setdefault(split_run_key(run.data.tags[RUN_KEY_TAG])[1], []).append(run)
+        return runs
+
+    def _delete_replaced(self, runs: Sequence[Any]) -> None:
+        """MLflow takes nothing for a deleted run, so the machine that lost its trial adds nothing any more."""
+        for run in runs:
+            with translated():
+                self._client.set_tag(run.info.run_id, REPLACED_TAG, "true")
+                self._client.delete_run(run.info.run_id)
+
+    def _create_run(self, started: Started) -> None:
         try:
             with translated():
-                run = self._client.create_run(
+                self._client.create_run(
                     self.experiment_id,
                     start_time=started.time_ms,
                     tags={RUN_KEY_TAG: started.run_key, **self._note(started)},
@@ -116,7 +148,6 @@ class MlflowExperiment:
         except Refused:
             self._raise_if_experiment_deleted()
             raise
-        return str(run.info.run_id)
 
     def _note(self, started: Started) -> dict[str, str]:
         """The description of a new run. An existing one is kept, because people may have changed it."""
@@ -167,7 +198,14 @@ class MlflowExperiment:
     def _raise_if_deleted(self, run_id: str) -> None:
         self._raise_if_experiment_deleted()
         if not _is_active(lambda: self._client.get_run(run_id).info):
-            raise RunDeleted
+            raise RunReplaced if self._is_replaced(run_id) else RunDeleted
+
+    def _is_replaced(self, run_id: str) -> bool:
+        try:
+            with translated():
+                return REPLACED_TAG in self._client.get_run(run_id).data.tags
+        except Refused:  # deleted for good
+            return False
 
     def _raise_if_experiment_deleted(self) -> None:
         if not _is_active(lambda: self._client.get_experiment(self.experiment_id)):

@@ -2,7 +2,8 @@
 
 Each line is one JSON object. Lines are appended and never changed, so training needs no server, and a killed process
 loses at most the line that it was writing. A trial's file is runs/<study>/trials/0007/events.jsonl, the study's own is
-runs/<study>/events.jsonl. This file does not import MLflow; hpo/tracking/shipper.py sends the events there.
+runs/<study>/events.jsonl. A start with another key begins another run: what came before it belongs to a run that
+it has replaced, and readers skip it. This file does not import MLflow; hpo/tracking/shipper.py sends the events.
 """
 
 import errno
@@ -10,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -138,18 +139,23 @@ def read_events(path: Path) -> list[Event]:
 
 
 def read_events_after(path: Path, offset_bytes: int) -> Iterator[StoredEvent]:
-    """The events whose lines begin at the offset or later. The offset is 0 or some `end_bytes`.
+    """The events of the last run whose lines begin at the offset or later. The offset is 0 or some `end_bytes`.
 
-    A metric that was logged before at its step, anywhere in the file, is left out: MLflow would keep both points.
+    A metric that was logged before at its step, in the same run, is left out: MLflow would keep both points.
     """
     logged: set[tuple[int, str]] = set()
-    for line, end_bytes in _whole_lines(path):
-        event = _parse(line)
+    parsed = [(_parse(line), end_bytes) for line, end_bytes in _whole_lines(path)]
+    for event, end_bytes in parsed[_begin_of_last_run([event for event, _ in parsed]) :]:
         if isinstance(event, Measured):
             event = replace(event, values={k: v for k, v in event.values.items() if (event.step, k) not in logged})
             logged |= {(event.step, name) for name in event.values}
         if event is not None and end_bytes > offset_bytes:
             yield StoredEvent(event=event, end_bytes=end_bytes)
+
+
+def last_run_key(path: Path) -> str | None:
+    """The key of the last run in the file; None where no run has started in it."""
+    return next((event.run_key for event in reversed(read_events(path)) if isinstance(event, Started)), None)
 
 
 def metrics_by_step(path: Path) -> list[dict[str, float]]:
@@ -160,6 +166,19 @@ def metrics_by_step(path: Path) -> list[dict[str, float]]:
         if isinstance(event, Measured):
             steps.setdefault(event.step, {}).update(event.values)
     return [{**steps[step], "epoch": step} for step in sorted(steps)]
+
+
+def times_of_metric(path: Path, name: str) -> dict[int, int]:
+    """By step: when the metric was logged, in ms. Of one that was logged twice, the first time."""
+    events = [event for event in read_events(path) if isinstance(event, Measured) and name in event.values]
+    return {event.step: event.time_ms for event in events}
+
+
+def _begin_of_last_run(events: Sequence[Event | None]) -> int:
+    """The index of the last run's first event. Events before the first start belong to its run."""
+    starts = [(index, event.run_key) for index, event in enumerate(events) if isinstance(event, Started)]
+    others = [place for place, (_, key) in enumerate(starts) if key != starts[-1][1]]
+    return starts[others[-1] + 1][0] if others else 0
 
 
 def _ends_whole(descriptor: int) -> bool:

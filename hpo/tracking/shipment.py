@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.whole_file import write_text
-from hpo.tracking.errors import RunDeleted, TryLater
+from hpo.tracking.errors import RunDeleted, RunReplaced, TryLater
 from hpo.tracking.mlflow import MlflowExperiment
 from hpo.tracking.run_log import Attached, Event, Measured, Started, StoredEvent, read_events, read_events_after
 
@@ -32,11 +32,13 @@ class Bookmark:
 
     experiment: str = ""
     """Identity of the experiment. Another experiment gets everything from the start."""
+    run_key: str = ""
+    """Key of the run in the file. Another run in the same file is sent from its start. Empty in files of before."""
     run_id: str = ""
     offset_bytes: int = 0
     """Everything before this offset is on the server, or was refused by it."""
     is_given_up: bool = False
-    """The run was deleted in MLflow: nothing more is sent for it."""
+    """The run was deleted in MLflow, or replaced by another machine's: nothing more is sent for it."""
     postponed: Sequence[int] = ()
     """Offsets of artifacts that could not be stored, because the server's disk is full or cannot be written. They do
     not delay other events, and are retried until they are stored."""
@@ -70,8 +72,11 @@ class Shipment:
 
     def count_left(self) -> int:
         """The number of whole events that the server does not have, according to the bookmark."""
-        bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
-        if bookmark.is_given_up or self._start() is None:
+        start = self._start()
+        if start is None:
+            return 0
+        bookmark = self._bookmark(start)
+        if bookmark.is_given_up:
             return 0
         return len(bookmark.postponed) + sum(1 for _ in read_events_after(self._path, bookmark.offset_bytes))
 
@@ -86,21 +91,28 @@ class Shipment:
         events = (stored.event for stored in read_events_after(self._path, 0))
         return next((event for event in events if isinstance(event, Started)), None)
 
+    def _bookmark(self, start: Started) -> Bookmark:
+        """That of the file's last run, which begins with `start`."""
+        bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
+        is_of_run = bookmark.run_key in ("", start.run_key)
+        return replace(bookmark if is_of_run else Bookmark(), run_key=start.run_key)
+
     def _ship_locked(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
         num_refused = 0
-        if self._start() is None:
-            return 0
         size_bytes = self._path.stat().st_size
-        bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
+        start = self._start()
+        if start is None:
+            return 0
+        bookmark = self._bookmark(start)
         if bookmark.experiment != experiment.identity:
-            bookmark = Bookmark(experiment=experiment.identity)
+            bookmark = Bookmark(experiment=experiment.identity, run_key=start.run_key)
         self.run_id = bookmark.run_id
         # One by one after a failure: the event that fails is found, and no other fails with it.
         most_events = 1 if self._num_failures else _MOST_EVENTS_A_CALL
         for group in _groups(read_events_after(self._path, bookmark.offset_bytes), most_events):
             if bookmark.is_given_up or not keep_going():
                 break
-            bookmark, refused = self._send(experiment, bookmark, group)
+            bookmark, refused = self._send(experiment, bookmark, start, group)
             self.run_id = bookmark.run_id
             self._num_failures = 0
             _write_bookmark(self._path, self._server, bookmark)
@@ -119,16 +131,16 @@ class Shipment:
         return len(refused)
 
     def _send(
-        self, experiment: MlflowExperiment, bookmark: Bookmark, group: Sequence[StoredEvent]
+        self, experiment: MlflowExperiment, bookmark: Bookmark, start: Started, group: Sequence[StoredEvent]
     ) -> tuple[Bookmark, list[str]]:
         """The next bookmark, and a line for each record that was refused."""
         first = group[0].event
         try:
             if not bookmark.run_id:
-                start = self._start()
-                assert start is not None, f"{self._path} has lost the start of its run"
                 bookmark = replace(bookmark, run_id=experiment.find_or_create_run(start))
             refused = experiment.send(bookmark.run_id, [stored.event for stored in group], self._path.parent)
+        except RunReplaced:
+            return replace(bookmark, is_given_up=True), []
         except RunDeleted:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []
@@ -149,6 +161,8 @@ class Shipment:
         event = next(read_events_after(self._path, bookmark.postponed[0])).event
         try:
             refused = experiment.send(bookmark.run_id, [event], self._path.parent)
+        except RunReplaced:
+            return replace(bookmark, is_given_up=True), []
         except RunDeleted:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []

@@ -123,12 +123,12 @@ def outcome_of_a_study(spec: StudySpec, corpus: Corpus, folder: Path) -> Outcome
     search = open_study("leak", spec, data_fingerprint=corpus.name, storage=storage, directory=folder / "leak")
     datasets = Datasets(lambda _: dataset, [RATE_HZ])
     context = TrialContext(
-        datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=NoProgress()
+        datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=NoProgress(), say=print
     )
     while claim := search.claim_trial(NUM_TRIALS):
         trial, lease = claim
         try:
-            run_trial(trial, search, context)
+            run_trial(trial, search, context, lease)
         finally:
             lease.release()
     records = trial_records(search.study)

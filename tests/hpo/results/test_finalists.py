@@ -79,7 +79,7 @@ def with_records(search: OpenStudy, f1s: list[float]) -> OpenStudy:
 def work(search: OpenStudy, dataset: Dataset, total: int, *, at: int | None = None) -> None:
     datasets = Datasets(lambda _: dataset, [dataset.sample_rate_hz])
     context = TrialContext(
-        datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Listener(at)
+        datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Listener(at), say=print
     )
     for _ in work_on(search, total, context, wait_for_others=False):
         pass

@@ -55,7 +55,12 @@ def datasets(spec: StudySpec) -> Datasets:
 
 def work(search: OpenStudy, datasets: Datasets, total: int, *, interrupted: int = -1) -> None:
     context = TrialContext(
-        datasets=datasets, device=torch.device("cpu"), pool=ThreadPool(1), tags={}, progress=Interrupt(interrupted)
+        datasets=datasets,
+        device=torch.device("cpu"),
+        pool=ThreadPool(1),
+        tags={},
+        progress=Interrupt(interrupted),
+        say=print,
     )
     for _ in work_on(search, total, context, wait_for_others=False):
         pass

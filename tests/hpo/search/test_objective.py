@@ -72,6 +72,7 @@ def context(dataset: Dataset, listener: Listener | None = None) -> TrialContext:
         pool=ThreadPool(1),
         tags={},
         progress=listener or Listener(),
+        say=print,
     )
 
 
@@ -80,7 +81,7 @@ def run_all(search: OpenStudy, context: TrialContext, total: int) -> list[TrialE
     while claim := search.claim_trial(total):
         trial, lease = claim
         try:
-            ends.append(run_trial(trial, search, context))
+            ends.append(run_trial(trial, search, context, lease))
         finally:
             lease.release()
     return ends

@@ -1,8 +1,6 @@
 """A study on a real PostgreSQL server, from Debian's package: shared, killed, resumed, never past its total."""
 
 import os
-import pwd
-import random
 import shutil
 import signal
 import socket
@@ -11,10 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import optuna
 import pytest
@@ -22,75 +17,20 @@ import pytest
 from core.errors import UserError
 from hpo.search.storage import StudyStorage
 from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
+from tests.postgresql_server import PostgresqlServer, database, free_port, needs_postgresql, own_postgresql
 
 ROOT = Path(__file__).resolve().parents[3]
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not PROGRAMS, reason="PostgreSQL is not installed (Debian's package postgresql)"),
-]
-
-
-def free_port() -> int:
-    """Below the ports that the system gives to clients: one that keeps trying could connect to itself there."""
-    for port in random.sample(range(15_000, 30_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port")
-
-
-class Server:
-    """A PostgreSQL on loopback, in a folder that only this test uses. It refuses to run as root, so root gives the
-    folder to the package's user."""
-
-    def __init__(self, folder: Path) -> None:
-        user = {"user": "postgres"} if os.getuid() == 0 else {}
-        if user:
-            account = pwd.getpwnam("postgres")
-            os.chown(folder, account.pw_uid, account.pw_gid)
-        self._folder, self._port = folder, free_port()
-        self._quiet: dict[str, Any] = {
-            "stdout": subprocess.DEVNULL,
-            "stderr": subprocess.DEVNULL,
-            "cwd": folder,
-            **user,
-        }
-        make = [PROGRAMS[-1] / "initdb", "-D", folder / "data", "-U", "study", "-A", "trust"]
-        subprocess.run(make, check=True, **self._quiet)
-        self.url = f"postgresql://study@127.0.0.1:{self._port}"
-        self.start()
-
-    def start(self) -> None:
-        options = ["-D", self._folder / "data", "-p", str(self._port), "-c", "listen_addresses=127.0.0.1"]
-        command = [PROGRAMS[-1] / "postgres", *options, "-k", self._folder]
-        self._process = subprocess.Popen(command, **self._quiet)
-        ready = [PROGRAMS[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(self._port), "-q"]
-        deadline = time.monotonic() + 60
-        while subprocess.run(ready, check=False).returncode:
-            assert time.monotonic() < deadline
-            if self._process.poll() is not None:  # processes of the one that was stopped still end
-                self._process = subprocess.Popen(command, **self._quiet)
-            time.sleep(0.2)
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT ends every session; SIGQUIT is what a crash looks like to them."""
-        self._process.send_signal(number)
-        self._process.wait(timeout=30)
+pytestmark = [pytest.mark.slow, needs_postgresql]
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[Server]:
-    """Not in pytest's folder, which every other session of pytest closes to other users when it starts."""
-    with TemporaryDirectory(prefix="postgresql-") as folder:
-        server = Server(Path(folder))
+def own_server() -> Iterator[PostgresqlServer]:
+    with own_postgresql() as server:
         yield server
-        server.stop()
 
 
 @pytest.fixture
-def server(own_server: Server) -> str:
+def server(own_server: PostgresqlServer) -> str:
     return own_server.url
 
 
@@ -100,12 +40,6 @@ def project(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests/data/tiny.toml", tmp_path / "studies/tiny.toml")
     return tmp_path
-
-
-def database(server: str, name: str) -> str:
-    port = server.rsplit(":", 1)[1]
-    subprocess.run([PROGRAMS[-1] / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "study", name], check=True)
-    return f"{server}/{name}"
 
 
 def start(project: Path, url: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -154,7 +88,7 @@ def test_a_server_under_another_name_is_the_same_storage_and_another_database_is
     assert other.returncode == 2
 
 
-def test_a_server_that_is_away_for_six_seconds_costs_delay_alone(own_server: Server, project: Path) -> None:
+def test_a_server_that_is_away_for_six_seconds_costs_delay_alone(own_server: PostgresqlServer, project: Path) -> None:
     url = database(own_server.url, "restarted")
     process = start(project, url, "--trials", "3")
     log = project / "runs/tiny-simulated/trials/0001" / EVENTS_FILE_NAME
@@ -174,7 +108,7 @@ def test_a_server_that_is_away_for_six_seconds_costs_delay_alone(own_server: Ser
     assert all(trial.state.is_finished() for trial in study.trials)
 
 
-def test_a_server_that_stays_away_ends_the_command_with_one_line(own_server: Server) -> None:
+def test_a_server_that_stays_away_ends_the_command_with_one_line(own_server: PostgresqlServer) -> None:
     said: list[str] = []
     storage = StudyStorage(database(own_server.url, "gone"), patience_minutes=0.02, warn=said.append)
     own_server.stop(signal.SIGQUIT)

@@ -101,14 +101,6 @@ def _hang_up(end: socket.socket) -> None:
         return
 
 
-@pytest.fixture(scope="module")
-def laid_out_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes two seconds to lay out its tables; tests take copies."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowExperiment(TrackingTarget(uri=f"sqlite:///{path}", experiment="laid-out"))
-    return path
-
-
 @pytest.fixture(scope="module", autouse=True)
 def starting_server(laid_out_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Its port. It takes seconds to start, during which the tests that need no server are run."""
