@@ -58,6 +58,7 @@ class Workers:
         self._lock = threading.Lock()
         """Held while a process is started, so that none is started after the end was asked for."""
         self._is_ending = threading.Event()
+        self._is_terminated = False
         self._watcher = threading.Thread(target=self._watch, name="workers", daemon=True)
 
     def __enter__(self) -> Self:
@@ -75,9 +76,8 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Waits for the workers to end; asks them to where an error has ended this process's part."""
-        if kind is None:
-            self._stop_replacing()
-        else:
+        self._stop_replacing()
+        if kind is not None:
             self.terminate()
             if self.num_alive:
                 self._say(f"Waiting for {self.num_alive} worker(s) to give their trials back.")
@@ -85,7 +85,7 @@ class Workers:
             self._watcher.join()
         for worker in self._workers:
             code = _end_of(worker.process)
-            if code not in SAID_THEIR_REASON and not worker.is_over and kind is None:
+            if code not in SAID_THEIR_REASON and not worker.is_over and not self._is_terminated:
                 self._say(f"warning: Worker {worker.number} {death_words(code)}. The study had all its trials.")
 
     @property
@@ -95,6 +95,7 @@ class Workers:
     def terminate(self) -> None:
         """Asks the workers to give their trials back and to end. Returns at once, and none is started afterwards."""
         self._stop_replacing()
+        self._is_terminated = True
         for worker in self._workers:
             if worker.process.poll() is None:
                 worker.process.send_signal(signal.SIGTERM)
