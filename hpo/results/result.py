@@ -22,7 +22,6 @@ from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector
 from core.decision.metrics import auc, bootstrap_interval, clip_metrics, f1_score
 from core.decision.score_file import ScoredClips, load_scores
 from core.decision.statistic import Judgement
-from core.errors import UserError
 from core.experiment import SCORES_FILE
 from core.whole_file import whole_file, write_text
 from hpo.results.finalists import FinalistsStudy, finalists_of
@@ -49,18 +48,8 @@ class JudgedTrial:
         return self.detector.statistic.config.threshold_sigmas
 
 
-def has_files(directory: Path) -> bool:
-    """Whether a trial's detector and scores are on this machine."""
-    return all((directory / name).exists() for name in (DETECTOR_FILE, SCORES_FILE))
-
-
 def judge_trial(directory: Path) -> JudgedTrial:
-    """Reads a trial's files and judges its scores. UserError where the files are not on this machine."""
-    if not has_files(directory):
-        raise UserError(
-            f"{directory} must hold the trial's {DETECTOR_FILE} and {SCORES_FILE}, but does not: another machine ran "
-            "the trial, or they were deleted. Run the command there, or run the trial again with --rerun."
-        )
+    """Reads a trial's files, which TrialFiles has checked, and judges its scores."""
     return judge_scores(load_detector(directory / DETECTOR_FILE), load_scores(directory / SCORES_FILE))
 
 
@@ -129,7 +118,7 @@ def study_result(
     """
     records = trial_records(search.study)
     finalists = finalists_of(companion) if companion else []
-    winner, default = _winner(search, finalists), _own_training(search, records[0])
+    winner, default = winner_of(search, finalists), _own_training(search, records[0])
     figures = _figures_of_best(winner, search)
     return {
         "study": search.study.study_name,
@@ -147,7 +136,7 @@ def study_result(
     }
 
 
-def _winner(search: OpenStudy, finalists: Sequence[Finalist]) -> Finalist | None:
+def winner_of(search: OpenStudy, finalists: Sequence[Finalist]) -> Finalist | None:
     """By the finalists' means; by the search where no finalist has a complete training."""
     if chosen := choose_finalist(finalists):
         return chosen
@@ -168,7 +157,7 @@ def _figures_of_best(finalist: Finalist | None, search: OpenStudy) -> dict[str, 
 
 
 def _figures_of_default(training: SeedTraining, search: OpenStudy) -> dict[str, Any] | None:
-    if training.record.state != "complete" or not has_files(training.directory):
+    if training.record.state != "complete":
         return None
     return trial_figures(training.record.number, training, search.directory)
 

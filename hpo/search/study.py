@@ -228,7 +228,7 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
             if "" in suffixes:
-                _note_experiment(archive / archived, name, storage)
+                note_experiment(archive / archived, name, storage)
         elif not suffixes:
             return None
         for suffix in suffixes:
@@ -236,10 +236,13 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
     return archived
 
 
-def _note_experiment(folder: Path, name: str, storage: StudyStorage) -> None:
-    """For the records in the folder that have not reached MLflow: they are sent later (hpo/session/shipping.py)."""
+def note_experiment(folder: Path, name: str, storage: StudyStorage) -> str:
+    """Writes and returns the study's experiment, for the records in the archived folder that have not reached MLflow:
+    they are sent later (hpo/session/shipping.py)."""
     study = optuna.load_study(study_name=name, storage=storage.backend)
-    write_text(folder / ARCHIVED_FILE, json.dumps({EXPERIMENT: study.user_attrs.get(EXPERIMENT, name)}) + "\n")
+    experiment = str(study.user_attrs.get(EXPERIMENT, name))
+    write_text(folder / ARCHIVED_FILE, json.dumps({EXPERIMENT: experiment}) + "\n")
+    return experiment
 
 
 def is_companion(name: str, storage: StudyStorage) -> bool:
