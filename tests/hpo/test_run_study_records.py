@@ -127,6 +127,13 @@ def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(p
     before = archived.stat().st_mtime_ns
     run("--trials", "1")
     assert archived.stat().st_mtime_ns == before, "what has arrived is not sent again"
+    (noted,) = (project / "runs/archive").glob("*/archived.json")
+    whole = noted.read_text()
+    noted.write_bytes(bytes(20))
+    run("--trials", "1")
+    assert noted.read_text() == whole
+    assert noted.with_name("archived.json.damaged").exists()
+    assert archived.stat().st_mtime_ns == before
 
 
 def test_a_damaged_study_json_is_put_aside_and_made_again(
