@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from core.damaged_file import put_aside
+from core.damaged_file import put_aside, say_missing
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.whole_file import write_text
@@ -171,6 +171,8 @@ def open_study(
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
         else:
+            if not remembered and (directory / TRIALS_DIRECTORY).is_dir():
+                raise _left_by_another(directory)
             uid = uuid.uuid4().hex[:12]
             study.set_user_attr(UID, uid)
             study.set_user_attr(EXPERIMENT, _experiment_name(name, uid, storage))
@@ -179,15 +181,19 @@ def open_study(
             study.set_user_attr(IDENTITY, identity)  # last: a study without it is created again
         uid = str(study.user_attrs[UID])
         if remembered.get("uid", uid) != uid:
-            raise UserError(
-                f"{directory} must belong to the study in the storage, but another study of its name has left it, "
-                "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
-            )
+            raise _left_by_another(directory)
         if not remembered:
             _make_folder(directory)
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def _left_by_another(directory: Path) -> UserError:
+    return UserError(
+        f"{directory} must belong to the study in the storage, but another study of its name has left it, "
+        "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
+    )
 
 
 def _make_folder(directory: Path) -> None:
@@ -280,6 +286,8 @@ def _remembered(directory: Path) -> dict[str, str]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
+        if (directory / TRIALS_DIRECTORY).is_dir():
+            say_missing(path)
         return {}
     except (ValueError, TypeError):
         put_aside(path)
