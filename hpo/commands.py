@@ -75,6 +75,7 @@ def _make_page(session: Session, number: int, console: Console) -> int:
     if number not in ended:
         raise UserError(f"The trial must be one of the study's that has ended an epoch, but got {number}.")
     with console.step("Making the page"):
+        session.inputs.trial_files.ensure(session.search, number)
         path = publish_trial_page(session.search, session.inputs.datasets, number)
     shipper = Shipper(session.search.directory, session.target, warn=console.say)
     shipper.start()

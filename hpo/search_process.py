@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.errors import UserError
+from hpo.disk_room import with_room
 from hpo.messages import trial_line
 from hpo.results.winner import choose_winner
 from hpo.search.objective import TrialContext, TrialEnd
@@ -40,6 +41,11 @@ class SearchProcess:
 
 def run_trials(process: SearchProcess) -> None:
     """Works until the study has its trials. UserError when five configurations in a row have failed."""
+    session = process.session
+    with_room(lambda: _work(process), [session.search], session.inputs.datasets, process.console)
+
+
+def _work(process: SearchProcess) -> None:
     session = process.session
     search, total = session.search, session.inputs.total
     # A worker waits, too, where finalists follow: they are known when all trials have ended.

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.baselines.comparison import Row
 from core.full_disk import is_disk_full
+from hpo.disk_room import with_room
 from hpo.finalist_runs import run_finalists
 from hpo.messages import curves_line, estimate_line, overview, resumed_line, summary, timeout_line, where_to_look
 from hpo.pages.publish import publish_study
@@ -164,16 +165,19 @@ def _train(process: SearchProcess, options: Namespace, notice: InterruptionNotic
 
 def _publish(session: Session, companion: FinalistsStudy | None, options: Namespace, console: Console) -> list[str]:
     """Writes the result and the pages. Returns the last lines of the command."""
+    searches = [session.search, companion] if companion else [session.search]
     with console.step("Judging the winner") as say_step, console.stopping_after("this step"):
-        result = publish_study(
+        publish = partial(
+            publish_study,
             session.search,
-            session.inputs.datasets,
+            session.inputs.trial_files,
             session.log,
             about=session.about,
             companion=companion,
             comparison_rows=_comparison(session, is_wanted=options.compare, console=console),
             say_step=say_step,
         )
+        result = with_room(publish, searches, session.inputs.datasets, console)
     return summary(result, session.search.directory)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from core.damaged_file import put_aside
+from core.damaged_file import put_aside, say_missing
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.whole_file import write_text
@@ -186,6 +186,8 @@ def open_study(
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
         else:
+            if not remembered and (directory / TRIALS_DIRECTORY).is_dir():
+                raise _left_by_another(directory)
             uid = uuid.uuid4().hex[:12]
             study.set_user_attr(UID, uid)
             study.set_user_attr(EXPERIMENT, _experiment_name(name, uid, storage))
@@ -194,15 +196,19 @@ def open_study(
             study.set_user_attr(IDENTITY, identity)  # last: a study without it is created again
         uid = str(study.user_attrs[UID])
         if remembered.get("uid", uid) != uid:
-            raise UserError(
-                f"{directory} must belong to the study in the storage, but another study of its name has left it, "
-                "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
-            )
+            raise _left_by_another(directory)
         if not remembered:
             _make_folder(directory)
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def _left_by_another(directory: Path) -> UserError:
+    return UserError(
+        f"{directory} must belong to the study in the storage, but another study of its name has left it, "
+        "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
+    )
 
 
 def _make_folder(directory: Path) -> None:
@@ -243,7 +249,7 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
             if "" in suffixes:
-                _note_experiment(archive / archived, name, storage)
+                note_experiment(archive / archived, name, storage)
         elif not suffixes:
             return None
         for suffix in suffixes:
@@ -251,10 +257,13 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
     return archived
 
 
-def _note_experiment(folder: Path, name: str, storage: StudyStorage) -> None:
-    """For the records in the folder that have not reached MLflow: they are sent later (hpo/session/shipping.py)."""
+def note_experiment(folder: Path, name: str, storage: StudyStorage) -> str:
+    """Writes and returns the study's experiment, for the records in the archived folder that have not reached MLflow:
+    they are sent later (hpo/session/shipping.py)."""
     study = optuna.load_study(study_name=name, storage=storage.backend)
-    write_text(folder / ARCHIVED_FILE, json.dumps({EXPERIMENT: study.user_attrs.get(EXPERIMENT, name)}) + "\n")
+    experiment = str(study.user_attrs.get(EXPERIMENT, name))
+    write_text(folder / ARCHIVED_FILE, json.dumps({EXPERIMENT: experiment}) + "\n")
+    return experiment
 
 
 def is_companion(name: str, storage: StudyStorage) -> bool:
@@ -292,6 +301,8 @@ def _remembered(directory: Path) -> dict[str, str]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
+        if (directory / TRIALS_DIRECTORY).is_dir():
+            say_missing(path)
         return {}
     except (ValueError, TypeError):
         put_aside(path)

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from hpo.search.study import ARCHIVED_FILE, EXPERIMENT
+from core.damaged_file import put_aside
+from hpo.search.study import ARCHIVED_FILE, EXPERIMENT, note_experiment
 from hpo.session.session import Session
 from hpo.terminal.console import Console
 from hpo.tracking.shipper import Shipper, ShippingReport
@@ -24,7 +25,7 @@ def ship(shipper: Shipper, session: Session, console: Console, seconds: float) -
 
 def _ship_archived(folder: Path, session: Session, console: Console, seconds: float) -> None:
     """Sends what a study had not sent when it was archived, to its own experiment."""
-    experiment = str(json.loads((folder / ARCHIVED_FILE).read_text(encoding="utf-8"))[EXPERIMENT])
+    experiment = _experiment_of(folder, session)
     runs = session.search.directory.parent
     target = tracking_target(session.target.uri, experiment=experiment, runs_directory=runs)
     shipper = Shipper(folder, target, warn=console.say)
@@ -34,6 +35,16 @@ def _ship_archived(folder: Path, session: Session, console: Console, seconds: fl
         shipper.start()
         report = shipper.close(seconds)
     _say_left(report, session, folder, console)
+
+
+def _experiment_of(folder: Path, session: Session) -> str:
+    """The experiment of an archived study, whose name is that of its folder."""
+    path = folder / ARCHIVED_FILE
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))[EXPERIMENT])
+    except (ValueError, TypeError, KeyError):
+        put_aside(path)
+        return note_experiment(folder, folder.name, session.search.storage)
 
 
 def _say_left(report: ShippingReport, session: Session, folder: Path, console: Console) -> None:

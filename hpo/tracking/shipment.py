@@ -145,7 +145,7 @@ class Shipment:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []
         except TryLater as trouble:
-            if not experiment.takes_writes():
+            if trouble.wait_seconds is not None or not experiment.takes_writes():
                 raise
             if isinstance(first, Attached) and bookmark.run_id:
                 postponed = [*bookmark.postponed, bookmark.offset_bytes]
@@ -167,6 +167,8 @@ class Shipment:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []
         except TryLater as trouble:
+            if trouble.wait_seconds is not None:
+                raise
             where = "make sure that the store of its artifacts can be written and has room"
             raise Stuck(f"{self._name()}, {_describe(event)}: {trouble}; {where}") from trouble
         return replace(bookmark, postponed=bookmark.postponed[1:]), refused

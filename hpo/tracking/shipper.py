@@ -24,6 +24,8 @@ _SECONDS_IDLE = 5.0
 """How often files are checked without a poke: a worker that died may have left events."""
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Pauses after the first, second, ... failure in a row. The last one repeats."""
+_MOST_SECONDS_ASKED = 300.0
+"""Of a server that asks to wait (`Retry-After`); one that asks for more is called after this time."""
 CLOSING_PATIENCE_SECONDS = 10.0
 """How long the shipper waits at the end for a server that is away."""
 _CLOSING_PAUSE_SECONDS = 0.3
@@ -116,9 +118,8 @@ class Shipper:
                 if isinstance(trouble, OSError) and not is_disk_full(trouble):
                     raise
                 self._note_trouble(trouble)
-                if time.monotonic() > self._patience_ends:
+                if not self._wait_after(trouble):
                     return
-                self._pause(_BACKOFF_SECONDS[min(self._num_failures, len(_BACKOFF_SECONDS)) - 1])
                 continue
             except ExperimentDeleted:
                 self._note_deleted_experiment()
@@ -129,6 +130,28 @@ class Shipper:
             self._pause(_SECONDS_BETWEEN_PASSES)
             if not self._closing.is_set():
                 self._wake.wait(_SECONDS_IDLE)
+
+    def _wait_after(self, trouble: TryLater | OSError) -> bool:
+        """Waits before the next attempt, as long as the server asks where it does. False where there is none, because
+        the shipper is closing and its patience or its time ends before."""
+        asked = trouble.wait_seconds if isinstance(trouble, TryLater) else None
+        if asked is not None:
+            return self._wait_until(time.monotonic() + min(asked, _MOST_SECONDS_ASKED))
+        if time.monotonic() > self._patience_ends:
+            return False
+        self._pause(_BACKOFF_SECONDS[min(self._num_failures, len(_BACKOFF_SECONDS)) - 1])
+        return True
+
+    def _wait_until(self, moment: float) -> bool:
+        """Sleeps until then, also after close() is called. False where closing leaves less time than that."""
+        while (seconds := moment - time.monotonic()) > 0:
+            if moment > self._deadline:
+                return False
+            if self._closing.is_set():
+                time.sleep(seconds)
+            else:
+                self._closing.wait(seconds)
+        return True
 
     def _has_time(self) -> bool:
         return time.monotonic() < self._deadline

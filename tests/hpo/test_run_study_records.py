@@ -127,6 +127,13 @@ def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(p
     before = archived.stat().st_mtime_ns
     run("--trials", "1")
     assert archived.stat().st_mtime_ns == before, "what has arrived is not sent again"
+    (noted,) = (project / "runs/archive").glob("*/archived.json")
+    whole = noted.read_text()
+    noted.write_bytes(bytes(20))
+    run("--trials", "1")
+    assert noted.read_text() == whole
+    assert noted.with_name("archived.json.damaged").exists()
+    assert archived.stat().st_mtime_ns == before
 
 
 def test_a_damaged_study_json_is_put_aside_and_made_again(
@@ -140,3 +147,18 @@ def test_a_damaged_study_json_is_put_aside_and_made_again(
     assert file.read_text() == whole
     assert file.with_name("study.json.damaged").read_text() == whole[:20]
     assert "is made again" in caplog.text
+    file.unlink()
+    run("--trials", "1")
+    assert file.read_text() == whole
+    assert "study.json is missing. It is made again." in caplog.text
+
+
+def test_a_folder_without_study_json_is_not_given_to_another_study_of_its_name(
+    project: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("--trials", "1")
+    (project / f"runs/{STUDY}/study.json").unlink()
+    arguments = ["--study", "studies/tiny.toml", "--threads", "1", "--trials", "1", "--storage", "runs/other.journal"]
+    assert hpo.run_study.main(arguments) == 2
+    assert "another study of its name has left it" in capsys.readouterr().err
+    run("--trials", "1")
