@@ -78,7 +78,7 @@ def run_worker(session: Session, console: Console) -> int:
             run_trials(process)
             run_finalists(process)
     finally:
-        ship(shipper, session, console, SECONDS_TO_SHIP_INTERRUPTED)
+        ship(shipper, session, console, SECONDS_TO_SHIP_INTERRUPTED, compares=False)
     link_trials(session, session.search, shipper)
     return 0
 

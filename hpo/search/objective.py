@@ -5,6 +5,7 @@ AUC. Pruning watches validation AUC, which does not depend on the threshold. Tes
 nothing.
 """
 
+import time
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -27,9 +28,10 @@ from core.model.training import ConfigurationFailed
 from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
 from hpo.search.data_by_rate import Datasets
+from hpo.search.logged_run import LOGGED, LoggedRun, events_of_run
 from hpo.search.study import STATE_TAG, OpenStudy
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, run_key
-from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, metrics_by_step, read_events
 
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
@@ -165,6 +167,7 @@ class TrialRun:
         )
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
         self.trial.set_user_attr(FACTS, facts)
+        self._keep_logged()
         self.search.study.tell(self.trial, None if pruned else facts["val_f1"], state=state)
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
 
@@ -174,8 +177,16 @@ class TrialRun:
         self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)
         self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
+        self._keep_logged()
         self.search.study.tell(self.trial, state=TrialState.FAIL)
         return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
+
+    def _keep_logged(self) -> None:
+        """For a machine that makes the run in MLflow again (hpo/results/reconciliation.py)."""
+        events = events_of_run(read_events(self.log.path), run_key(self.search.uid, self.trial))
+        logged = LoggedRun.of_events(events, end_ms=time.time_ns() // 1_000_000)
+        if logged is not None:
+            self.trial.set_user_attr(LOGGED, logged.as_attribute())
 
     def leave(self, status: RunStatus, state: str) -> None:
         """Ends the run for now and gives the trial back. The next process that asks for a trial resumes it.

@@ -15,7 +15,16 @@ from filelock import FileLock, Timeout
 from core.whole_file import write_text
 from hpo.tracking.errors import RunDeleted, TryLater
 from hpo.tracking.mlflow import MlflowExperiment
-from hpo.tracking.run_log import Attached, Event, Measured, Started, StoredEvent, read_events, read_events_after
+from hpo.tracking.run_log import (
+    Attached,
+    Event,
+    Measured,
+    Started,
+    StoredEvent,
+    read_events,
+    read_events_after,
+    sync_to_disk,
+)
 
 _MOST_EVENTS_A_CALL = 50
 _FAILURES_BEFORE_SKIPPING = 10
@@ -90,6 +99,7 @@ class Shipment:
         num_refused = 0
         if self._start() is None:
             return 0
+        sync_to_disk(self._path)  # after a power cut no bookmark may lie past the file's end
         size_bytes = self._path.stat().st_size
         bookmark = _read_bookmarks(self._path).get(self._server, Bookmark())
         if bookmark.experiment != experiment.identity:
