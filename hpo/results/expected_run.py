@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.results.audit import ARTIFACTS, STATUS_OF
 from hpo.results.tracked_trials import TrackedTrial
+from hpo.search.lease import LEASE, LEASE_FILE
 from hpo.search.logged_run import LoggedRun, events_of_run
 from hpo.search.study import STATE_TAG
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE
@@ -36,7 +37,7 @@ class ExpectedRun:
     folder: Path
     """The trial's, which the artifacts' paths are relative to."""
     is_whole_here: bool
-    """Whether this machine has trained the trial up to its best epoch: its files in `folder` are the final ones."""
+    """Whether the files in `folder` are the trial's final ones, and not those of a machine that has lost the trial."""
     has_times: bool
     """Whether the times are the original ones."""
 
@@ -57,7 +58,6 @@ def expected_run(tracked: TrackedTrial, study_folder: Path | None) -> ExpectedRu
     kept = LoggedRun.of_trial(trial) or LoggedRun.of_events(local, end_ms=_milliseconds(trial.datetime_complete))
     logged = kept or _guessed(trial)
     measured = [event for event in local if isinstance(event, Measured)]
-    reached = max((event.step for event in measured if "val_auc" in event.values), default=0)
     rebuilt = {} if kept else {REBUILT_TAG: "from Optuna; times are guessed, and tags of the machine are missing"}
     return ExpectedRun(
         started=Started(
@@ -71,9 +71,21 @@ def expected_run(tracked: TrackedTrial, study_folder: Path | None) -> ExpectedRu
         artifacts=_artifacts(trial, local),
         ended=_ended(tracked, logged),
         folder=folder,
-        is_whole_here=reached >= trial.user_attrs.get(FACTS, {}).get("best_epoch", 1),
+        is_whole_here=_has_trained(trial, measured) or _is_last_owner(trial, folder),
         has_times=kept is not None,
     )
+
+
+def _has_trained(trial: FrozenTrial, measured: list[Measured]) -> bool:
+    """Whether the events go up to the best epoch. The files do not change after it."""
+    reached = max((event.step for event in measured if "val_auc" in event.values), default=0)
+    return bool(reached >= trial.user_attrs.get(FACTS, {}).get("best_epoch", 1))
+
+
+def _is_last_owner(trial: FrozenTrial, folder: Path) -> bool:
+    """Whether the folder's lease is the one under which the trial ended, where a power cut took the last events."""
+    path = folder / LEASE_FILE
+    return path.is_file() and path.read_text(encoding="utf-8", errors="replace") == trial.user_attrs.get(LEASE)
 
 
 def _guessed(trial: FrozenTrial) -> LoggedRun:
