@@ -87,7 +87,7 @@ def run_worker(session: Session, options: Namespace, console: Console) -> int:
         if not is_started_worker():
             console.say(timeout_line(session.search, session.inputs.total, minutes=options.timeout))
     finally:
-        ship(shipper, session, console, SECONDS_TO_SHIP_INTERRUPTED)
+        ship(shipper, session, console, SECONDS_TO_SHIP_INTERRUPTED, compares=False)
     link_trials(session, session.search, shipper)
     return 0
 

@@ -138,9 +138,9 @@ def study_result(
 
 def winner_of(search: OpenStudy, companion: FinalistsStudy | None) -> Finalist | None:
     """By the finalists' means; by the search where none of their trainings is complete."""
-    if companion is not None and companion.num_failed() < len(companion.plan):
-        if chosen := choose_finalist(finalists_of(companion)):
-            return chosen
+    has_means = companion is not None and companion.num_failed() < len(companion.plan)
+    if companion is not None and has_means and (chosen := choose_finalist(finalists_of(companion))):
+        return chosen
     record = choose_winner(trial_records(search.study))
     if record is None:
         return None

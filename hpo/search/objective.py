@@ -6,6 +6,7 @@ nothing.
 """
 
 import socket
+import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, suppress
@@ -30,13 +31,14 @@ from core.model.wavenet import describe
 from core.thread_pool import ThreadPool
 from hpo.search.data_by_rate import Datasets
 from hpo.search.lease import TrialLease
+from hpo.search.logged_run import LOGGED, LoggedRun
 from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import Stops, StudyTimeout, TrialTimeout
 from hpo.search.study import STATE_TAG, OpenStudy
-from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, POINT_TIMES, RUN, STOPPED, run_key
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, STOPPED, run_key
 from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_key import FIRST_RUN
-from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, times_of_metric
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, read_events
 
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
@@ -248,15 +250,10 @@ class TrialRun:
         if stopped:
             self.trial.set_user_attr(STOPPED, stopped)
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
-        self.trial.set_user_attr(POINT_TIMES, self._point_times(len(result.history)))
         self.trial.set_user_attr(FACTS, facts)
+        self._keep_logged()
         self.search.tell(self.trial, None if pruned else facts["val_f1"], state)
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts, stopped=stopped)
-
-    def _point_times(self, num_epochs: int) -> dict[str, Any]:
-        epochs = times_of_metric(self.log.path, "val_auc")
-        ends = times_of_metric(self.log.path, "val_f1_best_postprocessing")
-        return {"epochs": [epochs[epoch] for epoch in range(1, num_epochs + 1)], "end": ends[num_epochs]}
 
     def fail(self, reason: str) -> TrialEnd:
         """Records that the trial failed. The trial counts, and its reason is kept in Optuna and in the log."""
@@ -264,8 +261,15 @@ class TrialRun:
         self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)
         self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
+        self._keep_logged()
         self.search.tell(self.trial, None, TrialState.FAIL)
         return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
+
+    def _keep_logged(self) -> None:
+        """For a machine that makes the run in MLflow again (hpo/results/reconciliation.py)."""
+        logged = LoggedRun.of_events(read_events(self.log.path), end_ms=time.time_ns() // 1_000_000)
+        if logged is not None:
+            self.trial.set_user_attr(LOGGED, logged.as_attribute())
 
     def leave(self, status: RunStatus, state: str) -> None:
         """Ends the run for now and gives the trial back. The next process that asks for a trial resumes it.

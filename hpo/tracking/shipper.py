@@ -97,12 +97,16 @@ class Shipper:
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_seconds)
-        num_left = self._count_left()
+        num_left = self.count_left()
         return ShippingReport(
             num_events_left=num_left,
             reason=(self._trouble or "there was no time for more") if num_left else "",
             num_refused=self._num_refused,
         )
+
+    def count_left(self) -> int:
+        """How many whole events this server lacks, files that were sent only to other servers included."""
+        return sum(shipment.count_left() for shipment in self._find_shipments())
 
     def count_due(self) -> int:
         """How many whole events this server lacks. Files that were sent only to other servers do not count."""
@@ -125,7 +129,7 @@ class Shipper:
                 self._note_deleted_experiment()
                 return
             self._note_success()
-            if self._closing.is_set() and not self._count_left():
+            if self._closing.is_set() and not self.count_left():
                 return
             self._pause(_SECONDS_BETWEEN_PASSES)
             if not self._closing.is_set():
@@ -187,9 +191,6 @@ class Shipper:
             if path not in self._shipments:
                 self._shipments[path] = Shipment(path, server, self._warn)
         return [self._shipments[path] for path in paths]
-
-    def _count_left(self) -> int:
-        return sum(shipment.count_left() for shipment in self._find_shipments())
 
     def _note_trouble(self, trouble: TryLater | OSError) -> None:
         self._num_failures += 1

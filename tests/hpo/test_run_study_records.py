@@ -100,7 +100,11 @@ def test_an_audit_reads_both_stores_and_finds_what_is_damaged(project: Path, run
     assert found() == {("doubled", "trial 00")}
     client.set_terminated(second.info.run_id, "RUNNING")
     assert ("wrong", "trial 01") in found()
+    before_deletion = found()
     client.delete_run(third.info.run_id)
+    assert found() == before_deletion, "a run that a person deletes is final, and no fault"
+    assert audit_study(STUDY, storage=None, tracking_uri=None, root=project).deleted == ["trial 02"]
+    client._tracking_client.store._hard_delete_run(third.info.run_id)
     assert ("lost", "trial 02") in found()
     assert audit_main([STUDY], project) == 1
     before = sorted(project.rglob("*"))
@@ -110,6 +114,51 @@ def test_an_audit_reads_both_stores_and_finds_what_is_damaged(project: Path, run
     assert audit_main([STUDY, "--tracking-uri", "sqlite:///no/such/mlflow.db"], project) == 2
     assert audit_main([STUDY], project / "studies") == 2
     assert sorted(project.rglob("*")) == before, "an audit makes nothing"
+
+
+def test_the_end_of_every_command_repairs_mlflow_from_optuna(project: Path, run: Command) -> None:
+    """After a power cut that lost the last lines of events: an ended trial is RUNNING, and lacks its last epoch."""
+    run("--trials", "2")
+    before = everything_tracked(project)
+    for log in (project / f"runs/{STUDY}/trials").glob("*/events.jsonl"):
+        lines = log.read_bytes().splitlines(keepends=True)
+        log.write_bytes(b"".join(lines[:-5])[:-9])
+    fresh = f"sqlite:///{project}/runs/fresh.db"
+    said = run("--trials", "2", "--tracking-uri", fresh).splitlines()
+    (line,) = [line for line in said if line.startswith("MLflow lacked")]
+    num_points = sum(len(row) for row in last_rows(project)) + 4
+    assert (
+        line
+        == f"MLflow lacked records of trial 00, trial 01 (2 ends, {num_points} points, 4 artifacts), now sent again."
+    )
+    assert everything_tracked(project, fresh) == before
+    assert audit_study(STUDY, storage=None, tracking_uri=fresh, root=project).findings == []
+    assert "MLflow lacked" not in run("--trials", "2", "--tracking-uri", fresh)
+
+
+def last_rows(project: Path) -> list[dict[str, float]]:
+    """The metrics of every trial's last epoch."""
+    rows = [trial.user_attrs["epochs"][-1] for trial in load(project).get_trials(deepcopy=False)]
+    return [{name: value for name, value in row.items() if name != "epoch"} for row in rows]
+
+
+def everything_tracked(project: Path, uri: str | None = None) -> dict[str, object]:
+    """All that MLflow has of the trials, points with their times included."""
+    client = MlflowClient(uri or f"sqlite:///{project}/runs/mlflow.db")
+    return {
+        name: (
+            (each.info.status, each.info.start_time, each.info.end_time, each.data.params, each.data.tags),
+            {
+                metric: sorted(
+                    (p.step, p.timestamp, p.value) for p in client.get_metric_history(each.info.run_id, metric)
+                )
+                for metric in each.data.metrics
+            },
+            sorted(file.path for file in client.list_artifacts(each.info.run_id)),
+        )
+        for name, each in tracked_runs(project, uri).items()
+        if name != "study"
+    }
 
 
 def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(project: Path, run: Command) -> None:

@@ -366,6 +366,21 @@ def test_a_continued_run_is_the_same_run_and_runs_again(sqlite_uri: str, tmp_pat
     assert [step for step, _, _ in curves_of(sqlite_uri, finished)["val_loss"]] == [1, 2]
 
 
+def test_what_is_sent_is_on_the_disk(sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut could leave a file that is shorter than its bookmark says: new records would count as sent."""
+    log = log_whole_trial(tmp_path)
+    synced: dict[int, int] = {}
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert ship(sqlite_uri, tmp_path) == NOTHING_LEFT
+    assert synced[log.path.stat().st_ino] == log.path.stat().st_size
+
+
 def test_a_torn_last_line_waits_and_what_follows_it_lands(sqlite_uri: str, tmp_path: Path) -> None:
     log = trial_log(tmp_path)
     start(log, tmp_path)
