@@ -1,6 +1,7 @@
 # make study TRIALS=50     the environment, then a search
 # make test                the environment, then every check and test; tests that are skipped are listed with the reason
 # make test-slow           the tests that take minutes
+# make test-faults         studies under kills, full disks, lost machines and servers; half an hour (FAULTS_TABLE=FILE)
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
 # make reproduce-quality   the tables of quality, from nothing, in an hour and a half (CARS=folder:PATH)
@@ -16,7 +17,7 @@ BIN := .venv/bin
 READY := .venv/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: study test test-slow test-stack ui reproduce-quality lock
+.PHONY: study test test-slow test-faults test-stack ui reproduce-quality lock
 
 # Ctrl-C (exit code 130) is a usual end of the first two, not an error of make. The trap keeps the shell until they end.
 ENDS_BY_CTRL_C = trap : INT; $(1) || { code=$$?; [ $$code -eq 130 ] || exit $$code; }
@@ -33,8 +34,14 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not stack" -n 2 --dist loadfile -rs
 
+# Without tests/faults, which has its own command: it loads the machine for as long as the rest together.
 test-slow: $(READY)
-	$(BIN)/pytest -m slow -rs
+	$(BIN)/pytest -m slow -rs --ignore tests/faults
+
+FAULTS_TABLE ?= runs/faults.md
+test-faults: $(READY)
+	@mkdir -p $(dir $(FAULTS_TABLE))
+	$(BIN)/pytest tests/faults -m slow -n 2 --dist load -rs --fault-table $(FAULTS_TABLE)
 
 test-stack: $(READY)
 	TORCH_ARGS="$(TORCH_ARGS)" KEEP_VOLUMES="$(KEEP_VOLUMES)" $(BIN)/pytest tests/hpo/stack/test_stack.py -m stack -rs

@@ -1,0 +1,78 @@
+"""SIGKILL at random times. The same command then ends the study, and both stores hold every trial once."""
+
+import random
+import time
+from dataclasses import replace
+
+import pytest
+
+from hpo.results.audit import Finding
+from tests.faults.conftest import STORAGES, Found, MakeStudy
+from tests.faults.harness.processes import StudyProcess, is_running, kill_by_id, wait_for
+from tests.faults.harness.study import Study
+
+pytestmark = pytest.mark.slow
+TRIALS = 16
+KILLS = 25
+SECONDS = (2.0, 9.0)
+"""After the start of a command: from the imports to the report."""
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_one_process(storage: str, make_study: MakeStudy, found: Found, dice: random.Random) -> None:
+    """Besides, the study equals one that was not interrupted, to the bit."""
+    findings: list[Finding] = []
+    for kills in (KILLS // 2, KILLS - KILLS // 2):
+        study = make_study(storage, trials=TRIALS)
+        for _ in range(kills):
+            process = study.start()
+            time.sleep(dice.uniform(*SECONDS))
+            process.kill()
+        study.run_to_end()
+        findings += study.findings()
+        whole = replace(study, name=f"{study.name}-whole")
+        whole.run_to_end()
+        if not any(trial.user_attrs.get("deaths", {}).get("count", 0) >= 3 for trial in study.load()):
+            findings += different(study, whole)
+    found(f"SIGKILL at a random time, one process, {storage}", KILLS, findings)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_several_processes(storage: str, make_study: MakeStudy, found: Found, dice: random.Random) -> None:
+    """A command with two workers, of which a random process is killed, and again while the rest of them works."""
+    findings: list[Finding] = []
+    for kills in (KILLS // 2, KILLS - KILLS // 2):
+        study = make_study(storage, trials=2 * TRIALS, options=("--workers", "3"))
+        seen = kill_repeatedly(study, kills, dice)
+        study.run_to_end()
+        wait_for(lambda seen=seen: not any(map(is_running, seen)), "end of the workers")  # type: ignore[misc]
+        findings += study.findings()
+    found(f"SIGKILL at a random time, one of three processes, {storage}", KILLS, findings)
+
+
+def kill_repeatedly(study: Study, kills: int, dice: random.Random) -> set[int]:
+    """Returns the ids of all workers. Those of a command that was killed end by themselves, a while after it."""
+    seen: set[int] = set()
+    process: StudyProcess | None = None
+    for _ in range(kills):
+        process = process if process and process.is_alive else study.start()
+        time.sleep(dice.uniform(*SECONDS))
+        workers = process.children()
+        seen |= set(workers)
+        victim = dice.choice([process.id, *workers])
+        if victim == process.id:
+            process.kill()
+        else:
+            kill_by_id(victim)
+    if process and process.is_alive:
+        process.expect(0)
+    return seen
+
+
+def different(study: Study, whole: Study) -> list[Finding]:
+    pairs = zip(study.outline(), whole.outline(), strict=True)
+    return [
+        Finding(kind="wrong", where=study.name, detail=f"{ours} instead of {theirs}")
+        for ours, theirs in pairs
+        if ours != theirs
+    ]
