@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from hpo.search.held_signals import SIGNALS
+
+from hpo.search.held_signals import SIGNALS
 
 
 class StudyTimeout(Exception):
