@@ -14,8 +14,6 @@ from types import TracebackType
 
 from hpo.search.held_signals import SIGNALS
 
-from hpo.search.held_signals import SIGNALS
-
 
 class StudyTimeout(Exception):
     """The deadline of the study has passed. The trial is given back, as after an interruption."""
