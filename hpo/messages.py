@@ -18,9 +18,9 @@ from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner import choose_winner
 from hpo.results.winner_file import detect_command
 from hpo.search.estimate import Estimate
-from hpo.search.objective import TrialEnd
 from hpo.search.search_space import describe_range
 from hpo.search.study import OpenStudy
+from hpo.search.trial_context import TrialEnd
 from hpo.search.trial_record import TrialRecord
 from hpo.session.inputs import StudyInputs
 from hpo.session.session import Session

@@ -6,8 +6,8 @@ from core.errors import UserError
 from hpo.disk_room import with_room
 from hpo.messages import trial_line
 from hpo.results.winner import choose_winner
-from hpo.search.objective import TrialContext, TrialEnd
 from hpo.search.study import MAX_FAILURES_IN_A_ROW, OpenStudy
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import TrialRecord, trial_records
 from hpo.search.work import work_on
 from hpo.session.session import Session, link_trials

@@ -15,8 +15,8 @@ from hpo.results.alternatives import compare_winner, kept_comparison
 from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
 from hpo.results.kept_trainings import limit_trainings
 from hpo.search.estimate import Estimate, estimate_trial_seconds
-from hpo.search.objective import TrialContext
 from hpo.search.stopping import Stops, StudyTimeout
+from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import trial_records
 from hpo.search.workers import Workers, is_started_worker
 from hpo.search_process import SearchProcess, run_trials

@@ -14,7 +14,7 @@ from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import SQLITE, resolve_storage
 from hpo.search.study import EXPERIMENT, UID
 from hpo.tracking.errors import TryLater, translated
-from hpo.tracking.mlflow import open_client
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.safe_url import safe_url
 from hpo.tracking.stored_runs import StoredRuns
 from hpo.tracking.target import resolve_tracking_uri

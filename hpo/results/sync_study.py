@@ -13,7 +13,8 @@ from hpo.results.tracked_trials import tracked_trials
 from hpo.results.unsent_records import ARCHIVE, archived_studies
 from hpo.search.study import STUDY_FILE, UID
 from hpo.tracking.errors import ExperimentDeleted
-from hpo.tracking.mlflow import MlflowExperiment, open_client
+from hpo.tracking.mlflow import MlflowExperiment
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.shipper import Shipper
 from hpo.tracking.stored_runs import StoredRuns
 from hpo.tracking.target import TrackingTarget, tracking_target

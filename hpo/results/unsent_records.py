@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.damaged_file import put_aside
+from hpo.search.archive import ARCHIVED_FILE, note_experiment
 from hpo.search.storage import StudyStorage
-from hpo.search.study import ARCHIVED_FILE, EXPERIMENT, note_experiment
+from hpo.search.study import EXPERIMENT
 from hpo.tracking.target import TrackingTarget, tracking_target
 
 ARCHIVE = "archive"

@@ -8,15 +8,13 @@ nothing.
 import socket
 import time
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import optuna
-import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
@@ -28,13 +26,12 @@ from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
 from core.model.training_record import TrainingRecord
 from core.model.wavenet import describe
-from core.thread_pool import ThreadPool
-from hpo.search.data_by_rate import Datasets
 from hpo.search.lease import TrialLease
 from hpo.search.logged_run import LOGGED, LoggedRun
 from hpo.search.server_storage import LeaseLost
-from hpo.search.stopping import Stops, StudyTimeout, TrialTimeout
+from hpo.search.stopping import StudyTimeout, TrialTimeout
 from hpo.search.study import STATE_TAG, OpenStudy
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, STOPPED, run_key
 from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_key import FIRST_RUN
@@ -42,46 +39,6 @@ from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_k
 
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
-
-
-class Progress(Protocol):
-    """Shows the progress of trials."""
-
-    def epoch(self, number: int, result: EpochResult) -> None:
-        """Called when an epoch of trial `number` has been logged and reported."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialContext:
-    """What all trials of a process share beside the study."""
-
-    datasets: Datasets
-    device: torch.device
-    pool: ThreadPool
-    tags: Mapping[str, str]
-    """On every run: git commit, data fingerprint, device, threads."""
-    progress: Progress
-    say: Callable[[str], None]
-    """Prints a line for people."""
-    stops: Stops = field(default_factory=Stops)
-    """What ends a training between two batches."""
-    keep_going: bool = False
-    """Whether an unexpected error ends the trial alone, which fails."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialEnd:
-    """How a trial ended."""
-
-    number: int
-    name: str
-    state: TrialState
-    facts: Mapping[str, Any]
-    """Of the network and of the best epoch; empty for a trial that failed."""
-    failure: str | None = None
-    """Why the trial failed."""
-    stopped: str | None = None
-    """Why it was pruned, where the pruner did not decide that."""
 
 
 def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext, lease: TrialLease) -> TrialEnd:
@@ -93,7 +50,7 @@ def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext, lea
     """
     run = TrialRun(trial, search, context, lease)
     run.start()
-    context.stops.begin_trial()
+    context.stops.begin_trial(lease.check)
     try:
         return run.follow_in_time()
     except ConfigurationFailed as error:
@@ -127,9 +84,12 @@ class TrialRun:
 
     def start(self) -> None:
         tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.context.tags}
-        if not self._has_run_here():
+        previous_host = self.lease.previous_host
+        if previous_host is not None and last_run_key(self.log.path) != run_key(self.search.uid, self.trial):
+            # Another machine has the log of the trial's run, or it was lost: the trial gets another run.
             self.trial.set_user_attr(RUN, self.trial.user_attrs.get(RUN, FIRST_RUN) + 1)
-        self._say_takeover()
+        if previous_host not in (None, socket.gethostname()):
+            self.context.say(f"{self.name.capitalize()} was begun on {previous_host}. {self._state_here()}")
         self.log.start(
             run_key=run_key(self.search.uid, self.trial),
             name=self.name,
@@ -137,28 +97,15 @@ class TrialRun:
             params=run_params(self.config, self.trial.params, self.context.datasets.num_channels),
         )
 
-    def _has_run_here(self) -> bool:
-        """Whether the trial's run starts or resumes here: no process had the trial, or its log here holds its current
-        run. Else another machine has the log, or it was lost, and the trial gets another run."""
-        is_here = last_run_key(self.log.path) == run_key(self.search.uid, self.trial)
-        return is_here or self.lease.previous_host is None
-
-    def _say_takeover(self) -> None:
-        """Which state the trial resumes from, where another machine worked on it before."""
-        previous = self.lease.previous_host
-        if previous not in (None, socket.gethostname()):
-            num_epochs = self._num_epochs_here()
-            state = f"resumes after epoch {num_epochs}" if num_epochs else "starts again at epoch 1"
-            self.context.say(
-                f"{self.name.capitalize()} was begun on {previous}. With the files that are here it {state}."
-            )
-
-    def _num_epochs_here(self) -> int:
+    def _state_here(self) -> str:
+        """What the trial resumes from, in words."""
         rate = self.config.front_end.sample_rate_hz
         dataset = self.context.datasets.at(rate)
         setup = self.config.training_setup(dataset.num_channels, self.search.space.context_samples(rate))
         key = setup.key(dataset.config, seed=self.search.training_seed_of(self.trial))
-        return TrainingRecord(self.search.trainings_directory / key).num_epochs
+        num_epochs = TrainingRecord(self.search.trainings_directory / key).num_epochs
+        state = f"resumes after epoch {num_epochs}" if num_epochs else "starts again at epoch 1"
+        return f"With the files that are here it {state}."
 
     def follow_in_time(self) -> TrialEnd:
         """Follows the training to its end, or to the end of the trial's time."""

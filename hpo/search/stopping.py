@@ -1,4 +1,4 @@
-"""What ends a training between two batches: a signal, the deadline of the study, or the deadline of a trial.
+"""What ends a training between two batches: a signal, a deadline of the study or of a trial, or the loss of the trial.
 
 Within a batch the weights are half changed, so nothing is raised there. A signal that arrives within a batch is
 remembered, and raised when the batch has ended; then the epoch is saved so far (core/model/partial_epoch.py). A signal
@@ -8,7 +8,7 @@ that arrives at any other time raises KeyboardInterrupt at once, also in a wait 
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -39,6 +39,7 @@ class Stops:
         start of a trial, or from its resumption, in this process."""
         self._deadline, self._trial_minutes = deadline, trial_minutes
         self._trial_deadline: float | None = None
+        self._check_owner: Callable[[], None] = lambda: None
         self._is_in_batch = self._is_interrupted = False
 
     @property
@@ -46,8 +47,9 @@ class Stops:
         """Whether the deadline of the study has passed."""
         return is_past(self._deadline)
 
-    def begin_trial(self) -> None:
-        """The time of a trial counts from now."""
+    def begin_trial(self, check_owner: Callable[[], None]) -> None:
+        """The time of a trial counts from now. `check_owner` raises where this process has lost the trial."""
+        self._check_owner = check_owner
         if self._trial_minutes is not None:
             self._trial_deadline = time.monotonic() + 60 * self._trial_minutes
 
@@ -67,6 +69,7 @@ class Stops:
             raise KeyboardInterrupt
         if kind is None:
             self.check_study()
+            self._check_owner()
             if self._trial_deadline is not None and time.monotonic() >= self._trial_deadline:
                 raise TrialTimeout(f"--trial-timeout of {self._trial_minutes:g} min")
 

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterator
 
-from hpo.search.objective import TrialContext, TrialEnd, run_trial
+from hpo.search.objective import run_trial
 from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import StudyTimeout
 from hpo.search.study import OpenStudy
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.workers import is_parent_gone
 
 SECONDS_BETWEEN_CLAIMS = 1.0

@@ -10,7 +10,8 @@ from hpo.results.unsent_records import archived_studies
 from hpo.session.session import Session
 from hpo.terminal.console import Console
 from hpo.tracking.errors import ExperimentDeleted, TryLater
-from hpo.tracking.mlflow import MlflowExperiment, open_client
+from hpo.tracking.mlflow import MlflowExperiment
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.shipper import Shipper, ShippingReport
 from hpo.tracking.stored_runs import StoredRuns
 

@@ -37,9 +37,10 @@ from hpo.results.post_study import (
     stored_points,
 )
 from hpo.results.result import JudgedTrial, judge_scores
+from hpo.search.archive import archive_study
 from hpo.search.post_space import OwnChoice, PostConfig, draw, post_space
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy, archive_study, open_study
+from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import load_study_file
 from hpo.search.trial_record import TrialRecord, trial_records
 

@@ -25,10 +25,11 @@ from hpo.results.finalists import ENTRY
 from hpo.results.reconciliation import Reconciliation, counts_line
 from hpo.results.sync_study import Synced, sync_study
 from hpo.results.tracked_trials import load_companion, tracked_trials
+from hpo.search.archive import ARCHIVED_FILE
 from hpo.search.lease import HOST
 from hpo.search.logged_run import LOGGED, LoggedRun
 from hpo.search.storage import StudyStorage
-from hpo.search.study import ARCHIVED_FILE, EXPERIMENT, STATE_TAG, STUDY_FILE, UID
+from hpo.search.study import EXPERIMENT, STATE_TAG, STUDY_FILE, UID
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, run_key
 from hpo.sync import main
 from hpo.tracking.mlflow import RUN_KEY_TAG, MlflowExperiment

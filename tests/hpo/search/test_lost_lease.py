@@ -25,14 +25,14 @@ from hpo.results.audit import Auditor
 from hpo.search import lease
 from hpo.search.data_by_rate import Datasets
 from hpo.search.lease import TrialLease, give_back_the_dead
-from hpo.search.objective import TrialContext, TrialEnd
 from hpo.search.server_storage import LEASE, LeaseLost
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import RUN
 from hpo.search.work import work_on
-from hpo.tracking.mlflow import open_client
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.shipper import Shipper
 from hpo.tracking.stored_runs import StoredRuns
 from hpo.tracking.target import tracking_target

@@ -20,10 +20,11 @@ from core.thread_pool import ThreadPool
 from hpo.results.winner import choose_winner
 from hpo.search.data_by_rate import Datasets
 from hpo.search.logged_run import LoggedRun
-from hpo.search.objective import TrialContext, TrialEnd, TrialRun, run_trial
+from hpo.search.objective import TrialRun, run_trial
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, make_pruner, open_study
 from hpo.search.study_file import PrunerConfig, StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import trial_records
 from hpo.tracking.run_log import EVENTS_FILE_NAME, Ended, Measured, Started, metrics_by_step, read_events
 

@@ -17,11 +17,12 @@ from core.sources import open_source
 from core.thread_pool import ThreadPool
 from hpo.results.finalists import open_finalists
 from hpo.search.data_by_rate import Datasets
-from hpo.search.objective import TrialContext, TrialEnd
+from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import Stops
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import FinalistsConfig, StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import STOPPED, trial_records
 from hpo.search.work import work_on
 from hpo.tracking.run_log import EVENTS_FILE_NAME, Ended, read_events
@@ -144,3 +145,20 @@ def test_what_concerns_every_trial_ends_the_command(search: OpenStudy, dataset: 
     with pytest.raises(type(error)):
         work(search, dataset, 3, error=error)
     assert [trial.state for trial in search.study.trials][1:] == [TrialState.WAITING]
+
+
+def test_a_trial_that_was_lost_is_left_between_two_batches() -> None:
+    def check_owner() -> None:
+        raise LeaseLost
+
+    stops, batches = Stops(), []
+
+    def train() -> None:
+        while True:
+            with stops:
+                batches.append("whole")
+
+    stops.begin_trial(check_owner)
+    with pytest.raises(LeaseLost):
+        train()
+    assert batches == ["whole"]
