@@ -29,7 +29,7 @@ from core.decision.statistic import Statistic
 from core.model.frontend import FrontEndConfig
 from core.model.scored_training import TrainingSetup, scored_epochs
 from core.model.scoring import ScoringConfig
-from core.model.training import ConfigurationFailed, TrainingConfig
+from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig
 from core.model.training_record import ScoredEpoch
 from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
@@ -124,13 +124,15 @@ def run_experiment(
     device: torch.device,
     pool: ThreadPool,
     trainings: Path | None = None,
+    around_batch: BatchContext = NO_CONTEXT,
 ) -> Generator[EpochResult, None, None]:
     """Judges every epoch of the configuration's training, from the first, and trains those that do not exist yet.
 
     `trainings` is the folder of trainings that experiments share; by default it is in `directory`, and the experiment
     shares none. All randomness of training comes from the seed and from what determines the training, and from nothing
     else of the experiment. Close the generator to release the training to other processes.
-    Raises ConfigurationFailed where the configuration diverges or does not fit into memory.
+    Raises ConfigurationFailed where the configuration diverges or does not fit into memory. What `around_batch` raises
+    leaves an epoch that resumes at its next batch.
     """
     assert config.front_end.sample_rate_hz == dataset.sample_rate_hz, "the dataset was made for another rate"
     directory.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,8 @@ def run_experiment(
     trainings = trainings or directory / TRAININGS_DIRECTORY
     history: list[Mapping[str, float]] = []
     levels: Mapping[str, tuple[LevelRange, ...]] = {}
-    with closing(scored_epochs(setup, dataset, trainings, seed=seed, device=device, pool=pool)) as epochs:
+    epochs = scored_epochs(setup, dataset, trainings, seed=seed, device=device, pool=pool, around_batch=around_batch)
+    with closing(epochs):
         for scored in epochs:
             statistic, figures = evaluate(
                 scored.scores,

@@ -66,7 +66,7 @@ def _run_on(inputs: StudyInputs, options: Namespace, root: Path, console: Consol
         return _make_page(session, options.page, console)
     if options.once or options.rerun is not None:
         return run_once(session, options, changes, console)
-    return run_worker(session, console) if options.worker else run_search(session, options, console, notice)
+    return run_worker(session, options, console) if options.worker else run_search(session, options, console, notice)
 
 
 def _make_page(session: Session, number: int, console: Console) -> int:
@@ -75,6 +75,7 @@ def _make_page(session: Session, number: int, console: Console) -> int:
     if number not in ended:
         raise UserError(f"The trial must be one of the study's that has ended an epoch, but got {number}.")
     with console.step("Making the page"):
+        session.inputs.trial_files.ensure(session.search, number)
         path = publish_trial_page(session.search, session.inputs.datasets, number)
     shipper = Shipper(session.search.directory, session.target, warn=console.say)
     shipper.start()

@@ -20,6 +20,7 @@ from hpo.pages.folds_page import Spread, folds_page
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
+from hpo.search.stopping import is_past
 from hpo.session.study_names import fold_name
 from hpo.terminal.console import Console
 
@@ -29,8 +30,16 @@ METRICS = ("f1", "auc")
 
 def run_folds(options: Namespace, root: Path, run_one: Callable[[Namespace], str], console: Console) -> int:
     """Runs or resumes every fold in turn, then summarises them. `run_one` returns the name of a fold's study."""
-    names = [run_one(Namespace(**{**vars(options), "fold": fold})) for fold in range(1, options.folds + 1)]
+    names = []
+    for fold in range(1, options.folds + 1):
+        names.append(run_one(Namespace(**{**vars(options), "fold": fold})))
+        if is_past(options.deadline):
+            break
     directories = [root / "runs" / name for name in names]
+    num_whole = sum((directory / RESULT_FILE).exists() for directory in directories)
+    if num_whole < options.folds:
+        console.say(f"The summary must wait: {num_whole} of {options.folds} folds have a result.")
+        return 0
     base = names[0].removesuffix(fold_name("", 1))
     console.say(*summarise_folds(base, directories, root / "runs" / f"{base}.folds"))
     return 0

@@ -13,12 +13,14 @@ from core.data.recordings import Skipped
 from core.decision.checkpoint import DETECTOR_FILE
 from core.model.wavenet import describe
 from hpo.pages.publish import REPORT_FILE
+from hpo.results.finalists import open_finalists
 from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner import choose_winner
 from hpo.results.winner_file import detect_command
 from hpo.search.estimate import Estimate
-from hpo.search.objective import TrialEnd
 from hpo.search.search_space import describe_range
+from hpo.search.study import OpenStudy
+from hpo.search.trial_context import TrialEnd
 from hpo.search.trial_record import TrialRecord
 from hpo.session.inputs import StudyInputs
 from hpo.session.session import Session
@@ -117,7 +119,26 @@ def trial_line(end: TrialEnd, best: TrialRecord | None) -> str:
         f"{head}  val F1 {facts['val_f1']:.3f}  val AUC {facts['val_auc']:.3f}  test F1 {facts['test_f1']:.3f}"
         f"  {facts['num_layers']:2d} layers  {facts['num_weights']:6d} weights"
         f"{f'  best {best.val_f1:.3f} (trial {best.number})' if best else ''}"
+        f"{f'  ({end.stopped})' if end.stopped else ''}"
     )
+
+
+def timeout_line(search: OpenStudy, total: int, *, minutes: float) -> str:
+    """Said at the end of a command that its --timeout has stopped."""
+    ended = f"{search.num_ended()} of {counted(total, 'trial')}"
+    companion = open_finalists(search) if search.num_ended() >= total else None
+    if companion is not None:
+        num_trainings = len(companion.plan)
+        ended += f" and {num_trainings - companion.num_missing()} of {counted(num_trainings, 'training')} of finalists"
+    return f"Stopped by --timeout of {minutes:g} min: {ended} have ended. The same command resumes the study."
+
+
+def failed_finalists_line(num_failed: int, num_trainings: int) -> str:
+    """Said after the trainings of the finalists, where some have failed."""
+    if num_failed == num_trainings:
+        return "warning: All trainings of the finalists failed, so the winner is the best trial of the search."
+    failed = f"{num_failed} of {counted(num_trainings, 'training')} of the finalists"
+    return f"warning: {failed} failed. A failed training counts as F1 0 in the mean of its finalist."
 
 
 def resumed_line(ended: Sequence[TrialRecord], total: int) -> str:

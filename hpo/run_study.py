@@ -10,6 +10,7 @@ import argparse
 import math
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -42,9 +43,12 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
     options = parser.parse_args(arguments)
     options.study = find_study_file(options.study)
     options.as_script = program == SCRIPT
+    if options.timeout is not None and options.deadline is None:
+        options.deadline = time.time() + 60 * options.timeout
     if options.fresh and (options.page is not None or options.rerun is not None or options.worker or options.dry_run):
         raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
     _check_folds(options)
+    _check_limits(options)
     return options
 
 
@@ -80,6 +84,13 @@ def _add_how(parser: argparse.ArgumentParser, root: Path) -> None:
     how.add_argument("--workers", type=positive, metavar="N", help="processes at once (default: the study file's)")
     how.add_argument("--threads", type=positive, metavar="N", help="threads a process (default: cores by processes)")
     how.add_argument("--worker", action="store_true", help="join the study and leave its report to another process")
+    timeout = "stop after so long, report on the trials that have ended; the same command resumes the study"
+    how.add_argument("--timeout", type=above_zero, metavar="MINUTES", help=timeout)
+    trial_timeout = "end a trial after so long: it counts as pruned, or as failed before its first epoch's end"
+    how.add_argument("--trial-timeout", type=above_zero, metavar="MINUTES", help=trial_timeout)
+    keep_going = "after an unexpected error in a trial, print it, let the trial fail, and take the next one"
+    how.add_argument("--keep-going", action="store_true", help=keep_going)
+    how.add_argument("--deadline", type=above_zero, help=argparse.SUPPRESS)  # --timeout of the process that starts us
     store = root / "runs/store"
     how.add_argument("--store", type=Path, default=store, metavar="DIR", help="decoded audio (default: runs/store)")
     how.add_argument("--store-gb", type=above_zero, default=50.0, metavar="GB", help="its largest size (default: 50)")
@@ -112,6 +123,18 @@ def _check_folds(options: argparse.Namespace) -> None:
         raise UserError("--folds must come with --fold where one study is meant, but came alone. Name the fold.")
     if options.compare and (wants_one or options.dry_run):
         raise UserError("--compare must come with a search, but came with something else. Leave it out.")
+
+
+def _check_limits(options: argparse.Namespace) -> None:
+    given = {
+        "--timeout": options.timeout is not None,
+        "--trial-timeout": options.trial_timeout is not None,
+        "--keep-going": options.keep_going,
+    }
+    is_search = not (options.once or options.dry_run or options.rerun is not None or options.page is not None)
+    for name, is_given in given.items():
+        if is_given and not is_search:
+            raise UserError(f"{name} must come with a search, but came with something else. Leave it out.")
 
 
 def positive(text: str) -> int:

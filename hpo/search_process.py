@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from core.errors import UserError
+from hpo.disk_room import with_room
 from hpo.messages import trial_line
 from hpo.results.winner import choose_winner
-from hpo.search.objective import TrialContext, TrialEnd
 from hpo.search.study import MAX_FAILURES_IN_A_ROW, OpenStudy
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import TrialRecord, trial_records
 from hpo.search.work import work_on
 from hpo.session.session import Session, link_trials
@@ -31,8 +32,8 @@ class SearchProcess:
 
     def say_end(self, end: TrialEnd, best: TrialRecord | None, search: OpenStudy) -> None:
         """Says how a trial of `search` ended, and sends its records. In a terminal the bars show trials that did not
-        fail."""
-        if not self.console.is_terminal or end.failure:
+        fail and whose time had not passed."""
+        if not self.console.is_terminal or end.failure or end.stopped:
             self.console.say(trial_line(end, best))
         self.shipper.poke()
         link_trials(self.session, search, self.shipper)
@@ -40,6 +41,11 @@ class SearchProcess:
 
 def run_trials(process: SearchProcess) -> None:
     """Works until the study has its trials. UserError when five configurations in a row have failed."""
+    session = process.session
+    with_room(lambda: _work(process), [session.search], session.inputs.datasets, process.console)
+
+
+def _work(process: SearchProcess) -> None:
     session = process.session
     search, total = session.search, session.inputs.total
     # A worker waits, too, where finalists follow: they are known when all trials have ended.

@@ -7,16 +7,18 @@ from typing import Any
 
 from core.baselines.comparison import Row
 from core.full_disk import is_disk_full
+from hpo.disk_room import with_room
 from hpo.finalist_runs import run_finalists
-from hpo.messages import curves_line, estimate_line, overview, resumed_line, summary, where_to_look
+from hpo.messages import curves_line, estimate_line, overview, resumed_line, summary, timeout_line, where_to_look
 from hpo.pages.publish import publish_study
 from hpo.results.alternatives import compare_winner, kept_comparison
 from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
 from hpo.results.kept_trainings import limit_trainings
 from hpo.search.estimate import Estimate, estimate_trial_seconds
-from hpo.search.objective import TrialContext
+from hpo.search.stopping import Stops, StudyTimeout
+from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import trial_records
-from hpo.search.workers import Workers
+from hpo.search.workers import Workers, is_started_worker
 from hpo.search_process import SearchProcess, run_trials
 from hpo.session.inputs import StudyInputs
 from hpo.session.session import SECONDS_TO_SHIP, SECONDS_TO_SHIP_INTERRUPTED, Session, link_trials, start_study_run
@@ -31,8 +33,8 @@ from hpo.worker_command import worker_command
 
 
 def run_search(session: Session, options: Namespace, console: Console, notice: InterruptionNotice) -> int:
-    """Runs or resumes a study until its result and report are there."""
-    search = session.search
+    """Runs or resumes a study until its result and report are there; until its deadline, where that comes first."""
+    search, companion = session.search, None
     estimate_s = _say_begin(session, console)
     shipper = Shipper(
         search.directory,
@@ -44,9 +46,13 @@ def run_search(session: Session, options: Namespace, console: Console, notice: I
     seconds_to_ship = SECONDS_TO_SHIP_INTERRUPTED
     try:
         start_study_run(session)
-        companion = _train(_process(session, console, shipper, estimate_s, is_worker=False), options, notice)
-        lines = _publish(session, companion, options, console)
-        session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
+        try:
+            companion = _train(_process(session, options, console, shipper, estimate_s), options, notice)
+            lines = _publish(session, companion, options, console)
+            session.log.end("FINISHED", tags={"optuna.state": "COMPLETE"})
+        except StudyTimeout:
+            lines = _publish_so_far(session, options, console)
+            session.log.end("KILLED", tags={"optuna.state": "INTERRUPTED"})
         lines = [*_limit_trainings(session, companion, options), *lines]
         seconds_to_ship = SECONDS_TO_SHIP
     except KeyboardInterrupt:
@@ -66,19 +72,22 @@ def run_search(session: Session, options: Namespace, console: Console, notice: I
     return 0
 
 
-def run_worker(session: Session, console: Console) -> int:
-    """Works on trials, and leaves what belongs to the whole study to another process."""
+def run_worker(session: Session, options: Namespace, console: Console) -> int:
+    """Works on trials until the study's deadline, and leaves what belongs to the whole study to another process."""
     shipper = Shipper(session.search.directory, session.target, warn=console.say)
     with console.stopping_after("the recordings that are being decoded"):
         session.inputs.datasets.open_all()
     shipper.start()
-    process = _process(session, console, shipper, None, is_worker=True)
+    process = _process(session, options, console, shipper, None)
     try:
-        with process.bars, console.stopping_after("this training step"):
+        with process.bars, console.stopping_after("this training step"), process.context.stops.handling_signals():
             run_trials(process)
             run_finalists(process)
+    except StudyTimeout:
+        if not is_started_worker():
+            console.say(timeout_line(session.search, session.inputs.total, minutes=options.timeout))
     finally:
-        ship(shipper, session, console, SECONDS_TO_SHIP_INTERRUPTED)
+        ship(shipper, session, console, SECONDS_TO_SHIP_INTERRUPTED, compares=False)
     link_trials(session, session.search, shipper)
     return 0
 
@@ -109,7 +118,7 @@ def _say_begin(session: Session, console: Console) -> float | None:
 
 
 def _process(
-    session: Session, console: Console, shipper: Shipper, estimate_s: float | None, *, is_worker: bool
+    session: Session, options: Namespace, console: Console, shipper: Shipper, estimate_s: float | None
 ) -> SearchProcess:
     inputs, search = session.inputs, session.search
     pace = Pace(num_processes=inputs.num_workers, epochs=inputs.spec.training.epochs, estimate_s=estimate_s)
@@ -121,6 +130,8 @@ def _process(
         tags=session.tags,
         progress=bars,
         say=console.say,
+        stops=Stops(deadline=options.deadline, trial_minutes=options.trial_timeout),
+        keep_going=options.keep_going,
     )
     return SearchProcess(
         session=session,
@@ -129,7 +140,7 @@ def _process(
         bars=bars,
         shipper=shipper,
         pace=pace,
-        is_worker=is_worker,
+        is_worker=options.worker,
     )
 
 
@@ -138,30 +149,45 @@ def _train(process: SearchProcess, options: Namespace, notice: InterruptionNotic
     session, console = process.session, process.console
     inputs, search = session.inputs, session.search
     missing = max(inputs.total - search.num_ended(), num_trainings_to_come(search, inputs.total))
+    stops = process.context.stops
+    if missing:
+        stops.check_study()
     workers = Workers(
         min(inputs.num_workers, missing) - 1,
         worker_command(options, threads=inputs.pool.num_threads),
         say=console.say,
     )
     notice.before_end(workers.terminate)
-    with process.bars, workers, console.stopping_after("this training step"):
+    with process.bars, workers, console.stopping_after("this training step"), stops.handling_signals():
         run_trials(process)
         return run_finalists(process)
 
 
 def _publish(session: Session, companion: FinalistsStudy | None, options: Namespace, console: Console) -> list[str]:
     """Writes the result and the pages. Returns the last lines of the command."""
+    searches = [session.search, companion] if companion else [session.search]
     with console.step("Judging the winner") as say_step, console.stopping_after("this step"):
-        result = publish_study(
+        publish = partial(
+            publish_study,
             session.search,
-            session.inputs.datasets,
+            session.inputs.trial_files,
             session.log,
             about=session.about,
             companion=companion,
             comparison_rows=_comparison(session, is_wanted=options.compare, console=console),
             say_step=say_step,
         )
+        result = with_room(publish, searches, session.inputs.datasets, console)
     return summary(result, session.search.directory)
+
+
+def _publish_so_far(session: Session, options: Namespace, console: Console) -> list[str]:
+    """At the deadline: result and pages of the trials that have ended. The finalists do not choose the winner before
+    all of their trainings have ended. Returns the last lines of the command."""
+    lines = []
+    if session.search.num_ended():
+        lines = _publish(session, None, Namespace(**{**vars(options), "compare": False}), console)
+    return [*lines, timeout_line(session.search, session.inputs.total, minutes=options.timeout)]
 
 
 def _limit_trainings(session: Session, companion: FinalistsStudy | None, options: Namespace) -> list[str]:

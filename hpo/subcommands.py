@@ -61,12 +61,19 @@ def audit(arguments: list[str], root: Path) -> int:
     return main(arguments, root)
 
 
+def sync(arguments: list[str], root: Path) -> int:
+    from hpo.sync import main
+
+    return main(arguments, root)
+
+
 SUBCOMMANDS: dict[str, tuple[Callable[[list[str], Path], int], str]] = {
     "study": (study, "search for a detector: runs, resumes or joins a study"),
     "survey": (survey, "show what a source of recordings holds"),
     "detect": (detect, "judge recordings with the winner of a study"),
     "ui": (ui, "serve MLflow's pages and the Optuna dashboard until Ctrl-C"),
     "audit": (audit, "compare a study in Optuna with its runs in MLflow"),
+    "sync": (sync, "repair a study's runs in MLflow from Optuna"),
     "store": (store, "show or empty the store of decoded audio"),
 }
 

@@ -32,6 +32,8 @@ def _study_arguments(options: Namespace) -> list[str]:
         "--store": options.store,
         "--store-gb": options.store_gb,
         "--patience": options.patience,
+        "--deadline": options.deadline,
+        "--trial-timeout": options.trial_timeout,
     }
     words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
     words += [word for text in options.set for word in ("--set", text)]
@@ -39,5 +41,6 @@ def _study_arguments(options: Namespace) -> list[str]:
         "--skip-bad-files": options.skip_bad_files,
         "--no-store": options.no_store,
         "--no-finalists": options.no_finalists,
+        "--keep-going": options.keep_going,
     }
     return [*words, *(flag for flag, is_set in flags.items() if is_set)]

@@ -5,6 +5,8 @@ It is a numpy archive without pickles. For each split it holds `<split>_surprise
 and `_is_anomalous`, each (N,).
 """
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.dataset import JUDGED, Dataset
+from core.errors import UserError
 from core.model.likelihood import SampleScores
 from core.model.scoring import FrameScores
 from core.whole_file import whole_file
@@ -46,15 +49,20 @@ def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset)
 
 
 def load_scores(path: Path) -> dict[str, ScoredClips]:
-    """Reads scored clips by split, as `save_scores` wrote them."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return {
-            name: ScoredClips(
-                scores=FrameScores(**{kind: arrays[f"{name}_{kind}"] for kind in SampleScores._fields}),
-                recording_ids=tuple(arrays[f"{name}_recording_ids"].tolist()),
-                machines=tuple(arrays[f"{name}_machines"].tolist()),
-                conditions=tuple(arrays[f"{name}_conditions"].tolist()),
-                is_anomalous=arrays[f"{name}_is_anomalous"],
-            )
-            for name in JUDGED
-        }
+    """Reads scored clips by split, as `save_scores` wrote them. UserError for a file that is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: _scored_clips(arrays, name) for name in JUDGED}
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} must be a file of frame scores, but it cannot be read: {reason}.") from error
+
+
+def _scored_clips(arrays: Mapping[str, Any], name: str) -> ScoredClips:
+    return ScoredClips(
+        scores=FrameScores(**{kind: arrays[f"{name}_{kind}"] for kind in SampleScores._fields}),
+        recording_ids=tuple(arrays[f"{name}_recording_ids"].tolist()),
+        machines=tuple(arrays[f"{name}_machines"].tolist()),
+        conditions=tuple(arrays[f"{name}_conditions"].tolist()),
+        is_anomalous=arrays[f"{name}_is_anomalous"],
+    )

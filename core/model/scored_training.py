@@ -18,8 +18,9 @@ import torch
 
 from core.data.dataset import JUDGED, DataConfig, Dataset
 from core.model.frontend import Codes, FrontEndConfig
+from core.model.partial_epoch import PartialEpoch
 from core.model.scoring import FrameScores, score_clips
-from core.model.training import ConfigurationFailed, TrainingConfig, train_epochs
+from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig, train_epochs
 from core.model.training_codes import fit_to_training
 from core.model.training_record import ScoredEpoch, TrainingRecord
 from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
@@ -62,12 +63,19 @@ def seed_of(key: str) -> int:
 
 
 def scored_epochs(
-    setup: TrainingSetup, dataset: Dataset, trainings: Path, *, seed: int, device: torch.device, pool: ThreadPool
+    setup: TrainingSetup,
+    dataset: Dataset,
+    trainings: Path,
+    *,
+    seed: int,
+    device: torch.device,
+    pool: ThreadPool,
+    around_batch: BatchContext = NO_CONTEXT,
 ) -> Generator[ScoredEpoch, None, None]:
     """Yields every epoch from the first: reads those in the folder `trainings`; trains, scores and saves the others.
 
     Waits while another process trains the same key. Close the generator to release the training early. Raises
-    ConfigurationFailed.
+    ConfigurationFailed, and what `around_batch` raises between two batches: then the epoch is saved so far.
     """
     key = setup.key(dataset.config, seed=seed)
     record, num_read = TrainingRecord(trainings / key), 0
@@ -80,14 +88,22 @@ def scored_epochs(
         for scored in record.read_from(num_read + 1):  # epochs that another process trained during the wait
             num_read += 1
             yield scored
-        for scored in _train(setup, dataset, record, seed=seed_of(key), device=device, pool=pool):
+        trained = _train(setup, dataset, record, seed=seed_of(key), device=device, pool=pool, around_batch=around_batch)
+        for scored in trained:
             # A training that was dropped while it was read is trained from its start, to the same bits.
             if scored.report.epoch > num_read:
                 yield scored
 
 
 def _train(
-    setup: TrainingSetup, dataset: Dataset, record: TrainingRecord, *, seed: int, device: torch.device, pool: ThreadPool
+    setup: TrainingSetup,
+    dataset: Dataset,
+    record: TrainingRecord,
+    *,
+    seed: int,
+    device: torch.device,
+    pool: ThreadPool,
+    around_batch: BatchContext,
 ) -> Iterator[ScoredEpoch]:
     """Trains the epochs that the record lacks."""
     windows, sample = fit_to_training(setup.front_end, dataset.training.order(seed), dataset.measurements)
@@ -99,7 +115,7 @@ def _train(
     num_done = record.restore(model, optimizer)
     codes: dict[str, Codes] = {}
     memoryless: dict[str, float] = {}
-    with _out_of_memory_is_a_failed_configuration():
+    with PartialEpoch(record.directory, model, optimizer) as partial, _out_of_memory_is_a_failed_configuration():
         for report in train_epochs(
             model,
             optimizer,
@@ -109,7 +125,11 @@ def _train(
             seed=seed,
             pool=pool,
             first_epoch=num_done + 1,
+            begun=partial.restore(num_done + 1),
+            around_batch=around_batch,
+            after_batch=partial.after_batch,
         ):
+            partial.before_scoring()
             if not codes:  # not earlier, because the clips of a streamed set arrive during the first epoch
                 codes = {name: windows.front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
                 memoryless = _memoryless_bits(setup, sample, codes)
@@ -121,6 +141,7 @@ def _train(
                 weights=model.state_dict(),
             )
             record.save(scored, model, optimizer)
+            partial.remove()
             yield record.read(report.epoch)  # so that it equals what is read later, to the bit
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -111,18 +112,28 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_training_state(
-    path: Path, model: WaveNet, optimizer: torch.optim.Optimizer, header: Mapping[str, Any]
+    path: Path,
+    model: WaveNet,
+    optimizer: torch.optim.Optimizer,
+    header: Mapping[str, Any],
+    others: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
-    """Saves weights, the optimizer's moments, and the caller's header."""
+    """Saves weights, the optimizer's moments, the caller's header, and other tensors of the caller's."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-    write_tensors(path, tensors, header)
+    write_tensors(path, {**tensors, **others}, header)
 
 
 def load_training_state(path: Path, model: WaveNet, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Restores weights and moments, and returns the header."""
     tensors, header = read_tensors(path)
+    restore_training_state(tensors, model, optimizer)
+    return header
+
+
+def restore_training_state(tensors: Mapping[str, Tensor], model: WaveNet, optimizer: torch.optim.Optimizer) -> None:
+    """Restores weights and moments from the tensors of a file that `save_training_state` has written."""
     model.load_state_dict(
         {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     )
@@ -132,4 +143,3 @@ def load_training_state(path: Path, model: WaveNet, optimizer: torch.optim.Optim
             _, index, moment = name.split(".")
             state["state"].setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict(state)
-    return header

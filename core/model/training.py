@@ -2,7 +2,8 @@
 
 A step takes a batch of windows of (receptive field + targets) samples at random places in random clips. The loss is on
 targets alone, so every prediction has its full context. All randomness of epoch e comes from (seed, e), so an epoch
-that is repeated after an interruption is the same.
+that is repeated after an interruption is the same. An epoch that was left between two batches resumes there
+(`EpochProgress`), to the same bits.
 
 The windows of a batch are split over a pool's threads. Each thread runs its own forward and backward pass, and the
 gradients are added in a fixed order. For small networks this is faster than PyTorch's own threads, which synchronise
@@ -11,9 +12,10 @@ after every operator and stall whenever another process occupies a core.
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +27,10 @@ from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
 
 FINAL_LEARNING_RATE_SHARE = 0.05
+BatchContext = AbstractContextManager[object]
+"""Is entered around the computation of every batch. It may put off until its exit what must not be raised within a
+batch. It is not entered while a batch is drawn, which may wait for a stream."""
+NO_CONTEXT: BatchContext = nullcontext()
 
 
 class ConfigurationFailed(Exception):
@@ -84,6 +90,32 @@ class EpochReport:
     learning_rate: float
     """At the end of the epoch."""
     audio_seconds_per_second: float
+    """Of audio by those of computation, summed over all processes that trained the epoch."""
+
+
+@dataclass(kw_only=True)
+class EpochProgress:
+    """The steps of an epoch that are done. With the weights and the moments of that moment the epoch resumes."""
+
+    epoch: int
+    random_state: Mapping[str, Any]
+    """Of the generator that draws the next batch."""
+    losses: list[Tensor] = field(default_factory=list)
+    """One a step, in bits per sample."""
+    num_targets: int = 0
+    seconds: float = 0.0
+    """Of computation, summed over all processes."""
+    is_between_batches: bool = True
+    """False while a batch changes the weights, and after an error within a batch."""
+
+    @classmethod
+    def at_start(cls, epoch: int, *, seed: int) -> "EpochProgress":
+        return cls(epoch=epoch, random_state=np.random.default_rng([seed, epoch]).bit_generator.state)
+
+    def random(self) -> np.random.Generator:
+        generator = np.random.default_rng(0)
+        generator.bit_generator.state = self.random_state
+        return generator
 
 
 class Windows(Protocol):
@@ -108,6 +140,41 @@ class HeldWindows:
         return np.stack([self.clips[clip, :, a : a + length] for clip, a in zip(which, starts, strict=True)])
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Trainer:
+    """What does not change from step to step."""
+
+    model: WaveNet
+    optimizer: torch.optim.Optimizer
+    windows: Windows
+    config: TrainingConfig
+    num_steps: int
+    """Of an epoch."""
+    pool: ThreadPool
+
+    def learning_rate(self, epoch: int, step: int) -> float:
+        return self.config.learning_rate_at((epoch - 1 + (step + 1) / self.num_steps) / self.config.epochs)
+
+    def draw(self, progress: EpochProgress, random: np.random.Generator) -> Tensor:
+        codes = self.windows.draw(
+            step=(progress.epoch - 1) * self.num_steps + len(progress.losses),
+            num_windows=self.config.batch_windows,
+            num_samples=self.model.config.receptive_field_samples + self.config.window_targets,
+            random=random,
+        )
+        return torch.from_numpy(codes).to(next(self.model.parameters()).device)
+
+    def train_on(self, batch: Tensor, progress: EpochProgress, random: np.random.Generator) -> None:
+        """One step, which counts as done when everything in `progress` says so."""
+        progress.is_between_batches = False
+        rate = self.learning_rate(progress.epoch, len(progress.losses))
+        loss = _step(self.model, self.optimizer, batch, rate, self.config.gradient_norm, self.pool)
+        progress.losses.append(loss)
+        progress.num_targets += batch.shape[0] * (batch.shape[-1] - self.model.config.receptive_field_samples)
+        progress.random_state = random.bit_generator.state
+        progress.is_between_batches = True
+
+
 def train_epochs(
     model: WaveNet,
     optimizer: torch.optim.Optimizer,
@@ -118,35 +185,38 @@ def train_epochs(
     seed: int,
     pool: ThreadPool,
     first_epoch: int = 1,
+    begun: EpochProgress | None = None,
+    around_batch: BatchContext = NO_CONTEXT,
+    after_batch: Callable[[EpochProgress], None] = lambda _: None,
 ) -> Iterator[EpochReport]:
-    """Trains from first_epoch on, yields after each epoch. Raises ConfigurationFailed when the loss is not finite."""
-    device = next(model.parameters()).device
+    """Trains from first_epoch on, yields after each epoch. Raises ConfigurationFailed when the loss is not finite.
+
+    `begun` is the progress of the first epoch; the model and the optimizer must have its weights and moments.
+    `after_batch` gets the epoch's progress after every batch, as the same object throughout the epoch, before
+    `around_batch` is left.
+    """
     num_steps = config.steps_per_epoch(sample_rate_hz)
+    trainer = _Trainer(model=model, optimizer=optimizer, windows=windows, config=config, num_steps=num_steps, pool=pool)
     for epoch in range(first_epoch, config.epochs + 1):
-        random = np.random.default_rng([seed, epoch])
-        started = time.perf_counter()
-        losses, num_targets = [], 0
-        for step in range(num_steps):
-            progress = (epoch - 1 + (step + 1) / num_steps) / config.epochs
-            rate = config.learning_rate_at(progress)
-            codes = windows.draw(
-                step=(epoch - 1) * num_steps + step,
-                num_windows=config.batch_windows,
-                num_samples=model.config.receptive_field_samples + config.window_targets,
-                random=random,
-            )
-            batch = torch.from_numpy(codes).to(device)
-            losses.append(_step(model, optimizer, batch, rate, config.gradient_norm, pool))
-            num_targets += batch.shape[0] * (batch.shape[-1] - model.config.receptive_field_samples)
-        train_loss = float(torch.stack(losses).mean())
+        progress = begun or EpochProgress.at_start(epoch, seed=seed)
+        begun = None
+        assert progress.epoch == epoch, "the epoch that has begun must be the first"
+        random, earlier_s, started = progress.random(), progress.seconds, time.perf_counter()
+        while len(progress.losses) < num_steps:
+            batch = trainer.draw(progress, random)
+            with around_batch:
+                trainer.train_on(batch, progress, random)
+                progress.seconds = earlier_s + time.perf_counter() - started
+                after_batch(progress)
+        rate, train_loss = trainer.learning_rate(epoch, num_steps - 1), float(torch.stack(progress.losses).mean())
         if not math.isfinite(train_loss):
             raise ConfigurationFailed(f"the loss was not finite in epoch {epoch} (learning rate {rate:.3g})")
-        seconds = time.perf_counter() - started
+        seconds = earlier_s + time.perf_counter() - started
         yield EpochReport(
             epoch=epoch,
             train_loss=train_loss,
             learning_rate=rate,
-            audio_seconds_per_second=num_targets / sample_rate_hz / seconds,
+            audio_seconds_per_second=progress.num_targets / sample_rate_hz / seconds,
         )
 
 

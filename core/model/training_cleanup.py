@@ -33,5 +33,5 @@ def drop_training(directory: Path) -> bool:
 
 
 def _files(directory: Path) -> list[Path]:
-    """The state, the epochs, and unfinished files of killed processes."""
+    """The state, the epochs, an epoch that was left before its end, and unfinished files of killed processes."""
     return sorted(path for path in directory.iterdir() if path.name != LOCK_FILE and path.is_file())

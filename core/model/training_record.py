@@ -2,6 +2,7 @@
 
     state.safetensors       weights and moments after the last whole epoch, from which the training resumes
     epoch_0001.safetensors  the epoch's report, frame scores of all judged splits, front end and weights
+    partial.safetensors     the steps of an epoch that was left before its end (core/model/partial_epoch.py)
 
 The state is written after its epoch's file. Once a state counts an epoch, the epoch's file is complete and final.
 """
@@ -46,7 +47,7 @@ class TrainingRecord:
     """The folder of one training. A writer must hold its lock; a reader needs none."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._state = directory / STATE_FILE
 
     @property
@@ -61,8 +62,8 @@ class TrainingRecord:
 
     def lock(self) -> BaseFileLock:
         """A lock for the one process that trains. It is freed when the process dies; waiting can be interrupted."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        return FileLock(self._directory / LOCK_FILE)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.directory / LOCK_FILE)
 
     def read(self, epoch: int) -> ScoredEpoch:
         tensors, header = read_tensors(self._file(epoch))
@@ -115,4 +116,4 @@ class TrainingRecord:
         return int(load_training_state(self._state, model, optimizer)["epoch"]) if self._state.exists() else 0
 
     def _file(self, epoch: int) -> Path:
-        return self._directory / f"epoch_{epoch:04d}.safetensors"
+        return self.directory / f"epoch_{epoch:04d}.safetensors"

@@ -19,7 +19,8 @@ from hpo.pages.trial_view import trial_view
 from hpo.pages.winner_surface import winner_surface
 from hpo.results.finalists import FinalistsStudy, finalists_of
 from hpo.results.post_result import POST_DIRECTORY, PostResult, post_result
-from hpo.results.result import WINNER_DIRECTORY, has_files, study_result, write_result
+from hpo.results.result import WINNER_DIRECTORY, study_result, winner_of, write_result
+from hpo.results.trial_files import TrialFiles
 from hpo.results.winner import choose_best
 from hpo.results.winner_file import winner_file
 from hpo.search.data_by_rate import Datasets
@@ -74,7 +75,7 @@ class StudyResults:
 
 def publish_study(
     search: OpenStudy,
-    datasets: Datasets,
+    files: TrialFiles,
     log: RunLog,
     *,
     about: Mapping[str, Any],
@@ -87,6 +88,7 @@ def publish_study(
     `comparison_rows` returns the comparison of a winner with its alternatives, empty for none. `say_step` gets the name
     of each step before it begins. Returns the result.
     """
+    _ensure_files(search, companion, files)
     result = study_result(search, about=about, companion=companion)
     say_step("Searching post-processing")
     post = post_result(search, best_records(search, search.spec.post.trials))
@@ -96,15 +98,28 @@ def publish_study(
     log.artifact(write_result(search, result))
     say_step("Making pages, plots and the report")
     for record in best_records(search, NUM_PAGES):
-        if has_files(search.trial_directory(record.number)):
-            publish_trial_page(search, datasets, record.number)
+        publish_trial_page(search, files.datasets, record.number)
     if companion is not None:
-        _publish_winning_seed(companion, datasets, result)
+        _publish_winning_seed(companion, files.datasets, result)
     _publish_report(search, log, StudyResults(result=result, post=post, comparison=comparison))
     _publish_winner(search, log, result)
     if post:
         log.artifact(post.checkpoint, POST_DIRECTORY)
     return result
+
+
+def _ensure_files(search: OpenStudy, companion: FinalistsStudy | None, files: TrialFiles) -> None:
+    """Of all trials that are read for the result and the pages: the best ones, the default and the winner."""
+    numbers = {record.number for record in best_records(search, max(NUM_PAGES, search.spec.post.trials))}
+    numbers |= {record.number for record in trial_records(search.study)[:1] if record.state == "complete"}
+    winner = winner_of(search, companion)
+    training = winner.best if winner else None
+    if training and companion and training.directory.parent == companion.trials_directory:
+        files.ensure(companion, training.record.number)
+    elif training:
+        numbers.add(training.record.number)
+    for number in sorted(numbers):
+        files.ensure(search, number)
 
 
 def _publish_winning_seed(companion: FinalistsStudy, datasets: Datasets, result: Mapping[str, Any]) -> None:

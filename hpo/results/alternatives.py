@@ -15,7 +15,8 @@ from typing import Any
 from core.baselines import families
 from core.baselines.choice import Choice, ScoredDataset, choices_over, choose
 from core.baselines.comparison import Row, compare, row_of
-from core.baselines.comparison_file import load_rows, rows_to_json
+from core.baselines.comparison_file import rows_from_json, rows_to_json
+from core.damaged_file import put_aside
 from core.data.dataset import JUDGED, Dataset
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
 from core.decision.score_file import load_scores
@@ -35,10 +36,22 @@ FORMAT = 4
 
 
 def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
-    """The rows of the file, WaveNet's first; empty without a file, or where the file is of another winner."""
+    """The rows of the file, WaveNet's first; empty without a file, or where the file is of another winner, or damaged.
+
+    Writes `compared/` again where the rows are of this winner.
+    """
     path = search.directory / COMPARISON_FILE
-    is_of_winner = path.exists() and json.loads(path.read_text(encoding="utf-8"))["key"] == _key(search, winner)
-    return load_rows(path) if is_of_winner else []
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        rows = rows_from_json(table["rows"]) if table["key"] == _key(search, winner) else []
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        put_aside(path, what_follows="is made again with --compare")
+        return []
+    if rows:
+        _keep_compared(search, winner, rows[0].choice)
+    return rows
 
 
 def compare_winner(
@@ -54,14 +67,15 @@ def compare_winner(
     for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
         say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
         rows.append(row)
-    _keep_compared(checkpoint, rows[0].choice, search.directory / COMPARED_DIRECTORY)
+    _keep_compared(search, winner, rows[0].choice)
     table = {"key": _key(search, winner), "rows": rows_to_json(rows)}
     write_text(search.directory / COMPARISON_FILE, json.dumps(table) + "\n")
     return rows
 
 
-def _keep_compared(checkpoint: Path, choice: Choice, folder: Path) -> None:
+def _keep_compared(search: OpenStudy, winner: Mapping[str, Any], choice: Choice) -> None:
     """Saves the winner's weights with the choice of the comparison, for `detect`."""
+    checkpoint, folder = search.directory / winner["checkpoint"], search.directory / COMPARED_DIRECTORY
     calibration = load_scores(checkpoint.parent / SCORES_FILE)["calibration"]
     detector = recalibrated(load_detector(checkpoint), calibration, score=choice.score, config=choice.postprocessing)
     folder.mkdir(exist_ok=True)

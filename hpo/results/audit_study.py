@@ -1,44 +1,86 @@
 """Opens both stores of a study for its audit, and prints what was found."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 
 from core.errors import UserError
 from hpo.results.audit import KINDS, Audit, Auditor
+from hpo.results.tracked_trials import load_companion
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import SQLITE, resolve_storage
-from hpo.search.study import EXPERIMENT, FINALISTS_SUFFIX
-from hpo.tracking.mlflow import open_client
+from hpo.search.study import EXPERIMENT, UID
+from hpo.tracking.errors import TryLater, translated
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.safe_url import safe_url
+from hpo.tracking.stored_runs import StoredRuns
 from hpo.tracking.target import resolve_tracking_uri
 
 MOST_LINES = 50
 
 
-def audit_study(name: str, *, storage: str | None, tracking_uri: str | None, root: Path) -> Audit:
-    """Audits a study by its name. UserError where either store does not hold it."""
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """A study in its storage, and the tracking server of its records."""
+
+    storage: StudyStorage
+    study: optuna.Study
+    companion: optuna.Study | None
+    """Holds the trainings of the finalists."""
+    tracking_uri: str
+
+    @property
+    def experiment(self) -> str:
+        return str(self.study.user_attrs[EXPERIMENT])
+
+
+def open_stores(name: str, *, storage: str | None, tracking_uri: str | None, root: Path) -> Stores:
+    """Opens a study by its name. UserError where the storage or the tracking database does not exist."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     place = resolve_storage(storage, project_root=root)
     _check_exists("storage", place.value, option="--storage")
-    backend = StudyStorage(place.value).backend
+    uri = resolve_tracking_uri(tracking_uri, project_root=root).value
+    _check_exists("tracking database", uri, option="--tracking-uri")
+    opened = StudyStorage(place.value)
+    backend = opened.backend
     names = sorted(summary.study_name for summary in optuna.get_all_study_summaries(backend))
     if name not in names:
         known = f"be one of {', '.join(names)}" if names else "have been run, and the storage holds none"
         raise UserError(f"The study must {known}, but got {name!r}.")
     study = optuna.load_study(study_name=name, storage=backend)
-    has_companion = name + FINALISTS_SUFFIX in names
-    companion = optuna.load_study(study_name=name + FINALISTS_SUFFIX, storage=backend) if has_companion else None
-    uri = resolve_tracking_uri(tracking_uri, project_root=root).value
-    _check_exists("tracking database", uri, option="--tracking-uri")
-    client = open_client(uri)
-    experiment = client.get_experiment_by_name(study.user_attrs[EXPERIMENT])
-    if experiment is None:
+    if UID not in study.user_attrs:
+        raise UserError(f"The study must be one of machine-listening, but {name!r} is another program's.")
+    return Stores(storage=opened, study=study, companion=load_companion(study), tracking_uri=uri)
+
+
+def audit_study(name: str, *, storage: str | None, tracking_uri: str | None, root: Path) -> Audit:
+    """Audits a study by its name. UserError where either store does not hold it."""
+    stores = open_stores(name, storage=storage, tracking_uri=tracking_uri, root=root)
+    with server_answers(stores.tracking_uri):
+        client = open_client(stores.tracking_uri)
+        with translated():
+            experiment = client.get_experiment_by_name(stores.experiment)
+        if experiment is None:
+            raise UserError(
+                f"MLflow must hold the study's experiment {stores.experiment!r}, but {safe_url(stores.tracking_uri)} "
+                "does not. Name its server with --tracking-uri, or make it from Optuna with machine-listening sync."
+            )
+        stored = StoredRuns(client, experiment.experiment_id)
+        return Auditor(stored, stores.study, stores.companion).audit()
+
+
+@contextmanager
+def server_answers(uri: str) -> Iterator[None]:
+    """UserError where the tracking server does not answer inside."""
+    try:
+        yield
+    except TryLater as trouble:
         raise UserError(
-            f"MLflow must hold the study's experiment {study.user_attrs[EXPERIMENT]!r}, but {safe_url(uri)} does not. "
-            "Name its server with --tracking-uri."
-        )
-    return Auditor(client, experiment.experiment_id, study, companion).audit()
+            f"MLflow at {safe_url(uri)} must answer, but {trouble}. Start it, or name another with --tracking-uri."
+        ) from trouble
 
 
 def _check_exists(what: str, place: str, *, option: str) -> None:
@@ -53,6 +95,12 @@ def audit_lines(name: str, audit: Audit) -> list[str]:
     counts = ", ".join(f"{audit.count(kind)} {kind}" for kind in KINDS)
     lines = [f"{name}: {audit.num_trials} trials, {audit.num_runs} runs, {audit.num_points} points: {counts}"]
     lines += [f"  not ended  {where}" for where in audit.unfinished]
-    lines += [f"  {finding.kind:9}  {finding.where}: {finding.detail}" for finding in audit.findings[:MOST_LINES]]
+    lines += [f"  deleted    {where}: by a person, in MLflow" for where in audit.deleted]
+    return lines + finding_lines(audit)
+
+
+def finding_lines(audit: Audit) -> list[str]:
+    """A line for each finding, up to MOST_LINES."""
+    lines = [f"  {finding.kind:9}  {finding.where}: {finding.detail}" for finding in audit.findings[:MOST_LINES]]
     left = len(audit.findings) - MOST_LINES
     return [*lines, f"  and {left} more"] if left > 0 else lines

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.errors import UserError
 from core.experiment import ExperimentConfig
-from hpo.results.winner import Finalist, SeedTraining, choose_best
+from hpo.results.winner import Finalist, SeedTraining, choose_best, has_score
 from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
 from hpo.search.study_file import PrunerConfig, SamplerConfig
 from hpo.search.trial_record import TrialRecord, trial_records
@@ -49,6 +49,11 @@ class FinalistsStudy(OpenStudy):
     def trainings_directory(self) -> Path:
         return self.main.trainings_directory
 
+    @property
+    def needs_whole_trainings(self) -> bool:
+        """Their mean needs them."""
+        return True
+
     def configuration_of(self, trial: optuna.Trial) -> ExperimentConfig:
         config = super().configuration_of(trial)
         return replace(config, training=replace(config.training, epochs=trial.user_attrs[ENTRY]["epochs"]))
@@ -77,6 +82,12 @@ class FinalistsStudy(OpenStudy):
         """Number of trainings of the current finalists that have not ended."""
         ended = {key for key, trial in _by_key(self.study).items() if trial.state.is_finished()}
         return len(set(self.plan) - ended)
+
+    def num_failed(self) -> int:
+        """Number of trainings of the current finalists that ended without a score."""
+        trials = _by_key(self.study)
+        ended = [trials[key] for key in self.plan if trials[key].state.is_finished()]
+        return sum(not has_score(TrialRecord.of(trial)) for trial in ended)
 
 
 def open_finalists(search: OpenStudy) -> FinalistsStudy | None:

@@ -16,7 +16,7 @@ def seed_rows(finalists: Iterable[Finalist], winner: Finalist | None) -> list[di
     return [
         {
             "trial": finalist.number,
-            "is_winner": finalist is winner,
+            "is_winner": finalist == winner,
             "epochs": finalist.epochs,
             "seed_of_file": finalist.best.seed if finalist.best else None,
             "seeds": [

@@ -25,10 +25,11 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
 from core.decision.statistic import fit_statistic
 from core.model.scoring import ScoringConfig
-from hpo.results.result import JudgedTrial, has_files, judge_trial
+from hpo.results.result import JudgedTrial, judge_trial
+from hpo.search.archive import is_companion
 from hpo.search.notes import name_objective, write_note
 from hpo.search.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at
-from hpo.search.study import POST_OF, OpenStudy, companion_name, is_companion
+from hpo.search.study import POST_OF, OpenStudy, companion_name
 from hpo.search.trial_record import TrialRecord
 
 NUM_THRESHOLDS = 8
@@ -89,11 +90,10 @@ class PostSearch:
 
 
 def search_study(search: OpenStudy, records: Sequence[TrialRecord]) -> tuple[PostSearch, dict[int, JudgedTrial]] | None:
-    """Searches over the trials whose files are on this machine. None without such trials or where it is off."""
-    numbers = [record.number for record in records if has_files(search.trial_directory(record.number))]
-    if not search.spec.post.points or not numbers:
+    """Searches over these trials, best first. None without trials or where it is off."""
+    if not search.spec.post.points or not records:
         return None
-    trials = {number: judge_trial(search.trial_directory(number)) for number in numbers}
+    trials = {record.number: judge_trial(search.trial_directory(record.number)) for record in records}
     found = search_post(trials, search.space.distributions, num_points=search.spec.post.points, seed=search.spec.seed)
     return found, trials
 

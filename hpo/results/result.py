@@ -8,7 +8,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector
 from core.decision.metrics import auc, bootstrap_interval, clip_metrics, f1_score
 from core.decision.score_file import ScoredClips, load_scores
 from core.decision.statistic import Judgement
-from core.errors import UserError
 from core.experiment import SCORES_FILE
 from core.whole_file import whole_file, write_text
 from hpo.results.finalists import FinalistsStudy, finalists_of
@@ -49,18 +48,8 @@ class JudgedTrial:
         return self.detector.statistic.config.threshold_sigmas
 
 
-def has_files(directory: Path) -> bool:
-    """Whether a trial's detector and scores are on this machine."""
-    return all((directory / name).exists() for name in (DETECTOR_FILE, SCORES_FILE))
-
-
 def judge_trial(directory: Path) -> JudgedTrial:
-    """Reads a trial's files and judges its scores. UserError where the files are not on this machine."""
-    if not has_files(directory):
-        raise UserError(
-            f"{directory} must hold the trial's {DETECTOR_FILE} and {SCORES_FILE}, but does not: another machine ran "
-            "the trial, or they were deleted. Run the command there, or run the trial again with --rerun."
-        )
+    """Reads a trial's files, which TrialFiles has checked, and judges its scores."""
     return judge_scores(load_detector(directory / DETECTOR_FILE), load_scores(directory / SCORES_FILE))
 
 
@@ -129,7 +118,7 @@ def study_result(
     """
     records = trial_records(search.study)
     finalists = finalists_of(companion) if companion else []
-    winner, default = _winner(search, finalists), _own_training(search, records[0])
+    winner, default = winner_of(search, companion), _own_training(search, records[0])
     figures = _figures_of_best(winner, search)
     return {
         "study": search.study.study_name,
@@ -147,9 +136,10 @@ def study_result(
     }
 
 
-def _winner(search: OpenStudy, finalists: Sequence[Finalist]) -> Finalist | None:
-    """By the finalists' means; by the search where no finalist has a complete training."""
-    if chosen := choose_finalist(finalists):
+def winner_of(search: OpenStudy, companion: FinalistsStudy | None) -> Finalist | None:
+    """By the finalists' means; by the search where none of their trainings is complete."""
+    has_means = companion is not None and companion.num_failed() < len(companion.plan)
+    if companion is not None and has_means and (chosen := choose_finalist(finalists_of(companion))):
         return chosen
     record = choose_winner(trial_records(search.study))
     if record is None:
@@ -168,7 +158,7 @@ def _figures_of_best(finalist: Finalist | None, search: OpenStudy) -> dict[str, 
 
 
 def _figures_of_default(training: SeedTraining, search: OpenStudy) -> dict[str, Any] | None:
-    if training.record.state != "complete" or not has_files(training.directory):
+    if training.record.state != "complete":
         return None
     return trial_figures(training.record.number, training, search.directory)
 

@@ -20,6 +20,8 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import get_lock_file
 
+from hpo.search.held_signals import held_signals
+
 RECORD_START = b'{"op_code"'
 
 
@@ -30,13 +32,13 @@ class RepairingJournal(JournalFileBackend):
         """Makes the file where there is none. `warn` gets one line for every repair."""
         super().__init__(str(path))
         self._path, self._warn = path, warn
-        with get_lock_file(self._lock):
+        with held_signals(), get_lock_file(self._lock):
             self._repair()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Appends whole records or, where the disk is full, none: then OSError."""
         lines = b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
-        with get_lock_file(self._lock), self._path.open("r+b", buffering=0) as file:
+        with held_signals(), get_lock_file(self._lock), self._path.open("r+b", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             if size and self._last_byte(file, size) != b"\n":
                 self._repair()

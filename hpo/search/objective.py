@@ -6,15 +6,15 @@ nothing.
 """
 
 import socket
-from collections.abc import Callable, Generator, Mapping
+import time
+import traceback
+from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import optuna
-import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
@@ -26,71 +26,44 @@ from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
 from core.model.training_record import TrainingRecord
 from core.model.wavenet import describe
-from core.thread_pool import ThreadPool
-from hpo.search.data_by_rate import Datasets
 from hpo.search.lease import TrialLease
+from hpo.search.logged_run import LOGGED, LoggedRun
 from hpo.search.server_storage import LeaseLost
+from hpo.search.stopping import StudyTimeout, TrialTimeout
 from hpo.search.study import STATE_TAG, OpenStudy
-from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, POINT_TIMES, RUN, run_key
+from hpo.search.trial_context import TrialContext, TrialEnd
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, STOPPED, run_key
+from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_key import FIRST_RUN
-from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, times_of_metric
+from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, read_events
 
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
 
 
-class Progress(Protocol):
-    """Shows the progress of trials."""
-
-    def epoch(self, number: int, result: EpochResult) -> None:
-        """Called when an epoch of trial `number` has been logged and reported."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialContext:
-    """What all trials of a process share beside the study."""
-
-    datasets: Datasets
-    device: torch.device
-    pool: ThreadPool
-    tags: Mapping[str, str]
-    """On every run: git commit, data fingerprint, device, threads."""
-    progress: Progress
-    say: Callable[[str], None]
-    """Prints a line for people."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialEnd:
-    """How a trial ended."""
-
-    number: int
-    name: str
-    state: TrialState
-    facts: Mapping[str, Any]
-    """Of the network and of the best epoch; empty for a trial that failed."""
-    failure: str | None = None
-    """Why the configuration failed."""
-
-
 def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext, lease: TrialLease) -> TrialEnd:
     """Runs or resumes a trial to its end and records the end in Optuna and in the run's log.
 
-    KeyboardInterrupt and unexpected errors are raised again after the trial has been given back: it keeps its number,
-    and the next process that asks for a trial resumes it. Raises LeaseLost where another process has taken it over.
+    KeyboardInterrupt, StudyTimeout and unexpected errors are raised again after the trial has been given back: it keeps
+    its number, and the next process that asks for a trial resumes it. With `keep_going` an unexpected error is printed,
+    and the trial fails. Raises LeaseLost where another process has taken the trial over.
     """
     run = TrialRun(trial, search, context, lease)
     run.start()
+    context.stops.begin_trial(lease.check)
     try:
-        return run.follow()
+        return run.follow_in_time()
     except ConfigurationFailed as error:
         return run.fail(str(error))
     except LeaseLost:
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StudyTimeout):
         run.leave("KILLED", "INTERRUPTED")
         raise
-    except BaseException:
+    except BaseException as error:
+        if context.keep_going and is_of_trial(error):
+            traceback.print_exception(error)
+            return run.fail(reason_of(error))
         run.leave("FAILED", "ERROR")
         raise
 
@@ -106,12 +79,17 @@ class TrialRun:
         self.directory = search.trial_directory(trial.number)
         self.log = RunLog(self.directory / EVENTS_FILE_NAME)
         self.name = search.run_name_of(trial)
+        self.last: EpochResult | None = None
+        """Of the last epoch that was judged in this process."""
 
     def start(self) -> None:
         tags = {**self.search.run_tags_of(self.trial), STATE_TAG: "RUNNING", **self.context.tags}
-        if not self._has_run_here():
+        previous_host = self.lease.previous_host
+        if previous_host is not None and last_run_key(self.log.path) != run_key(self.search.uid, self.trial):
+            # Another machine has the log of the trial's run, or it was lost: the trial gets another run.
             self.trial.set_user_attr(RUN, self.trial.user_attrs.get(RUN, FIRST_RUN) + 1)
-        self._say_takeover()
+        if previous_host not in (None, socket.gethostname()):
+            self.context.say(f"{self.name.capitalize()} was begun on {previous_host}. {self._state_here()}")
         self.log.start(
             run_key=run_key(self.search.uid, self.trial),
             name=self.name,
@@ -119,28 +97,22 @@ class TrialRun:
             params=run_params(self.config, self.trial.params, self.context.datasets.num_channels),
         )
 
-    def _has_run_here(self) -> bool:
-        """Whether the trial's run starts or resumes here: no process had the trial, or its log here holds its current
-        run. Else another machine has the log, or it was lost, and the trial gets another run."""
-        is_here = last_run_key(self.log.path) == run_key(self.search.uid, self.trial)
-        return is_here or self.lease.previous_host is None
-
-    def _say_takeover(self) -> None:
-        """Which state the trial resumes from, where another machine worked on it before."""
-        previous = self.lease.previous_host
-        if previous not in (None, socket.gethostname()):
-            num_epochs = self._num_epochs_here()
-            state = f"resumes after epoch {num_epochs}" if num_epochs else "starts again at epoch 1"
-            self.context.say(
-                f"{self.name.capitalize()} was begun on {previous}. With the files that are here it {state}."
-            )
-
-    def _num_epochs_here(self) -> int:
+    def _state_here(self) -> str:
+        """What the trial resumes from, in words."""
         rate = self.config.front_end.sample_rate_hz
         dataset = self.context.datasets.at(rate)
         setup = self.config.training_setup(dataset.num_channels, self.search.space.context_samples(rate))
         key = setup.key(dataset.config, seed=self.search.training_seed_of(self.trial))
-        return TrainingRecord(self.search.trainings_directory / key).num_epochs
+        num_epochs = TrainingRecord(self.search.trainings_directory / key).num_epochs
+        state = f"resumes after epoch {num_epochs}" if num_epochs else "starts again at epoch 1"
+        return f"With the files that are here it {state}."
+
+    def follow_in_time(self) -> TrialEnd:
+        """Follows the training to its end, or to the end of the trial's time."""
+        try:
+            return self.follow()
+        except TrialTimeout as timeout:
+            return self.stop(str(timeout))
 
     def follow(self) -> TrialEnd:
         """Logs, reports and may prune after each epoch.
@@ -154,6 +126,7 @@ class TrialRun:
         result: EpochResult | None = None
         with closing(self._epochs()) as epochs:
             for result in epochs:
+                self.last = result
                 if result.epoch < num_logged:
                     continue
                 self.lease.check()
@@ -177,6 +150,7 @@ class TrialRun:
             device=self.context.device,
             pool=self.context.pool,
             trainings=self.search.trainings_directory,
+            around_batch=self.context.stops,
         )
 
     def _report(self, result: EpochResult) -> None:
@@ -188,7 +162,17 @@ class TrialRun:
         else:
             self.trial.report(result.metrics["val_auc"], result.epoch)
 
-    def end(self, result: EpochResult, state: TrialState) -> TrialEnd:
+    def stop(self, reason: str) -> TrialEnd:
+        """Ends a trial that has taken its time. It counts as pruned, unless no epoch was judged, or the study needs
+        whole trainings: then it has failed."""
+        if self.last is None:
+            return self.fail(f"{reason} before an epoch was judged")
+        reason = f"{reason} after epoch {self.last.epoch}"
+        if self.search.needs_whole_trainings:
+            return self.fail(reason)
+        return self.end(self.last, TrialState.PRUNED, stopped=reason)
+
+    def end(self, result: EpochResult, state: TrialState, *, stopped: str | None = None) -> TrialEnd:
         """Records facts and artifacts, then the state in Optuna: a trial has ended once Optuna has its state."""
         facts = {
             **describe(self.config.wavenet(self.context.datasets.num_channels)),
@@ -204,27 +188,35 @@ class TrialRun:
         self.log.end(
             "KILLED" if pruned else "FINISHED",
             name=f"{self.name} pruned" if pruned else self.name,
-            tags={STATE_TAG: state.name, "best_epoch": str(result.best_epoch)},
+            tags={
+                STATE_TAG: state.name,
+                "best_epoch": str(result.best_epoch),
+                **({STOPPED: stopped} if stopped else {}),
+            },
         )
+        if stopped:
+            self.trial.set_user_attr(STOPPED, stopped)
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
-        self.trial.set_user_attr(POINT_TIMES, self._point_times(len(result.history)))
         self.trial.set_user_attr(FACTS, facts)
+        self._keep_logged()
         self.search.tell(self.trial, None if pruned else facts["val_f1"], state)
-        return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts)
-
-    def _point_times(self, num_epochs: int) -> dict[str, Any]:
-        epochs = times_of_metric(self.log.path, "val_auc")
-        ends = times_of_metric(self.log.path, "val_f1_best_postprocessing")
-        return {"epochs": [epochs[epoch] for epoch in range(1, num_epochs + 1)], "end": ends[num_epochs]}
+        return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts, stopped=stopped)
 
     def fail(self, reason: str) -> TrialEnd:
-        """Records that the configuration failed. The trial counts, and its reason is kept in Optuna and in the log."""
+        """Records that the trial failed. The trial counts, and its reason is kept in Optuna and in the log."""
         self.trial.set_user_attr(EPOCHS, [row for row in metrics_by_step(self.log.path) if "val_auc" in row])
         self.trial.set_user_attr(FACTS, describe(self.config.wavenet(self.context.datasets.num_channels)))
         self.trial.set_user_attr(FAILURE, reason)
         self.log.end("FAILED", name=f"{self.name} failed", tags={STATE_TAG: "FAIL", "failure": reason})
+        self._keep_logged()
         self.search.tell(self.trial, None, TrialState.FAIL)
         return TrialEnd(number=self.trial.number, name=self.name, state=TrialState.FAIL, facts={}, failure=reason)
+
+    def _keep_logged(self) -> None:
+        """For a machine that makes the run in MLflow again (hpo/results/reconciliation.py)."""
+        logged = LoggedRun.of_events(read_events(self.log.path), end_ms=time.time_ns() // 1_000_000)
+        if logged is not None:
+            self.trial.set_user_attr(LOGGED, logged.as_attribute())
 
     def leave(self, status: RunStatus, state: str) -> None:
         """Ends the run for now and gives the trial back. The next process that asks for a trial resumes it.

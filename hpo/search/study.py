@@ -7,7 +7,6 @@ training's setup. So with one worker an interrupted and resumed study equals an 
 """
 
 import json
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from core.damaged_file import put_aside
+from core.damaged_file import put_aside, say_missing
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.whole_file import write_text
@@ -35,8 +34,6 @@ POST_OF = "post_of"
 """User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
 STUDY_FILE = "study.json"
 """In the study's folder: the storage that holds it, and its unique key there."""
-ARCHIVED_FILE = "archived.json"
-"""In an archived study's folder: its experiment in MLflow."""
 TRIALS_DIRECTORY = "trials"
 STATE_TAG = "optuna.state"
 MAX_FAILURES_IN_A_ROW = 5
@@ -95,6 +92,11 @@ class OpenStudy:
     @property
     def trials_directory(self) -> Path:
         return self.directory / TRIALS_DIRECTORY
+
+    @property
+    def needs_whole_trainings(self) -> bool:
+        """Whether a training that ends early is of no use."""
+        return False
 
     def trial_directory(self, number: int) -> Path:
         return self.trials_directory / f"{number:04d}"
@@ -181,6 +183,8 @@ def open_study(
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
         else:
+            if not remembered and (directory / TRIALS_DIRECTORY).is_dir():
+                raise _left_by_another(directory)
             uid = uuid.uuid4().hex[:12]
             study.set_user_attr(UID, uid)
             study.set_user_attr(EXPERIMENT, _experiment_name(name, uid, storage))
@@ -189,15 +193,19 @@ def open_study(
             study.set_user_attr(IDENTITY, identity)  # last: a study without it is created again
         uid = str(study.user_attrs[UID])
         if remembered.get("uid", uid) != uid:
-            raise UserError(
-                f"{directory} must belong to the study in the storage, but another study of its name has left it, "
-                "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
-            )
+            raise _left_by_another(directory)
         if not remembered:
             _make_folder(directory)
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def _left_by_another(directory: Path) -> UserError:
+    return UserError(
+        f"{directory} must belong to the study in the storage, but another study of its name has left it, "
+        "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
+    )
 
 
 def _make_folder(directory: Path) -> None:
@@ -220,60 +228,6 @@ def check_study_exists(name: str, storage: StudyStorage) -> None:
         )
 
 
-def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive: Path) -> str | None:
-    """Renames a study and moves its folder to the archive. Returns the new name, or None where there is no study.
-
-    Nothing is deleted, and the MLflow experiment stays. UserError while a process works on the study.
-    """
-    with storage.lock():
-        known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
-        archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        suffixes = [suffix for suffix in ("", *COMPANION_SUFFIXES) if name + suffix in known]
-        if POST_SUFFIX in suffixes and not is_companion(name + POST_SUFFIX, storage):
-            suffixes.remove(POST_SUFFIX)  # a main study, from a version that allowed such names
-        for suffix in suffixes:
-            folder = directory / FINALISTS_DIRECTORY if suffix == FINALISTS_SUFFIX else directory
-            _check_at_rest(name + suffix, storage, folder)
-        if directory.exists():  # first the folder: the next study of the name would take it for its own
-            archive.mkdir(parents=True, exist_ok=True)
-            directory.rename(archive / archived)
-            if "" in suffixes:
-                _note_experiment(archive / archived, name, storage)
-        elif not suffixes:
-            return None
-        for suffix in suffixes:
-            _rename(name + suffix, archived + suffix, storage)
-    return archived
-
-
-def _note_experiment(folder: Path, name: str, storage: StudyStorage) -> None:
-    """For the records in the folder that have not reached MLflow: they are sent later (hpo/session/shipping.py)."""
-    study = optuna.load_study(study_name=name, storage=storage.backend)
-    write_text(folder / ARCHIVED_FILE, json.dumps({EXPERIMENT: study.user_attrs.get(EXPERIMENT, name)}) + "\n")
-
-
-def is_companion(name: str, storage: StudyStorage) -> bool:
-    """Whether a study of the storage is the companion of another study."""
-    return POST_OF in optuna.load_study(study_name=name, storage=storage.backend).user_attrs
-
-
-def _check_at_rest(name: str, storage: StudyStorage, directory: Path) -> None:
-    study = optuna.load_study(study_name=name, storage=storage.backend)
-    give_back_the_dead(storage, study, directory / TRIALS_DIRECTORY)
-    alive = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    if alive:
-        raise UserError(
-            f"Study {name!r} must be at rest to be archived, but trial {alive[0].number} is running. "
-            "End its process first."
-        )
-
-
-def _rename(name: str, new_name: str, storage: StudyStorage) -> None:
-    backend = storage.backend
-    optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=new_name)
-    optuna.delete_study(study_name=name, storage=backend)
-
-
 def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
     """The study's name; with a suffix where the experiment of that name belongs to an archived study."""
     summaries = optuna.get_all_study_summaries(storage.backend)
@@ -287,6 +241,8 @@ def _remembered(directory: Path) -> dict[str, str]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
+        if (directory / TRIALS_DIRECTORY).is_dir():
+            say_missing(path)
         return {}
     except (ValueError, TypeError):
         put_aside(path)

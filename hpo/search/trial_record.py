@@ -14,11 +14,10 @@ EPOCHS = "epochs"
 FACTS = "facts"
 """User attribute: derived facts (num_weights, num_layers, ...) and figures at the best epoch."""
 FAILURE = "failure"
-"""User attribute: why the configuration failed, in one line."""
+"""User attribute: why the trial failed, in one line."""
+STOPPED = "stopped"
+"""User attribute, and tag of the run: why the trial was pruned, where the pruner did not decide that."""
 
-POINT_TIMES = "point_times_ms"
-"""User attribute: when the metrics were logged: `epochs`, a time for each epoch, and `end`. A point that is sent to
-MLflow again with its time is no second point."""
 RUN = "run"
 """User attribute: number of the trial's run in MLflow (hpo/tracking/run_key.py). Absent for the first."""
 

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 
-from hpo.search.objective import TrialContext, TrialEnd, run_trial
+from hpo.search.objective import run_trial
 from hpo.search.server_storage import LeaseLost
+from hpo.search.stopping import StudyTimeout
 from hpo.search.study import OpenStudy
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.workers import is_parent_gone
 
 SECONDS_BETWEEN_CLAIMS = 1.0
@@ -16,9 +18,12 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
     """Runs trials until the study has `total` and yields the end of each that this process ran.
 
     Leaves a trial that this process has lost to another one, with a line. With `wait_for_others` it returns only when
-    the trials of other processes have ended, too, and takes over the trial of a process that dies.
+    the trials of other processes have ended, too, and takes over the trial of a process that dies. Raises StudyTimeout
+    at the study's deadline, where trials are missing then.
     """
     while not is_parent_gone():
+        if context.stops.is_over and search.num_ended() < total:
+            raise StudyTimeout
         claim = search.claim_trial(total)
         if claim is None:
             if not wait_for_others or search.num_ended() >= total:

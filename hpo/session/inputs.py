@@ -18,6 +18,7 @@ from core.data.store import Store
 from core.errors import UserError
 from core.sources import choose_source, open_source
 from core.thread_pool import ThreadPool
+from hpo.results.trial_files import TrialFiles
 from hpo.search.assignments import split_assignment
 from hpo.search.data_by_rate import Datasets, open_datasets
 from hpo.search.search_space import SearchSpace
@@ -50,6 +51,10 @@ class StudyInputs:
     def dataset(self) -> Dataset:
         """The default configuration's."""
         return self.datasets.default
+
+    @property
+    def trial_files(self) -> TrialFiles:
+        return TrialFiles(datasets=self.datasets, device=self.device, pool=self.pool)
 
     @property
     def num_finalist_trainings(self) -> int:

@@ -10,11 +10,12 @@ from typing import Any
 from core.errors import UserError
 from core.project import make_project
 from hpo.pages.publish import study_description
+from hpo.search.archive import archive_study
 from hpo.search.notes import run_note, study_words, write_notes
 from hpo.search.search_space import describe_range
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import JOURNAL_SUFFIX, SQLITE, resolve_storage
-from hpo.search.study import OpenStudy, archive_study, check_study_exists, open_study
+from hpo.search.study import OpenStudy, check_study_exists, open_study
 from hpo.session.inputs import SIMULATED, StudyInputs
 from hpo.tracking.links import Pages, resolve_pages
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog

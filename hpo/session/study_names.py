@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from core.errors import UserError
-from hpo.search.study import COMPANION_SUFFIXES, STUDY_FILE
+from hpo.search.study import COMPANION_SUFFIXES, STUDY_FILE, TRIALS_DIRECTORY
 
 NAME_PATTERN = r"\w[\w.-]*"
 RESERVED_NAMES = ("archive", "mlartifacts", "mlruns", "store")
@@ -46,4 +46,5 @@ def _is_taken(path: Path) -> bool:
     """Whether a file, or a folder with something in it that no study has made, is at a study's place."""
     if not path.is_dir():
         return path.exists() or path.is_symlink()
-    return not (path / STUDY_FILE).exists() and any(path.iterdir())
+    is_study = (path / STUDY_FILE).exists() or (path / TRIALS_DIRECTORY).is_dir()
+    return not is_study and any(path.iterdir())

@@ -141,7 +141,7 @@ def make_missing_databases(runs: Path) -> None:
     database, journal = runs / "mlflow.db", runs / "optuna.journal"
     if not database.exists():
         print(f"{database} does not exist yet; it is made empty, and studies fill it.", flush=True)
-        from hpo.tracking.mlflow import open_client  # here, because MLflow takes seconds to import
+        from hpo.tracking.mlflow_client import open_client  # here, because MLflow takes seconds to import
 
         open_client(f"sqlite:///{database}")
     if not journal.exists():

@@ -2,8 +2,10 @@
 
 import errno
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hpo.tracking.safe_url import safe_text
 
@@ -19,6 +21,7 @@ _REPAIRS = {
     "401": "it wants a name and a password: write http://NAME:PASSWORD@HOST into MLFLOW_TRACKING_URI",
     "403": "it turns this user or this address away: name the address in the server's --allowed-hosts",
     "404": "something else than MLflow answers there: look at the address",
+    "429": "it takes no more calls for now",
     "500": "the server's own log says why: docker compose logs mlflow",
 }
 """The repair for each HTTP status. A status that begins with 5 is an error of the server."""
@@ -26,6 +29,9 @@ _REPAIRS = {
 
 class TryLater(Exception):
     """The server cannot take this now: it is away, overloaded, or refuses the connection."""
+
+    wait_seconds: float | None = None
+    """How long the server asks to wait before the next call (`Retry-After`). None where it does not say."""
 
 
 class Refused(TryLater):
@@ -50,8 +56,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        kind = Refused if _is_final(error) else TryLater
-        raise kind(_reason(error)) from error
+        trouble = (Refused if _is_final(error) else TryLater)(_reason(error))
+        trouble.wait_seconds = _wait_seconds(error)
+        raise trouble from error
 
 
 def _is_final(error: Exception) -> bool:
@@ -82,3 +89,30 @@ def _reason(error: Exception) -> str:
         if repair:
             return f"it answers {number}; {repair}"
     return safe_text(first_line)[:_REASON_CHARACTERS]
+
+
+def _wait_seconds(error: BaseException) -> float | None:
+    """What a reply's `Retry-After` says, in seconds or as a date. None without it, or where it is 0 or of another form.
+
+    MLflow raises an error that does not hold the reply. The frames in which the error was raised do: those of urllib3,
+    at the end of the chain.
+    """
+    from urllib3 import BaseHTTPResponse, Retry
+    from urllib3.exceptions import InvalidHeader
+
+    for value in _locals_of(error):
+        if isinstance(value, BaseHTTPResponse):
+            try:
+                return Retry().get_retry_after(value) or None
+            except InvalidHeader:
+                return None
+    return None
+
+
+def _locals_of(error: BaseException | None) -> Iterator[Any]:
+    """The local variables of all frames that an error and its causes passed, the innermost frame of each first."""
+    while error is not None:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        for frame in reversed(frames):
+            yield from frame.f_locals.values()
+        error = error.__cause__ or error.__context__

@@ -15,7 +15,16 @@ from filelock import FileLock, Timeout
 from core.whole_file import write_text
 from hpo.tracking.errors import RunDeleted, RunReplaced, TryLater
 from hpo.tracking.mlflow import MlflowExperiment
-from hpo.tracking.run_log import Attached, Event, Measured, Started, StoredEvent, read_events, read_events_after
+from hpo.tracking.run_log import (
+    Attached,
+    Event,
+    Measured,
+    Started,
+    StoredEvent,
+    read_events,
+    read_events_after,
+    sync_to_disk,
+)
 
 _MOST_EVENTS_A_CALL = 50
 _FAILURES_BEFORE_SKIPPING = 10
@@ -99,6 +108,7 @@ class Shipment:
 
     def _ship_locked(self, experiment: MlflowExperiment, keep_going: Callable[[], bool]) -> int:
         num_refused = 0
+        sync_to_disk(self._path)  # after a power cut no bookmark may lie past the file's end
         size_bytes = self._path.stat().st_size
         start = self._start()
         if start is None:
@@ -145,7 +155,7 @@ class Shipment:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []
         except TryLater as trouble:
-            if not experiment.takes_writes():
+            if trouble.wait_seconds is not None or not experiment.takes_writes():
                 raise
             if isinstance(first, Attached) and bookmark.run_id:
                 postponed = [*bookmark.postponed, bookmark.offset_bytes]
@@ -167,6 +177,8 @@ class Shipment:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []
         except TryLater as trouble:
+            if trouble.wait_seconds is not None:
+                raise
             where = "make sure that the store of its artifacts can be written and has room"
             raise Stuck(f"{self._name()}, {_describe(event)}: {trouble}; {where}") from trouble
         return replace(bookmark, postponed=bookmark.postponed[1:]), refused

@@ -24,6 +24,8 @@ _SECONDS_IDLE = 5.0
 """How often files are checked without a poke: a worker that died may have left events."""
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Pauses after the first, second, ... failure in a row. The last one repeats."""
+_MOST_SECONDS_ASKED = 300.0
+"""Of a server that asks to wait (`Retry-After`); one that asks for more is called after this time."""
 CLOSING_PATIENCE_SECONDS = 10.0
 """How long the shipper waits at the end for a server that is away."""
 _CLOSING_PAUSE_SECONDS = 0.3
@@ -95,12 +97,16 @@ class Shipper:
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_seconds)
-        num_left = self._count_left()
+        num_left = self.count_left()
         return ShippingReport(
             num_events_left=num_left,
             reason=(self._trouble or "there was no time for more") if num_left else "",
             num_refused=self._num_refused,
         )
+
+    def count_left(self) -> int:
+        """How many whole events this server lacks, files that were sent only to other servers included."""
+        return sum(shipment.count_left() for shipment in self._find_shipments())
 
     def count_due(self) -> int:
         """How many whole events this server lacks. Files that were sent only to other servers do not count."""
@@ -116,19 +122,40 @@ class Shipper:
                 if isinstance(trouble, OSError) and not is_disk_full(trouble):
                     raise
                 self._note_trouble(trouble)
-                if time.monotonic() > self._patience_ends:
+                if not self._wait_after(trouble):
                     return
-                self._pause(_BACKOFF_SECONDS[min(self._num_failures, len(_BACKOFF_SECONDS)) - 1])
                 continue
             except ExperimentDeleted:
                 self._note_deleted_experiment()
                 return
             self._note_success()
-            if self._closing.is_set() and not self._count_left():
+            if self._closing.is_set() and not self.count_left():
                 return
             self._pause(_SECONDS_BETWEEN_PASSES)
             if not self._closing.is_set():
                 self._wake.wait(_SECONDS_IDLE)
+
+    def _wait_after(self, trouble: TryLater | OSError) -> bool:
+        """Waits before the next attempt, as long as the server asks where it does. False where there is none, because
+        the shipper is closing and its patience or its time ends before."""
+        asked = trouble.wait_seconds if isinstance(trouble, TryLater) else None
+        if asked is not None:
+            return self._wait_until(time.monotonic() + min(asked, _MOST_SECONDS_ASKED))
+        if time.monotonic() > self._patience_ends:
+            return False
+        self._pause(_BACKOFF_SECONDS[min(self._num_failures, len(_BACKOFF_SECONDS)) - 1])
+        return True
+
+    def _wait_until(self, moment: float) -> bool:
+        """Sleeps until then, also after close() is called. False where closing leaves less time than that."""
+        while (seconds := moment - time.monotonic()) > 0:
+            if moment > self._deadline:
+                return False
+            if self._closing.is_set():
+                time.sleep(seconds)
+            else:
+                self._closing.wait(seconds)
+        return True
 
     def _has_time(self) -> bool:
         return time.monotonic() < self._deadline
@@ -164,9 +191,6 @@ class Shipper:
             if path not in self._shipments:
                 self._shipments[path] = Shipment(path, server, self._warn)
         return [self._shipments[path] for path in paths]
-
-    def _count_left(self) -> int:
-        return sum(shipment.count_left() for shipment in self._find_shipments())
 
     def _note_trouble(self, trouble: TryLater | OSError) -> None:
         self._num_failures += 1

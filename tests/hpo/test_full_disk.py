@@ -50,3 +50,17 @@ def test_it_is_one_line_and_the_study_is_resumed(small_disk: Path, size_kb: int,
     assert [trial.params for trial in trials][: len(before)] == before
     assert (small_disk / f"runs/{STUDY}/report.html").exists()
     assert not list((small_disk / "runs").rglob(".*.[0-9]*")), "no half-written file stays"
+
+
+@pytest.mark.slow
+def test_the_search_goes_on_while_there_are_trainings_to_drop(small_disk: Path, tmp_path: Path) -> None:
+    """Room for four trials with their trainings of 0.3 MB. The report does not fit in any case."""
+    resize(small_disk, 2200)
+    process = start(small_disk, "--trials", "6", "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
+    out, err = process.communicate(timeout=SECONDS)
+    assert "warning: The disk was full. Dropped " in out, out + err
+    trials = load(small_disk).trials
+    assert [trial.state.is_finished() for trial in trials] == [True] * 6, out + err
+    assert process.returncode == 2, out + err
+    assert err.count("\n") == 1, err
+    assert (small_disk / f"runs/{STUDY}/trials/0005/checkpoint.safetensors").exists()

@@ -26,10 +26,11 @@ from core.sources import open_source
 from core.thread_pool import ThreadPool
 from hpo.results.winner import choose_winner
 from hpo.search.data_by_rate import Datasets
-from hpo.search.objective import TrialContext, run_trial
+from hpo.search.objective import run_trial
 from hpo.search.storage import StudyStorage
 from hpo.search.study import open_study
 from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import trial_records
 
 ROOT = Path(__file__).resolve().parents[2]

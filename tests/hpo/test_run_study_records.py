@@ -100,7 +100,11 @@ def test_an_audit_reads_both_stores_and_finds_what_is_damaged(project: Path, run
     assert found() == {("doubled", "trial 00")}
     client.set_terminated(second.info.run_id, "RUNNING")
     assert ("wrong", "trial 01") in found()
+    before_deletion = found()
     client.delete_run(third.info.run_id)
+    assert found() == before_deletion, "a run that a person deletes is final, and no fault"
+    assert audit_study(STUDY, storage=None, tracking_uri=None, root=project).deleted == ["trial 02"]
+    client._tracking_client.store._hard_delete_run(third.info.run_id)
     assert ("lost", "trial 02") in found()
     assert audit_main([STUDY], project) == 1
     before = sorted(project.rglob("*"))
@@ -110,6 +114,51 @@ def test_an_audit_reads_both_stores_and_finds_what_is_damaged(project: Path, run
     assert audit_main([STUDY, "--tracking-uri", "sqlite:///no/such/mlflow.db"], project) == 2
     assert audit_main([STUDY], project / "studies") == 2
     assert sorted(project.rglob("*")) == before, "an audit makes nothing"
+
+
+def test_the_end_of_every_command_repairs_mlflow_from_optuna(project: Path, run: Command) -> None:
+    """After a power cut that lost the last lines of events: an ended trial is RUNNING, and lacks its last epoch."""
+    run("--trials", "2")
+    before = everything_tracked(project)
+    for log in (project / f"runs/{STUDY}/trials").glob("*/events.jsonl"):
+        lines = log.read_bytes().splitlines(keepends=True)
+        log.write_bytes(b"".join(lines[:-5])[:-9])
+    fresh = f"sqlite:///{project}/runs/fresh.db"
+    said = run("--trials", "2", "--tracking-uri", fresh).splitlines()
+    (line,) = [line for line in said if line.startswith("MLflow lacked")]
+    num_points = sum(len(row) for row in last_rows(project)) + 4
+    assert (
+        line
+        == f"MLflow lacked records of trial 00, trial 01 (2 ends, {num_points} points, 4 artifacts), now sent again."
+    )
+    assert everything_tracked(project, fresh) == before
+    assert audit_study(STUDY, storage=None, tracking_uri=fresh, root=project).findings == []
+    assert "MLflow lacked" not in run("--trials", "2", "--tracking-uri", fresh)
+
+
+def last_rows(project: Path) -> list[dict[str, float]]:
+    """The metrics of every trial's last epoch."""
+    rows = [trial.user_attrs["epochs"][-1] for trial in load(project).get_trials(deepcopy=False)]
+    return [{name: value for name, value in row.items() if name != "epoch"} for row in rows]
+
+
+def everything_tracked(project: Path, uri: str | None = None) -> dict[str, object]:
+    """All that MLflow has of the trials, points with their times included."""
+    client = MlflowClient(uri or f"sqlite:///{project}/runs/mlflow.db")
+    return {
+        name: (
+            (each.info.status, each.info.start_time, each.info.end_time, each.data.params, each.data.tags),
+            {
+                metric: sorted(
+                    (p.step, p.timestamp, p.value) for p in client.get_metric_history(each.info.run_id, metric)
+                )
+                for metric in each.data.metrics
+            },
+            sorted(file.path for file in client.list_artifacts(each.info.run_id)),
+        )
+        for name, each in tracked_runs(project, uri).items()
+        if name != "study"
+    }
 
 
 def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(project: Path, run: Command) -> None:
@@ -127,6 +176,13 @@ def test_records_that_a_study_had_not_sent_when_it_was_archived_are_sent_later(p
     before = archived.stat().st_mtime_ns
     run("--trials", "1")
     assert archived.stat().st_mtime_ns == before, "what has arrived is not sent again"
+    (noted,) = (project / "runs/archive").glob("*/archived.json")
+    whole = noted.read_text()
+    noted.write_bytes(bytes(20))
+    run("--trials", "1")
+    assert noted.read_text() == whole
+    assert noted.with_name("archived.json.damaged").exists()
+    assert archived.stat().st_mtime_ns == before
 
 
 def test_a_damaged_study_json_is_put_aside_and_made_again(
@@ -140,3 +196,18 @@ def test_a_damaged_study_json_is_put_aside_and_made_again(
     assert file.read_text() == whole
     assert file.with_name("study.json.damaged").read_text() == whole[:20]
     assert "is made again" in caplog.text
+    file.unlink()
+    run("--trials", "1")
+    assert file.read_text() == whole
+    assert "study.json is missing. It is made again." in caplog.text
+
+
+def test_a_folder_without_study_json_is_not_given_to_another_study_of_its_name(
+    project: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("--trials", "1")
+    (project / f"runs/{STUDY}/study.json").unlink()
+    arguments = ["--study", "studies/tiny.toml", "--threads", "1", "--trials", "1", "--storage", "runs/other.journal"]
+    assert hpo.run_study.main(arguments) == 2
+    assert "another study of its name has left it" in capsys.readouterr().err
+    run("--trials", "1")

@@ -54,8 +54,11 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "The subcommand must be one of study, survey, detect, ui, audit, store, but got nothing. See --help."),
-        (["studdy"], "audit, store, but got 'studdy'. Did you mean study? See --help."),
+        (
+            [],
+            "The subcommand must be one of study, survey, detect, ui, audit, sync, store, but got nothing. See --help.",
+        ),
+        (["studdy"], "sync, store, but got 'studdy'. Did you mean study? See --help."),
         (["study", "--study", "quickstrat"], "but got 'quickstrat'. Did you mean quickstart?"),
         (["study", "--study", "no/such.toml"], "but got 'no/such.toml'."),
         (["survey", "simulated", "--study", "quickstrat"], "but got 'quickstrat'."),

@@ -14,7 +14,7 @@ from hpo.results.finalists import ENTRY
 from hpo.search.storage import StudyStorage
 from hpo.search.study import EXPERIMENT, FINALISTS_SUFFIX, TRIALS_DIRECTORY
 from hpo.search.trial_record import FAILURE
-from hpo.tracking.mlflow import open_client
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
 from tests.faults.harness.machines import Machine
 from tests.faults.harness.plan import Plan

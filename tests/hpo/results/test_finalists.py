@@ -19,11 +19,12 @@ from core.thread_pool import ThreadPool
 from hpo.results.finalists import ENTRY, FinalistsStudy, finalists_of, num_trainings_to_come, open_finalists
 from hpo.results.result import study_result, write_result
 from hpo.results.winner import choose_best, choose_finalist
+from hpo.search.archive import archive_study
 from hpo.search.data_by_rate import Datasets
-from hpo.search.objective import TrialContext
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy, archive_study, open_study
+from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import FinalistsConfig, StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import FACTS, trial_records
 from hpo.search.work import work_on
 from hpo.tracking.run_log import EVENTS_FILE_NAME, Started, read_events

@@ -17,10 +17,10 @@ from core.thread_pool import ThreadPool
 from hpo.results.finalists import open_finalists
 from hpo.results.kept_trainings import limit_trainings, training_key
 from hpo.search.data_by_rate import Datasets
-from hpo.search.objective import TrialContext
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import FinalistsConfig, StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext
 from hpo.search.work import work_on
 from tests.hpo.studies import STUDY, Command
 

@@ -25,15 +25,16 @@ from hpo.results.audit import Auditor
 from hpo.search import lease
 from hpo.search.data_by_rate import Datasets
 from hpo.search.lease import TrialLease, give_back_the_dead
-from hpo.search.objective import TrialContext, TrialEnd
 from hpo.search.server_storage import LEASE, LeaseLost
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import RUN
 from hpo.search.work import work_on
-from hpo.tracking.mlflow import open_client
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.shipper import Shipper
+from hpo.tracking.stored_runs import StoredRuns
 from hpo.tracking.target import tracking_target
 from tests.postgresql_server import PostgresqlServer, database, needs_postgresql, own_postgresql
 
@@ -213,5 +214,5 @@ def test_a_trial_that_was_taken_over_in_the_middle_is_once_in_both_stores(
     client = open_client(uri)
     experiment = client.get_experiment_by_name(first.experiment)
     assert experiment is not None
-    audit = Auditor(client, experiment.experiment_id, first.study, None).audit()
+    audit = Auditor(StoredRuns(client, experiment.experiment_id), first.study, None).audit()
     assert (audit.num_trials, audit.num_runs, list(audit.findings)) == (3, 3, [])

@@ -19,10 +19,12 @@ from core.sources import open_source
 from core.thread_pool import ThreadPool
 from hpo.results.winner import choose_winner
 from hpo.search.data_by_rate import Datasets
-from hpo.search.objective import TrialContext, TrialEnd, TrialRun, run_trial
+from hpo.search.logged_run import LoggedRun
+from hpo.search.objective import TrialRun, run_trial
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, make_pruner, open_study
 from hpo.search.study_file import PrunerConfig, StudySpec, load_study_file
+from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import trial_records
 from hpo.tracking.run_log import EVENTS_FILE_NAME, Ended, Measured, Started, metrics_by_step, read_events
 
@@ -105,6 +107,22 @@ def test_every_epoch_is_logged_under_the_names_that_are_promised(
     trial = search.study.trials[0]
     assert trial.params == search.space.default_parameters, "trial 0 is the default configuration"
     assert trial.intermediate_values == {int(row["epoch"]): row["val_auc"] for row in rows}
+
+
+def test_an_ended_trial_keeps_in_optuna_what_its_run_needs_to_be_made_again(
+    spec: StudySpec, dataset: Dataset, tmp_path: Path
+) -> None:
+    search = opened(spec, tmp_path)
+    run_all(search, context(dataset), 1)
+    logged = LoggedRun.of_trial(search.study.trials[0])
+    assert logged is not None
+    started, *middle, ended = read_events(search.trial_directory(0) / EVENTS_FILE_NAME)
+    assert isinstance(started, Started)
+    assert (logged.tags, logged.params) == (started.tags, started.params)
+    assert (logged.start_ms, logged.end_ms) == (started.time_ms, ended.time_ms)
+    measured = [event for event in middle if isinstance(event, Measured)]
+    assert [*logged.epochs_ms.values(), logged.last_ms] == [event.time_ms for event in measured]
+    assert list(logged.epochs_ms) == ["1", "2", "3"]
 
 
 def test_the_objective_is_validation_f1_at_the_epoch_with_the_best_validation_auc(

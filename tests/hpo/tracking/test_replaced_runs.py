@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from hpo.tracking.errors import RunReplaced
-from hpo.tracking.mlflow import RUN_KEY_TAG, MlflowExperiment, open_client
+from hpo.tracking.mlflow import RUN_KEY_TAG, MlflowExperiment
+from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.run_key import numbered_run_key, split_run_key
 from hpo.tracking.run_log import RunLog, Started, last_run_key, metrics_by_step, read_events
 from hpo.tracking.shipper import Shipper

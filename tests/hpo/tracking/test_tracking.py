@@ -4,6 +4,7 @@ One real server on loopback for the whole file, reached through a relay that can
 server is needed, a SQLite store.
 """
 
+import email.utils
 import math
 import os
 import shutil
@@ -37,12 +38,14 @@ NOTHING_LEFT = ShippingReport(num_events_left=0, reason="", num_refused=0)
 
 class Relay:
     """Passes TCP connections on to the server. `cut` makes it seem dead, `lose_reply_to` lets it do what it was asked
-    and die before it answers, once."""
+    and die before it answers, once. While it has `refusals`, a request gets the next of them for an answer."""
 
     def __init__(self, server_port: int) -> None:
         self.server_port = server_port
         self.lose_reply_to: bytes | None = None
         self.is_cut = False
+        self.refusals: list[bytes] = []
+        self.refused_at: list[float] = []
         self._open: list[socket.socket] = []
         self._losing: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -72,6 +75,10 @@ class Relay:
 
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         while data := _receive(client):
+            if self.refusals:
+                self.refused_at.append(time.monotonic())
+                client.sendall(self.refusals.pop(0))
+                break
             if self.lose_reply_to is not None and self.lose_reply_to in data:
                 self.lose_reply_to = None
                 self._losing.add(client)
@@ -359,6 +366,21 @@ def test_a_continued_run_is_the_same_run_and_runs_again(sqlite_uri: str, tmp_pat
     assert [step for step, _, _ in curves_of(sqlite_uri, finished)["val_loss"]] == [1, 2]
 
 
+def test_what_is_sent_is_on_the_disk(sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut could leave a file that is shorter than its bookmark says: new records would count as sent."""
+    log = log_whole_trial(tmp_path)
+    synced: dict[int, int] = {}
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert ship(sqlite_uri, tmp_path) == NOTHING_LEFT
+    assert synced[log.path.stat().st_ino] == log.path.stat().st_size
+
+
 def test_a_torn_last_line_waits_and_what_follows_it_lands(sqlite_uri: str, tmp_path: Path) -> None:
     log = trial_log(tmp_path)
     start(log, tmp_path)
@@ -606,3 +628,60 @@ def test_a_server_that_dies_in_mid_way_gets_the_rest_from_the_next_shipper(
     assert len(curves_of(relay.uri, run)["val_loss"]) == 3
     assert run.info.status == "KILLED"
     assert len(said) == 1
+
+
+def limited(retry_after: str) -> bytes:
+    lines = ["HTTP/1.1 429 Too Many Requests", f"Retry-After: {retry_after}", "Content-Length: 0", "Connection: close"]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def in_seconds(seconds: float) -> str:
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.slow
+def test_a_server_that_says_when_to_call_again_is_called_then_and_not_before(relay: Relay, tmp_path: Path) -> None:
+    """In seconds, and as a date of whole seconds. The shipper's own pauses would be half a second and one second."""
+    log = log_whole_trial(tmp_path)
+    relay.refusals = [limited("2"), limited(in_seconds(5)), limited("1")]
+    said: list[str] = []
+    shipper = Shipper(study_of(tmp_path), target_of(relay.uri, tmp_path), warn=said.append)
+    shipper.start()
+    wait_for(lambda: len(relay.refused_at) == 1)
+    assert shipper.close(30, patience_seconds=0.5) == NOTHING_LEFT, "closing waits, too, while it has the time"
+    first, second, third = relay.refused_at
+    assert 2 <= second - first <= 2.6
+    assert 4 <= third - first <= 5.6
+    assert_landed_whole_and_once(relay.uri, tmp_path, log)
+    assert "it answers 429; it takes no more calls for now" in said[0]
+
+
+def test_closing_does_not_wait_for_a_server_that_asks_for_more_time_than_is_left(relay: Relay, tmp_path: Path) -> None:
+    log = log_whole_trial(tmp_path)
+    relay.refusals = [limited("60")] * 2
+    shipper = Shipper(study_of(tmp_path), target_of(relay.uri, tmp_path), warn=[].append)
+    shipper.start()
+    wait_for(lambda: len(relay.refused_at) == 1)
+    began = time.monotonic()
+    report = shipper.close(5)
+    assert time.monotonic() - began < 1
+    assert report.num_events_left == 7
+    assert "429" in report.reason
+    assert len(relay.refused_at) == 1, "it was not called again"
+    relay.refusals = []
+    assert ship(relay.uri, tmp_path) == NOTHING_LEFT
+    assert_landed_whole_and_once(relay.uri, tmp_path, log)
+
+
+@pytest.mark.parametrize("header", ["0", "soon", "-3"])
+def test_a_server_that_asks_for_nothing_sensible_gets_the_usual_pauses(
+    relay: Relay, tmp_path: Path, header: str
+) -> None:
+    log = log_whole_trial(tmp_path)
+    relay.refusals = [limited(header)] * 2
+    shipper = Shipper(study_of(tmp_path), target_of(relay.uri, tmp_path), warn=[].append)
+    shipper.start()
+    wait_for(lambda: len(relay.refused_at) == 2)
+    assert relay.refused_at[1] - relay.refused_at[0] >= 0.5
+    assert shipper.close(20) == NOTHING_LEFT
+    assert_landed_whole_and_once(relay.uri, tmp_path, log)

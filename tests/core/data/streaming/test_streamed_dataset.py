@@ -26,8 +26,9 @@ from core.data.streaming.take_stream import takes_of
 from core.errors import UserError
 from core.experiment import EpochResult, ExperimentConfig, NetworkConfig, run_experiment
 from core.model.frontend import FrontEndConfig
-from core.model.training import TrainingConfig
+from core.model.training import NO_CONTEXT, BatchContext, TrainingConfig
 from core.thread_pool import ThreadPool
+from tests.leaving import Leave
 
 RATE_HZ = 4000
 MACHINES = ("car1", "car2")
@@ -91,12 +92,20 @@ def opened(source: StreamedCorpus, store: Store | None, **changes: object) -> Da
     return stream_dataset(source, replace(CONFIG, **changes), store=store, say=lambda _: None)  # type: ignore[arg-type]
 
 
-def trial(dataset: Dataset, folder: Path, seed: int = 3) -> EpochResult:
+def trial(dataset: Dataset, folder: Path, seed: int = 3, around_batch: BatchContext = NO_CONTEXT) -> EpochResult:
+    cpu = torch.device("cpu")
     with ThreadPool(1) as pool:
-        cpu = torch.device("cpu")
-        return list(run_experiment(EXPERIMENT, dataset, folder, seed=seed, context_samples=16, device=cpu, pool=pool))[
-            -1
-        ]
+        results = run_experiment(
+            EXPERIMENT,
+            dataset,
+            folder,
+            seed=seed,
+            context_samples=16,
+            device=cpu,
+            pool=pool,
+            around_batch=around_batch,
+        )
+        return list(results)[-1]
 
 
 def figures(result: EpochResult) -> list[dict[str, float]]:
@@ -120,6 +129,20 @@ def test_a_trial_is_the_same_while_the_set_arrives_from_the_store_and_without_on
     stored = trial(opened(corpus(rows()), store), tmp_path / "stored")
     streamed = trial(opened(corpus(rows()), None), tmp_path / "streamed")
     assert figures(arriving) == figures(stored) == figures(streamed)
+
+
+@pytest.mark.usefixtures("_pool")
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_an_epoch_that_is_entered_in_its_middle_has_the_same_windows(
+    store: Store, tmp_path: Path, is_stored: bool
+) -> None:
+    whole = trial(opened(corpus(rows()), None), tmp_path / "whole")
+    for num_batches in (2, 1, EXPERIMENT.training.steps_per_epoch(RATE_HZ)):
+        left = opened(corpus(rows()), store if is_stored else None)
+        with pytest.raises(KeyboardInterrupt):
+            trial(left, tmp_path / "left", around_batch=Leave(num_batches))
+    resumed = trial(opened(corpus(rows()), store if is_stored else None), tmp_path / "left")
+    assert figures(resumed) == figures(whole)
 
 
 def test_training_begins_before_the_set_is_read(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
