@@ -18,7 +18,9 @@ from hpo.search.study import (
     FINALISTS_SUFFIX,
     POST_OF,
     POST_SUFFIX,
+    STUDY_FILE,
     TRIALS_DIRECTORY,
+    UID,
 )
 
 ARCHIVED_FILE = "archived.json"
@@ -32,23 +34,32 @@ def archive_study(name: str, *, storage: StudyStorage, directory: Path, archive:
     """
     with storage.lock():
         known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
-        archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        suffixes = [suffix for suffix in ("", *COMPANION_SUFFIXES) if name + suffix in known]
+        suffixes = [suffix for suffix in (*COMPANION_SUFFIXES, "") if name + suffix in known]
         if POST_SUFFIX in suffixes and not is_companion(name + POST_SUFFIX, storage):
             suffixes.remove(POST_SUFFIX)  # a main study, from a version that allowed such names
         for suffix in suffixes:
             folder = directory / FINALISTS_DIRECTORY if suffix == FINALISTS_SUFFIX else directory
             _check_at_rest(name + suffix, storage, folder)
+        archived = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         if directory.exists():  # first the folder: the next study of the name would take it for its own
             archive.mkdir(parents=True, exist_ok=True)
             directory.rename(archive / archived)
-            if "" in suffixes:
-                note_experiment(archive / archived, name, storage)
         elif not suffixes:
             return None
-        for suffix in suffixes:
+        elif "" in suffixes:
+            archived = _moved_before(name, storage, archive) or archived
+        if "" in suffixes and (archive / archived).exists():
+            note_experiment(archive / archived, name, storage)
+        for suffix in suffixes:  # the main study comes last: while it is there, the same command goes on
             _rename(name + suffix, archived + suffix, storage)
     return archived
+
+
+def _moved_before(name: str, storage: StudyStorage, archive: Path) -> str | None:
+    """The archived folder of the study where a process has moved it and died before it renamed the study."""
+    uid = optuna.load_study(study_name=name, storage=storage.backend).user_attrs.get(UID)
+    folders = (file.parent for file in sorted(archive.glob(f"{name}-*/{STUDY_FILE}")))
+    return next((folder.name for folder in folders if f'"{uid}"' in (folder / STUDY_FILE).read_text()), None)
 
 
 def note_experiment(folder: Path, name: str, storage: StudyStorage) -> str:
@@ -78,5 +89,7 @@ def _check_at_rest(name: str, storage: StudyStorage, directory: Path) -> None:
 
 def _rename(name: str, new_name: str, storage: StudyStorage) -> None:
     backend = storage.backend
+    if new_name in {summary.study_name for summary in optuna.get_all_study_summaries(backend)}:
+        optuna.delete_study(study_name=new_name, storage=backend)  # half a copy, by a process that died
     optuna.copy_study(from_study_name=name, from_storage=backend, to_storage=backend, to_study_name=new_name)
     optuna.delete_study(study_name=name, storage=backend)

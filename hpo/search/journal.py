@@ -48,9 +48,9 @@ class RepairingJournal(JournalFileBackend):
                 while left:  # the kernel writes what fits, and names the reason only when it is asked again
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
-            except OSError:
+            except OSError as error:
                 file.truncate(size)
-                raise
+                raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     @staticmethod
     def _last_byte(file: Any, size: int) -> bytes:

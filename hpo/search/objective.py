@@ -128,6 +128,8 @@ class TrialRun:
             for result in epochs:
                 self.last = result
                 if result.epoch < num_logged:
+                    if result.epoch not in self.reported:  # its record was torn from the journal
+                        self._report(result)
                     continue
                 self.lease.check()
                 if result.epoch > num_logged:

@@ -45,9 +45,9 @@ JOURNAL_PLACES = {
     ),
 }
 ARCHIVE_PLACES = {
-    "--fresh, after the folder was moved": Place(at="hpo.search.study:_note_experiment"),
+    "--fresh, after the folder was moved": Place(at="hpo.search.archive:note_experiment"),
     "--fresh, between the copy and the deletion of the old name": Place(at="optuna.study.study:delete_study"),
-    "--fresh, between a study and its finalists": Place(at="hpo.search.study:_rename", when="after"),
+    "--fresh, between a study and its finalists": Place(at="hpo.search.archive:_rename", when="after"),
 }
 
 
