@@ -11,14 +11,12 @@ from core.command_line import Parser, run_command
 from core.project import find_project
 
 PROGRAM = "machine-listening audit"
+DESCRIPTION = "Compares a study's trials in Optuna with its runs in MLflow: lost, doubled, wrong."
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser(
-        prog=PROGRAM,
-        description="Compares a study's trials in Optuna with its runs in MLflow: lost, doubled, wrong.",
-        examples=[f"{PROGRAM} quickstart-simulated"],
-    )
+def parse_stores(arguments: list[str], *, program: str, description: str) -> argparse.Namespace:
+    """The arguments of a command on both stores of a study."""
+    parser = Parser(prog=program, description=description, examples=[f"{program} quickstart-simulated"])
     parser.add_argument("study", metavar="STUDY", help="the study's name, as in runs/")
     parser.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
@@ -26,10 +24,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str], root: Path) -> int:
-    return run_command(lambda: _audit(parse(arguments), root))
+    return run_command(lambda: _audit(arguments, root))
 
 
-def _audit(options: argparse.Namespace, root: Path) -> int:
+def _audit(arguments: list[str], root: Path) -> int:
+    options = parse_stores(arguments, program=PROGRAM, description=DESCRIPTION)
     from hpo.results.audit_study import audit_lines, audit_study  # here, because --help should not wait for Optuna
 
     audit = audit_study(options.study, storage=options.storage, tracking_uri=options.tracking_uri, root=root)

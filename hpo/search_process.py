@@ -51,7 +51,7 @@ def _work(process: SearchProcess) -> None:
     # A worker waits, too, where finalists follow: they are known when all trials have ended.
     wait_for_others = not process.is_worker or search.spec.finalists.new_seeds > 0
     for end in work_on(search, total, process.context, wait_for_others=wait_for_others):
-        best = _log_best(session)
+        best = _log_best(session, end.number)
         process.say_end(end, best, search)
         failed = search.failures_in_a_row()
         if failed >= MAX_FAILURES_IN_A_ROW and search.num_ended() < total:
@@ -62,9 +62,10 @@ def _work(process: SearchProcess) -> None:
             )
 
 
-def _log_best(session: Session) -> TrialRecord | None:
-    """Logs the best F1 so far against the number of ended trials, as a curve of the study's own run."""
+def _log_best(session: Session, number: int) -> TrialRecord | None:
+    """Logs the best F1 so far as a curve of the study's own run. Its step counts trials by their number, not by their
+    end, because two machines may end trials at the same moment, and a step must have one point."""
     best = choose_winner(trial_records(session.search.study))
     if best is not None and best.val_f1 is not None:
-        session.log.metrics(session.search.num_ended(), {"best_val_f1": best.val_f1})
+        session.log.metrics(number + 1, {"best_val_f1": best.val_f1})
     return best

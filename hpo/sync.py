@@ -3,33 +3,23 @@
 Exit codes: 0 both agree now, 1 something is left (a line names it), 2 a user's mistake.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from core.command_line import Parser, run_command
+from core.command_line import run_command
 from core.project import find_project
+from hpo.audit import parse_stores
 
 PROGRAM = "machine-listening sync"
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser(
-        prog=PROGRAM,
-        description="Repairs a study's runs in MLflow from its trials in Optuna and from the files of this machine.",
-        examples=[f"{PROGRAM} quickstart-simulated"],
-    )
-    parser.add_argument("study", metavar="STUDY", help="the study's name, as in runs/")
-    parser.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
-    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
-    return parser.parse_args(arguments)
+DESCRIPTION = "Repairs a study's runs in MLflow from its trials in Optuna and from the files of this machine."
 
 
 def main(arguments: list[str], root: Path) -> int:
-    return run_command(lambda: _sync(parse(arguments), root))
+    return run_command(lambda: _sync(arguments, root))
 
 
-def _sync(options: argparse.Namespace, root: Path) -> int:
+def _sync(arguments: list[str], root: Path) -> int:
+    options = parse_stores(arguments, program=PROGRAM, description=DESCRIPTION)
     from hpo.results.sync_study import sync_lines, sync_study  # here, because --help should not wait for Optuna
 
     synced = sync_study(

@@ -122,5 +122,5 @@ def test_a_failure_is_still_one(folder: Path) -> None:
 
 def test_make_test_says_why_tests_are_skipped() -> None:
     recipes = re.findall(r"^\t.*pytest .*$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert len(recipes) == 3
+    assert len(recipes) == 4
     assert all("-rs" in recipe.split() for recipe in recipes)

@@ -81,8 +81,8 @@ class PartialEpoch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A configuration that failed would fail again.
-        if kind is not None and not isinstance(error, ConfigurationFailed):
+        # A configuration that failed would fail again, and a full disk would be full again.
+        if error is not None and not isinstance(error, ConfigurationFailed) and not is_disk_full(error):
             self._save()
 
     def _save(self) -> None:

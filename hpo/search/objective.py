@@ -117,26 +117,24 @@ class TrialRun:
     def follow(self) -> TrialEnd:
         """Logs, reports and may prune after each epoch.
 
-        Skips epochs that were logged before an interruption. The last of them is reported again, because the process
-        may have died before it asked the pruner. Epochs that were reported on another machine are logged again here,
-        and the pruner, which let them pass, is not asked again.
+        Skips epochs that were logged and reported before an interruption. The last of them is reported again, because
+        the process may have died before it asked the pruner. An epoch that only one of the two has, after a torn
+        journal or on another machine, is logged or reported now; the pruner, which let it pass, is not asked again.
         """
         num_logged = max((int(row["epoch"]) for row in metrics_by_step(self.log.path)), default=0)
-        num_reported = max(self.reported, default=0)
+        num_passed = max({num_logged, *self.reported})
         result: EpochResult | None = None
         with closing(self._epochs()) as epochs:
             for result in epochs:
                 self.last = result
-                if result.epoch < num_logged:
-                    if result.epoch not in self.reported:  # its record was torn from the journal
-                        self._report(result)
+                if result.epoch < num_logged and result.epoch in self.reported:
                     continue
                 self.lease.check()
                 if result.epoch > num_logged:
                     self.log.metrics(result.epoch, _without_epoch(result.metrics))
                 self._report(result)
                 self.context.progress.epoch(self.trial.number, result)
-                if num_reported <= result.epoch < self.config.training.epochs and self.trial.should_prune():
+                if num_passed <= result.epoch < self.config.training.epochs and self.trial.should_prune():
                     return self.end(result, TrialState.PRUNED)
         assert result is not None, "an experiment has at least one epoch"
         return self.end(result, TrialState.COMPLETE)

@@ -221,6 +221,22 @@ def test_a_resumed_trial_does_not_ask_the_pruner_about_earlier_epochs_again(
     assert [result.epoch for _, result in listener.results] == [1, 2, 2, 3]
 
 
+def test_a_report_that_a_torn_journal_lost_is_made_again(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_all(opened(spec, tmp_path), context(dataset, Listener(at=(0, 2))), 1)
+    journal = tmp_path / "optuna.journal"
+    records = journal.read_text().splitlines(keepends=True)
+    kept = [record for record in records if '"step":1' not in record]
+    assert len(kept) == len(records) - 1
+    journal.write_text("".join(kept))
+    search = opened(spec, tmp_path)
+    run_all(search, context(dataset), 1)
+    values = search.study.trials[0].intermediate_values
+    rows = metrics_by_step(search.trial_directory(0) / EVENTS_FILE_NAME)
+    assert values == {row["epoch"]: row["val_auc"] for row in rows if "val_auc" in row}
+    assert sorted(values) == [1, 2, 3]
+
+
 def test_a_failed_configuration_counts_and_says_why(
     spec: StudySpec, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
