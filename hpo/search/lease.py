@@ -120,7 +120,8 @@ def give_back_the_dead(storage: StudyStorage, study: optuna.Study, trials_direct
 
 
 def _is_dead(trial: FrozenTrial, storage: StudyStorage, directory: Path, *, is_stale: bool) -> bool:
-    if HOST not in trial.user_attrs:  # its process died between claiming it and writing its host
+    # A lease is written under the lock that the caller holds: without one, the process died between claim and lease.
+    if HOST not in trial.user_attrs or trial.user_attrs.get(LEASE) == NOBODY:
         return True
     if LEASE in trial.user_attrs and _token_in(directory) == trial.user_attrs[LEASE]:
         return _is_free(_lock_path(directory, trial.user_attrs[LEASE]))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpo.search.lease import DEATHS, HOST, LEASE, LEASE_FILE, MAX_DEATHS, give_back_the_dead
+from hpo.search.lease import DEATHS, HOST, LEASE, LEASE_FILE, MAX_DEATHS, NOBODY, give_back_the_dead
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import load_study_file
@@ -93,6 +93,25 @@ def test_on_a_server_another_folder_s_lock_is_no_evidence(tmp_path: Path, *, has
     (dead,) = give_back_the_dead(server, search.study, search.trials_directory)
     assert (dead.number, dead.failure) == (0, None)
     assert search.study.trials[0].state is TrialState.WAITING
+
+
+def test_on_a_server_a_process_that_died_between_claim_and_lease_is_dead_at_once(tmp_path: Path) -> None:
+    """The trial was taken from a dead process before, whose heartbeat is still fresh."""
+    search = opened(tmp_path)
+    claim = search.claim_trial(1)
+    assert claim is not None
+    claim[1].release()
+    search.study._storage.set_trial_user_attr(claim[0]._trial_id, LEASE, NOBODY)
+    real = search.storage.backend
+    backend = SimpleNamespace(
+        _get_stale_trial_ids=lambda _: [],
+        set_trial_user_attr=real.set_trial_user_attr,
+        set_trial_state_values=real.set_trial_state_values,
+        get_trial=real.get_trial,
+    )
+    server: Any = SimpleNamespace(is_server=True, backend=backend)
+    (dead,) = give_back_the_dead(server, search.study, search.trials_directory)
+    assert dead.number == 0
 
 
 def test_a_trial_that_kills_its_process_three_times_fails_with_the_reason_everywhere(tmp_path: Path) -> None:
