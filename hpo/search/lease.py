@@ -18,12 +18,14 @@ alone.
 import socket
 import threading
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -115,7 +117,9 @@ def give_back_the_dead(storage: StudyStorage, study: optuna.Study, trials_direct
     dead = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if _is_dead(trial, storage, trials_directory / f"{trial.number:04d}", is_stale=trial._trial_id in stale):
-            dead.append(_after_death(storage, trial))
+            # A process ends its trial without the storage's lock, perhaps after the trials were read.
+            with suppress(UpdateFinishedTrialError):
+                dead.append(_after_death(storage, trial))
     return dead
 
 

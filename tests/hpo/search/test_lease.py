@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from optuna.trial import TrialState
@@ -141,3 +141,18 @@ def test_progress_between_deaths_starts_the_count_again(tmp_path: Path) -> None:
     assert claim[0].number == 0
     assert search.study.trials[0].user_attrs[DEATHS] == {"epoch": 3, "count": 1}
     claim[1].release()
+
+
+def test_a_trial_that_ended_after_it_was_read_is_not_given_back(tmp_path: Path) -> None:
+    """Ending a trial takes no lock, so its owner can end it and free its lease while another process looks."""
+    search = opened(tmp_path)
+    claim = search.claim_trial(1)
+    assert claim is not None
+    trial, lease = claim
+    read_before = search.study.get_trials(states=(TrialState.RUNNING,))
+    search.tell(trial, 0.5, TrialState.COMPLETE)
+    lease.release()
+    stale = SimpleNamespace(_study_id=search.study._study_id, get_trials=lambda **_: read_before)
+    given_back = give_back_the_dead(search.storage, cast(Any, stale), search.trials_directory)
+    assert not given_back
+    assert search.study.trials[0].state is TrialState.COMPLETE
