@@ -175,7 +175,11 @@ def _publish_winner(search: OpenStudy, log: RunLog, result: Mapping[str, Any]) -
         return
     log.artifact(search.directory / WINNER_DIRECTORY / DETECTOR_FILE, WINNER_DIRECTORY)
     log.tags(
-        {"winner": f"trial {winner['trial']} seed {winner['seed']}", "detector_found": str(result["detector_found"])}
+        {
+            "winner": f"trial {winner['trial']} seed {winner['seed']}",
+            "detector_found": str(result["detector_found"]),
+            "winner_proven": str(bool(result["evidence"] and result["evidence"]["is_proven"])),
+        }
     )
 
 

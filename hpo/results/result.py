@@ -10,20 +10,20 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector
-from core.decision.metrics import auc, bootstrap_interval, clip_metrics, f1_score
+from core.decision.exact_figures import RecordingCounts, exact_figures
+from core.decision.metrics import clip_metrics
 from core.decision.score_file import ScoredClips, load_scores
 from core.decision.statistic import Judgement
 from core.experiment import SCORES_FILE
 from core.whole_file import whole_file, write_text
+from hpo.results.evidence import evidence_of
 from hpo.results.finalists import FinalistsStudy, finalists_of
 from hpo.results.generalization import seed_rows, split_gaps
 from hpo.results.missed_faults import SPLITS, missed_fault_rows
@@ -63,7 +63,7 @@ def judge_scores(detector: Detector, scored: Mapping[str, ScoredClips]) -> Judge
 
 
 def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) -> dict[str, Any]:
-    """Metrics of one split, for one machine or all, with 95 % intervals from resampling takes. Empty without clips."""
+    """Metrics of one split, for one machine or all, with intervals over recordings. Empty without clips."""
     clips = trial.scored[split]
     rows = np.array([machine in (None, name) for name in clips.machines])
     scores, anomalous = trial.judged[split].clip_scores[rows], clips.is_anomalous[rows]
@@ -71,23 +71,32 @@ def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) ->
     if not takes:
         return {}
     metrics = clip_metrics(scores, anomalous, trial.threshold)
-
-    def f1(resampled: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> float:
-        return f1_score(resampled >= trial.threshold, labels)
-
-    interval = partial(bootstrap_interval, scores=scores, is_anomalous=anomalous, recording_ids=takes)
+    exact = exact_figures(scores, anomalous, takes, trial.threshold)
     return {
         "f1": metrics.f1,
-        "f1_interval": interval(f1),
+        "f1_interval": exact.f1_interval,
         "precision": metrics.precision,
         "recall": metrics.recall,
+        "recall_interval": exact.recall_interval,
+        "false_alarms": exact.false_alarms,
+        "false_alarms_interval": exact.false_alarms_interval,
         "auc": metrics.auc,
-        "auc_interval": interval(auc),
+        "auc_interval": exact.auc_interval,
+        "p_value": exact.p_value,
         "pauc": metrics.pauc,
         "prevalence": metrics.prevalence,
         "f1_flag_everything": metrics.f1_flag_everything,
         "num_clips": metrics.num_clips,
         "num_recordings": len(set(takes)),
+        "recordings": {"anomalous": _counts(exact.anomalous), "normal": _counts(exact.normal)},
+    }
+
+
+def _counts(recordings: RecordingCounts) -> dict[str, Any]:
+    return {
+        "num_recordings": recordings.num_recordings,
+        "num_flagged": recordings.num_flagged,
+        "flagged_interval": recordings.interval,
     }
 
 
@@ -126,6 +135,7 @@ def study_result(
         **about,
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": winner is not None and beats_flagging_everything(winner, figures),
+        "evidence": evidence_of(figures),
         "winner": figures,
         "default": _figures_of_default(default, search),
         "finalists": seed_rows(finalists, winner),
