@@ -199,6 +199,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         f"  validation  F1 {_figures(winner['validation'])}",
         f"  test        F1 {_figures(winner['test'])}",
         *_evidence_lines(result.get("evidence"), winner["test"]),
+        *_promise_lines(result.get("promise")),
     ]
     if len(winner["per_machine"]) > 1:
         for machine, splits in winner["per_machine"].items():
@@ -230,6 +231,13 @@ def _evidence_lines(evidence: Mapping[str, Any] | None, test: Mapping[str, Any])
         f"  recordings  flagged in test: {' and '.join(counts)}; by chance p {evidence['p_value']:.2g}",
         *(f"  {sentence}" for sentence in (*banner, *evidence["advice"])),
     ]
+
+
+def _promise_lines(promise: Mapping[str, Any] | None) -> list[str]:
+    """What sets the winner's threshold, and what happened on test."""
+    if promise is None:
+        return []
+    return [f"  threshold   {promise['threshold_sigmas']:.2f} sigmas. {promise['sentence']}", f"  {promise['test']}"]
 
 
 def detect_lines(folder: Path) -> list[str]:
