@@ -25,6 +25,7 @@ def figures_of(num_anomalous: int, num_normal: int, *, gap: float = 100.0, seed:
         "f1_interval": exact.f1_interval,
         "recall": exact.recall,
         "false_alarms": exact.false_alarms,
+        "false_alarms_interval": exact.false_alarms_interval,
         "auc": auc(scores, is_anomalous),
         "auc_interval": exact.auc_interval,
         "p_value": exact.p_value,
