@@ -26,8 +26,8 @@ from core.decision.statistic import fit_statistic
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FrameScores, ScoringConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
+from hpo.results.judged_trial import JudgedTrial, judge_scores
 from hpo.results.post_study import PostSearch, search_post
-from hpo.results.result import JudgedTrial, judge_scores
 from hpo.search.storage import StudyStorage
 
 SHAPES = ((36, 4, 80, 1), (24, 1, 400, 4))

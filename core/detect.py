@@ -27,7 +27,6 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +44,7 @@ EXAMPLES = (
     "{prog} runs/STUDY take.wav",
     "{prog} runs/STUDY takes/ 'more/**/*.flac' --csv events.csv --plot page.html",
     "{prog} runs/STUDY takes/ --threshold 4 --at-least 3",
+    "{prog} runs/STUDY takes/ --false-alarms-per-hour 0.5",
 )
 
 
@@ -52,6 +52,7 @@ def detect(options: argparse.Namespace) -> int:
     """Judges all recordings, prints the decisions, writes what is asked for. Returns the exit code."""
     from core.data.recordings import REPAIR, BadRecording
     from core.decision.checkpoint import find_detector, load_detector
+    from core.detection.asked_threshold import with_asked_threshold
     from core.detection.audio_paths import find_audio
     from core.detection.clips import judge_recording, requirements_of
     from core.detection.files import open_audio
@@ -63,8 +64,10 @@ def detect(options: argparse.Namespace) -> int:
     _check_outputs(options, read=(*audio_paths.names, file))
     trained = load_detector(file)
     machine = choose_machine(trained, options.machine)
-    detector = with_threshold(trained, options.threshold)
-    _say(*_rule_lines(trained, detector, options.at_least))
+    detector, lines = with_asked_threshold(trained, options.threshold, options.false_alarms_per_hour)
+    if options.at_least > 1:
+        lines.append(f"A recording is anomalous when at least {options.at_least} of its clips are.")
+    _say(*lines)
     results = Results()
     views: list[FileView] = []
     num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -107,21 +110,6 @@ def choose_machine(detector: "Detector", asked: str | None) -> str:
         names = ", ".join(known[:MAX_NAMES]) + (f" and {len(known) - MAX_NAMES} more" * (len(known) > MAX_NAMES))
         raise UserError(f"--machine must be one that the detector knows ({names}), but {got}.")
     return asked
-
-
-def with_threshold(detector: "Detector", threshold_sigmas: float | None) -> "Detector":
-    """The detector with this threshold; as it was trained where that is None."""
-    if threshold_sigmas is None:
-        return detector
-    config = replace(detector.statistic.config, threshold_sigmas=threshold_sigmas)
-    return replace(detector, statistic=replace(detector.statistic, config=config))
-
-
-def _rule_lines(trained: "Detector", detector: "Detector", at_least: int) -> list[str]:
-    """What differs from the rule that the detector was trained with."""
-    own, used = (each.statistic.config.threshold_sigmas for each in (trained, detector))
-    lines = [f"Threshold: {used:.2f} sigmas, in place of the detector's {own:.2f}."] if used != own else []
-    return lines + ([f"A recording is anomalous when at least {at_least} of its clips are."] if at_least > 1 else [])
 
 
 def _say(*lines: str) -> None:
@@ -170,6 +158,12 @@ def _finite(word: str) -> float:
     raise argparse.ArgumentTypeError(f"must be a finite number, but got {word!r}")
 
 
+def _above_zero(word: str) -> float:
+    if (value := _finite(word)) > 0:
+        return value
+    raise argparse.ArgumentTypeError(f"must be above 0, but got {word!r}")
+
+
 def _count(word: str) -> int:
     with suppress(ValueError):
         if (value := int(word)) >= 1:
@@ -188,11 +182,18 @@ def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
         "recordings", nargs="+", metavar="RECORDING", help="a file, at least a clip long, a folder, or a quoted pattern"
     )
     parser.add_argument("--machine", metavar="NAME", help="the recorded machine, where the detector knows several")
-    parser.add_argument(
+    threshold = parser.add_mutually_exclusive_group()
+    threshold.add_argument(
         "--threshold",
         type=_finite,
         metavar="SIGMAS",
         help="from which score a clip is anomalous; default: as it was trained",
+    )
+    threshold.add_argument(
+        "--false-alarms-per-hour",
+        type=_above_zero,
+        metavar="X",
+        help="sets the threshold so that healthy sound has at most X anomalous clips an hour",
     )
     parser.add_argument(
         "--at-least", type=_count, default=1, metavar="K", help="how many clips make a recording anomalous (default 1)"

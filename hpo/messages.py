@@ -1,5 +1,6 @@
 """The lines that the command says before, during and after a search, with the figures that each score must beat."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -188,16 +189,17 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
     winner = result["winner"]
     if winner is None:
         return [f"No trial completed ({counts}).", report]
-    heading = "Winner" if result["detector_found"] else "No detector found: flagging everything is as good. Best was"
     again = next((row for row in result["finalists"] if row["is_winner"]), None)
     parameters = ", ".join(f"{name} {short(value)}" for name, value in winner["parameters"].items())
     lines = [
         "",
-        f"{heading}: trial {winner['trial']} ({counts})",
+        f"{_heading(result)}: trial {winner['trial']} ({counts})",
         f"  {parameters}",
         *(_over_seeds(again) if again else ()),
         f"  validation  F1 {_figures(winner['validation'])}",
         f"  test        F1 {_figures(winner['test'])}",
+        *_evidence_lines(result.get("evidence"), winner["test"]),
+        *_promise_lines(result.get("promise")),
     ]
     if len(winner["per_machine"]) > 1:
         for machine, splits in winner["per_machine"].items():
@@ -207,6 +209,35 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         lines.append(f"Default configuration (trial 0): validation F1 {_figures(default['validation'])}")
         lines.append(f"                                 test F1 {_figures(default['test'])}")
     return [*lines, *_post_lines(result.get("post")), "", report, *detect_lines(directory / WINNER_DIRECTORY)]
+
+
+def _heading(result: Mapping[str, Any]) -> str:
+    if not result["detector_found"]:
+        return "No detector found: flagging everything is as good. Best was"
+    evidence = result.get("evidence")
+    return "Winner" if evidence is None or evidence["is_proven"] else "Winner, unproven"
+
+
+def _evidence_lines(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -> list[str]:
+    """The recordings that are flagged, the banner where they prove nothing, and how much more to record."""
+    if evidence is None:
+        return []
+    counts = [
+        f"{each['num_flagged']} of {each['num_recordings']} {label} ones ({_interval(each['flagged_interval'])})"
+        for label, each in test["recordings"].items()
+    ]
+    banner = [evidence["banner"]] if evidence["banner"] else []
+    return [
+        f"  recordings  flagged in test: {' and '.join(counts)}; by chance p {evidence['p_value']:.2g}",
+        *(f"  {sentence}" for sentence in (*banner, *evidence["advice"])),
+    ]
+
+
+def _promise_lines(promise: Mapping[str, Any] | None) -> list[str]:
+    """What sets the winner's threshold, and what happened on test."""
+    if promise is None:
+        return []
+    return [f"  threshold   {promise['threshold_sigmas']:.2f} sigmas. {promise['sentence']}", f"  {promise['test']}"]
 
 
 def detect_lines(folder: Path) -> list[str]:
@@ -244,12 +275,17 @@ def _over_seeds(row: Mapping[str, Any]) -> list[str]:
 def _figures(figures: Mapping[str, Any]) -> str:
     if not figures:
         return "-- (no clips)"
-    low, high = figures["f1_interval"]
     return (
-        f"{figures['f1']:.3f} (95 % interval {low:.3f} to {high:.3f} over {figures['num_recordings']} takes), "
-        f"AUC {figures['auc']:.3f}; prevalence {figures['prevalence']:.2f}, "
-        f"flagging everything F1 {figures['f1_flag_everything']:.3f}"
+        f"{figures['f1']:.3f} (95 % interval {_interval(figures['f1_interval'])} over {figures['num_recordings']} "
+        f"takes), AUC {figures['auc']:.3f} ({_interval(figures['auc_interval'])}); "
+        f"prevalence {figures['prevalence']:.2f}, flagging everything F1 {figures['f1_flag_everything']:.3f}"
     )
+
+
+def _interval(bounds: Sequence[float]) -> str:
+    """Not defined for a machine whose clips have one label."""
+    low, high = bounds
+    return "not defined" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
 def short(value: Any) -> str:

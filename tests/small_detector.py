@@ -5,6 +5,7 @@ import torch
 
 from core.data.audio import Waveform
 from core.decision.checkpoint import Detector
+from core.decision.false_alarms import HealthyScores
 from core.decision.levels import LevelRange
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import fit_statistic
@@ -49,4 +50,5 @@ def make_detector() -> Detector:
         clip_samples=1500,
         context_samples=30,
         levels={"car1": levels, "car2": levels},
+        healthy=HealthyScores.of({take: [0.1 * take, -0.5, 1.25] for take in range(20)}, seconds_a_clip=0.72),
     )

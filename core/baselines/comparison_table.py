@@ -1,4 +1,4 @@
-"""A table of detectors over any number of splits: figures with intervals by takes, and the difference to the first.
+"""A table of detectors over any number of splits: figures with intervals over takes, and the difference to the first.
 
 One line a detector. Figures of several splits are computed from all their decisions together, so that a take that is
 tested in two of them is drawn for both.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.baselines.comparison import Row
+from core.baselines.exact_intervals import with_exact_interval
 from core.baselines.paired_bootstrap import METRICS, NUM_DRAWS, Draws, Figure, SplitDecisions, draw_takes, of_machine
 
 CLIP_METRICS = ("auc", "pauc", "f1")
@@ -52,9 +53,12 @@ def lines_of(
         lines.append(
             Line(
                 name=rows[0].name,
-                figures={name: Figure.of(values[name]) for name in metrics},
+                figures={
+                    name: with_exact_interval(Figure.of(values[name]), name, decisions, without=without)
+                    for name in metrics
+                },
                 differences={name: Figure.of(ours[name] - values[name]) for name in metrics} if index else {},
-                by_machine=_by_machine(decisions, draws),
+                by_machine=_by_machine(decisions, draws, without),
                 num_weights=float(np.mean([row.num_weights for row in rows])),
                 seconds_to_train=float(np.mean([row.seconds_to_train for row in rows])),
                 seconds_to_score=float(np.mean([row.seconds_to_score for row in rows])),
@@ -66,11 +70,16 @@ def lines_of(
     return lines
 
 
-def _by_machine(decisions: Sequence[SplitDecisions], draws: Draws) -> dict[str, dict[str, Figure]]:
+def _by_machine(
+    decisions: Sequence[SplitDecisions], draws: Draws, without: Collection[str]
+) -> dict[str, dict[str, Figure]]:
     machines = sorted({machine for split in decisions for machine in split.machines})
     parts = {machine: [of_machine(split, machine) for split in decisions] for machine in machines}
     return {
-        machine: {name: Figure.of(METRICS[name](splits, draws)) for name in CLIP_METRICS}
+        machine: {
+            name: with_exact_interval(Figure.of(METRICS[name](splits, draws)), name, splits, without=without)
+            for name in CLIP_METRICS
+        }
         for machine, splits in parts.items()
     }
 

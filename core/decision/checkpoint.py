@@ -1,13 +1,17 @@
-"""The file of a trained detector: weights, configurations, gains, calibration and levels (safetensors, JSON header)."""
+"""The file of a trained detector: weights, and a JSON header with all that judging takes (safetensors).
+
+The header holds configurations, gains, calibration, levels, and for a winner the scores of healthy clips.
+"""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from core.decision.detector_header import FORMAT, MAX_WEIGHTS, check_tensors, parse_header
+from core.decision.false_alarms import HealthyScores
 from core.decision.levels import LevelRange
 from core.decision.statistic import Statistic
 from core.errors import UserError
@@ -37,6 +41,13 @@ class Detector:
     """Samples at the beginning of a clip that are heard but not scored."""
     levels: Mapping[str, tuple[LevelRange, ...]] | None = None
     """Levels of the calibration clips by machine and channel. None for a file that lacks them."""
+    healthy: HealthyScores | None = None
+    """Scores of healthy clips that chose nothing, from which another threshold can be promised. Only a winner's file
+    has them."""
+
+    def with_threshold(self, threshold_sigmas: float) -> "Detector":
+        config = replace(self.statistic.config, threshold_sigmas=threshold_sigmas)
+        return replace(self, statistic=replace(self.statistic, config=config))
 
 
 def find_detector(path: Path) -> Path:
@@ -78,6 +89,8 @@ def save_detector(path: Path, detector: Detector) -> None:
     }
     if detector.levels is not None:
         header["levels"] = _by_machine(detector.levels)
+    if detector.healthy is not None:
+        header["healthy"] = asdict(detector.healthy)
     write_tensors(path, detector.model.state_dict(), header)
 
 
@@ -110,4 +123,5 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
         clip_samples=header.clip_samples,
         context_samples=header.context_samples,
         levels=header.levels,
+        healthy=header.healthy,
     )

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from core.decision.false_alarms import LOWEST_SIGMAS, HealthyScores
 from core.decision.levels import LevelRange
 from core.decision.postprocess import MIN_SIGMA_BITS, Calibration, PostprocessingConfig
 from core.errors import UserError
 from core.model.frontend import FrontEndConfig
 from core.model.scoring import ScoringConfig
-from core.model.tensor_file import TensorInfo
+from core.model.tensor_file import MAX_HEADER_BYTES, TensorInfo
 from core.model.wavenet import WaveNetConfig, count_weights, num_layers_of, weight_shapes
 
 FORMAT = "wavenet-detector-3"
@@ -38,7 +39,8 @@ Gain = Annotated[float, Field(gt=0, le=LARGEST_FLOAT32)]
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorHeader:
-    """The header of a detector's file. `levels` is missing in files that were written before it was kept."""
+    """The header of a detector's file. `levels` and `healthy` are missing in files that were written before they were
+    kept, and `healthy` is missing in files of trials."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -53,12 +55,15 @@ class DetectorHeader:
     clip_samples: int
     context_samples: int
     levels: dict[str, tuple[LevelRange, ...]] | None = None
+    healthy: HealthyScores | None = None
 
     def __post_init__(self) -> None:
         _check_network(self.network)
         _check_lengths(self)
         _check_postprocessing(self.postprocessing, 1000 * self.clip_samples / self.front_end.sample_rate_hz)
         _check_channels(self)
+        if self.healthy is not None:
+            _check_healthy(self.healthy)
 
 
 HEADER = TypeAdapter(DetectorHeader)
@@ -143,6 +148,14 @@ def _check_channels(header: DetectorHeader) -> None:
             raise UserError("levels must name the machines that were calibrated, but name others.")
         for ranges in header.levels.values():
             _check_range("the levels of a machine", len(ranges), num_channels, num_channels)
+
+
+def _check_healthy(healthy: HealthyScores) -> None:
+    _check_range("healthy.seconds_a_clip", healthy.seconds_a_clip, 1e-3, MAX_CLIP_SECONDS)
+    for take in healthy.takes:
+        _check_range("the clips of a healthy recording", len(take), 1, MAX_HEADER_BYTES)
+        for score in take:
+            _check_range("a healthy score", score, LOWEST_SIGMAS, MAX_BITS)
 
 
 def _check_range(name: str, value: float, lowest: float, highest: float) -> None:

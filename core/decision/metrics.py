@@ -1,11 +1,10 @@
-"""How good decisions about clips are: F1, AUC, pAUC, figures to compare them with, and intervals.
+"""How good decisions about clips are: F1, AUC, pAUC, and figures to compare them with.
 
 N clips; scores (N,) in sigmas, where -inf means that no event survives at any threshold; is_anomalous (N,) bool.
 Anomalous is the positive class. A metric that is not defined is NaN: an area with only one class, or with a score that
 is NaN.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,36 +112,3 @@ def best_f1(scores: FloatArray, is_anomalous: BoolArray) -> float:
     is_last_of_its_score = np.append(scores[order][1:] != scores[order][:-1], True)  # equal scores are flagged together
     f1 = 2 * hits / (np.arange(1, len(scores) + 1) + is_anomalous.sum())
     return float(f1[is_last_of_its_score & np.isfinite(scores[order])].max(initial=0.0))
-
-
-def bootstrap_interval(
-    metric: Callable[[FloatArray, BoolArray], float],
-    scores: FloatArray,
-    is_anomalous: BoolArray,
-    recording_ids: Sequence[str],
-    *,
-    num_resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile interval of a metric, resampling recordings with replacement within each class.
-
-    Takes are drawn and not clips, because clips of one take are not independent. They are drawn within each class, so
-    that every resample holds both. With one recording of a class the interval is too narrow, because it does not show
-    how recordings vary. A take with a clip of each kind belongs to the anomalous class.
-    """
-    random = np.random.default_rng(seed)
-    takes = _clips_by_take(recording_ids)
-    groups = [[t for t in takes if is_anomalous[t].any() == label] for label in (False, True)]
-    values = []
-    for _ in range(num_resamples):
-        drawn = [group[i] for group in groups if group for i in random.integers(len(group), size=len(group))]
-        clips = np.concatenate(drawn)
-        values.append(metric(scores[clips], is_anomalous[clips]))
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def _clips_by_take(recording_ids: Sequence[str]) -> list[npt.NDArray[np.intp]]:
-    _, take_of_clip = np.unique(np.asarray(recording_ids), return_inverse=True)
-    return [np.flatnonzero(take_of_clip == take) for take in range(take_of_clip.max() + 1)]

@@ -18,10 +18,11 @@ from hpo.pages.trial_page import trial_page
 from hpo.pages.trial_view import trial_view
 from hpo.pages.winner_surface import winner_surface
 from hpo.results.finalists import FinalistsStudy, finalists_of
+from hpo.results.healthy_takes import trials_near_winning
 from hpo.results.post_result import POST_DIRECTORY, PostResult, post_result
-from hpo.results.result import WINNER_DIRECTORY, study_result, winner_of, write_result
+from hpo.results.result import WINNER_DIRECTORY, study_result, write_result
 from hpo.results.trial_files import TrialFiles
-from hpo.results.winner import choose_best
+from hpo.results.winner import choose_best, has_score
 from hpo.results.winner_file import winner_file
 from hpo.search.data_by_rate import Datasets
 from hpo.search.search_space import describe_range
@@ -109,15 +110,16 @@ def publish_study(
 
 
 def _ensure_files(search: OpenStudy, companion: FinalistsStudy | None, files: TrialFiles) -> None:
-    """Of all trials that are read for the result and the pages: the best ones, the default and the winner."""
-    numbers = {record.number for record in best_records(search, max(NUM_PAGES, search.spec.post.trials))}
+    """Of all trials that are read for the result and the pages: the best ones, the default and the finalists."""
+    best = [*best_records(search, max(NUM_PAGES, search.spec.post.trials)), *trials_near_winning(search)]
+    numbers = {record.number for record in best}
     numbers |= {record.number for record in trial_records(search.study)[:1] if record.state == "complete"}
-    winner = winner_of(search, companion)
-    training = winner.best if winner else None
-    if training and companion and training.directory.parent == companion.trials_directory:
-        files.ensure(companion, training.record.number)
-    elif training:
-        numbers.add(training.record.number)
+    finalists = finalists_of(companion) if companion else []
+    for training in (each for finalist in finalists for each in finalist.seeds if has_score(each.record)):
+        if companion and training.directory.parent == companion.trials_directory:
+            files.ensure(companion, training.record.number)
+        else:
+            numbers.add(training.record.number)
     for number in sorted(numbers):
         files.ensure(search, number)
 
@@ -175,7 +177,13 @@ def _publish_winner(search: OpenStudy, log: RunLog, result: Mapping[str, Any]) -
         return
     log.artifact(search.directory / WINNER_DIRECTORY / DETECTOR_FILE, WINNER_DIRECTORY)
     log.tags(
-        {"winner": f"trial {winner['trial']} seed {winner['seed']}", "detector_found": str(result["detector_found"])}
+        {
+            "winner": f"trial {winner['trial']} seed {winner['seed']}",
+            "detector_found": str(result["detector_found"]),
+            "threshold_sigmas": f"{winner['threshold_sigmas']:.6g}",
+            **({"promise": result["promise"]["sentence"]} if result["promise"] else {}),
+            "winner_proven": str(bool(result["evidence"] and result["evidence"]["is_proven"])),
+        }
     )
 
 

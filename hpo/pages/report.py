@@ -9,6 +9,7 @@ from core.baselines.comparison_table import Line
 from core.decision.post_search import F1Surface
 from core.web_page.rendering import page_figure
 from hpo.pages.comparison_section import comparison_view
+from hpo.pages.evidence_tables import evidence_view
 from hpo.pages.formatting import duration_text, size_text
 from hpo.pages.generalization_tables import flagged_view, gaps_view, seeds_view
 from hpo.pages.parameter_axis import boundary_sentences, parameter_axes
@@ -61,6 +62,7 @@ def study_page(
         finalist=next((row for row in result["finalists"] if row["is_winner"]), None),
         winner_tables=winner_tables(winner, result["default"]) if winner else None,
         comparison=comparison_view(comparison),
+        evidence_view=evidence_view(result.get("evidence"), winner["test"] if winner else {}),
         seeds=seeds_view(result["finalists"]),
         gaps=gaps_view(result["gaps"]),
         flagged=flagged_view(result["faults"]),

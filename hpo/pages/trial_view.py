@@ -9,7 +9,7 @@ from core.decision.statistic import Judgement
 from hpo.pages.clip_figure import ClipView
 from hpo.pages.trial_figures import SplitScores
 from hpo.pages.trial_sections import TrialView
-from hpo.results.result import JudgedTrial, judge_trial
+from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.search.data_by_rate import Datasets
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from core.decision.post_search import F1Surface, f1_surface
 from core.decision.postprocess import PostprocessingConfig
-from hpo.results.result import judge_trial
+from hpo.results.judged_trial import judge_trial
 from hpo.search.study import OpenStudy
 
 MAX_WINDOWS, MAX_THRESHOLDS = 48, 80
@@ -16,7 +16,7 @@ MAX_WINDOWS, MAX_THRESHOLDS = 48, 80
 
 def winner_surface(search: OpenStudy, winner: Mapping[str, Any]) -> F1Surface:
     """Over the windows and thresholds that the study searches. `winner` is that of result.json."""
-    trial = judge_trial((search.directory / winner["checkpoint"]).parent)
+    trial = judge_trial((search.directory / winner["checkpoint"]).parent).with_threshold(winner["threshold_sigmas"])
     statistic = trial.detector.statistic
     clip_ms = statistic.frame_ms * trial.judged["validation"].sigmas.shape[1]
     windows_ms, thresholds = surface_grid(

@@ -9,13 +9,16 @@ from hpo.pages.table import Cell, Column, Row, Table, figure_cell, number_cell, 
 
 METRICS = {
     "f1": "F1",
+    "recall": "recall",
+    "false_alarms": "false alarms",
     "auc": "AUC",
     "pauc": "partial AUC",
     "prevalence": "prevalence",
     "f1_flag_everything": "F1 of flagging everything",
 }
 """Metrics of one split, by their key in result.json."""
-SCORES = ("f1", "auc", "pauc")
+SCORES = ("f1", "recall", "false_alarms", "auc", "pauc")
+"""Metrics whose gain is shown."""
 SPLITS = ("validation", "test")
 
 

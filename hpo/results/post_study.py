@@ -25,7 +25,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
 from core.decision.statistic import fit_statistic
 from core.model.scoring import ScoringConfig
-from hpo.results.result import JudgedTrial, judge_trial
+from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.search.archive import is_companion
 from hpo.search.notes import name_objective, write_note
 from hpo.search.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at

@@ -19,6 +19,7 @@ from core.data.noise import NoiseConfig
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splicing import SpliceConfig
 from core.data.splits import SplitConfig
+from core.decision.false_alarms import ThresholdConfig
 from core.decision.postprocess import PostprocessingConfig
 from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig
@@ -143,6 +144,8 @@ class StudySpec:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     postprocessing: PostprocessingConfig = field(default_factory=PostprocessingConfig)
+    threshold: ThresholdConfig | None = None
+    """A promise about false alarms, which sets the winner's threshold after the choice; optional."""
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     pruner: PrunerConfig = field(default_factory=PrunerConfig)
@@ -179,7 +182,7 @@ class StudySpec:
         """What two equal searches have in common: everything except the goal, the number of trials, the source's name,
         and what follows the trials."""
         rows = asdict(self)
-        for key in ("goal", "trials", "workers", "finalists", "data", "post", "compare"):
+        for key in ("goal", "trials", "workers", "finalists", "data", "post", "compare", "threshold"):
             del rows[key]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         return rows
@@ -204,6 +207,7 @@ def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
         # Through JSON, because strict types take a table for a dataclass only there.
         spec = TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
         spec.search_space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=1)
+        _check_threshold(spec)
         _check_lengths(spec)
         _check_rates(spec)
     except ValidationError as error:
@@ -211,6 +215,18 @@ def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     return spec
+
+
+def _check_threshold(spec: StudySpec) -> None:
+    """A threshold that is set after the choice is not searched, and is fewer alarms than clips."""
+    if spec.threshold is None:
+        return
+    if "threshold_sigmas" in spec.space:
+        raise UserError(
+            "space.threshold_sigmas must be left out where [threshold] is given, because the promise sets the "
+            "threshold after the choice. Remove its line, or fix it with --set threshold_sigmas=3."
+        )
+    spec.threshold.rate(spec.clips.clip_seconds)
 
 
 def _check_lengths(spec: StudySpec) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.decision.checkpoint import DETECTOR_FILE, find_detector, save_detector
+from core.decision.false_alarms import ThresholdConfig, promised_threshold
 from core.detect import main
 from core.detection.clips import judge_recording, requirements_of
 from core.detection.files import open_audio, open_waveform
@@ -106,6 +107,29 @@ def test_the_threshold_is_the_one_that_is_given(study, detect, tmp_path):
     assert not any(line.startswith("Threshold") for line in own.out)
 
 
+def test_the_threshold_follows_from_the_false_alarms_per_hour(study, detect, tmp_path):
+    path = write(tmp_path / "x.wav", sound(3), RATE_HZ)
+    said = {}
+    for per_hour in (1.0, 1000.0):
+        found = detect(study, path, f"--false-alarms-per-hour={per_hour}")
+        (threshold,) = {float(row["threshold_sigmas"]) for row in found.rows}
+        expected = promised_threshold(make_detector().healthy, ThresholdConfig(false_alarms_per_hour=per_hour))
+        assert threshold == expected.threshold_sigmas
+        said[threshold] = found.out[0]
+    lower, higher = sorted(said)
+    assert said[lower].startswith(
+        f"Threshold: {lower:.2f} sigmas, in place of the detector's 1.70. A promise: at most "
+    )
+    assert "1.70. An estimate and not a promise: 1 false alarms per hour" in said[higher]
+
+
+def test_false_alarms_per_hour_of_a_file_without_healthy_scores_are_refused(study, detect, tmp_path):
+    save_detector(study / "winner" / DETECTOR_FILE, replace(make_detector(), healthy=None))
+    found = detect(study, write(tmp_path / "x.wav", sound(3), RATE_HZ), "--false-alarms-per-hour=1")
+    assert found.code == 2
+    assert "--false-alarms-per-hour must come with a winner's file that holds scores of healthy" in found.errors[0]
+
+
 def test_a_recording_is_anomalous_where_at_least_so_many_clips_are(study, detect, tmp_path):
     path = write(tmp_path / "x.wav", sound(4), RATE_HZ)
     detector = make_detector()
@@ -137,6 +161,8 @@ def test_a_recording_with_fewer_clips_than_must_be_anomalous_is_refused(study, d
         ["--threshold", "nan"],
         ["--threshold", "inf"],
         ["--threshold", "high"],
+        ["--false-alarms-per-hour", "0"],
+        ["--false-alarms-per-hour", "1", "--threshold", "2"],
         ["--at-least", "0"],
         ["--at-least", "2.5"],
     ],

@@ -19,7 +19,7 @@ from core.data.recordings import Corpus, Label, Recording, StreamedCorpus, Take
 from core.data.splicing import SpliceConfig, spliced_clips
 from core.data.splits import SplitConfig
 from core.data.streaming.streamed_dataset import stream_dataset
-from core.decision.metrics import bootstrap_interval, f1_score
+from core.decision.exact_figures import exact_figures
 from core.decision.postprocess import PostprocessingConfig
 from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig, run_experiment
@@ -295,17 +295,13 @@ def test_an_experiment_says_how_well_the_stretches_are_found(tmp_path: Path) -> 
     assert {"test_event_f1", "test_segment_f1"} <= figures.keys()
 
 
-def test_intervals_resample_the_normal_takes() -> None:
+def test_each_take_counts_once_in_each_class() -> None:
     clips = prepare(corpus()).test
     flagged = clips.is_anomalous ^ (np.arange(len(clips)) % 7 == 0)
-    low, high = bootstrap_interval(
-        lambda scores, labels: f1_score(scores > 0.5, labels),
-        flagged.astype(np.float64),
-        clips.is_anomalous,
-        clips.recording_ids,
-        num_resamples=50,
-    )
-    assert 0 < low < high < 1
+    figures = exact_figures(flagged.astype(np.float64), clips.is_anomalous, clips.recording_ids, 0.5)
+    for counts, label in ((figures.anomalous, True), (figures.normal, False)):
+        takes = {take for take, is_so in zip(clips.recording_ids, clips.is_anomalous, strict=True) if is_so == label}
+        assert counts.num_recordings == len(takes) < len(clips)
 
 
 @pytest.mark.parametrize(

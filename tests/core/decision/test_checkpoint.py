@@ -1,5 +1,6 @@
 """Checkpoints: a loaded detector judges exactly like the saved one, and other files are refused in one line."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: P
     assert loaded.scoring == saved.scoring
     assert loaded.statistic == saved.statistic
     assert loaded.levels == saved.levels
+    assert loaded.healthy == saved.healthy
     assert (loaded.clip_samples, loaded.context_samples) == (saved.clip_samples, saved.context_samples)
     judged = [
         detector.statistic.judge(frame_scores(detector.model, detector.front_end.encode(CLIPS), "entropy"), MACHINES)
@@ -34,6 +36,11 @@ def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: P
     np.testing.assert_array_equal(judged[0].clip_scores, judged[1].clip_scores)
     np.testing.assert_array_equal(judged[0].channel_sigmas, judged[1].channel_sigmas)
     assert [path.name for path in tmp_path.iterdir()] == ["detector.safetensors"]
+
+
+def test_a_detector_without_healthy_scores_still_loads(tmp_path: Path) -> None:
+    save_detector(tmp_path / "detector.safetensors", replace(make_detector(), healthy=None))
+    assert load_detector(tmp_path / "detector.safetensors").healthy is None
 
 
 def train(model: WaveNet, optimizer: torch.optim.Optimizer, first_epoch: int, num_epochs: int) -> list[EpochReport]:

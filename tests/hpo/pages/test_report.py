@@ -166,7 +166,7 @@ def test_a_missing_value_is_a_dash() -> None:
     machine_row = re.search(r'<tr class="test"><td class="" data-sort=""></td>.*?</tr>', page)
     assert machine_row
     cells = [re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", machine_row.group())]
-    assert cells == ["", "test", "0.123", DASH, DASH, "0.500", "0.667"]
+    assert cells == ["", "test", "0.123", DASH, DASH, DASH, DASH, "0.500", "0.667"]
 
 
 def test_without_labelled_events_there_is_no_curve_and_no_column_of_them() -> None:

@@ -11,7 +11,7 @@ import torch
 from optuna.trial import TrialState
 
 from core.data.dataset import DataConfig, Dataset, prepare_dataset
-from core.decision.checkpoint import DETECTOR_FILE
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.errors import UserError
 from core.experiment import EpochResult
 from core.sources import open_source
@@ -220,8 +220,13 @@ def test_the_result_has_every_seed_and_the_winner_s_folder_has_the_file_of_the_b
     assert winner is not None
     assert winner.best is not None
     write_result(search, result)
-    handed_over = (search.directory / "winner" / DETECTOR_FILE).read_bytes()
-    assert handed_over == (winner.best.directory / DETECTOR_FILE).read_bytes()
+    handed_over, trained = (
+        load_detector(folder / DETECTOR_FILE) for folder in (search.directory / "winner", winner.best.directory)
+    )
+    weights, expected = handed_over.model.state_dict(), trained.model.state_dict()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert handed_over.statistic == trained.statistic
+    assert handed_over.healthy is not None
     assert (result["winner"]["trial"], result["winner"]["seed"]) == (winner.number, winner.best.seed)
     order = [record.number for record in choose_best(trial_records(search.study), 2)]
     assert [row["trial"] for row in result["finalists"]] == order

@@ -25,6 +25,7 @@ from core.model.scoring import FrameScores, ScoringConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
 from hpo.pages.parameter_axis import ParameterAxis
 from hpo.pages.post_figures import NUM_BINS, grouped
+from hpo.results.judged_trial import JudgedTrial, judge_scores
 from hpo.results.post_result import post_result
 from hpo.results.post_study import (
     PostPoint,
@@ -36,7 +37,6 @@ from hpo.results.post_study import (
     store_points,
     stored_points,
 )
-from hpo.results.result import JudgedTrial, judge_scores
 from hpo.search.archive import archive_study
 from hpo.search.post_space import OwnChoice, PostConfig, draw, post_space
 from hpo.search.storage import StudyStorage

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 from mlflow import MlflowClient
 
 import hpo.results.trial_files
@@ -18,6 +19,7 @@ from core.decision.checkpoint import DETECTOR_FILE
 from core.decision.score_file import load_scores
 from core.errors import UserError
 from core.experiment import SCORES_FILE, EpochResult
+from core.model.tensor_file import read_tensors
 from hpo.results.alternatives import kept_comparison
 from tests.hpo.studies import STUDY, Command, load, tracked_runs
 
@@ -84,12 +86,15 @@ def test_the_command_makes_them_again_and_finds_the_same(
     paths = [study / f"trials/000{n}" / TRIAL_FILES[n] for n in (0, 1)] + [chosen / name for name in TRIAL_FILES]
     contents = {path: path.read_bytes() for path in paths}
     derived = [study / name for name in ("result.json", "winner/winner.json", "winner/checkpoint.safetensors")]
+    handed_over = derived[-1].read_bytes()
     for path in [*paths, *derived, study / "report.html", study / "trials/0000/page.html"]:
         WAYS[way](path)
     run("--trials", "3")
     assert result_of(study) == before
     assert {path: path.read_bytes() for path in paths} == contents
-    assert (study / "winner/checkpoint.safetensors").read_bytes() == (chosen / DETECTOR_FILE).read_bytes()
+    assert derived[-1].read_bytes() == handed_over
+    weights = [read_tensors(file)[0] for file in (derived[-1], chosen / DETECTOR_FILE)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0].keys() | weights[1].keys())
     said = [record.getMessage() for record in caplog.records if "again" in record.getMessage()]
     assert sorted(line.split()[1] for line in said) == sorted(str(path) for path in paths), "one line a file"
     assert all(line.endswith(" is made again from its training.") for line in said)
@@ -114,7 +119,8 @@ def test_a_training_that_was_dropped_is_trained_again_for_them(
     assert [path.read_bytes() for path in paths] == contents
     assert result_of(study) == before
     assert f"{paths[0]} is missing. It is made again; " in caplog.text
-    assert caplog.text.count("epochs are trained for it.") == len(paths)
+    num_finalist_trainings = len(list((study / "finalists/trials").iterdir()))
+    assert caplog.text.count("epochs are trained for it.") == 2 * (2 + num_finalist_trainings), "two files of each"
 
 
 def test_the_page_of_a_pruned_trial_is_made_without_its_files(

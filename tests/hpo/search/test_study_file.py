@@ -98,6 +98,18 @@ WRONG = {
         TINY.replace("new_seeds = 0", "epochs_factor = 0.5"),
         "finalists.epochs_factor must be at least 1",
     ),
+    "a threshold that is searched and promised": (
+        TINY + "[threshold]\nfalse_alarms = 0.05\n",
+        "space.threshold_sigmas must be left out where [threshold] is given",
+    ),
+    "two promises": (
+        TINY + "[threshold]\nfalse_alarms = 0.05\nfalse_alarms_per_hour = 1.0\n",
+        "threshold must hold one of false_alarms and false_alarms_per_hour",
+    ),
+    "more alarms than clips": (
+        TINY.replace("threshold_sigmas = {", "# ") + "[threshold]\nfalse_alarms_per_hour = 3600.0\n",
+        "must be fewer than the clips of an hour (3600), but got 3600",
+    ),
     "not a number": (
         TINY.replace("seconds_per_epoch = 1", "seconds_per_epoch = nan"),
         "training.seconds_per_epoch must be",
@@ -132,6 +144,8 @@ def test_the_identity_ignores_words_and_counts_but_not_the_space(tmp_path: Path)
     same = identity(TINY)
     assert identity(TINY.replace("trials = 3", "trials = 9").replace("Be over", "Finish")) == same
     assert identity(TINY.replace("new_seeds = 0", "new_seeds = 2")) == same, "what comes after the search"
+    fixed = TINY.replace("threshold_sigmas = {", "# ")
+    assert identity(fixed + "[threshold]\nfalse_alarms = 0.05\n") == identity(fixed) != same
     assert identity(TINY.replace("high = 6.0", "high = 6.5")) != same
     assert identity(TINY.replace("num_normal = 12", "num_normal = 13")) != same
     assert identity(TINY.replace("seed = 7", "seed = 8")) != same

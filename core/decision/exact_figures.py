@@ -1,0 +1,171 @@
+"""Intervals and a test that hold for few recordings: Clopper and Pearson, Mann and Whitney.
+
+Clips of one recording are not independent, so a recording counts as one draw, however many clips it has. A recording
+with clips of both labels counts once in each class, with its clips of that class.
+
+N clips; scores (N,) in sigmas; is_anomalous (N,) bool. What is not defined is NaN.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from core.decision.metrics import BoolArray, FloatArray, auc
+
+LEVEL = 0.95
+"""Of all intervals, which have two sides."""
+SIGNIFICANT = 0.05
+"""A detector could be chance where its p-value is above this."""
+MAX_EXACT_PAIRS = 10_000
+"""Pairs of recordings up to which the p-value is exact. The exact distribution of 40,000 takes 16 s."""
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingCounts:
+    """The recordings of one label, and how many of them have a clip that is flagged."""
+
+    num_recordings: int
+    num_flagged: int
+
+    @property
+    def interval(self) -> Interval:
+        """Of the share that is flagged."""
+        return share_interval(self.num_flagged / max(1, self.num_recordings), self.num_recordings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactFigures:
+    """The rates of a detector on a set of clips, with intervals in which the unit is the recording."""
+
+    recall: float
+    """Share of the anomalous clips that is flagged."""
+    recall_interval: Interval
+    false_alarms: float
+    """Share of the normal clips that is flagged."""
+    false_alarms_interval: Interval
+    f1_interval: Interval
+    auc_interval: Interval
+    p_value: float
+    """Of the test that the detector is no better than chance."""
+    anomalous: RecordingCounts
+    normal: RecordingCounts
+
+
+def exact_figures(
+    scores: FloatArray, is_anomalous: BoolArray, recording_ids: Sequence[str], threshold: float
+) -> ExactFigures:
+    """All of them for clips that are flagged where their score is at least the threshold."""
+    takes, flagged = np.asarray(recording_ids), scores >= threshold
+    recordings = {label: _by_take(scores, takes, is_anomalous == label) for label in (True, False)}
+    counts = {
+        label: RecordingCounts(
+            num_recordings=len(each), num_flagged=sum(bool(clips.max() >= threshold) for clips in each)
+        )
+        for label, each in recordings.items()
+    }
+    num_anomalous, num_normal = counts[True].num_recordings, counts[False].num_recordings
+    recall, false_alarms = (_share(flagged[is_anomalous == label]) for label in (True, False))
+    recall_interval = share_interval(recall, num_anomalous)
+    false_alarms_interval = share_interval(false_alarms, num_normal)
+    return ExactFigures(
+        recall=recall,
+        recall_interval=recall_interval,
+        false_alarms=false_alarms,
+        false_alarms_interval=false_alarms_interval,
+        f1_interval=f1_interval(recall_interval, false_alarms_interval, prevalence=_share(is_anomalous)),
+        auc_interval=share_interval(auc(scores, is_anomalous), min(num_anomalous, num_normal)),
+        p_value=chance_p_value(*(score_of_recordings(recordings[label]) for label in (True, False))),
+        anomalous=counts[True],
+        normal=counts[False],
+    )
+
+
+def _by_take(scores: FloatArray, takes: np.ndarray, rows: BoolArray) -> list[FloatArray]:
+    """The scores of the clips in `rows`, recording by recording."""
+    return [scores[rows & (takes == take)] for take in np.unique(takes[rows])]
+
+
+def _share(flags: BoolArray) -> float:
+    return float(flags.mean()) if len(flags) else math.nan
+
+
+def share_interval(share: float, num_units: float, *, level: float = LEVEL) -> Interval:
+    """The exact interval of Clopper and Pearson (1934) for a share that was seen in independent units.
+
+    `share * num_units` need not be whole. For a share of clips in R recordings, R units give the interval that holds
+    where the clips of a recording are all alike, and a wider one than needed where they are not (Korn and Graubard
+    1998). For an AUC of m and n recordings there are min(m, n) units: the AUC is a mean over all ways to pair the
+    recordings, and each way is that many independent draws (Hoeffding 1963). NaN where the share is, or without units.
+    """
+    if math.isnan(share) or num_units <= 0:
+        return math.nan, math.nan
+    tail, hits = (1 - level) / 2, share * num_units
+    low = stats.beta.ppf(tail, hits, num_units - hits + 1) if hits > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, num_units - hits) if hits < num_units else 1.0
+    return float(low), float(high)
+
+
+def f1_of_rates(recall: float, false_alarms: float, *, prevalence: float) -> float:
+    """F1 of a detector with these rates on clips of this prevalence; NaN without a clip of either label."""
+    if not 0 < prevalence < 1:
+        return math.nan
+    hits, alarms = prevalence * recall, (1 - prevalence) * false_alarms
+    return 2 * hits / (hits + prevalence + alarms)
+
+
+def f1_interval(recall: Interval, false_alarms: Interval, *, prevalence: float) -> Interval:
+    """From the worst of both rates to the best of both: F1 rises with recall and falls with false alarms.
+
+    It holds where both intervals do, so each end is beyond the truth in at most 5 % of cases, and in fewer as a rule.
+    """
+    low = f1_of_rates(recall[0], false_alarms[1], prevalence=prevalence)
+    return low, f1_of_rates(recall[1], false_alarms[0], prevalence=prevalence)
+
+
+def score_of_recordings(recordings: Sequence[FloatArray]) -> FloatArray:
+    """(R,) the median score of each recording's clips.
+
+    The highest score would favour recordings of many clips: where all sound alike, the median of any odd number of
+    clips is as often above a single clip as below it.
+    """
+    return np.array([np.quantile(clips, 0.5, method="lower") for clips in recordings])
+
+
+def chance_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
+    """P that chance ranks the anomalous recordings so high: Mann and Whitney's test with one side.
+
+    Equal scores count against the detector, because the exact distribution is that of scores without ties (scipy
+    rounds U there, which gives p-values that are too small). Beyond MAX_EXACT_PAIRS pairs the distribution is normal.
+    1 where a class is missing or a score is NaN.
+    """
+    num_recordings, num_pairs = len(anomalous) + len(normal), len(anomalous) * len(normal)
+    if not num_pairs or np.isnan(anomalous).any() or np.isnan(normal).any():
+        return 1.0
+    is_normal = np.arange(num_recordings) < len(normal)
+    ranks = np.lexsort((is_normal, np.append(normal, anomalous))).argsort()  # a normal one above its equals
+    method = "exact" if num_pairs <= MAX_EXACT_PAIRS else "asymptotic"
+    test = stats.mannwhitneyu(ranks[~is_normal], ranks[is_normal], alternative="greater", method=method)
+    return float(test.pvalue)
+
+
+def smallest_p_value(num_anomalous: int, num_normal: int) -> float:
+    """The p-value of a detector that separates so many recordings perfectly."""
+    return 1 / math.comb(num_anomalous + num_normal, num_anomalous)
+
+
+def enough_recordings(num_anomalous: int, num_normal: int) -> tuple[int, int]:
+    """The smallest numbers, none below the given ones, with which a perfect detector is told from chance.
+
+    The class that has fewer recordings grows first.
+    """
+    while smallest_p_value(num_anomalous, num_normal) > SIGNIFICANT:
+        if num_anomalous <= num_normal:
+            num_anomalous += 1
+        else:
+            num_normal += 1
+    return num_anomalous, num_normal

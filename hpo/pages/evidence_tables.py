@@ -1,0 +1,73 @@
+"""The report's tables of what the test recordings prove, and of what more of them would."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.pages.formatting import interval_text, number_text
+from hpo.pages.table import Column, Row, Table, number_cell, text_cell
+
+LABELS = {"anomalous": "anomalous, flagged", "normal": "normal, flagged (false alarms)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceView:
+    """What the section shows."""
+
+    sentence: str
+    recordings: Table
+    advice: Sequence[str]
+    curve: Table
+
+
+def evidence_view(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -> EvidenceView | None:
+    """`evidence` of result.json, and the winner's test figures; None where there is no evidence."""
+    if evidence is None:
+        return None
+    return EvidenceView(
+        sentence=_sentence(evidence),
+        recordings=_recordings(test["recordings"]),
+        advice=evidence["advice"],
+        curve=_curve(evidence["learning_curve"]),
+    )
+
+
+def _sentence(evidence: Mapping[str, Any]) -> str:
+    verdict = "The winner is proven" if evidence["is_proven"] else "The winner is unproven"
+    return (
+        f"{verdict}: chance ranks the anomalous test recordings as high with p {evidence['p_value']:.2g} (exact "
+        "Mann-Whitney test on one score a recording, the median of its clips). Recordings and not clips are counted, "
+        "because clips of one recording are not independent. Intervals of rates are those of Clopper and Pearson, "
+        "and that of F1 goes from the worst of both rates to the best of both."
+    )
+
+
+def _recordings(counts: Mapping[str, Mapping[str, Any]]) -> Table:
+    columns = [Column(title="test recordings", is_number=False)]
+    columns += [Column(title=title, is_test=True) for title in ("flagged", "of", "95 % interval of the share")]
+    rows = [
+        Row(
+            cells=[
+                text_cell(LABELS[name]),
+                number_cell(each["num_flagged"]),
+                number_cell(each["num_recordings"]),
+                text_cell(interval_text(each["flagged_interval"])),
+            ]
+        )
+        for name, each in counts.items()
+    ]
+    return Table(columns=columns, rows=rows)
+
+
+def _curve(curve: Sequence[Mapping[str, Any]]) -> Table:
+    titles = ("anomalous", "normal", "recall", "false alarms", "F1")
+    rows = [
+        Row(
+            cells=[
+                *(text_cell(number_text(row[name])) for name in ("num_anomalous", "num_normal")),
+                *(text_cell(interval_text(row[f"{name}_interval"])) for name in ("recall", "false_alarms", "f1")),
+            ]
+        )
+        for row in curve
+    ]
+    return Table(columns=[Column(title=title) for title in titles], rows=rows)

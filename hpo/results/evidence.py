@@ -1,0 +1,120 @@
+"""Whether the test recordings prove that a winner detects faults, and how much more to record where they do not.
+
+Test figures are computed after the choice and change nothing about it: a winner that could be chance is called
+unproven, and its file and its command are handed over all the same.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from core.decision.exact_figures import (
+    SIGNIFICANT,
+    enough_recordings,
+    f1_interval,
+    share_interval,
+    smallest_p_value,
+)
+
+TIMES = (1, 2, 4, 8)
+"""Multiples of the test recordings in the learning curve."""
+ONE_SIDED_SIGMAS = 1.645
+"""Of a normal distribution, beyond which SIGNIFICANT lies."""
+
+
+def evidence_of(winner: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """`evidence` of result.json, from the winner's figures there; None without a winner or test clips.
+
+    `banner` is None where the winner is proven, and `advice` says in sentences how much more to record.
+    """
+    test = winner and winner["test"]
+    if not test:
+        return None
+    p_value = test["p_value"]
+    num_anomalous, num_normal = (test["recordings"][name]["num_recordings"] for name in ("anomalous", "normal"))
+    is_enough = smallest_p_value(num_anomalous, num_normal) <= SIGNIFICANT
+    is_proven = p_value <= SIGNIFICANT
+    curve = learning_curve(test, num_anomalous, num_normal)
+    return {
+        "is_proven": is_proven,
+        "is_enough": is_enough,
+        "p_value": p_value,
+        "banner": None if is_proven else _banner(test, num_anomalous, num_normal, is_enough=is_enough),
+        "advice": [*_advice(test, num_anomalous, num_normal, is_proven=is_proven), *curve_sentences(curve)],
+        "learning_curve": curve,
+    }
+
+
+def _banner(test: Mapping[str, Any], num_anomalous: int, num_normal: int, *, is_enough: bool) -> str:
+    if not is_enough:
+        return (
+            f"Too few recordings to tell: the test has {num_anomalous} anomalous and {num_normal} normal ones, and "
+            f"even a detector that separates them perfectly could be chance "
+            f"(p {smallest_p_value(num_anomalous, num_normal):.2g})."
+        )
+    return (
+        f"The winner could be chance: its test AUC over {num_anomalous + num_normal} recordings has "
+        f"p {test['p_value']:.2g} (exact Mann-Whitney test, one score a recording), and proof needs "
+        f"{SIGNIFICANT:g} or less."
+    )
+
+
+def _advice(test: Mapping[str, Any], num_anomalous: int, num_normal: int, *, is_proven: bool) -> list[str]:
+    if is_proven:
+        return []
+    needed = enough_recordings(num_anomalous, num_normal)
+    if needed != (num_anomalous, num_normal):
+        return [
+            f"A perfect detector can be told from chance by {needed[0]} anomalous and {needed[1]} normal test "
+            "recordings; the test gets about half of all anomalous ones and a quarter of the normal ones."
+        ]
+    times = times_to_prove(test["auc"], num_anomalous, num_normal)
+    if times is None:
+        return ["Its test AUC is no better than chance, so more recordings of this kind would not prove it."]
+    return [f"At the same AUC about {times} times as many test recordings would prove it."]
+
+
+def times_to_prove(auc: float, num_anomalous: int, num_normal: int) -> int | None:
+    """How many times the recordings Mann and Whitney's test needs at this AUC, in its normal approximation.
+
+    None where the AUC is no better than chance. At least 2.
+    """
+    if not auc > 0.5:
+        return None
+    sigma = math.sqrt((num_anomalous + num_normal + 1) / (12 * num_anomalous * num_normal))
+    return max(2, math.ceil((ONE_SIDED_SIGMAS * sigma / (auc - 0.5)) ** 2))
+
+
+def learning_curve(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> list[dict[str, Any]]:
+    """What the intervals would be at the same rates with some multiples of the test recordings."""
+    rows = []
+    for times in TIMES:
+        recall = share_interval(test["recall"], times * num_anomalous)
+        false_alarms = share_interval(test["false_alarms"], times * num_normal)
+        rows.append(
+            {
+                "num_anomalous": times * num_anomalous,
+                "num_normal": times * num_normal,
+                "recall_interval": recall,
+                "false_alarms_interval": false_alarms,
+                "f1_interval": f1_interval(recall, false_alarms, prevalence=test["prevalence"]),
+            }
+        )
+    return rows
+
+
+def curve_sentences(curve: list[dict[str, Any]]) -> list[str]:
+    """The learning curve in a sentence; none where F1 has no interval."""
+    now, *others = curve
+    if math.isnan(now["f1_interval"][0]):
+        return []
+    sizes = ", ".join(f"{_width(row):.2f} with {row['num_anomalous'] + row['num_normal']}" for row in others)
+    return [
+        f"The interval of test F1 is {_width(now):.2f} wide with {now['num_anomalous'] + now['num_normal']} test "
+        f"recordings; at the same rates it would be {sizes}."
+    ]
+
+
+def _width(row: Mapping[str, Any]) -> float:
+    low, high = row["f1_interval"]
+    return float(high - low)

@@ -1,0 +1,136 @@
+"""A winner that could be chance is called unproven, in the result, on the terminal and in the report."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.decision.exact_figures import chance_p_value, exact_figures
+from core.decision.metrics import auc
+from hpo.messages import summary
+from hpo.pages.evidence_tables import evidence_view
+from hpo.results.evidence import evidence_of, times_to_prove
+from tests.hpo.pages.toy_study import page_of, result_of, toy_study
+
+
+def figures_of(num_anomalous: int, num_normal: int, *, gap: float = 100.0, seed: int = 0) -> dict[str, Any]:
+    """Of one clip a recording, as in result.json; `gap` is between the means of the classes, in sigmas."""
+    is_anomalous = np.arange(num_anomalous + num_normal) < num_anomalous
+    scores = np.random.default_rng(seed).standard_normal(len(is_anomalous)) + gap * is_anomalous
+    exact = exact_figures(scores, is_anomalous, [str(i) for i in range(len(scores))], gap / 2)
+    counts = {"anomalous": exact.anomalous, "normal": exact.normal}
+    return {
+        "f1": 1.0,
+        "f1_interval": exact.f1_interval,
+        "recall": exact.recall,
+        "false_alarms": exact.false_alarms,
+        "false_alarms_interval": exact.false_alarms_interval,
+        "auc": auc(scores, is_anomalous),
+        "auc_interval": exact.auc_interval,
+        "p_value": exact.p_value,
+        "prevalence": num_anomalous / len(scores),
+        "f1_flag_everything": 0.5,
+        "num_clips": len(scores),
+        "num_recordings": len(scores),
+        "recordings": {
+            name: {
+                "num_recordings": each.num_recordings,
+                "num_flagged": each.num_flagged,
+                "flagged_interval": each.interval,
+            }
+            for name, each in counts.items()
+        },
+    }
+
+
+def evidence(test: dict[str, Any]) -> dict[str, Any]:
+    found = evidence_of({"test": test})
+    assert found is not None
+    return found
+
+
+def result_with(test: dict[str, Any]) -> dict[str, Any]:
+    winner = {"trial": 3, "seed": 1, "parameters": {"window_ms": 5.0}, "validation": test, "test": test}
+    return {
+        "trials": {"complete": 4},
+        "detector_found": True,
+        "evidence": evidence(test),
+        "finalists": [],
+        "winner": winner | {"per_machine": {"car": {"test": test}}},
+        "default": None,
+    }
+
+
+def test_three_perfect_test_recordings_prove_nothing() -> None:
+    test = figures_of(1, 2)
+    found = evidence(test)
+    assert not found["is_proven"]
+    assert not found["is_enough"]
+    assert found["banner"].startswith("Too few recordings to tell: the test has 1 anomalous and 2 normal ones")
+    assert found["advice"][0].startswith("A perfect detector can be told from chance by 3 anomalous and 3 normal test")
+
+
+def test_an_unproven_winner_is_announced_as_such_with_its_file_and_command(tmp_path: Any) -> None:
+    lines = summary(result_with(figures_of(1, 2)), tmp_path)
+    text = "\n".join(lines)
+    assert "Winner, unproven: trial 3 (4 complete)" in lines
+    assert "1.000 to 1.000" not in text
+    assert "Too few recordings to tell" in text
+    assert re.search(r"^Detector: .*checkpoint", text, re.MULTILINE)
+    assert re.search(r"^Use it: .*core.detect ", text, re.MULTILINE)
+
+
+def test_enough_recordings_that_are_told_apart_are_proof(tmp_path: Any) -> None:
+    found = evidence(figures_of(8, 8))
+    assert found["is_proven"]
+    assert found["banner"] is None
+    assert "Winner: trial 3 (4 complete)" in summary(result_with(figures_of(8, 8)), tmp_path)
+
+
+def test_a_winner_that_could_be_chance_is_unproven_with_enough_recordings_too() -> None:
+    found = evidence(figures_of(8, 8, gap=0.0, seed=1))
+    assert found["is_enough"]
+    assert not found["is_proven"]
+    assert found["banner"].startswith("The winner could be chance: its test AUC over 16 recordings has p ")
+
+
+def test_the_advice_holds_where_it_is_followed() -> None:
+    """Recordings of the same kind, as many times as it says, are about as often proof as not."""
+    random = np.random.default_rng(0)
+    times = times_to_prove(0.64, 8, 8)  # an AUC of normal distributions whose means are half a sigma apart
+    assert times is not None
+    num_proven = sum(
+        chance_p_value(random.standard_normal(8 * times) + 0.5, random.standard_normal(8 * times)) <= 0.05
+        for _ in range(200)
+    )
+    assert 90 <= num_proven <= 150
+    assert times_to_prove(0.5, 8, 8) is None
+
+
+def test_intervals_of_the_learning_curve_shrink() -> None:
+    curve = evidence(figures_of(6, 6, gap=1.0))["learning_curve"]
+    widths = [np.subtract(*row["f1_interval"][::-1]) for row in curve]
+    assert widths == sorted(widths, reverse=True)
+    assert [row["num_normal"] for row in curve] == [6, 12, 24, 48]
+
+
+def test_without_a_winner_or_test_clips_there_is_no_evidence() -> None:
+    assert evidence_of(None) is None
+    assert evidence_of({"test": {}}) is None
+    assert evidence_view(None, {}) is None
+
+
+@pytest.mark.parametrize(("num_each", "is_proven"), [(2, False), (8, True)])
+def test_the_report_has_the_banner_and_the_curve(num_each: int, is_proven: bool) -> None:
+    study, test = toy_study(), figures_of(num_each, num_each)
+    winner = page_of_winner(study, test)
+    assert ("Too few recordings to tell" in winner) is not is_proven
+    assert ("<b>Unproven: trial" in winner) is not is_proven
+    assert "How much more to record" in winner
+    assert "it would be" in winner
+
+
+def page_of_winner(study: Any, test: dict[str, Any]) -> str:
+    winner = result_of(study)["winner"] | {"test": test}
+    return page_of(study, winner=winner, evidence=evidence(test))

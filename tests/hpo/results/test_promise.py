@@ -1,0 +1,227 @@
+"""A promise about false alarms comes from healthy sound that chose nothing, and stands beside what happened on test."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
+from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
+from core.decision.metrics import auc, f1_score
+from core.decision.statistic import fit_statistic
+from core.detect import main as detect
+from hpo.messages import summary
+from hpo.results.healthy_takes import healthy_scores, seconds_a_clip, takes_that_chose
+from hpo.results.judged_trial import JudgedTrial
+from hpo.results.promise import SetThreshold, outcome_sentence, promise_of
+from hpo.results.result import study_result, write_result
+from hpo.results.winner import Finalist, SeedTraining, choose_winner
+from hpo.search.study import OpenStudy
+from hpo.search.trial_record import trial_records
+from tests.hpo.pages.toy_study import page_of, toy_study
+from tests.hpo.results.test_evidence import figures_of, result_with
+from tests.hpo.results.test_post_study import add_trial, judged_trial, open_again, opened
+from tests.hpo.studies import STUDY, Command, tracked_runs
+
+__all__ = ["opened"]  # a fixture
+
+
+def test_a_calibration_take_has_no_part_in_its_own_score() -> None:
+    trial = judged_trial(1)
+    clips, statistic = trial.scored["calibration"], trial.detector.statistic
+    found = healthy_scores(trial, chose=set(trial.scored["validation"].recording_ids), are_calibration_takes_whole=True)
+    scores = clips.scores.surprise
+    expected = []
+    for row in range(len(scores)):
+        others = [other for other in range(len(scores)) if other != row]
+        fitted = fit_statistic(
+            statistic.config, scores[others], [clips.machines[other] for other in others], frame_ms=statistic.frame_ms
+        )
+        expected.append(fitted.judge(scores[[row]], [clips.machines[row]]).clip_scores[0])
+    assert [take[0] for take in found.takes] == pytest.approx(expected, rel=1e-5)
+
+
+def test_parts_of_training_takes_do_not_promise_anything() -> None:
+    trial = judged_trial(1)
+    validation = trial.scored["validation"]
+    found = healthy_scores(trial, chose=set(), are_calibration_takes_whole=False)
+    assert found.num_takes == np.sum(~validation.is_anomalous)
+    some = {validation.recording_ids[row] for row in np.flatnonzero(~validation.is_anomalous)[:3]}
+    assert healthy_scores(trial, chose=some, are_calibration_takes_whole=False).num_takes == found.num_takes - 3
+
+
+def test_the_only_calibration_take_of_a_machine_is_left_out() -> None:
+    trial = judged_trial(1)
+    calibration = trial.scored["calibration"]
+    of_b = [row for row, machine in enumerate(calibration.machines) if machine == "b"]
+    rows = [row for row in range(len(calibration.machines)) if row not in of_b[1:]]
+    fewer = replace(
+        calibration,
+        scores=type(calibration.scores)(
+            **{kind: calibration.scores.of(kind)[rows] for kind in ("surprise", "entropy", "normalised_residual")}
+        ),
+        recording_ids=tuple(calibration.recording_ids[row] for row in rows),
+        machines=tuple(calibration.machines[row] for row in rows),
+        conditions=tuple(calibration.conditions[row] for row in rows),
+        is_anomalous=calibration.is_anomalous[rows],
+    )
+    trial = replace(trial, scored={**trial.scored, "calibration": fewer})
+    chose = set(trial.scored["validation"].recording_ids)
+    found = healthy_scores(trial, chose=chose, are_calibration_takes_whole=True)
+    assert found.num_takes == len(rows) - 1
+
+
+def test_an_hour_of_clips_is_what_detect_hears_in_an_hour() -> None:
+    trial = judged_trial(1)
+    rate_hz = trial.detector.front_end.config.sample_rate_hz
+    frame_samples = trial.detector.scoring.frame_samples(rate_hz)
+    num_frames = trial.judged["validation"].thresholds.shape[1]
+    assert seconds_a_clip(trial) == num_frames * frame_samples / rate_hz
+
+
+@pytest.fixture
+def searched(opened: OpenStudy) -> OpenStudy:
+    """A study of five trials with files, whose recorded figures are those of its scores."""
+    search = open_again(opened.storage, opened.directory.parents[1], "other")
+    for number in range(1, 6):
+        add_trial(search, number - 1, 0.0)
+    return search
+
+
+def files_of(search: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> dict[Path, JudgedTrial]:
+    """Trials whose files are in memory; their validation figures are recorded as the search records them."""
+    judged = {search.trial_directory(number): judged_trial(number) for number in range(5)}
+    monkeypatch.setattr("hpo.results.healthy_takes.judge_trial", judged.__getitem__)
+    records = [
+        replace(record, val_f1=f1, facts={**record.facts, "val_f1": f1, "val_auc": area})
+        for record, (f1, area) in zip(trial_records(search.study), map(figures, judged.values()), strict=True)
+    ]
+    monkeypatch.setattr("hpo.results.healthy_takes.trial_records", lambda _: records)
+    return judged
+
+
+def figures(trial: JudgedTrial, without: str = "") -> tuple[float, float]:
+    clips, scores = trial.scored["validation"], trial.judged["validation"].clip_scores
+    rows = np.array([take != without for take in clips.recording_ids])
+    flagged = scores[rows] >= trial.threshold
+    return f1_score(flagged, clips.is_anomalous[rows]), auc(scores[rows], clips.is_anomalous[rows])
+
+
+def test_takes_without_which_another_trial_had_won_chose_the_winner(
+    searched: OpenStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = files_of(searched, monkeypatch)
+    trials = list(judged.values())
+    clips = trials[0].scored["validation"]
+    winner = max(range(5), key=lambda number: figures(trials[number]))
+    healthy = [take for take, bad in zip(clips.recording_ids, clips.is_anomalous, strict=True) if not bad]
+    expected = {
+        take
+        for take in healthy
+        if max(range(5), key=lambda number: figures(trials[number], take)) != winner
+    }  # fmt: skip
+    seed = SeedTraining(
+        seed=1, record=trial_records(searched.study)[winner], directory=searched.trial_directory(winner)
+    )
+    chosen = Finalist(number=winner, epochs=1, seeds=(seed,))
+    assert takes_that_chose(searched, (), chosen) == expected
+    assert 0 < len(expected) < len(healthy), "else the test shows nothing"
+
+
+def set_threshold(num_takes: int, config: ThresholdConfig | None) -> SetThreshold:
+    takes = {take: [float(score)] for take, score in enumerate(np.random.default_rng(0).standard_normal(num_takes))}
+    healthy = HealthyScores.of(takes, seconds_a_clip=2.0)
+    promised = promised_threshold(healthy, config) if config else None
+    return SetThreshold(healthy=healthy, asked=config, promised=promised, own_threshold_sigmas=3.0)
+
+
+PROMISES: list[tuple[int, bool, str]] = [
+    (30, True, "A promise: at most 5 % of healthy clips"),
+    (10, False, "An estimate and not a promise: 5 % of healthy clips"),
+    (2, False, "No promise and no estimate: 2 healthy clips"),
+]
+
+
+@pytest.mark.parametrize(("num_takes", "is_promise", "words"), PROMISES)
+def test_what_was_promised_stands_beside_what_happened_on_test(
+    num_takes: int, is_promise: bool, words: str, tmp_path: Path
+) -> None:
+    test = figures_of(8, 8)
+    promise = promise_of(set_threshold(num_takes, ThresholdConfig(false_alarms=0.05)), test)
+    assert promise is not None
+    assert promise["is_promise"] == is_promise
+    outcome = "On test 0 % of the healthy clips raised a false alarm (95 % interval 0 to 36.9 % over 8 recordings)"
+    lines = "\n".join(summary(result_with(test) | {"promise": promise}, tmp_path))
+    for text in (lines, page_of(toy_study(), promise=promise)):
+        assert words in text
+        assert outcome in text
+
+
+def test_without_a_promise_the_study_s_own_threshold_stays() -> None:
+    threshold = set_threshold(30, None)
+    assert promise_of(threshold, figures_of(3, 3)) is None
+    assert threshold.threshold_sigmas == 3.0
+    assert set_threshold(2, ThresholdConfig(false_alarms=0.05)).threshold_sigmas == 3.0
+
+
+def test_a_share_of_clips_is_also_said_an_hour() -> None:
+    test = figures_of(4, 8) | {"false_alarms": 0.25, "false_alarms_interval": (0.1, 0.5)}
+    assert outcome_sentence(test, 36.0).endswith("which is 25 an hour (10 to 50).")
+    assert outcome_sentence({}, 36.0) == "The test has no healthy clips."
+
+
+def test_the_winner_s_file_has_the_promised_threshold_and_the_scores_for_another(
+    opened: OpenStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(opened.spec, threshold=ThresholdConfig(false_alarms=0.05))
+    search = replace(opened, spec=spec)
+    result = with_files(study_result, search, monkeypatch)
+    write_result(search, result)
+    detector = load_detector(search.directory / "winner" / DETECTOR_FILE)
+    assert detector.healthy is not None
+    promised = promised_threshold(detector.healthy, ThresholdConfig(false_alarms=0.05))
+    assert promised is not None
+    assert detector.statistic.config.threshold_sigmas == result["winner"]["threshold_sigmas"]
+    assert detector.statistic.config.threshold_sigmas == promised.threshold_sigmas
+    assert result["promise"]["sentence"] == promised.sentence
+
+
+def test_the_command_sets_the_threshold_that_is_promised_and_detect_changes_it(
+    project: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = run("--trials", "1", "--set", "threshold.false_alarms=0.5", "--set", "threshold_sigmas=3")
+    study = project / "runs" / STUDY
+    result = json.loads((study / "result.json").read_text())
+    assert result["promise"]["is_promise"]
+    assert f"threshold   {result['promise']['threshold_sigmas']:.2f} sigmas. A promise: at most 50 % of healthy" in said
+    assert result["promise"]["test"] in said
+    assert result["promise"]["test"] in (study / "report.html").read_text()
+    detector = load_detector(study / "winner" / DETECTOR_FILE)
+    assert detector.statistic.config.threshold_sigmas == result["promise"]["threshold_sigmas"] != 3
+    tags = tracked_runs(project)["study"].data.tags
+    assert float(tags["threshold_sigmas"]) == pytest.approx(detector.statistic.config.threshold_sigmas, rel=1e-4)
+    assert tags["promise"] == result["promise"]["sentence"]
+    detect([str(study), "nowhere.wav", "--false-alarms-per-hour", "1"])
+    assert "An estimate and not a promise: 1 false alarms per hour" in capsys.readouterr().out
+
+
+def with_files(make: Callable[..., dict[str, Any]], search: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The toy's trials lack facts that real ones record, and trial 0 lacks its files."""
+    facts = {"best_epoch": 1, "num_weights": 1, "num_layers": 1, "receptive_field_samples": 4, "test_f1": 0.5}
+    records = [
+        replace(
+            record,
+            state="complete" if record.number else "failed",
+            val_f1=record.val_f1 if record.number else None,
+            facts=facts | {"val_auc": 0.5, "test_auc": 0.5, "val_f1": record.val_f1},
+        )
+        for record in trial_records(search.study)
+    ]
+    for module in ("result", "healthy_takes"):
+        monkeypatch.setattr(f"hpo.results.{module}.trial_records", lambda _: records)
+    assert choose_winner(records) is not None
+    return make(search, about={})
