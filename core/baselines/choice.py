@@ -15,9 +15,10 @@ from core.data.clips import ClipSet
 from core.data.dataset import Dataset
 from core.decision.evaluation import count_events
 from core.decision.event_metrics import event_metrics
+from core.decision.fitting import fit_statistic
 from core.decision.metrics import BoolArray, FloatArray, f1_score
 from core.decision.postprocess import BASELINES, PostprocessingConfig
-from core.decision.statistic import Judgement, fit_statistic
+from core.decision.statistic import Judgement
 from core.model.scoring import Scores
 
 WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
@@ -172,8 +173,10 @@ def judge_split(
     scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig, split: str
 ) -> Judgement:
     """Judges a split's clips by mu and sigma of the calibration clips."""
-    scores, calibration = scored.scores[kind], judged["calibration"].machines
-    statistic = fit_statistic(config, scores["calibration"], calibration, frame_ms=scored.frame_ms)
+    scores, calibration = scored.scores[kind], judged["calibration"]
+    statistic = fit_statistic(
+        config, scores["calibration"], calibration.machines, calibration.recording_ids, frame_ms=scored.frame_ms
+    )
     return statistic.judge(scores[split], judged[split].machines)
 
 

@@ -32,6 +32,8 @@ class SampleScores(NamedTuple):
     normalised_residual: Tensor
     """(surprise - entropy) / sqrt(variance + LEAST_VARIANCE), with the expected variance of surprise: how far the
     surprise is from its expectation, in standard deviations. Its mean is 0 where the network is right."""
+    below: Tensor
+    """The predicted probability of all levels below the one that came, 0 to 1."""
 
 
 def _slices(num_samples: int, num_logits: int, slice_logits: dict[str, int], device: torch.device) -> Iterator[slice]:
@@ -77,8 +79,9 @@ def mean_bits(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> 
 
 @torch.inference_mode()
 def sample_scores(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> SampleScores:
-    """Scores of each sample and channel, three tensors (N, C), at one exponential a logit."""
+    """Scores of each sample and channel, tensors (N, C), at one exponential a logit."""
     num_channels = targets.shape[1]
+    levels = torch.arange(len(weight) // num_channels, device=hidden.device)
     scores = SampleScores(*(hidden.new_empty(targets.shape) for _ in SampleScores._fields))
     for rows in _slices(len(hidden), len(weight), SCORE_SLICE_LOGITS, hidden.device):
         logits = functional.linear(hidden[rows], weight, bias).view(-1, num_channels, len(weight) // num_channels)
@@ -86,6 +89,7 @@ def sample_scores(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor)
         target_logits = logits.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1)
         weights = logits.exp()
         partition = weights.sum(dim=-1)
+        scores.below[rows] = (weights * (levels < targets[rows].unsqueeze(-1))).sum(dim=-1) / partition
         mean_logit = weights.mul_(logits).sum(dim=-1) / partition
         mean_square = weights.mul_(logits).sum(dim=-1) / partition
         log_partition = partition.log()

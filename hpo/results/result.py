@@ -94,7 +94,7 @@ def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) ->
 def trial_figures(number: int, training: SeedTraining, study_directory: Path) -> dict[str, Any]:
     """One trial in result.json: its parameters, the training whose file is shown, and the metrics of that training."""
     record, trial = training.record, judge_trial(training.directory)
-    machines = sorted(trial.detector.statistic.calibrations)
+    machines = trial.detector.statistic.machines
     return {
         "trial": number,
         "seed": training.seed,
