@@ -17,7 +17,7 @@ from core.decision.normal_sound import FLUCTUATING, NormalSound
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
 from core.errors import UserError
-from core.model.frame_statistics import StatisticNames
+from core.model.frame_statistics import statistic_groups
 from core.model.tensor_file import TensorInfo
 
 MEANS, SPREADS, WHITENING = "normal.means", "normal.spreads", "changes.whitening"
@@ -93,7 +93,7 @@ def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
 
 
 def _group_sizes(num_channels: int) -> dict[str, int]:
-    return {name: place.stop - place.start for name, place in StatisticNames(num_channels).groups.items()}
+    return {name: place.stop - place.start for name, place in statistic_groups(num_channels).items()}
 
 
 def statistic_from(

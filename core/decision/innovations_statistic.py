@@ -19,7 +19,7 @@ from core.decision.normal_sound import NormalSound, clip_vectors, fit_normal_sou
 from core.decision.postprocess import Frames, PostprocessingConfig, clip_scores, event_thresholds, smooth
 from core.decision.statistic import Judgement, rows_by_machine
 from core.errors import UserError
-from core.model.frame_statistics import FrameVectors, StatisticNames
+from core.model.frame_statistics import FrameVectors, statistic_groups
 
 NETWORK = ("likelihood", "colour", "colour changes", "whiteness")
 GROUPS = {
@@ -87,7 +87,7 @@ class InnovationsStatistic:
 
 def changing(frames: FrameVectors, config: PostprocessingConfig, frame_ms: float) -> Frames:
     """(N, C, F, K) to the smoothed statistics whose changes are sought, (N, C, F, E)."""
-    groups = StatisticNames(frames.shape[1]).groups
+    groups = statistic_groups(frames.shape[1])
     values = np.concatenate([frames[..., groups[name]] for name in CHANGING], axis=-1).astype(np.float64)
     window_frames = max(1, round(config.window_ms / frame_ms))
     smoothed: Frames = np.moveaxis(smooth(np.moveaxis(values, 2, -1), window_frames), -1, 2)
@@ -107,5 +107,5 @@ def fit_innovations(
         config=config,
         frame_ms=frame_ms,
         normal=fit_normal_sound(frames, machines, takes, groups=GROUPS[config.statistics]),
-        changes=fit_changes(changing(frames, config, frame_ms), frame_ms=frame_ms),
+        changes=fit_changes(changing(frames, config, frame_ms), num_takes=len(set(takes)), frame_ms=frame_ms),
     )

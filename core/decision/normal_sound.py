@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.standard import Standard, standard_of
-from core.model.frame_statistics import FrameVectors, StatisticNames
+from core.model.frame_statistics import FrameVectors, statistic_groups
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
@@ -30,13 +30,16 @@ Rows = npt.NDArray[np.bool_]
 FLUCTUATING = ("colour", "spectrum")
 """Groups whose deviation over time is a group of its own."""
 LEAST_SPREAD = 1e-3
+PRIOR_FREEDOM = 6
+"""A variance over few takes is pooled with the mean variance of its group, which counts as so many degrees of freedom.
+Otherwise one of many statistics has hardly any spread by chance, and every new take is far from normal by it."""
 LEAST_DISTANCE = 1e-3
 
 
 def clip_vectors(frames: FrameVectors) -> dict[str, Array]:
     """(N, C, F, K) to (N, C, statistics) by group. F must be at least 1; the deviation of one frame is 0."""
     values = frames.astype(np.float64)
-    groups = StatisticNames(frames.shape[1]).groups
+    groups = statistic_groups(frames.shape[1])
     vectors = {name: values[..., place].mean(axis=2) for name, place in groups.items()}
     changes = {f"{name} changes": np.log(values[..., groups[name]].std(axis=2) + 1e-2) for name in FLUCTUATING}
     return vectors | changes
@@ -87,9 +90,10 @@ def fit_normal_sound(
     healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes))
     means, spreads = healthy.means(), healthy.spreads()
     left_out = healthy.left_out()
-    standards = {name: standard_of(log_distance(each)) for name, each in left_out.items()}
+    num_takes = healthy.num_takes
+    standards = {name: standard_of(log_distance(each), num_takes=num_takes) for name, each in left_out.items()}
     plain = NormalSound(means=means, spreads=spreads, standards=standards)
-    score = standard_of(combined(plain.group_sigmas(left_out)))
+    score = standard_of(combined(plain.group_sigmas(left_out)), num_takes=num_takes)
     return NormalSound(means=means, spreads=spreads, standards=standards | {"score": score})
 
 
@@ -100,6 +104,15 @@ class _Healthy:
     vectors: Mapping[str, Array]
     machines: npt.NDArray[np.str_]
     takes: npt.NDArray[np.str_]
+
+    @property
+    def num_takes(self) -> int:
+        return len(set(zip(self.machines, self.takes, strict=True)))
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the variance between takes."""
+        return self.num_takes - len(set(self.machines))
 
     def without(self, rows: Rows) -> "_Healthy":
         vectors = {name: values[~rows] for name, values in self.vectors.items()}
@@ -120,27 +133,32 @@ class _Healthy:
         return {name: np.stack([values[rows].mean(axis=0) for rows in takes]) for name, values in self.vectors.items()}
 
     def spreads(self) -> dict[str, Array]:
-        """By group: the root of the variance between takes plus that between the clips of a take, over all machines."""
+        """By group: the root of the variance between takes plus that between the clips of a take, over all machines,
+        shrunk towards the group's mean."""
         of_takes = [self._means_of_takes(machine) for machine in sorted(set(self.machines))]
         spreads = {}
         for name, values in self.vectors.items():
             between = _pooled_variance([each[name] for each in of_takes])
             keys = sorted(set(zip(self.machines, self.takes, strict=True)))
             within = _pooled_variance([values[(self.machines == m) & (self.takes == t)] for m, t in keys])
-            spreads[name] = np.sqrt(between + within) + LEAST_SPREAD
+            variance = between + within
+            shared = PRIOR_FREEDOM * variance.mean()
+            spreads[name] = np.sqrt((self.freedom * variance + shared) / (self.freedom + PRIOR_FREEDOM)) + LEAST_SPREAD
         return spreads
 
     def left_out(self) -> dict[str, Array]:
         """Deviations of every clip by the other takes, (N, C, statistics) by group.
 
-        A machine with a single take is measured by that take itself, which makes distances of strangers look larger.
+        Where the others do not tell how takes differ, the spread is that of all. A machine with a single take is
+        measured by that take itself, which makes distances of new takes look larger.
         """
         deviations = {name: np.empty_like(values) for name, values in self.vectors.items()}
         for machine, take in sorted(set(zip(self.machines, self.takes, strict=True))):
             rows = (self.machines == machine) & (self.takes == take)
             has_others = (self.machines[~rows] == machine).any()
             others = self.without(rows) if has_others else self
-            means, spreads = others.means()[machine], others.spreads()
+            means = others.means()[machine]
+            spreads = others.spreads() if others.freedom else self.spreads()
             for name, values in self.vectors.items():
                 deviations[name][rows] = (values[rows] - means[name]) / spreads[name]
         return deviations

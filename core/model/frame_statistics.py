@@ -34,31 +34,25 @@ INNOVATION_FLOOR, SOUND_FLOOR = 1e-4, 1e-6
 """Added to energies before their logarithm. White z of variance 1 has an energy of 1 in every band."""
 
 
-@dataclass(frozen=True)
-class StatisticNames:
-    """The names of the K statistics of a recording of `num_channels`, in their order, and their groups."""
+def statistic_groups(num_channels: int) -> dict[str, slice]:
+    """The place of each group in the vector, in its order."""
+    lengths = {
+        "likelihood": 3,
+        "colour": NUM_BANDS,
+        "whiteness": len(LAGS) + (num_channels > 1),
+        "spectrum": NUM_BANDS,
+        "level": 1,
+    }
+    places, end = {}, 0
+    for name, length in lengths.items():
+        places[name] = slice(end, end + length)
+        end += length
+    return places
 
-    num_channels: int
 
-    @cached_property
-    def groups(self) -> dict[str, slice]:
-        """The place of each group in the vector."""
-        lengths = {
-            "likelihood": 3,
-            "colour": NUM_BANDS,
-            "whiteness": len(LAGS) + (self.num_channels > 1),
-            "spectrum": NUM_BANDS,
-            "level": 1,
-        }
-        places, end = {}, 0
-        for name, length in lengths.items():
-            places[name] = slice(end, end + length)
-            end += length
-        return places
-
-    @property
-    def num_statistics(self) -> int:
-        return int(self.groups["level"].stop)
+def num_statistics(num_channels: int) -> int:
+    """K."""
+    return int(statistic_groups(num_channels)["level"].stop)
 
 
 def frame_statistics(
@@ -70,7 +64,7 @@ def frame_statistics(
     """
     num_frames = surprise.shape[-1] // frame_samples
     if not num_frames:
-        return np.empty((len(surprise), 0, StatisticNames(len(surprise)).num_statistics), np.float16)
+        return np.empty((len(surprise), 0, num_statistics(len(surprise))), np.float16)
     windows = _Windows(
         num_samples=surprise.shape[-1],
         window=min(round(WINDOW_MS * sample_rate_hz / 1000), surprise.shape[-1]),

@@ -5,6 +5,7 @@ statistics (N, C, F, K). Frame f begins at sample context + f * frame. The conte
 field, so that all trials of a study are scored on the same samples and their losses can be compared.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import product
@@ -16,7 +17,7 @@ import torch
 
 from core.data.audio import Waveform
 from core.errors import UserError
-from core.model.frame_statistics import FrameVectors, frame_statistics
+from core.model.frame_statistics import FrameVectors, frame_statistics, num_statistics
 from core.model.frontend import Codes, FrontEnd
 from core.model.innovations import Samples, innovations, uniform_draws
 from core.model.likelihood import SampleScores
@@ -121,7 +122,7 @@ def score_clips(
 
     A clip without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
     """
-    clips_a_group = max(1, GROUP_SAMPLES // clips.codes[0].size)
+    clips_a_group = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:]))
     groups = [
         _score_group(
             model,
@@ -131,7 +132,7 @@ def score_clips(
             sample_rate_hz=sample_rate_hz,
             pool=pool,
         )
-        for first in range(0, len(clips.codes), clips_a_group)
+        for first in range(0, max(1, len(clips.codes)), clips_a_group)
     ]
     return FrameScores(**{kind: np.concatenate([getattr(group, kind) for group in groups]) for kind in KEPT})
 
@@ -161,16 +162,16 @@ def _score_group(
             sample_rate_hz=sample_rate_hz,
         )
 
-    means = (
-        values.reshape(*values.shape[:2], num_samples // frame_samples, frame_samples).mean(axis=-1)
+    num_frames = num_samples // frame_samples
+    statistics = np.empty((*clips.codes.shape[:2], num_frames, num_statistics(clips.codes.shape[1])), np.float16)
+    for clip, vectors in enumerate(pool.map(statistics_of, range(len(clips.codes)))):
+        statistics[clip] = vectors
+    surprise, entropy, normalised_residual = (
+        values.reshape(*values.shape[:2], num_frames, frame_samples).mean(axis=-1)
         for values in (samples.surprise, samples.entropy, samples.normalised_residual)
     )
-    surprise, entropy, normalised_residual = means
     return FrameScores(
-        surprise=surprise,
-        entropy=entropy,
-        normalised_residual=normalised_residual,
-        statistics=np.stack(pool.map(statistics_of, range(len(clips.codes)))),
+        surprise=surprise, entropy=entropy, normalised_residual=normalised_residual, statistics=statistics
     )
 
 
