@@ -5,7 +5,7 @@ context + f * frame. The context is the study's largest receptive field, so that
 same samples and their losses can be compared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from typing import Literal
 
@@ -15,7 +15,6 @@ import torch
 
 from core.errors import UserError
 from core.model.frontend import Codes
-from core.model.likelihood import SampleScores
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
 
@@ -68,6 +67,10 @@ class FrameScores:
         return scores
 
 
+FRAME_SCORES = tuple(field.name for field in fields(FrameScores))
+"""Of the sample scores, those that are averaged over frames."""
+
+
 def score_clips(
     model: WaveNet, clips: Codes, *, context_samples: int, frame_samples: int, pool: ThreadPool
 ) -> FrameScores:
@@ -83,7 +86,7 @@ def score_clips(
     slice_targets = SLICE_TARGETS.get(device.type, SLICE_TARGETS["cpu"])
     frames_a_slice = max(1, min(num_frames, slice_targets // frame_samples))
     clips_a_slice = max(1, slice_targets // (frames_a_slice * frame_samples))
-    shape = (len(SampleScores._fields), num_clips, num_channels, num_frames)
+    shape = (len(FRAME_SCORES), num_clips, num_channels, num_frames)
     scores = np.empty(shape, dtype=np.float32)
 
     def score(place: tuple[int, int]) -> None:
@@ -92,9 +95,10 @@ def score_clips(
         begin = context_samples + first * frame_samples - receptive_field
         end = context_samples + last * frame_samples
         part = torch.from_numpy(clips[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
-        for kind, values in enumerate(model.sample_scores(part)):
+        samples = model.sample_scores(part)
+        for kind, values in enumerate(getattr(samples, name) for name in FRAME_SCORES):
             means = values.reshape(*values.shape[:2], last - first, frame_samples).mean(dim=-1)
             scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = means.cpu().numpy()
 
     pool.map(score, product(range(0, num_clips, clips_a_slice), range(0, num_frames, frames_a_slice)))
-    return FrameScores(**dict(zip(SampleScores._fields, scores, strict=True)))
+    return FrameScores(**dict(zip(FRAME_SCORES, scores, strict=True)))

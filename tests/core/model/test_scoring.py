@@ -10,7 +10,7 @@ import torch
 from core.errors import UserError
 from core.model import scoring
 from core.model.frontend import Codes
-from core.model.scoring import FrameScores, ScoringConfig, score_clips
+from core.model.scoring import FRAME_SCORES, FrameScores, ScoringConfig, score_clips
 from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
 
@@ -45,7 +45,8 @@ def test_a_frame_is_the_mean_over_its_samples(model: WaveNet, pool: ThreadPool) 
     scores = score(model, codes, pool)
     assert scores.surprise.shape == scores.entropy.shape == (5, 2, 7)
     samples = model.sample_scores(torch.from_numpy(codes))
-    for kind, bits in {**samples._asdict(), "residual": samples.surprise - samples.entropy}.items():
+    bits_of = {kind: getattr(samples, kind) for kind in FRAME_SCORES}
+    for kind, bits in {**bits_of, "residual": samples.surprise - samples.entropy}.items():
         for frame in range(7):
             first = CONTEXT_SAMPLES + frame * FRAME_SAMPLES - model.config.receptive_field_samples
             expected = bits[..., first : first + FRAME_SAMPLES].mean(dim=-1)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from core.decision.score_file import ScoredClips
-from core.model.likelihood import SampleScores
-from core.model.scoring import FrameScores
+from core.model.scoring import FRAME_SCORES, FrameScores
 from hpo.pages.generalization_tables import flagged_view, gap_sentence, gaps_view, seeds_view, spread_sentence
 from hpo.pages.table import Table
 from hpo.results.generalization import seed_rows, split_gaps
@@ -41,7 +40,7 @@ def scored(*clips: tuple[str, str, str]) -> ScoredClips:
     takes, machines, conditions = zip(*clips, strict=True)
     nothing = np.zeros((len(clips), 1, 1), dtype=np.float32)
     return ScoredClips(
-        scores=FrameScores(**dict.fromkeys(SampleScores._fields, nothing)),
+        scores=FrameScores(**dict.fromkeys(FRAME_SCORES, nothing)),
         recording_ids=takes,
         machines=machines,
         conditions=conditions,
