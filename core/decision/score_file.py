@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from core.data.dataset import JUDGED, Dataset
 from core.errors import UserError
-from core.model.scoring import KEPT, FrameScores
+from core.model.scoring import FRAME_SCORES, FrameScores
 from core.whole_file import whole_file
 
 
@@ -37,7 +37,7 @@ def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset)
     """Writes the scores of all judged splits, whole or not at all."""
     arrays: dict[str, Any] = {}
     for name, clips in dataset.judged().items():
-        arrays |= {f"{name}_{kind}": getattr(scores[name], kind) for kind in KEPT}
+        arrays |= {f"{name}_{kind}": getattr(scores[name], kind) for kind in FRAME_SCORES}
         arrays[f"{name}_recording_ids"] = np.array(clips.recording_ids)
         arrays[f"{name}_machines"] = np.array(clips.machines)
         arrays[f"{name}_conditions"] = np.array(clips.conditions)
@@ -59,7 +59,7 @@ def load_scores(path: Path) -> dict[str, ScoredClips]:
 
 def _scored_clips(arrays: Mapping[str, Any], name: str) -> ScoredClips:
     return ScoredClips(
-        scores=FrameScores(**{kind: arrays[f"{name}_{kind}"] for kind in KEPT}),
+        scores=FrameScores(**{kind: arrays[f"{name}_{kind}"] for kind in FRAME_SCORES}),
         recording_ids=tuple(arrays[f"{name}_recording_ids"].tolist()),
         machines=tuple(arrays[f"{name}_machines"].tolist()),
         conditions=tuple(arrays[f"{name}_conditions"].tolist()),

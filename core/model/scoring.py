@@ -82,7 +82,7 @@ class FrameScores:
         return scores
 
 
-KEPT = tuple(field.name for field in fields(FrameScores))
+FRAME_SCORES = tuple(field.name for field in fields(FrameScores))
 """What is kept in files."""
 
 
@@ -134,7 +134,7 @@ def score_clips(
         )
         for first in range(0, max(1, len(clips.codes)), clips_a_group)
     ]
-    return FrameScores(**{kind: np.concatenate([getattr(group, kind) for group in groups]) for kind in KEPT})
+    return FrameScores(**{kind: np.concatenate([getattr(group, kind) for group in groups]) for kind in FRAME_SCORES})
 
 
 def _score_group(
