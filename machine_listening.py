@@ -157,7 +157,7 @@ class Detector:
         self.clip_seconds = loaded.clip_samples / self.sample_rate_hz
         """A clip is what is judged as a whole: a waveform must be as long, and a longer one has several."""
         self.threshold_sigmas = loaded.statistic.config.threshold_sigmas
-        self.machines = tuple(sorted(loaded.statistic.calibrations))
+        self.machines = loaded.statistic.machines
         """The machines that it was calibrated on."""
 
     def score(

@@ -27,7 +27,7 @@ from core.data.splits import SplitConfig, split_recordings
 from core.data.training_clips import ClipMeasurements, ListedOrder
 from core.decision.metrics import auc
 from core.experiment import ExperimentConfig
-from core.model.scoring import score_clips
+from core.model.scoring import ClipsToScore, score_clips
 from core.model.training import train_epochs
 from core.model.training_codes import fit_to_training
 from core.model.wavenet import WaveNet
@@ -59,9 +59,15 @@ def mean_surprise(
         pass
 
     def score(clips: list[Clip]) -> np.ndarray:
-        codes = windows.front_end.encode(np.stack([clip.read() for clip in clips]))
-        context, frame = model.config.receptive_field_samples, config.scoring.frame_samples(rate)
-        scores = score_clips(model, codes, context_samples=context, frame_samples=frame, pool=pool)
+        waveforms = np.stack([clip.read() for clip in clips])
+        scores = score_clips(
+            model,
+            ClipsToScore.encoded(windows.front_end, waveforms, [clip.start for clip in clips]),
+            context_samples=model.config.receptive_field_samples,
+            frame_samples=config.scoring.frame_samples(rate),
+            sample_rate_hz=rate,
+            pool=pool,
+        )
         return np.asarray(scores.surprise.mean(axis=(1, 2)))
 
     return [score(clips_of(take, clip_samples)) for take in judged]

@@ -22,7 +22,8 @@ if __name__ == "__main__":
 from core.decision.checkpoint import Detector
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
-from core.decision.statistic import fit_statistic
+from core.decision.statistic import fit_scalar
+from core.model.frame_statistics import num_statistics
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FrameScores, ScoringConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
@@ -42,7 +43,12 @@ def trial_of(num_clips: int, num_channels: int, num_frames: int, num_machines: i
         shape = (count, num_channels, num_frames)
         scores = [random.standard_normal(shape).astype(np.float32) for _ in range(3)]
         return ScoredClips(
-            scores=FrameScores(surprise=scores[0], entropy=scores[1], normalised_residual=scores[2]),
+            scores=FrameScores(
+                surprise=scores[0],
+                entropy=scores[1],
+                normalised_residual=scores[2],
+                statistics=np.zeros((*shape, num_statistics(num_channels)), np.float16),
+            ),
             recording_ids=tuple(str(i) for i in range(count)),
             machines=tuple(str(i % num_machines) for i in range(count)),
             conditions=("?",) * count,
@@ -51,7 +57,7 @@ def trial_of(num_clips: int, num_channels: int, num_frames: int, num_machines: i
 
     scored = {"calibration": clips(num_clips // 3), "validation": clips(num_clips), "test": clips(num_clips)}
     calibration = scored["calibration"]
-    statistic = fit_statistic(
+    statistic = fit_scalar(
         PostprocessingConfig(), calibration.scores.surprise, calibration.machines, frame_ms=ScoringConfig().frame_ms
     )
     detector = Detector(

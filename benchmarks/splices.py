@@ -40,6 +40,7 @@ from core.data.store import Store
 from core.decision.checkpoint import load_detector
 from core.decision.event_metrics import EventCounts, event_metrics
 from core.decision.postprocess import smooth
+from core.model.scored_training import encoded_clips
 from core.model.scoring import SCORES, score_clips
 from core.sources import open_source
 from core.thread_pool import ThreadPool
@@ -120,9 +121,10 @@ def score_wavenet(row: Row, fold: Fold, datasets: Mapping[int, Dataset]) -> tupl
         scored = {
             name: score_clips(
                 detector.model,
-                detector.front_end.encode(dataset.judged()[name].waveforms),
+                encoded_clips(detector.front_end, dataset.judged()[name]),
                 context_samples=detector.context_samples,
                 frame_samples=frame_samples,
+                sample_rate_hz=rate,
                 pool=pool,
             )
             for name in JUDGED

@@ -102,7 +102,7 @@ def detect(options: argparse.Namespace) -> int:
 
 def choose_machine(detector: "Detector", asked: str | None) -> str:
     """The machine whose calibration is used. UserError unless the detector knows it, or knows only one."""
-    known = sorted(detector.statistic.calibrations)
+    known = detector.statistic.machines
     if asked is None and len(known) == 1:
         return known[0]
     if asked not in known:

@@ -22,10 +22,10 @@ import torch
 from core.data.dataset import Dataset
 from core.decision.checkpoint import DETECTOR_FILE, Detector, save_detector
 from core.decision.evaluation import evaluate
+from core.decision.fitting import AnyStatistic
 from core.decision.levels import LevelRange, level_ranges
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import save_scores
-from core.decision.statistic import Statistic
 from core.model.frontend import FrontEndConfig
 from core.model.scored_training import TrainingSetup, scored_epochs
 from core.model.scoring import ScoringConfig
@@ -175,7 +175,7 @@ def _result(history: list[Mapping[str, float]]) -> EpochResult:
 
 
 def _detector(
-    setup: TrainingSetup, scored: ScoredEpoch, config: ExperimentConfig, statistic: Statistic, dataset: Dataset
+    setup: TrainingSetup, scored: ScoredEpoch, config: ExperimentConfig, statistic: AnyStatistic, dataset: Dataset
 ) -> Detector:
     model = WaveNet(setup.network)
     model.load_state_dict(scored.weights)

@@ -8,9 +8,9 @@ from core.decision.checkpoint import Detector
 from core.decision.false_alarms import HealthyScores
 from core.decision.levels import LevelRange
 from core.decision.postprocess import PostprocessingConfig
-from core.decision.statistic import fit_statistic
-from core.model.frontend import FrontEndConfig, fit_front_end
-from core.model.scoring import Scores, ScoringConfig, score_clips
+from core.decision.statistic import fit_scalar
+from core.model.frontend import FrontEnd, FrontEndConfig, fit_front_end
+from core.model.scoring import ClipsToScore, Scores, ScoringConfig, score_clips
 from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
 
@@ -26,9 +26,11 @@ def build() -> WaveNet:
     return WaveNet(SHAPE)
 
 
-def frame_scores(model: WaveNet, front_end_codes: np.ndarray, kind: str) -> Scores:
+def frame_scores(model: WaveNet, front_end: FrontEnd, kind: str) -> Scores:
+    clips = ClipsToScore.encoded(front_end, CLIPS, [0] * len(CLIPS))
     with ThreadPool(1) as pool:
-        return score_clips(model, front_end_codes, context_samples=30, frame_samples=40, pool=pool).of(kind)
+        scores = score_clips(model, clips, context_samples=30, frame_samples=40, sample_rate_hz=2000, pool=pool)
+    return scores.of(kind)
 
 
 def make_detector() -> Detector:
@@ -40,13 +42,13 @@ def make_detector() -> Detector:
     postprocessing = PostprocessingConfig(
         window_ms=60, threshold_sigmas=1.7, median_ms=60, gap_ms=40, min_event_ms=40, two_sided=True
     )
-    calibration = frame_scores(model, front_end.encode(CLIPS), "entropy")
+    calibration = frame_scores(model, front_end, "entropy")
     levels = tuple(LevelRange(quietest_dbfs=-20.0 - channel, loudest_dbfs=-19.5) for channel in range(2))
     return Detector(
         model=model,
         front_end=front_end,
         scoring=ScoringConfig(score="entropy", frame_ms=20.0),
-        statistic=fit_statistic(postprocessing, calibration, MACHINES, frame_ms=20.0),
+        statistic=fit_scalar(postprocessing, calibration, MACHINES, frame_ms=20.0),
         clip_samples=1500,
         context_samples=30,
         levels={"car1": levels, "car2": levels},

@@ -15,15 +15,18 @@ from core.data.clips import ClipSet
 from core.data.dataset import Dataset
 from core.decision.evaluation import count_events
 from core.decision.event_metrics import event_metrics
+from core.decision.fitting import fit_statistic
 from core.decision.metrics import BoolArray, FloatArray, f1_score
-from core.decision.postprocess import BASELINES, PostprocessingConfig
-from core.decision.statistic import Judgement, fit_statistic
-from core.model.scoring import Scores
+from core.decision.postprocess import BASELINES, STATISTICS, PostprocessingConfig
+from core.decision.statistic import Judgement
+from core.model.scoring import INNOVATIONS, Scores
 
 WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
 """The longest is first, because the first of equally good windows is chosen."""
 EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
 """The gap that is filled and the shortest event, where the places of the faults are known."""
+OF_INNOVATIONS = PostprocessingConfig(window_ms=25.0, gap_ms=25.0, min_event_ms=25.0, median_ms=0.0)
+"""For innovations, whose change points set where an event begins and ends."""
 NUM_EVENT_THRESHOLDS = 16
 NUM_DRAWS_TO_CHOOSE = 200
 """Draws of validation takes: enough for a standard error."""
@@ -77,7 +80,7 @@ def choices_over(
     fusions = ("mean", "weighted", "maximum") if dataset.num_channels > 1 else ("mean",)
     sigmas = ("pooled", "machine") if len(set(clips.machines)) > 1 else ("machine",)
     # A clip's own median would hide a fault that lasts for the whole clip.
-    baselines = BASELINES if clips.events is not None else BASELINES[:1]
+    baselines = BASELINES[:2] if clips.events is not None else BASELINES[:1]
     lengths = EVENT_LENGTHS_MS if clips.events is not None else EVENT_LENGTHS_MS[:1]
     clip_ms = 1000 * dataset.config.clips.clip_seconds
     windows = [window_ms for window_ms in windows_ms if window_ms <= clip_ms]
@@ -97,6 +100,13 @@ def choices_over(
     )
 
 
+def innovations_choices(choices: Sequence[PostprocessingConfig]) -> tuple[PostprocessingConfig, ...]:
+    """What there is to choose of the score `innovations`, where the score has these other choices."""
+    baselines = BASELINES if any(config.baseline == "clip" for config in choices) else BASELINES[:1]
+    options = ({"statistics": s, "baseline": b} for s, b in product(STATISTICS, baselines))
+    return tuple(replace(OF_INNOVATIONS, **each) for each in options)  # type: ignore[arg-type]
+
+
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
     """The first choice whose AUC on validation is within one standard error of the best.
 
@@ -104,7 +114,11 @@ def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequen
     the best of a few hundred choices on a few takes is best by luck. Where events are sought, the best choice by
     event-based F1 is returned, because a take or two of each machine cannot be resampled.
     """
-    found = [_choice(scored, judged, kind, config) for kind, config in product(scored.scores, choices)]
+    found = [
+        _choice(scored, judged, kind, config)
+        for kind in scored.scores
+        for config in (innovations_choices(choices) if kind == INNOVATIONS else choices)
+    ]
     best, decisions_of_best = max(found, key=lambda pair: pair[0].rank)
     if best.event_f1 is not None:
         return best
@@ -172,8 +186,10 @@ def judge_split(
     scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig, split: str
 ) -> Judgement:
     """Judges a split's clips by mu and sigma of the calibration clips."""
-    scores, calibration = scored.scores[kind], judged["calibration"].machines
-    statistic = fit_statistic(config, scores["calibration"], calibration, frame_ms=scored.frame_ms)
+    scores, calibration = scored.scores[kind], judged["calibration"]
+    statistic = fit_statistic(
+        config, scores["calibration"], calibration.machines, calibration.recording_ids, frame_ms=scored.frame_ms
+    )
     return statistic.judge(scores[split], judged[split].machines)
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from core.decision.detector_header import FORMAT, MAX_WEIGHTS, check_tensors, parse_header
+from core.decision.detector_header import FORMAT, MAX_WEIGHTS, DetectorHeader, check_tensors, parse_header
 from core.decision.false_alarms import HealthyScores
+from core.decision.fitting import AnyStatistic
+from core.decision.innovations_file import header_of, statistic_from, tensors_of
 from core.decision.levels import LevelRange
 from core.decision.statistic import Statistic
 from core.errors import UserError
@@ -34,7 +37,7 @@ class Detector:
     model: WaveNet
     front_end: FrontEnd
     scoring: ScoringConfig
-    statistic: Statistic
+    statistic: AnyStatistic
     clip_samples: int
     """Length of a clip: levels, smoothing and calibration are those of clips of this length."""
     context_samples: int
@@ -83,7 +86,6 @@ def save_detector(path: Path, detector: Detector) -> None:
         "scoring": asdict(detector.scoring),
         "postprocessing": asdict(detector.statistic.config),
         "frame_ms": detector.statistic.frame_ms,
-        "calibrations": _by_machine(detector.statistic.calibrations),
         "clip_samples": detector.clip_samples,
         "context_samples": detector.context_samples,
     }
@@ -91,7 +93,13 @@ def save_detector(path: Path, detector: Detector) -> None:
         header["levels"] = _by_machine(detector.levels)
     if detector.healthy is not None:
         header["healthy"] = asdict(detector.healthy)
-    write_tensors(path, detector.model.state_dict(), header)
+    tensors = detector.model.state_dict()
+    if isinstance(detector.statistic, Statistic):
+        header["calibrations"] = _by_machine(detector.statistic.calibrations)
+    else:
+        header["innovations"] = asdict(header_of(detector.statistic))
+        tensors |= tensors_of(detector.statistic)
+    write_tensors(path, tensors, header)
 
 
 def _by_machine(columns: Mapping[str, tuple[Any, ...]]) -> dict[str, list[dict[str, float]]]:
@@ -114,14 +122,20 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
         raise UserError(f"{path} must be a detector's file, but its weights are not finite.")
     model = WaveNet(header.network)
-    model.load_state_dict(weights)
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
     return Detector(
         model=model.to(device).eval(),
         front_end=FrontEnd(config=header.front_end, channel_gains=header.channel_gains),
         scoring=header.scoring,
-        statistic=Statistic(config=header.postprocessing, frame_ms=header.frame_ms, calibrations=header.calibrations),
+        statistic=_statistic(header, weights),
         clip_samples=header.clip_samples,
         context_samples=header.context_samples,
         levels=header.levels,
         healthy=header.healthy,
     )
+
+
+def _statistic(header: DetectorHeader, tensors: Mapping[str, Tensor]) -> AnyStatistic:
+    if header.innovations is not None:
+        return statistic_from(header.innovations, tensors, header.postprocessing, frame_ms=header.frame_ms)
+    return Statistic(config=header.postprocessing, frame_ms=header.frame_ms, calibrations=header.calibrations)

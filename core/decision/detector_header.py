@@ -6,18 +6,19 @@ as the file itself. All of it is checked on the header and on the tensors' shape
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from core.decision.false_alarms import LOWEST_SIGMAS, HealthyScores
+from core.decision.innovations_file import InnovationsHeader, tensor_infos
 from core.decision.levels import LevelRange
 from core.decision.postprocess import MIN_SIGMA_BITS, Calibration, PostprocessingConfig
 from core.errors import UserError
 from core.model.frontend import FrontEndConfig
-from core.model.scoring import ScoringConfig
+from core.model.scoring import INNOVATIONS, ScoringConfig
 from core.model.tensor_file import MAX_HEADER_BYTES, TensorInfo
 from core.model.wavenet import WaveNetConfig, count_weights, num_layers_of, weight_shapes
 
@@ -51,11 +52,18 @@ class DetectorHeader:
     scoring: ScoringConfig
     postprocessing: PostprocessingConfig
     frame_ms: float
-    calibrations: dict[str, tuple[Calibration, ...]]
     clip_samples: int
     context_samples: int
+    calibrations: dict[str, tuple[Calibration, ...]] = field(default_factory=dict)
+    """Of every score but `innovations`."""
+    innovations: InnovationsHeader | None = None
+    """Of the score `innovations`."""
     levels: dict[str, tuple[LevelRange, ...]] | None = None
     healthy: HealthyScores | None = None
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        return self.innovations.machines if self.innovations else tuple(self.calibrations)
 
     def __post_init__(self) -> None:
         _check_network(self.network)
@@ -95,6 +103,8 @@ def check_tensors(header: DetectorHeader, tensors: Mapping[str, TensorInfo]) -> 
     if num_weights > MAX_WEIGHTS:
         raise UserError(f"its network must have at most {MAX_WEIGHTS:,} weights, but has {num_weights:,}.")
     expected = {name: TensorInfo(dtype=DTYPE, shape=shape) for name, shape in weight_shapes(header.network).items()}
+    if header.innovations is not None:
+        expected |= tensor_infos(header.innovations, header.postprocessing, header.network.num_channels)
     for name in sorted(expected.keys() | tensors.keys()):
         if tensors.get(name) != expected.get(name):
             raise UserError(
@@ -136,15 +146,18 @@ def _check_channels(header: DetectorHeader) -> None:
     num_channels, num_levels = header.network.num_channels, header.network.mu_law_levels
     _check_range("front_end.mu_law_levels", header.front_end.mu_law_levels, num_levels, num_levels)
     _check_range("the number of channel_gains", len(header.channel_gains), num_channels, num_channels)
-    if not header.calibrations:
-        raise UserError("calibrations must name a machine, but are empty.")
+    is_innovations = header.scoring.score == INNOVATIONS
+    if is_innovations != (header.innovations is not None) or is_innovations == bool(header.calibrations):
+        raise UserError("calibrations must name a machine, or innovations be given for the score of that name.")
+    if header.innovations is not None:
+        header.innovations.check_groups(header.postprocessing)
     for columns in header.calibrations.values():
         _check_range("the calibrations of a machine", len(columns), 1 + num_channels, 1 + num_channels)
         for column in columns:
             _check_range("mu", column.mu, -MAX_BITS, MAX_BITS)
             _check_range("sigma", column.sigma, MIN_SIGMA_BITS / 2, MAX_BITS)  # the root of a mean of squares rounds
     if header.levels is not None:
-        if set(header.levels) != set(header.calibrations):
+        if set(header.levels) != set(header.machines):
             raise UserError("levels must name the machines that were calibrated, but name others.")
         for ranges in header.levels.values():
             _check_range("the levels of a machine", len(ranges), num_channels, num_channels)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from core.data.clips import ClipSet, Spans
 from core.decision.event_metrics import EventCounts, event_counts, event_metrics
+from core.decision.fitting import AnyStatistic, fit_statistic
 from core.decision.metrics import clip_metrics
 from core.decision.postprocess import PostprocessingConfig, events
-from core.decision.statistic import Judgement, Statistic, fit_statistic
+from core.decision.statistic import Judgement
 from core.model.scoring import FrameScores, ScoringConfig
 
 
@@ -18,7 +19,7 @@ def evaluate(
     postprocessing: PostprocessingConfig,
     context_samples: int,
     sample_rate_hz: int,
-) -> tuple[Statistic, dict[str, float]]:
+) -> tuple[AnyStatistic, dict[str, float]]:
     """The statistic, and figures named `val_...` and `test_...`.
 
     They are losses in bits per sample, F1 and AUC, and where the places of the faults are known, F1 of events and of
@@ -28,6 +29,7 @@ def evaluate(
         postprocessing,
         scores["calibration"].of(scoring.score),
         judged["calibration"].machines,
+        judged["calibration"].recording_ids,
         frame_ms=scoring.frame_ms,
     )
     frame_s = scoring.frame_samples(sample_rate_hz) / sample_rate_hz

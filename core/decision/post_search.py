@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from core.decision.fitting import fit_statistic
 from core.decision.metrics import auc, best_f1
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
-from core.decision.statistic import fit_statistic
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -147,5 +147,7 @@ def _validation_scores(
 ) -> FloatArray:
     """(N,) scores of the validation clips, by the statistic that is fitted to the calibration clips."""
     calibration, validation = scored["calibration"], scored["validation"]
-    statistic = fit_statistic(config, calibration.scores.of(score), calibration.machines, frame_ms=frame_ms)
+    statistic = fit_statistic(
+        config, calibration.scores.of(score), calibration.machines, calibration.recording_ids, frame_ms=frame_ms
+    )
     return statistic.judge(validation.scores.of(score), validation.machines).clip_scores

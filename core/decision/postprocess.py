@@ -20,7 +20,9 @@ Frames = npt.NDArray[np.float64]
 
 FUSIONS = ("mean", "weighted", "maximum")
 SIGMAS = ("machine", "pooled")
-BASELINES = ("machine", "clip")
+BASELINES = ("machine", "clip", "both")
+STATISTICS = ("all", "relative", "network")
+CHOICES = {"fusion": FUSIONS, "sigma": SIGMAS, "baseline": BASELINES, "statistics": STATISTICS}
 MIN_SIGMA_BITS = 1e-4
 """Floor of sigma: a smaller spread is rounding error."""
 
@@ -46,9 +48,13 @@ class PostprocessingConfig:
     sigma: Literal["machine", "pooled"] = "machine"
     """Whether each machine has its own sigma, or all share the root of their mean variance. Each has its own mu. A few
     takes of one machine estimate its sigma badly; all machines together estimate it better."""
-    baseline: Literal["machine", "clip"] = "machine"
-    """What a smoothed score is compared with: its machine's normal sound, or the median of its own clip. The latter
-    finds changes within a clip in any take, and misses a fault that lasts for the whole clip."""
+    baseline: Literal["machine", "clip", "both"] = "machine"
+    """What a score is compared with: its machine's normal sound, or the median of its own clip. The latter finds
+    changes within a clip in any take, and misses a fault that lasts for the whole clip. `both`, for the score
+    `innovations` alone, takes the higher of the two."""
+    statistics: Literal["all", "relative", "network"] = "all"
+    """Of the score `innovations`, which are compared with the machine's normal sound. `relative` leaves out the level,
+    for recordings whose levels are not comparable; `network` also leaves out the spectrum of the sound itself."""
 
     def __post_init__(self) -> None:
         if not self.window_ms > 0:
@@ -58,7 +64,7 @@ class PostprocessingConfig:
         for name in ("median_ms", "gap_ms", "min_event_ms"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"postprocessing.{name} must be 0 or more, but got {getattr(self, name)}.")
-        for name, choices in (("fusion", FUSIONS), ("sigma", SIGMAS), ("baseline", BASELINES)):
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(
                     f"postprocessing.{name} must be one of {', '.join(choices)}, but got {getattr(self, name)!r}."

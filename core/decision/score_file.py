@@ -1,8 +1,8 @@
 """The file of frame scores of every judged clip, from which post-processing is searched and figures are drawn.
 
 It is a numpy archive without pickles. For each split it holds `<split>_surprise`, `_entropy` and
-`_normalised_residual`, each (N, C, F), and about the clips `_recording_ids`, `_machines`, `_conditions`, `_starts_s`
-and `_is_anomalous`, each (N,).
+`_normalised_residual`, each (N, C, F), and `_statistics`, (N, C, F, K). About the clips it holds `_recording_ids`,
+`_machines`, `_conditions`, `_starts_s` and `_is_anomalous`, each (N,).
 """
 
 import zipfile
@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from core.data.dataset import JUDGED, Dataset
 from core.errors import UserError
-from core.model.likelihood import SampleScores
-from core.model.scoring import FrameScores
+from core.model.scoring import FRAME_SCORES, FrameScores
 from core.whole_file import whole_file
 
 
@@ -38,7 +37,7 @@ def save_scores(path: Path, scores: Mapping[str, FrameScores], dataset: Dataset)
     """Writes the scores of all judged splits, whole or not at all."""
     arrays: dict[str, Any] = {}
     for name, clips in dataset.judged().items():
-        arrays |= {f"{name}_{kind}": scores[name].of(kind) for kind in SampleScores._fields}
+        arrays |= {f"{name}_{kind}": getattr(scores[name], kind) for kind in FRAME_SCORES}
         arrays[f"{name}_recording_ids"] = np.array(clips.recording_ids)
         arrays[f"{name}_machines"] = np.array(clips.machines)
         arrays[f"{name}_conditions"] = np.array(clips.conditions)
@@ -60,7 +59,7 @@ def load_scores(path: Path) -> dict[str, ScoredClips]:
 
 def _scored_clips(arrays: Mapping[str, Any], name: str) -> ScoredClips:
     return ScoredClips(
-        scores=FrameScores(**{kind: arrays[f"{name}_{kind}"] for kind in SampleScores._fields}),
+        scores=FrameScores(**{kind: arrays[f"{name}_{kind}"] for kind in FRAME_SCORES}),
         recording_ids=tuple(arrays[f"{name}_recording_ids"].tolist()),
         machines=tuple(arrays[f"{name}_machines"].tolist()),
         conditions=tuple(arrays[f"{name}_conditions"].tolist()),

@@ -54,12 +54,16 @@ class Statistic:
     calibrations: Mapping[str, tuple[Calibration, ...]]
     """By machine: of the fused score, then of each channel."""
 
+    @property
+    def machines(self) -> tuple[str, ...]:
+        return tuple(sorted(self.calibrations))
+
     def judge(self, scores: Scores, machines: Sequence[str]) -> Judgement:
         """Judges (N, C, F) scores of clips of these machines. UserError for a machine that was not calibrated."""
         smoothed = _smoothed(scores, self.config, self.frame_ms)
         num_clips, num_channels, num_frames = smoothed.shape
         sigmas = np.empty((num_clips, 1 + num_channels, num_frames))
-        for machine, rows in _rows_by_machine(machines).items():
+        for machine, rows in rows_by_machine(machines).items():
             fused, *channels = self._calibrations_of(machine)
             fused_scores = fuse_channels(smoothed[rows], channels, self.config)
             # `maximum` fuses distances to either side, so the fused score has one side.
@@ -81,12 +85,10 @@ class Statistic:
         return self.calibrations[machine]
 
 
-def fit_statistic(
-    config: PostprocessingConfig, scores: Scores, machines: Sequence[str], *, frame_ms: float
-) -> Statistic:
+def fit_scalar(config: PostprocessingConfig, scores: Scores, machines: Sequence[str], *, frame_ms: float) -> Statistic:
     """Measures mu and sigma on calibration scores (N, C, F), machine by machine."""
     smoothed = _smoothed(scores, config, frame_ms)
-    by_machine = {machine: smoothed[rows] for machine, rows in _rows_by_machine(machines).items()}
+    by_machine = {machine: smoothed[rows] for machine, rows in rows_by_machine(machines).items()}
     channels = _calibrations(by_machine, config)
     fused = {name: fuse_channels(part, channels[name], config)[:, None] for name, part in by_machine.items()}
     of_fused = _calibrations(fused, config)
@@ -134,5 +136,6 @@ def _smoothed(scores: Scores, config: PostprocessingConfig, frame_ms: float) -> 
     return smoothed
 
 
-def _rows_by_machine(machines: Sequence[str]) -> dict[str, npt.NDArray[np.intp]]:
+def rows_by_machine(machines: Sequence[str]) -> dict[str, npt.NDArray[np.intp]]:
+    """The rows of each machine's clips."""
     return {name: np.flatnonzero([machine == name for machine in machines]) for name in sorted(set(machines))}

@@ -25,7 +25,7 @@ from core.decision.postprocess import Event, Frames, events
 from core.detection.decision import RecordingDecision, RecordingEvent
 from core.detection.files import AudioRequirements, AudioStream, check_sound
 from core.errors import UserError
-from core.model.scoring import Scores, score_clips
+from core.model.scoring import ClipsToScore, Scores, score_clips
 from core.thread_pool import ThreadPool
 
 BATCH_SAMPLES = 2**17
@@ -139,9 +139,13 @@ def _judged_frames(
     for batch in (firsts[i : i + clips_a_batch] for i in range(0, len(firsts), clips_a_batch)):
         waveforms = np.stack([next(clips) for _ in batch])
         frames.clip_levels.extend(clip_levels(waveforms))
-        codes = detector.front_end.encode(waveforms)
         scores = score_clips(
-            detector.model, codes, context_samples=detector.context_samples, frame_samples=frame_samples, pool=pool
+            detector.model,
+            ClipsToScore.encoded(detector.front_end, waveforms, [first * frame_samples for first in batch]),
+            context_samples=detector.context_samples,
+            frame_samples=frame_samples,
+            sample_rate_hz=audio.sample_rate_hz,
+            pool=pool,
         )
         judged = detector.statistic.judge(scores.of(detector.scoring.score), [machine] * len(batch))
         if not np.isfinite(judged.sigmas).all():

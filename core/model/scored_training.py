@@ -16,10 +16,11 @@ from pathlib import Path
 
 import torch
 
+from core.data.clips import ClipSet
 from core.data.dataset import JUDGED, DataConfig, Dataset
-from core.model.frontend import Codes, FrontEndConfig
+from core.model.frontend import Codes, FrontEnd, FrontEndConfig
 from core.model.partial_epoch import PartialEpoch
-from core.model.scoring import FrameScores, score_clips
+from core.model.scoring import ClipsToScore, FrameScores, score_clips
 from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig, train_epochs
 from core.model.training_codes import fit_to_training
 from core.model.training_record import ScoredEpoch, TrainingRecord
@@ -113,7 +114,7 @@ def _train(
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=setup.training.learning_rate)
     num_done = record.restore(model, optimizer)
-    codes: dict[str, Codes] = {}
+    judged: dict[str, ClipsToScore] = {}
     memoryless: dict[str, float] = {}
     with PartialEpoch(record.directory, model, optimizer) as partial, _out_of_memory_is_a_failed_configuration():
         for report in train_epochs(
@@ -130,12 +131,12 @@ def _train(
             after_batch=partial.after_batch,
         ):
             partial.before_scoring()
-            if not codes:  # not earlier, because the clips of a streamed set arrive during the first epoch
-                codes = {name: windows.front_end.encode(clips.waveforms) for name, clips in dataset.judged().items()}
-                memoryless = _memoryless_bits(setup, sample, codes)
+            if not judged:  # not earlier, because the clips of a streamed set arrive during the first epoch
+                judged = {name: encoded_clips(windows.front_end, clips) for name, clips in dataset.judged().items()}
+                memoryless = _memoryless_bits(setup, sample, {name: each.codes for name, each in judged.items()})
             scored = ScoredEpoch(
                 report=report,
-                scores=_score(setup, model, codes, pool),
+                scores=_score(setup, model, judged, pool),
                 memoryless_bits=memoryless,
                 front_end=windows.front_end,
                 weights=model.state_dict(),
@@ -145,12 +146,23 @@ def _train(
             yield record.read(report.epoch)  # so that it equals what is read later, to the bit
 
 
+def encoded_clips(front_end: FrontEnd, clips: ClipSet) -> ClipsToScore:
+    """Judged clips, ready for the network."""
+    rate_hz = front_end.config.sample_rate_hz
+    return ClipsToScore.encoded(front_end, clips.waveforms, [round(start_s * rate_hz) for start_s in clips.starts_s])
+
+
 def _score(
-    setup: TrainingSetup, model: WaveNet, codes: Mapping[str, Codes], pool: ThreadPool
+    setup: TrainingSetup, model: WaveNet, judged: Mapping[str, ClipsToScore], pool: ThreadPool
 ) -> dict[str, FrameScores]:
     return {
         name: score_clips(
-            model, codes[name], context_samples=setup.context_samples, frame_samples=setup.frame_samples, pool=pool
+            model,
+            judged[name],
+            context_samples=setup.context_samples,
+            frame_samples=setup.frame_samples,
+            sample_rate_hz=setup.front_end.sample_rate_hz,
+            pool=pool,
         )
         for name in JUDGED
     }

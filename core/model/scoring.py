@@ -1,39 +1,47 @@
-"""Network output to frame scores: four scores of each frame of each clip, from one pass.
+"""Network output to frame scores: four scores and a vector of statistics of each frame of each clip, from one pass.
 
-In: codes (N, C, T). Out: scores (N, C, F), F = (T - context) // frame samples. Frame f begins at sample
-context + f * frame. The context is the study's largest receptive field, so that all trials of a study are scored on the
-same samples and their losses can be compared.
+In: codes (N, C, T) and the waveforms that they encode. Out: scores (N, C, F), F = (T - context) // frame samples, and
+statistics (N, C, F, K). Frame f begins at sample context + f * frame. The context is the study's largest receptive
+field, so that all trials of a study are scored on the same samples and their losses can be compared.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from itertools import product
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from core.data.audio import Waveform
 from core.errors import UserError
-from core.model.frontend import Codes
+from core.model.frame_statistics import FrameVectors, frame_statistics, num_statistics
+from core.model.frontend import Codes, FrontEnd
+from core.model.innovations import Samples, innovations, uniform_draws
 from core.model.likelihood import SampleScores
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
 
 Scores = npt.NDArray[np.float32]
 
-SCORES = ("surprise", "entropy", "residual", "normalised_residual")
+SCORES = ("surprise", "entropy", "residual", "normalised_residual", "innovations")
+INNOVATIONS = "innovations"
 SLICE_TARGETS = {"cpu": 2**13, "cuda": 2**20}
 """Predicted samples per channel in one forward pass: bounds memory for clips of any length."""
+GROUP_SAMPLES = 2**22
+"""Samples, over all channels, whose scores are held at once, 16 bytes each. A clip that is longer is held whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringConfig:
     """The score that is computed from the network's output."""
 
-    score: Literal["surprise", "entropy", "residual", "normalised_residual"] = "surprise"
+    score: Literal["surprise", "entropy", "residual", "normalised_residual", "innovations"] = "surprise"
     """`surprise`: -log2 p(x_t), the prediction error. `entropy`: of the prediction, which does not depend on x_t.
     `residual`: surprise - entropy, the surprise beyond its expectation. `normalised_residual`: the residual in its
-    expected standard deviations."""
+    expected standard deviations. `innovations`: all statistics of core/model/frame_statistics.py together."""
     frame_ms: float = 25.0
     """Samples are averaged over frames of this length."""
 
@@ -56,45 +64,144 @@ class FrameScores:
     entropy: Scores
     """Bits per sample."""
     normalised_residual: Scores
+    statistics: FrameVectors
+    """(N, C, F, K), float16."""
 
     @property
     def residual(self) -> Scores:
         """Bits per sample."""
         return self.surprise - self.entropy
 
-    def of(self, score: str) -> Scores:
-        """The named score."""
-        scores: Scores = getattr(self, score)
+    @property
+    def innovations(self) -> FrameVectors:
+        return self.statistics
+
+    def of(self, score: str) -> npt.NDArray[np.floating]:
+        """The named score: (N, C, F), or (N, C, F, K) for `innovations`."""
+        scores: npt.NDArray[np.floating] = getattr(self, score)
         return scores
 
 
+FRAME_SCORES = tuple(field.name for field in fields(FrameScores))
+"""What is kept in files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsToScore:
+    """N clips of one length, ready for the network."""
+
+    codes: Codes
+    """(N, C, T)."""
+    waveforms: Waveform
+    """(N, C, T), before the front end."""
+    first_samples: Sequence[int]
+    """Where each clip begins in its recording."""
+
+    def part(self, first: int, num_clips: int) -> "ClipsToScore":
+        """Some of the clips, from `first` on."""
+        some = slice(first, first + num_clips)
+        return ClipsToScore(
+            codes=self.codes[some], waveforms=self.waveforms[some], first_samples=self.first_samples[some]
+        )
+
+    @classmethod
+    def encoded(cls, front_end: FrontEnd, waveforms: Waveform, first_samples: Sequence[int]) -> "ClipsToScore":
+        return cls(codes=front_end.encode(waveforms), waveforms=waveforms, first_samples=first_samples)
+
+
 def score_clips(
-    model: WaveNet, clips: Codes, *, context_samples: int, frame_samples: int, pool: ThreadPool
+    model: WaveNet,
+    clips: ClipsToScore,
+    *,
+    context_samples: int,
+    frame_samples: int,
+    sample_rate_hz: int,
+    pool: ThreadPool,
 ) -> FrameScores:
     """Scores clips of one length, in slices of bounded size, on the pool's threads.
 
     A clip without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
     """
+    clips_a_group = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:]))
+    groups = [
+        _score_group(
+            model,
+            clips.part(first, clips_a_group),
+            context_samples=context_samples,
+            frame_samples=frame_samples,
+            sample_rate_hz=sample_rate_hz,
+            pool=pool,
+        )
+        for first in range(0, max(1, len(clips.codes)), clips_a_group)
+    ]
+    return FrameScores(**{kind: np.concatenate([getattr(group, kind) for group in groups]) for kind in FRAME_SCORES})
+
+
+def _score_group(
+    model: WaveNet,
+    clips: ClipsToScore,
+    *,
+    context_samples: int,
+    frame_samples: int,
+    sample_rate_hz: int,
+    pool: ThreadPool,
+) -> FrameScores:
+    """Scores clips whose samples are held in memory."""
+    num_samples = max(0, (clips.codes.shape[-1] - context_samples) // frame_samples) * frame_samples
+    samples = _score_samples(model, clips.codes, context_samples=context_samples, num_samples=num_samples, pool=pool)
+
+    def statistics_of(clip: int) -> FrameVectors:
+        begin = clips.first_samples[clip] + context_samples
+        draws = uniform_draws(begin, num_samples, clips.codes.shape[1])
+        return frame_statistics(
+            samples.surprise[clip],
+            samples.entropy[clip],
+            innovations(samples.surprise[clip], samples.below[clip], draws),
+            clips.waveforms[clip, :, context_samples : context_samples + num_samples],
+            frame_samples=frame_samples,
+            sample_rate_hz=sample_rate_hz,
+        )
+
+    num_frames = num_samples // frame_samples
+    statistics = np.empty((*clips.codes.shape[:2], num_frames, num_statistics(clips.codes.shape[1])), np.float16)
+    for clip, vectors in enumerate(pool.map(statistics_of, range(len(clips.codes)))):
+        statistics[clip] = vectors
+    surprise, entropy, normalised_residual = (
+        values.reshape(*values.shape[:2], num_frames, frame_samples).mean(axis=-1)
+        for values in (samples.surprise, samples.entropy, samples.normalised_residual)
+    )
+    return FrameScores(
+        surprise=surprise, entropy=entropy, normalised_residual=normalised_residual, statistics=statistics
+    )
+
+
+class _Samples(NamedTuple):
+    """SampleScores as arrays (N, C, T), float32."""
+
+    surprise: Samples
+    entropy: Samples
+    normalised_residual: Samples
+    below: Samples
+
+
+def _score_samples(
+    model: WaveNet, codes: Codes, *, context_samples: int, num_samples: int, pool: ThreadPool
+) -> _Samples:
+    """The scores of `num_samples` samples after the context."""
     receptive_field = model.config.receptive_field_samples
     assert context_samples >= receptive_field, "the context must cover the receptive field"
     device = next(model.parameters()).device
-    num_clips, num_channels, num_samples = clips.shape
-    num_frames = max(0, (num_samples - context_samples) // frame_samples)
     slice_targets = SLICE_TARGETS.get(device.type, SLICE_TARGETS["cpu"])
-    frames_a_slice = max(1, min(num_frames, slice_targets // frame_samples))
-    clips_a_slice = max(1, slice_targets // (frames_a_slice * frame_samples))
-    shape = (len(SampleScores._fields), num_clips, num_channels, num_frames)
-    scores = np.empty(shape, dtype=np.float32)
+    clips_a_slice = max(1, slice_targets // max(1, num_samples))
+    scores = np.empty((len(SampleScores._fields), *codes.shape[:2], num_samples), dtype=np.float32)
 
     def score(place: tuple[int, int]) -> None:
         first_clip, first = place
-        last = min(first + frames_a_slice, num_frames)
-        begin = context_samples + first * frame_samples - receptive_field
-        end = context_samples + last * frame_samples
-        part = torch.from_numpy(clips[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
+        last = min(first + slice_targets, num_samples)
+        begin, end = context_samples + first - receptive_field, context_samples + last
+        part = torch.from_numpy(codes[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
         for kind, values in enumerate(model.sample_scores(part)):
-            means = values.reshape(*values.shape[:2], last - first, frame_samples).mean(dim=-1)
-            scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = means.cpu().numpy()
+            scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = values.cpu().numpy()
 
-    pool.map(score, product(range(0, num_clips, clips_a_slice), range(0, num_frames, frames_a_slice)))
-    return FrameScores(**dict(zip(SampleScores._fields, scores, strict=True)))
+    pool.map(score, product(range(0, len(codes), clips_a_slice), range(0, num_samples, slice_targets)))
+    return _Samples(**dict(zip(SampleScores._fields, scores, strict=True)))

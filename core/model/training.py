@@ -225,17 +225,13 @@ def _step(
 ) -> Tensor:
     for group in optimizer.param_groups:
         group["lr"] = rate
-    shares = batch.chunk(pool.num_threads)
-    parts = pool.map(lambda share: _loss_and_gradients(model, share, len(share) / len(batch)), shares)
-    loss = torch.stack([loss for loss, _ in parts]).sum()
-    for weight, *gradients in zip(model.parameters(), *(gradients for _, gradients in parts), strict=True):
-        weight.grad = torch.stack(gradients).sum(dim=0)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), gradient_norm)
+    network, shares = model.fast(), batch.chunk(pool.num_threads)
+    parts = pool.map(network.loss_and_gradient, shares)
+    weights = parts[0][1].new_tensor([len(share) / len(batch) for share in shares])
+    loss = torch.stack([loss for loss, _ in parts]) @ weights
+    gradient = weights @ torch.stack([gradient for _, gradient in parts])
+    gradient *= (gradient_norm / gradient.norm().add(1e-6)).clamp(max=1)
+    for parameter, part in zip(model.parameters(), network.split(gradient), strict=True):
+        parameter.grad = part
     optimizer.step()
     return loss
-
-
-def _loss_and_gradients(model: WaveNet, windows: Tensor, share: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """A share of the batch's mean loss, and its gradients in the order of the model's parameters."""
-    loss = model.loss_bits(windows) * share
-    return loss.detach(), torch.autograd.grad(loss, list(model.parameters()))

@@ -19,8 +19,7 @@ from core.damaged_file import put_aside
 from core.data.dataset import JUDGED
 from core.errors import UserError
 from core.model.frontend import FrontEnd, FrontEndConfig
-from core.model.likelihood import SampleScores
-from core.model.scoring import FrameScores
+from core.model.scoring import FRAME_SCORES, FrameScores
 from core.model.tensor_file import load_training_state, read_tensors, save_training_state, write_tensors
 from core.model.training import EpochReport
 from core.model.wavenet import WaveNet
@@ -68,7 +67,7 @@ class TrainingRecord:
     def read(self, epoch: int) -> ScoredEpoch:
         tensors, header = read_tensors(self._file(epoch))
         scores = {
-            name: FrameScores(**{kind: tensors[f"scores.{name}.{kind}"].numpy() for kind in SampleScores._fields})
+            name: FrameScores(**{kind: tensors[f"scores.{name}.{kind}"].numpy() for kind in FRAME_SCORES})
             for name in JUDGED
         }
         return ScoredEpoch(
@@ -101,7 +100,7 @@ class TrainingRecord:
         """Saves the epoch that has just ended, and the state from which the next one starts."""
         tensors = {f"model.{name}": tensor for name, tensor in scored.weights.items()}
         for name, scores in scored.scores.items():
-            tensors |= {f"scores.{name}.{kind}": torch.from_numpy(scores.of(kind)) for kind in SampleScores._fields}
+            tensors |= {f"scores.{name}.{kind}": torch.from_numpy(getattr(scores, kind)) for kind in FRAME_SCORES}
         header = {
             "report": asdict(scored.report),
             "memoryless_bits": dict(scored.memoryless_bits),

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import UserError
-from core.model.likelihood import SampleScores, mean_bits, sample_scores
+from core.model.fast.network import FastNetwork, LossBits
+from core.model.likelihood import SampleScores
 
 KERNEL = 2
 FRONT_KERNEL = 2
@@ -155,23 +156,22 @@ class WaveNet(nn.Module):
         logits: Tensor = self.heads(self.features(codes))
         return logits.view(*logits.shape[:2], self.config.num_channels, self.config.mu_law_levels)
 
-    def _hidden_and_targets(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and targets with one row a predicted sample: (B * M, S) and (B * M, C), M = T - receptive_field."""
-        hidden = self.features(codes[..., :-1])
-        targets = codes[..., self.config.receptive_field_samples :].transpose(1, 2).long()
-        return hidden.flatten(0, 1), targets.flatten(0, 1)
+    def fast(self) -> FastNetwork:
+        """The same function for speed, with the weights of this moment."""
+        return FastNetwork(
+            list(self.parameters()),
+            num_channels=self.config.num_channels,
+            dilations=self.config.dilations,
+        )
 
     def loss_bits(self, codes: Tensor) -> Tensor:
         """Mean surprise in bits per sample over every target with full context."""
-        hidden, targets = self._hidden_and_targets(codes)
-        return mean_bits(hidden, self.heads.weight, self.heads.bias, targets)
+        loss: Tensor = LossBits.apply(self.fast(), codes, *self.parameters())  # type: ignore[no-untyped-call]
+        return loss
 
-    @torch.inference_mode()
     def sample_scores(self, codes: Tensor) -> SampleScores:
         """(B, C, T) codes to (B, C, T - receptive_field) tensors."""
-        hidden, targets = self._hidden_and_targets(codes)
-        scores = sample_scores(hidden, self.heads.weight, self.heads.bias, targets)
-        return SampleScores(*(x.view(len(codes), -1, self.config.num_channels).transpose(1, 2) for x in scores))
+        return self.fast().sample_scores(codes)
 
 
 def marginals_of(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.float64]:

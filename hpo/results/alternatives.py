@@ -21,6 +21,7 @@ from core.data.dataset import JUDGED, Dataset
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
+from core.model.scored_training import encoded_clips
 from core.model.scoring import SCORES, score_clips
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
@@ -128,12 +129,12 @@ def _seconds_to_score(detector: Detector, dataset: Dataset, frame_samples: int) 
     started = time.perf_counter()
     with ThreadPool(1) as pool:
         for name in JUDGED:
-            codes = detector.front_end.encode(dataset.judged()[name].waveforms)
             score_clips(
                 detector.model,
-                codes,
+                encoded_clips(detector.front_end, dataset.judged()[name]),
                 context_samples=detector.context_samples,
                 frame_samples=frame_samples,
+                sample_rate_hz=dataset.sample_rate_hz,
                 pool=pool,
             )
     return time.perf_counter() - started

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from core.decision.false_alarms import HealthyScores
+from core.decision.fitting import fit_statistic
 from core.decision.metrics import BoolArray, FloatArray, auc, f1_score
-from core.decision.statistic import fit_statistic
 from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.results.winner import Finalist, SeedTraining, choose_best, choose_finalist, choose_winner, has_score
 from hpo.search.study import OpenStudy
@@ -55,7 +55,13 @@ def _cross_fitted_calibration(trial: JudgedTrial) -> dict[str, list[float]]:
         own, others = takes == take, takes != take
         if not set(machines[own]) <= set(machines[others]):
             continue
-        fitted = fit_statistic(statistic.config, scores[others], machines[others].tolist(), frame_ms=statistic.frame_ms)
+        fitted = fit_statistic(
+            statistic.config,
+            scores[others],
+            machines[others].tolist(),
+            takes[others].tolist(),
+            frame_ms=statistic.frame_ms,
+        )
         found[take] = fitted.judge(scores[own], machines[own].tolist()).clip_scores.tolist()
     return found
 

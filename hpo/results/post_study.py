@@ -20,10 +20,10 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 
 from core.decision.checkpoint import Detector
+from core.decision.fitting import fit_statistic
 from core.decision.post_search import sweep_thresholds
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
-from core.decision.statistic import fit_statistic
 from core.model.scoring import ScoringConfig
 from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.search.archive import is_companion
@@ -125,7 +125,7 @@ def own_choice(trial: JudgedTrial) -> OwnChoice:
         score=trial.detector.scoring.score,
         config=statistic.config,
         num_channels=scores.shape[1],
-        num_machines=len(statistic.calibrations),
+        num_machines=len(statistic.machines),
         clip_ms=scores.shape[2] * statistic.frame_ms,
     )
 
@@ -161,7 +161,7 @@ def detector_at(point: PostPoint, trial: JudgedTrial) -> Detector:
 def recalibrated(detector: Detector, calibration: ScoredClips, *, score: str, config: PostprocessingConfig) -> Detector:
     """The same weights with another score and post-processing. Mu and sigma are measured again."""
     scores, frame_ms = calibration.scores.of(score), detector.statistic.frame_ms
-    statistic = fit_statistic(config, scores, calibration.machines, frame_ms=frame_ms)
+    statistic = fit_statistic(config, scores, calibration.machines, calibration.recording_ids, frame_ms=frame_ms)
     scoring = ScoringConfig(**asdict(detector.scoring) | {SCORE: score})
     return replace(detector, scoring=scoring, statistic=statistic)
 

@@ -30,7 +30,7 @@ class ShownTraining:
     def figures(self, search: OpenStudy) -> dict[str, Any]:
         """For result.json: parameters, the training whose file is shown, its threshold and its metrics."""
         record, trial = self.training.record, self.trial
-        machines = sorted(trial.detector.statistic.calibrations)
+        machines = trial.detector.statistic.machines
         return {
             "trial": self.number,
             "seed": self.training.seed,

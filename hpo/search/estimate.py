@@ -9,7 +9,7 @@ import torch
 
 from core.data.dataset import Dataset
 from core.experiment import ExperimentConfig
-from core.model.scoring import score_clips
+from core.model.scoring import ClipsToScore, score_clips
 from core.model.training import HeldWindows, TrainingConfig, train_epochs
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
@@ -44,6 +44,8 @@ def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.dev
     samples = NUM_FRAMES * frame
     shape = (NUM_CLIPS, network.num_channels, context + max(samples, training.window_targets))
     noise = np.random.default_rng(0).integers(network.mu_law_levels, size=shape, dtype=np.uint8)
+    codes = noise[..., : context + samples]
+    clips = ClipsToScore(codes=codes, waveforms=codes.astype(np.float32), first_samples=[0] * NUM_CLIPS)
     one_step = TrainingConfig(
         epochs=1,
         seconds_per_epoch=training.batch_windows * training.window_targets / rate,
@@ -58,7 +60,7 @@ def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.dev
             pass
 
     def score() -> None:
-        score_clips(model, noise[..., : context + samples], context_samples=context, frame_samples=frame, pool=pool)
+        score_clips(model, clips, context_samples=context, frame_samples=frame, sample_rate_hz=rate, pool=pool)
 
     per_second = _best_of(score) / (NUM_CLIPS * samples) * rate
     judged_s = dataset.num_judged_samples / dataset.sample_rate_hz

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from core.decision.postprocess import FUSIONS, SIGMAS, PostprocessingConfig
+from core.decision.postprocess import FUSIONS, SIGMAS, STATISTICS, PostprocessingConfig
 from core.errors import UserError
-from core.model.scoring import SCORES
+from core.model.scoring import INNOVATIONS, SCORES
 
 TRIAL, SCORE, THRESHOLD = "trial", "score", "threshold_sigmas"
+PAPER_SCORES = tuple(score for score in SCORES if score != INNOVATIONS)
 SHORTEST_WINDOW_MS = 100.0
 LONGEST_SPAN_MS = 500.0
 """The longest median, gap and shortest event that are tried where the study does not search them."""
@@ -63,8 +64,10 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
     there are several trials.
     """
     any_own = next(iter(owns.values()))
+    if any_own.score == INNOVATIONS:
+        return _innovations_space(searched, owns)
     usual: dict[str, BaseDistribution] = {
-        SCORE: CategoricalDistribution(SCORES),
+        SCORE: CategoricalDistribution(PAPER_SCORES),
         "window_ms": _usual_windows(owns),
         THRESHOLD: _usual_range(owns, THRESHOLD, low=0.0, high=6.0),
         **{name: _usual_range(owns, name, high=LONGEST_SPAN_MS) for name in ("gap_ms", "min_event_ms", "median_ms")},
@@ -75,6 +78,21 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
     if any_own.num_machines > 1:
         usual["sigma"] = CategoricalDistribution(SIGMAS)
     if "baseline" in searched:  # only where the study says that faults come and go
+        usual["baseline"] = searched["baseline"]
+    trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
+    return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}
+
+
+def _innovations_space(
+    searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnChoice]
+) -> dict[str, BaseDistribution]:
+    """Which statistics, what they are compared with where the study searches it, and the threshold."""
+    usual: dict[str, BaseDistribution] = {
+        SCORE: CategoricalDistribution([INNOVATIONS]),
+        "statistics": CategoricalDistribution(STATISTICS),
+        THRESHOLD: _usual_range(owns, THRESHOLD, low=0.0, high=6.0),
+    }
+    if "baseline" in searched:
         usual["baseline"] = searched["baseline"]
     trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
     return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}

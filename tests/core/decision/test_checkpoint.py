@@ -15,7 +15,7 @@ from core.model.tensor_file import load_training_state, read_tensors, save_train
 from core.model.training import EpochReport, HeldWindows, TrainingConfig, train_epochs
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
-from tests.small_detector import CLIPS, MACHINES, SHAPE, build, frame_scores, make_detector
+from tests.small_detector import MACHINES, SHAPE, build, frame_scores, make_detector
 
 
 def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: P
     assert loaded.healthy == saved.healthy
     assert (loaded.clip_samples, loaded.context_samples) == (saved.clip_samples, saved.context_samples)
     judged = [
-        detector.statistic.judge(frame_scores(detector.model, detector.front_end.encode(CLIPS), "entropy"), MACHINES)
+        detector.statistic.judge(frame_scores(detector.model, detector.front_end, "entropy"), MACHINES)
         for detector in (saved, loaded)
     ]
     np.testing.assert_array_equal(judged[0].clip_scores, judged[1].clip_scores)

@@ -11,6 +11,7 @@ from core.data.recordings import Recording, Take
 from core.decision.evaluation import evaluate
 from core.decision.postprocess import PostprocessingConfig
 from core.model.scoring import FrameScores, ScoringConfig
+from tests.frame_scores import frame_scores
 
 RATE_HZ = 1000
 CONTEXT = 100
@@ -47,7 +48,7 @@ def scores(of: ClipSet, marked: dict[int, Spans] | None = None, context: int = C
         begin, end = (context + frame * FRAME) / RATE_HZ, (context + (frame + 1) * FRAME) / RATE_HZ
         if any(a <= begin + 1e-9 and end <= b + 1e-9 for a, b in (marked or {})[clip]):
             bits[clip, :, frame] = 9.0
-    return FrameScores(surprise=bits, entropy=bits, normalised_residual=bits)
+    return frame_scores(bits)
 
 
 def figures(judged: ClipSet, marked: dict[int, Spans], context: int = CONTEXT) -> dict[str, float]:

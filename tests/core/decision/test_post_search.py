@@ -17,8 +17,8 @@ from core.decision.post_search import (
 )
 from core.decision.postprocess import PostprocessingConfig, events
 from core.decision.score_file import ScoredClips
-from core.decision.statistic import fit_statistic
-from core.model.scoring import FrameScores
+from core.decision.statistic import fit_scalar
+from tests.frame_scores import frame_scores
 
 FRAME_MS = 25.0
 CONFIG = PostprocessingConfig(window_ms=200.0, threshold_sigmas=1.5)
@@ -33,7 +33,7 @@ def scored_clips(num_clips: int, *, seed: int, strange_bits: float = 0.0) -> Sco
     bits[is_anomalous, :, 20:40] += strange_bits
     scores = bits.astype(np.float32)
     return ScoredClips(
-        scores=FrameScores(surprise=scores, entropy=-scores, normalised_residual=scores),
+        scores=frame_scores(scores, -scores),
         recording_ids=tuple(str(i) for i in range(num_clips)),
         machines=tuple("ab"[i % 2] for i in range(num_clips)),
         conditions=tuple("strange" if is_strange else "normal" for is_strange in is_anomalous),
@@ -53,7 +53,7 @@ def surface(config: PostprocessingConfig = CONFIG, **changes: Any) -> F1Surface:
 def judged_f1(config: PostprocessingConfig) -> float:
     """The direct computation: fit, judge, and search each clip for events at one threshold."""
     calibration, validation = scored().values()
-    statistic = fit_statistic(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS)
+    statistic = fit_scalar(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS)
     judged = statistic.judge(validation.scores.surprise, validation.machines)
     flagged = [bool(events(thresholds, config.threshold_sigmas)) for thresholds in judged.thresholds]
     return f1_score(np.array(flagged), validation.is_anomalous)
@@ -120,6 +120,6 @@ def test_a_sweep_is_a_loop_over_thresholds_and_has_the_auc_of_all_of_them() -> N
     found = sweep_thresholds(config, np.array(THRESHOLDS), scored(), score="surprise", frame_ms=FRAME_MS)
     assert list(found.f1) == [judged_f1(replace(config, threshold_sigmas=threshold)) for threshold in THRESHOLDS]
     calibration, validation = scored().values()
-    statistic = fit_statistic(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS)
+    statistic = fit_scalar(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS)
     scores = statistic.judge(validation.scores.surprise, validation.machines).clip_scores
     assert found.auc == auc(scores, validation.is_anomalous)

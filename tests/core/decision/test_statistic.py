@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.decision.postprocess import Event, PostprocessingConfig
-from core.decision.statistic import Judgement, Statistic, fit_statistic
+from core.decision.statistic import Judgement, Statistic, fit_scalar
 from core.errors import UserError
 from core.model.scoring import Scores
 
@@ -23,7 +23,7 @@ def bits(
 
 def fit(scores: Scores, machines: list[str] | None = None, **config: Any) -> Statistic:
     machines = machines or ["car"] * len(scores)
-    return fit_statistic(PostprocessingConfig(**config), scores, machines, frame_ms=FRAME_MS)
+    return fit_scalar(PostprocessingConfig(**config), scores, machines, frame_ms=FRAME_MS)
 
 
 def judge(statistic: Statistic, scores: Scores) -> Judgement:

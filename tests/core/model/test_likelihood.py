@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.model import likelihood
-from core.model.likelihood import LEAST_VARIANCE, mean_bits, sample_scores
+from core.model.likelihood import LEAST_VARIANCE, SampleScores, bits_with_gradient, sample_scores
 
 NUM_SAMPLES, NUM_CHANNELS, LEVELS, FEATURES = 23, 3, 11, 7
 ROWS_A_SLICE = [1, 4, 22, 23, 24, 1000]
@@ -17,10 +17,10 @@ ROWS_A_SLICE = [1, 4, 22, 23, 24, 1000]
 
 def inputs(scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     torch.manual_seed(0)
-    hidden = scale * torch.randn(NUM_SAMPLES, FEATURES, dtype=torch.float64)
+    hidden = scale * torch.randn(FEATURES, NUM_SAMPLES, dtype=torch.float64)
     weight = torch.randn(NUM_CHANNELS * LEVELS, FEATURES, dtype=torch.float64)
     bias = torch.randn(NUM_CHANNELS * LEVELS, dtype=torch.float64)
-    targets = torch.randint(LEVELS, (NUM_SAMPLES, NUM_CHANNELS))
+    targets = torch.randint(LEVELS, (NUM_CHANNELS, NUM_SAMPLES))
     return hidden.requires_grad_(), weight.requires_grad_(), bias.requires_grad_(), targets
 
 
@@ -31,44 +31,64 @@ def set_rows(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
 
 
 def cross_entropy_bits(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    logits = functional.linear(hidden, weight, bias).view(-1, LEVELS)
-    return functional.cross_entropy(logits, targets.flatten()) / math.log(2)
+    """The sum over samples and channels."""
+    logits = functional.linear(hidden.t(), weight, bias).view(-1, LEVELS)
+    return functional.cross_entropy(logits, targets.t().flatten(), reduction="sum") / math.log(2)
+
+
+def our_bits(
+    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, share: float = 1.0
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The sum, and its gradients by the first three arguments."""
+    grads = torch.zeros_like(weight), torch.zeros_like(bias)
+    with torch.no_grad():
+        bits, grad_hidden = bits_with_gradient(hidden, weight, bias, targets, share=share, grads=grads)
+    return bits, (grad_hidden, *grads)
 
 
 @pytest.mark.parametrize("rows", ROWS_A_SLICE)
-def test_mean_bits_is_cross_entropy_in_value_and_gradient(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("share", [1.0, 0.01])
+def test_bits_are_cross_entropy_in_value_and_gradient(rows: int, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     set_rows(monkeypatch, rows)
     *tensors, targets = inputs()
-    ours, plain = mean_bits(*tensors, targets), cross_entropy_bits(*tensors, targets)
-    torch.testing.assert_close(ours, plain, rtol=1e-12, atol=0)
-    for factor in (1.0, -2.5):  # the loss may be part of a larger one
-        gradients = torch.autograd.grad(factor * ours, tensors, retain_graph=True)
-        expected = torch.autograd.grad(factor * plain, tensors, retain_graph=True)
-        for gradient, reference in zip(gradients, expected, strict=True):
-            torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-14)
+    bits, gradients = our_bits(*tensors, targets, share=share)
+    plain = share * cross_entropy_bits(*tensors, targets)
+    torch.testing.assert_close(bits, plain.detach(), rtol=1e-12, atol=0)
+    for gradient, reference in zip(gradients, torch.autograd.grad(plain, tensors), strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-14)
 
 
-def test_mean_bits_gradient_is_the_slope(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_rows(monkeypatch, 4)
+def test_gradients_by_the_weights_are_added_to_those_given() -> None:
     *tensors, targets = inputs()
-    assert torch.autograd.gradcheck(lambda *three: mean_bits(*three, targets), tensors)
+    weight, bias = tensors[1:]
+    grads = torch.ones_like(weight).detach(), torch.ones_like(bias).detach()
+    with torch.no_grad():
+        bits_with_gradient(*tensors, targets, share=1.0, grads=grads)
+    for sum_of_both, gradient in zip(grads, our_bits(*tensors, targets)[1][1:], strict=True):
+        torch.testing.assert_close(sum_of_both, gradient + 1)
 
 
-def test_a_fixed_head_passes_the_gradient_on() -> None:
-    hidden, weight, bias, targets = inputs()
-    mean_bits(hidden, weight.detach(), bias.detach(), targets).backward()
-    (expected,) = torch.autograd.grad(cross_entropy_bits(hidden, weight, bias, targets), hidden)
-    torch.testing.assert_close(hidden.grad, expected)
+@torch.no_grad()
+def scores_of(*tensors: Tensor) -> SampleScores:
+    return sample_scores(*tensors)
+
+
+@torch.no_grad()
+def plain_log2_p(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(C, N, Q)."""
+    logits = functional.linear(hidden.t(), weight, bias).unflatten(-1, (NUM_CHANNELS, LEVELS))
+    return logits.transpose(0, 1).log_softmax(-1) / math.log(2)
 
 
 @pytest.mark.parametrize("rows", ROWS_A_SLICE)
 def test_scores_are_those_of_log_softmax(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     set_rows(monkeypatch, rows)
     hidden, weight, bias, targets = inputs()
-    surprise, entropy, normalised = sample_scores(hidden, weight, bias, targets)
-    log_p = functional.linear(hidden, weight, bias).view(NUM_SAMPLES, NUM_CHANNELS, LEVELS).log_softmax(-1)
-    log2_p = log_p.detach() / math.log(2)
+    surprise, entropy, normalised, below = scores_of(hidden, weight, bias, targets)
+    log2_p = plain_log2_p(hidden, weight, bias)
     torch.testing.assert_close(surprise, -log2_p.gather(-1, targets[..., None])[..., 0], rtol=1e-12, atol=1e-14)
+    shares_below = (2**log2_p).cumsum(-1) - 2**log2_p
+    torch.testing.assert_close(below, shares_below.gather(-1, targets[..., None])[..., 0], rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(entropy, -(2**log2_p * log2_p).sum(-1), rtol=1e-12, atol=1e-14)
     variance = (2**log2_p * log2_p.square()).sum(-1) - entropy.square()
     torch.testing.assert_close(
@@ -79,9 +99,9 @@ def test_scores_are_those_of_log_softmax(rows: int, monkeypatch: pytest.MonkeyPa
 def test_normalised_residuals_of_a_right_prediction_have_mean_zero_and_deviation_one() -> None:
     torch.manual_seed(1)
     bias = torch.linspace(-3, 3, 64)  # one prediction of 64 levels, and samples drawn from it
-    targets = torch.distributions.Categorical(logits=bias).sample((100_000, 1))
-    hidden, weight = torch.zeros(100_000, 1), torch.zeros(64, 1)
-    normalised = sample_scores(hidden, weight, bias, targets).normalised_residual
+    targets = torch.distributions.Categorical(logits=bias).sample((1, 100_000))
+    hidden, weight = torch.zeros(1, 100_000), torch.zeros(64, 1)
+    normalised = scores_of(hidden, weight, bias, targets).normalised_residual
     assert abs(normalised.mean()) < 0.02  # 1 / sqrt(100,000) is 0.003
     assert 0.9 < normalised.std() < 1  # the least variance takes a little away
 
@@ -89,15 +109,25 @@ def test_normalised_residuals_of_a_right_prediction_have_mean_zero_and_deviation
 @pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 1e4])
 def test_scores_stay_finite_and_within_bounds_in_single_precision(scale: float) -> None:
     hidden, weight, bias, targets = (tensor.detach() for tensor in inputs(scale))
-    surprise, entropy, normalised = sample_scores(hidden.float(), weight.float(), bias.float(), targets)
+    surprise, entropy, normalised, below = scores_of(hidden.float(), weight.float(), bias.float(), targets)
     assert torch.isfinite(normalised).all()
     assert torch.isfinite(surprise).all()
     assert (surprise >= 0).all()
     assert (entropy >= 0).all()
     assert (entropy <= math.log2(LEVELS) + 1e-6).all()
+    assert (below >= 0).all()
+    assert (below + 2**-surprise <= 1 + 1e-6).all()
 
 
-def test_the_mean_of_surprise_is_the_loss() -> None:
+def test_the_sum_of_surprise_is_the_loss() -> None:
+    *tensors, targets = inputs()
+    surprise = scores_of(*tensors, targets).surprise
+    assert our_bits(*tensors, targets)[0].item() == pytest.approx(surprise.sum().item(), rel=1e-12)
+
+
+def test_nothing_is_below_the_lowest_level_and_all_else_is_below_the_highest() -> None:
     hidden, weight, bias, targets = inputs()
-    surprise = sample_scores(hidden, weight, bias, targets).surprise
-    assert mean_bits(hidden, weight, bias, targets).item() == pytest.approx(surprise.mean().item(), rel=1e-12)
+    lowest = scores_of(hidden, weight, bias, torch.zeros_like(targets))
+    highest = scores_of(hidden, weight, bias, torch.full_like(targets, LEVELS - 1))
+    assert (lowest.below == 0).all()
+    torch.testing.assert_close(highest.below + 2**-highest.surprise, torch.ones_like(highest.below))

@@ -18,8 +18,8 @@ import core.model.training_codes
 from core.data.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
 from core.data.speed_perturbation import SpeedConfig
 from core.experiment import EpochResult, run_experiment
-from core.model.likelihood import SampleScores
 from core.model.partial_epoch import PARTIAL_FILE
+from core.model.scoring import FRAME_SCORES
 from core.model.tensor_file import read_tensors
 from core.model.training import NO_CONTEXT, BatchContext
 from core.model.training_cleanup import drop_training, training_bytes
@@ -87,7 +87,7 @@ def assert_equal(folder: Path, whole: Path) -> None:
         first, second = TrainingRecord(ours).read(epoch), TrainingRecord(theirs).read(epoch)
         assert replace(first.report, audio_seconds_per_second=0) == replace(second.report, audio_seconds_per_second=0)
         for name in JUDGED:
-            for kind in SampleScores._fields:
+            for kind in FRAME_SCORES:
                 np.testing.assert_array_equal(first.scores[name].of(kind), second.scores[name].of(kind))
     assert {path.name for path in ours.iterdir()} == {path.name for path in theirs.iterdir()}
 

@@ -162,7 +162,7 @@ def test_surprise_and_loss_are_of_the_sample_that_follows_each_context() -> None
     model = build(num_channels=3)
     codes = random_codes(model, 40, num_clips=2)
     log_p = model(codes).log_softmax(dim=-1) / math.log(2)
-    surprise, entropy, _ = model.sample_scores(codes)
+    surprise, entropy, *_ = model.sample_scores(codes)
     field = model.config.receptive_field_samples
     assert surprise.shape == entropy.shape == (2, 3, 40 - field)
     for clip, channel, sample in [(0, 0, field), (1, 2, field), (0, 1, 25), (1, 1, 39)]:
@@ -178,7 +178,7 @@ def test_a_uniform_network_scores_eight_bits() -> None:
     torch.nn.init.zeros_(model.heads.weight)
     torch.nn.init.zeros_(model.heads.bias)
     codes = random_codes(model, 100, num_clips=2)
-    surprise, entropy, _ = model.sample_scores(codes)
+    surprise, entropy, *_ = model.sample_scores(codes)
     assert surprise.unique().tolist() == [8.0]
     assert entropy.unique().tolist() == [8.0]
     assert model.loss_bits(codes).item() == pytest.approx(8.0, abs=1e-6)

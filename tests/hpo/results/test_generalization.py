@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from core.decision.score_file import ScoredClips
-from core.model.likelihood import SampleScores
-from core.model.scoring import FrameScores
 from hpo.pages.generalization_tables import flagged_view, gap_sentence, gaps_view, seeds_view, spread_sentence
 from hpo.pages.table import Table
 from hpo.results.generalization import seed_rows, split_gaps
 from hpo.results.missed_faults import missed_fault_rows
 from hpo.results.winner import Finalist, SeedTraining, choose_finalist
 from hpo.search.trial_record import TrialRecord
+from tests.frame_scores import frame_scores
 
 
 def trial(number: int, **facts: float) -> TrialRecord:
@@ -41,7 +40,7 @@ def scored(*clips: tuple[str, str, str]) -> ScoredClips:
     takes, machines, conditions = zip(*clips, strict=True)
     nothing = np.zeros((len(clips), 1, 1), dtype=np.float32)
     return ScoredClips(
-        scores=FrameScores(**dict.fromkeys(SampleScores._fields, nothing)),
+        scores=frame_scores(nothing),
         recording_ids=takes,
         machines=machines,
         conditions=conditions,

@@ -17,11 +17,11 @@ from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, sav
 from core.decision.metrics import f1_score
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
-from core.decision.statistic import fit_statistic
+from core.decision.statistic import fit_scalar
 from core.errors import UserError
 from core.experiment import SCORES_FILE
 from core.model.frontend import FrontEnd, FrontEndConfig
-from core.model.scoring import FrameScores, ScoringConfig
+from core.model.scoring import ScoringConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
 from hpo.pages.parameter_axis import ParameterAxis
 from hpo.pages.post_figures import NUM_BINS, grouped
@@ -43,6 +43,7 @@ from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import load_study_file
 from hpo.search.trial_record import TrialRecord, trial_records
+from tests.frame_scores import frame_scores
 
 TINY = Path(__file__).resolve().parents[3] / "tests/data/tiny.toml"
 FRAME_MS = 25.0
@@ -61,7 +62,7 @@ def scored_clips(num_clips: int, *, seed: int, is_normal: bool = False, channels
     surprise[is_anomalous, 0, 10:30] += 0.8
     residual[is_anomalous, :, 10:30] += 0.5
     return ScoredClips(
-        scores=FrameScores(surprise=surprise, entropy=entropy, normalised_residual=residual),
+        scores=frame_scores(surprise, entropy, residual),
         recording_ids=tuple(str(i) for i in range(num_clips)),
         machines=tuple("ab"[i % 2] for i in range(num_clips)),
         conditions=tuple("strange" if strange else "normal" for strange in is_anomalous),
@@ -84,7 +85,7 @@ def judged_trial(seed: int, *, config: PostprocessingConfig = OWN, channels: int
         model=WaveNet(network),
         front_end=FrontEnd(config=FrontEndConfig(mu_law_levels=16), channel_gains=(1.0,) * channels),
         scoring=ScoringConfig(frame_ms=FRAME_MS),
-        statistic=fit_statistic(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS),
+        statistic=fit_scalar(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS),
         clip_samples=4100,
         context_samples=100,
     )
@@ -130,7 +131,7 @@ def test_test_scores_are_not_used_for_choosing() -> None:
     plain = search(of=judged)
     for number, trial in judged.items():
         nonsense = np.full((24, 2, 40), np.nan, dtype=np.float32)
-        scores = FrameScores(surprise=nonsense, entropy=nonsense, normalised_residual=nonsense)
+        scores = frame_scores(nonsense)
         test = replace(trial.scored["test"], scores=scores, is_anomalous=~trial.scored["test"].is_anomalous)
         judged[number] = replace(trial, scored={**trial.scored, "test": test})
     assert search(of=judged).points == plain.points

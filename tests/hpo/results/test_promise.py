@@ -12,7 +12,7 @@ import pytest
 from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
 from core.decision.metrics import auc, f1_score
-from core.decision.statistic import fit_statistic
+from core.decision.statistic import fit_scalar
 from core.detect import main as detect
 from hpo.messages import summary
 from hpo.results.healthy_takes import healthy_scores, seconds_a_clip, takes_that_chose
@@ -38,7 +38,7 @@ def test_a_calibration_take_has_no_part_in_its_own_score() -> None:
     expected = []
     for row in range(len(scores)):
         others = [other for other in range(len(scores)) if other != row]
-        fitted = fit_statistic(
+        fitted = fit_scalar(
             statistic.config, scores[others], [clips.machines[other] for other in others], frame_ms=statistic.frame_ms
         )
         expected.append(fitted.judge(scores[[row]], [clips.machines[row]]).clip_scores[0])

@@ -1,0 +1,147 @@
+"""Where a clip's sound changes: it is cut into segments, and each segment gets a distance from the rest of its clip.
+
+F frames, E = channels * statistics. The statistics of a frame minus the clip's median are whitened by the covariance of
+calibration clips treated alike (Ledoit and Wolf, 2004), channel by channel. Change points minimise the squared
+distances to the segments' means plus a penalty for each change (Killick and others, 2012; `ruptures`). The penalty is
+measured: a calibration clip has a critical penalty, beyond which it has no change point, and the lower quartile of
+those is taken. So most healthy clips have a segment that stands out a little. How far that is normal is measured on
+the calibration clips, each of them cut just below its own critical penalty.
+
+    evidence of a segment = log(sqrt(length in frames) * mean squared distance of its mean from the clip's median)
+
+The weight of the length lies between none, which lets short noise stand out, and the full length of a likelihood ratio,
+which lets a long drift stand out. It was chosen on validation clips (docs/quality.md).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from ruptures import KernelCPD
+from sklearn.covariance import LedoitWolf
+from threadpoolctl import threadpool_limits
+
+from core.decision.standard import Standard, standard_of
+
+Vectors = npt.NDArray[np.float64]
+
+SHORTEST_MS = 400.0
+"""Of a segment."""
+PENALTY_QUANTILE = 0.25
+PENALTY_STEP = 1.1
+LEAST_PENALTY = 1e-9
+LEAST_EVIDENCE = 1e-6
+LEAST_SCALE = 1e-6
+"""Of a statistic, where one is constant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stretch of a clip in frames; the end is excluded."""
+
+    first: int
+    end: int
+    evidence: float
+    channel_evidence: Vectors
+    """(C,): the same, of each channel alone."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChangeModel:
+    """How much the sound changes within healthy clips."""
+
+    whitening: Vectors
+    """(C, E, E): a row vector of a channel times its matrix has identity covariance on calibration clips."""
+    penalty: float
+    standard: Standard
+    """Of the highest evidence of each calibration clip, where it is cut at all."""
+    shortest: int
+    """Of a segment, in frames."""
+
+    def segments(self, vectors: Vectors) -> list[Segment]:
+        """The segments of a clip (C, F, E), from its start to its end."""
+        white = _whitened(vectors, self.whitening)
+        return list(_segments(white, self.penalty, self.shortest))
+
+
+def fit_changes(clips: Vectors, *, num_takes: int, frame_ms: float) -> ChangeModel:
+    """Fits calibration clips (N, C, F, E) of so many takes."""
+    centred = (clips - np.median(clips, axis=2, keepdims=True)).astype(np.float64)
+    with threadpool_limits(limits=1, user_api="blas"):
+        whitening = np.stack([_whitening(centred[:, channel]) for channel in range(clips.shape[1])])
+        shortest = max(2, round(SHORTEST_MS / frame_ms))
+        white = [_whitened(clip, whitening) for clip in clips]
+        critical = [critical_penalty(_side_by_side(clip), shortest) for clip in white]
+        penalty = float(np.quantile(critical, PENALTY_QUANTILE))
+        highest = [
+            max(segment.evidence for segment in _segments(clip, own / PENALTY_STEP, shortest))
+            for clip, own in zip(white, critical, strict=True)
+        ]
+    return ChangeModel(
+        whitening=whitening,
+        penalty=penalty,
+        standard=standard_of(np.array(highest), num_takes=num_takes),
+        shortest=shortest,
+    )
+
+
+def _whitening(centred: Vectors) -> Vectors:
+    """(N, F, E) of one channel to (E, E). Ledoit and Wolf's rule shrinks correlations, so scales are removed first."""
+    flat = centred.reshape(-1, centred.shape[-1])
+    scales = np.maximum(flat.std(axis=0), LEAST_SCALE)
+    correlation = LedoitWolf(assume_centered=True).fit(flat / scales).covariance_
+    precision = np.linalg.inv(correlation + LEAST_SCALE * np.eye(len(scales)))
+    whitening: Vectors = np.linalg.cholesky((precision + precision.T) / 2).astype(np.float64) / scales[:, None]
+    return whitening
+
+
+def _whitened(vectors: Vectors, whitening: Vectors) -> Vectors:
+    """(C, F, E), minus the medians over its frames, to the same shape."""
+    centred = vectors - np.median(vectors, axis=1, keepdims=True)
+    white: Vectors = centred @ whitening
+    return white
+
+
+def _side_by_side(white: Vectors) -> Vectors:
+    """(C, F, E) to (F, C * E)."""
+    return white.transpose(1, 0, 2).reshape(white.shape[1], -1)
+
+
+def critical_penalty(points: Vectors, shortest: int) -> float:
+    """The smallest penalty, within PENALTY_STEP, with which (F, D) points have no change point. 0 where none fits in.
+
+    The search begins at the fall of the squared distances by the best single change, which cannot be too high.
+    """
+    if len(points) < 2 * shortest:
+        return 0.0
+    search = KernelCPD(kernel="linear", min_size=shortest).fit(points)
+    penalty = max(_gain_of_one_change(points, shortest), LEAST_PENALTY)
+    while len(search.predict(pen=penalty)) > 1:
+        penalty *= PENALTY_STEP
+    return penalty
+
+
+def _gain_of_one_change(points: Vectors, shortest: int) -> float:
+    sums, num_frames = np.cumsum(points, axis=0), len(points)
+    places = np.arange(shortest, num_frames - shortest + 1)
+    before, after = sums[places - 1], sums[-1] - sums[places - 1]
+    apart = np.square(before).sum(axis=1) / places + np.square(after).sum(axis=1) / (num_frames - places)
+    return float(apart.max() - np.square(sums[-1]).sum() / num_frames)
+
+
+def _segments(white: Vectors, penalty: float, shortest: int) -> Iterator[Segment]:
+    points = _side_by_side(white)
+    ends = [len(points)]
+    if len(points) >= 2 * shortest:
+        ends = KernelCPD(kernel="linear", min_size=shortest).fit(points).predict(pen=max(penalty, LEAST_PENALTY))
+    for first, end in zip([0, *ends[:-1]], ends, strict=True):
+        means = white[:, first:end].mean(axis=1) - np.median(white, axis=1)  # (C, E)
+        squares = np.sqrt(end - first) * np.square(means).mean(axis=1)
+        channel_evidence = np.log(squares + LEAST_EVIDENCE)
+        yield Segment(
+            first=first,
+            end=end,
+            evidence=float(np.log(squares.mean() + LEAST_EVIDENCE)),
+            channel_evidence=channel_evidence,
+        )

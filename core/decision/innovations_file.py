@@ -1,0 +1,120 @@
+"""The part of a detector's file that holds the normal sound of an `InnovationsStatistic`: a header and tensors.
+
+M machines, C channels, D statistics of a clip in all groups together, E statistics of a frame whose changes are sought.
+Tensors are F64, so that a detector that is loaded gives the same scores to the bit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.decision.change_points import ChangeModel
+from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
+from core.decision.normal_sound import FLUCTUATING, NormalSound
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.standard import Standard
+from core.errors import UserError
+from core.model.frame_statistics import statistic_groups
+from core.model.tensor_file import TensorInfo
+
+MEANS, SPREADS, WHITENING = "normal.means", "normal.spreads", "changes.whitening"
+SCORE = "score"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnovationsHeader:
+    """What a detector's header says of its normal sound."""
+
+    machines: tuple[str, ...]
+    standards: dict[str, Standard]
+    """By group, and `score`."""
+    penalty: float
+    changes: Standard
+    shortest: int
+
+    def __post_init__(self) -> None:
+        if not self.machines or len(set(self.machines)) != len(self.machines):
+            raise UserError("innovations.machines must name each machine once, but does not.")
+        if not 1 <= self.shortest <= 1_000_000:
+            raise UserError(f"innovations.shortest must be 1 to 1,000,000, but got {self.shortest}.")
+        if not self.penalty >= 0:
+            raise UserError(f"innovations.penalty must be 0 or more, but got {self.penalty}.")
+        for standard in (self.changes, *self.standards.values()):
+            if not standard.deviation > 0:
+                raise UserError(f"innovations: a deviation must be above 0, but got {standard.deviation}.")
+
+    def check_groups(self, config: PostprocessingConfig) -> None:
+        """UserError unless the standards are those of the groups of these statistics."""
+        if set(self.standards) != {*GROUPS[config.statistics], SCORE}:
+            raise UserError(f"innovations.standards must be those of the statistics {config.statistics!r}, but differ.")
+
+
+def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
+    changes = statistic.changes
+    return InnovationsHeader(
+        machines=statistic.machines,
+        standards=dict(statistic.normal.standards),
+        penalty=changes.penalty,
+        changes=changes.standard,
+        shortest=changes.shortest,
+    )
+
+
+def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
+    normal, groups = statistic.normal, list(statistic.normal.spreads)
+    means = [[normal.means[machine][name] for name in groups] for machine in statistic.machines]
+    return {
+        MEANS: torch.from_numpy(np.stack([np.concatenate(of_machine, axis=-1) for of_machine in means])),
+        SPREADS: torch.from_numpy(np.concatenate([normal.spreads[name] for name in groups], axis=-1)),
+        WHITENING: torch.from_numpy(statistic.changes.whitening),
+    }
+
+
+def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_channels: int) -> dict[str, TensorInfo]:
+    """What the tensors of such a header must be."""
+    total = sum(sizes(config, num_channels).values())
+    changing = sum(_group_sizes(num_channels)[name] for name in CHANGING)
+    shapes = {
+        MEANS: (len(header.machines), num_channels, total),
+        SPREADS: (num_channels, total),
+        WHITENING: (num_channels, changing, changing),
+    }
+    return {name: TensorInfo(dtype="F64", shape=shape) for name, shape in shapes.items()}
+
+
+def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
+    """By group, in the order of the tensors: how many statistics of a clip it has."""
+    of_group = _group_sizes(num_channels)
+    of_group |= {f"{name} changes": of_group[name] for name in FLUCTUATING}
+    return {name: size for name, size in of_group.items() if name in GROUPS[config.statistics]}
+
+
+def _group_sizes(num_channels: int) -> dict[str, int]:
+    return {name: place.stop - place.start for name, place in statistic_groups(num_channels).items()}
+
+
+def statistic_from(
+    header: InnovationsHeader, tensors: Mapping[str, Tensor], config: PostprocessingConfig, *, frame_ms: float
+) -> InnovationsStatistic:
+    """The statistic as it was saved. The tensors' shapes must be checked."""
+    means, spreads = tensors[MEANS].numpy(), tensors[SPREADS].numpy()
+    ends = np.cumsum(list(sizes(config, len(spreads)).values()))
+    places = {
+        name: slice(int(end) - size, int(end))
+        for (name, size), end in zip(sizes(config, len(spreads)).items(), ends, strict=True)
+    }
+    normal = NormalSound(
+        means={
+            machine: {name: of_machine[:, place] for name, place in places.items()}
+            for machine, of_machine in zip(header.machines, means, strict=True)
+        },
+        spreads={name: spreads[:, place] for name, place in places.items()},
+        standards=header.standards,
+    )
+    changes = ChangeModel(
+        whitening=tensors[WHITENING].numpy(), penalty=header.penalty, standard=header.changes, shortest=header.shortest
+    )
+    return InnovationsStatistic(config=config, frame_ms=frame_ms, normal=normal, changes=changes)

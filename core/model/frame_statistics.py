@@ -1,0 +1,137 @@
+"""A vector of named statistics for every frame and channel of a clip, from one scoring pass.
+
+C channels, T scored samples, F frames, B bands, K statistics. Frame f begins at sample f * frame_samples. Its
+statistics are measured in a window of WINDOW_MS around its middle; near an edge of the clip in the nearest whole
+window.
+
+    likelihood    mean surprise and entropy in bits, log energy of the innovations z: how well the network predicts
+    colour        log energy of z in bands: which frequencies it does not expect
+    whiteness     mean products of z with z some samples before, and with the other microphones: what it misses
+    spectrum      log energy of the sound itself in the same bands, at one level
+    level         the clip's loudness in dB, the same in every frame
+
+Bands are equally wide, from 0 Hz to half the sample rate.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.audio import Waveform
+from core.model.innovations import Samples
+
+FrameVectors = npt.NDArray[np.float16]
+"""(..., F, K)"""
+
+WINDOW_MS = 64
+NUM_BANDS = 24
+LAGS = (1, 2, 3, 4, 6, 8)
+"""In samples."""
+QUIETEST_DB = -200.0
+INNOVATION_FLOOR, SOUND_FLOOR = 1e-4, 1e-6
+"""Added to energies before their logarithm. White z of variance 1 has an energy of 1 in every band."""
+
+
+def statistic_groups(num_channels: int) -> dict[str, slice]:
+    """The place of each group in the vector, in its order."""
+    lengths = {
+        "likelihood": 3,
+        "colour": NUM_BANDS,
+        "whiteness": len(LAGS) + (num_channels > 1),
+        "spectrum": NUM_BANDS,
+        "level": 1,
+    }
+    places, end = {}, 0
+    for name, length in lengths.items():
+        places[name] = slice(end, end + length)
+        end += length
+    return places
+
+
+def num_statistics(num_channels: int) -> int:
+    """K."""
+    return int(statistic_groups(num_channels)["level"].stop)
+
+
+def frame_statistics(
+    surprise: Samples, entropy: Samples, z: Samples, sound: Waveform, *, frame_samples: int, sample_rate_hz: int
+) -> FrameVectors:
+    """(C, T) of one clip to (C, F, K). `sound` is the waveform of the same samples.
+
+    A silent channel has the lowest energies. An incomplete last frame is dropped; F may be 0. NaN stays NaN.
+    """
+    num_frames = surprise.shape[-1] // frame_samples
+    if not num_frames:
+        return np.empty((len(surprise), 0, num_statistics(len(surprise))), np.float16)
+    windows = _Windows(
+        num_samples=surprise.shape[-1],
+        window=min(round(WINDOW_MS * sample_rate_hz / 1000), surprise.shape[-1]),
+        middles=np.arange(num_frames) * frame_samples + frame_samples // 2,
+    )
+    power = np.square(sound, dtype=np.float64).mean(axis=-1, keepdims=True)
+    at_one_level = (sound / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
+    columns = [
+        windows.means(surprise)[..., None],
+        windows.means(entropy)[..., None],
+        np.log(windows.means(np.square(z)) + INNOVATION_FLOOR)[..., None],
+        windows.log_bands(z, INNOVATION_FLOOR),
+        np.stack([windows.means(_product(z, lag)) for lag in LAGS], axis=-1),
+        *([windows.means(z * _mean_of_others(z))[..., None]] if len(z) > 1 else []),
+        windows.log_bands(at_one_level, SOUND_FLOOR),
+        np.broadcast_to(_decibels(power)[..., None], (*windows.shape_of(surprise), 1)),
+    ]
+    return np.concatenate(columns, axis=-1).astype(np.float16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Windows:
+    """One window a frame, each inside the T samples."""
+
+    num_samples: int
+    window: int
+    middles: npt.NDArray[np.int_]
+    """(F,)"""
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int_]:
+        return np.clip(self.middles - self.window // 2, 0, self.num_samples - self.window)
+
+    def shape_of(self, samples: Samples) -> tuple[int, int]:
+        return len(samples), len(self.middles)
+
+    def means(self, samples: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """(C, T) to (C, F)."""
+        sums = np.concatenate([np.zeros((len(samples), 1)), np.cumsum(samples, axis=-1, dtype=np.float64)], axis=-1)
+        means: npt.NDArray[np.float64] = (sums[:, self.starts + self.window] - sums[:, self.starts]) / self.window
+        return means
+
+    def log_bands(self, samples: Samples, floor: float) -> npt.NDArray[np.float64]:
+        """(C, T) to (C, F, B): natural log of the mean power of the spectrum's bins in each band."""
+        cut = np.lib.stride_tricks.sliding_window_view(samples, self.window, axis=-1)[:, self.starts]
+        taper = np.hanning(self.window + 2)[1:-1]
+        taper = (taper / np.sqrt(np.square(taper).sum())).astype(np.float32)
+        power = np.square(np.abs(np.fft.rfft(cut * taper, axis=-1)))
+        bounds = np.linspace(0, power.shape[-1], NUM_BANDS + 1).round().astype(int)
+        sums = np.concatenate([np.zeros((*power.shape[:-1], 1)), np.cumsum(power, axis=-1, dtype=np.float64)], axis=-1)
+        widths = np.maximum(np.diff(bounds), 1)
+        bands: npt.NDArray[np.float64] = np.log(np.maximum(np.diff(sums[..., bounds]), 0) / widths + floor)
+        return bands
+
+
+def _product(z: Samples, lag: int) -> Samples:
+    """(C, T): each sample times the one `lag` before; 0 where there is none."""
+    product = np.zeros_like(z)
+    product[:, lag:] = z[:, lag:] * z[:, :-lag]
+    return product
+
+
+def _mean_of_others(z: Samples) -> Samples:
+    others: Samples = (z.sum(axis=0) - z) / (len(z) - 1)
+    return others
+
+
+def _decibels(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    decibels: npt.NDArray[np.float64] = np.maximum(10 * np.log10(np.maximum(power, 1e-300)), QUIETEST_DB)
+    return decibels

@@ -1,0 +1,69 @@
+"""Change points: an event is found where it begins and ends, and healthy clips keep their standard."""
+
+import numpy as np
+import pytest
+from ruptures import KernelCPD
+
+from core.decision.change_points import ChangeModel, Vectors, critical_penalty, fit_changes
+
+FRAME_MS = 25.0
+
+
+def clips(num_clips: int, *, seed: int, num_frames: int = 200, num_channels: int = 2) -> Vectors:
+    return np.random.default_rng(seed).standard_normal((num_clips, num_channels, num_frames, 5))
+
+
+@pytest.fixture(scope="module")
+def model() -> ChangeModel:
+    return fit_changes(clips(12, seed=0), num_takes=12, frame_ms=FRAME_MS)
+
+
+@pytest.mark.parametrize(("first", "end"), [(60, 100), (0, 50), (150, 200), (100, 120)])
+def test_an_event_is_a_segment_of_its_own(model: ChangeModel, first: int, end: int) -> None:
+    (clip,) = clips(1, seed=1)
+    clip[0, first:end] += 2.0
+    strange = [each for each in model.segments(clip) if model.standard.sigmas(np.array(each.evidence)) > 4]
+    assert abs(strange[0].first - first) <= 2
+    assert abs(strange[-1].end - end) <= 2
+    assert [each.end for each in strange[:-1]] == [each.first for each in strange[1:]], "nothing is between them"
+    assert all(each.channel_evidence.argmax() == 0 for each in strange)
+
+
+def test_healthy_clips_have_the_standard_of_calibration(model: ChangeModel) -> None:
+    highest = [max(segment.evidence for segment in model.segments(clip)) for clip in clips(60, seed=2)]
+    sigmas = model.standard.sigmas(np.array(highest))
+    assert abs(np.median(sigmas)) < 1
+    assert np.mean(sigmas > 3) < 0.1
+
+
+def test_segments_cover_the_clip(model: ChangeModel) -> None:
+    (clip,) = clips(1, seed=3)
+    clip[:, 60:100] += 2.0
+    segments = model.segments(clip)
+    assert [segment.first for segment in segments] == [0, *(segment.end for segment in segments[:-1])]
+    assert segments[-1].end == 200
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.7, 2.0])
+def test_beyond_the_critical_penalty_there_is_no_change_point(shift: float) -> None:
+    points = np.random.default_rng(0).standard_normal((120, 4))
+    points[40:80] += shift
+    critical = critical_penalty(points, 10)
+    search = KernelCPD(kernel="linear", min_size=10).fit(points)
+    assert len(search.predict(pen=critical)) == 1
+    assert len(search.predict(pen=critical / 1.1)) > 1
+
+
+def test_scale_and_offset_of_the_statistics_do_not_count() -> None:
+    scale, offset = np.array([0.01, 1.0, 5.0, 100.0, 3.0]), 7.0
+    (clip,) = clips(1, seed=1)
+    clip[:, 60:100] += 2.0
+    plain = fit_changes(clips(12, seed=0), num_takes=12, frame_ms=FRAME_MS).segments(clip)
+    other = fit_changes(clips(12, seed=0) * scale + offset, num_takes=12, frame_ms=FRAME_MS).segments(clip * scale)
+    assert [segment.first for segment in plain] == [segment.first for segment in other]
+
+
+def test_a_clip_that_is_too_short_to_be_cut_is_one_segment() -> None:
+    short = clips(4, seed=0, num_frames=20)
+    model = fit_changes(short, num_takes=4, frame_ms=FRAME_MS)
+    assert [(segment.first, segment.end) for segment in model.segments(short[0])] == [(0, 20)]

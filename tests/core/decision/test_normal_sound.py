@@ -1,0 +1,91 @@
+"""Normal sound: what differs between healthy takes is no fault, and any group of statistics can raise an alarm."""
+
+import numpy as np
+import pytest
+
+from core.decision.normal_sound import NormalSound, clip_vectors, fit_normal_sound
+from core.model.frame_statistics import FrameVectors, num_statistics, statistic_groups
+
+GROUPS = ("likelihood", "colour", "colour changes", "whiteness", "spectrum", "spectrum changes", "level")
+NUM_FRAMES = 20
+
+
+def frames(num_takes: int, *, seed: int, clips_a_take: int = 3, take_spread: float = 1.0) -> FrameVectors:
+    """Clips of takes that differ in every statistic."""
+    random, width = np.random.default_rng(seed), num_statistics(2)
+    takes = np.repeat(take_spread * random.standard_normal((num_takes, 2, 1, width)), clips_a_take, axis=0)
+    shape = (num_takes * clips_a_take, 2, NUM_FRAMES, width)
+    return (takes + 0.3 * random.standard_normal(shape)).astype(np.float16)
+
+
+def takes(num_takes: int, clips_a_take: int = 3) -> list[str]:
+    return [str(take) for take in np.repeat(np.arange(num_takes), clips_a_take)]
+
+
+def fitted(healthy: FrameVectors, names: list[str], groups: tuple[str, ...] = GROUPS) -> NormalSound:
+    return fit_normal_sound(healthy, ["fan"] * len(healthy), names, groups=groups)
+
+
+def scores(normal: NormalSound, clips: FrameVectors) -> np.ndarray:
+    vectors = {name: values for name, values in clip_vectors(clips).items() if name in normal.spreads}
+    return normal.scores(normal.deviations(vectors, "fan"))
+
+
+@pytest.mark.parametrize("num_takes", [5, 12])
+def test_new_healthy_takes_score_as_those_that_were_left_out(num_takes: int) -> None:
+    normal = fitted(frames(num_takes, seed=0), takes(num_takes))
+    new = scores(normal, frames(200, seed=1))
+    assert abs(np.median(new)) < 1.0
+    assert np.mean(new > 3) < 0.1
+
+
+@pytest.mark.parametrize("name", ["likelihood", "colour", "whiteness", "spectrum", "level"])
+def test_a_fault_in_one_group_stands_out(name: str) -> None:
+    normal = fitted(frames(12, seed=0), takes(12))
+    faulty = frames(20, seed=1)
+    faulty[..., statistic_groups(2)[name]] += 6
+    assert np.median(scores(normal, faulty)) > 3
+
+
+def test_a_fault_in_either_direction_stands_out() -> None:
+    normal = fitted(frames(12, seed=0), takes(12))
+    assert np.median(scores(normal, frames(20, seed=1) - np.float16(4))) > 3
+
+
+def test_fluctuation_alone_stands_out() -> None:
+    normal = fitted(frames(12, seed=0), takes(12))
+    faulty = frames(20, seed=1)
+    faulty[:, :, ::2, statistic_groups(2)["colour"]] += 2
+    faulty[:, :, 1::2, statistic_groups(2)["colour"]] -= 2
+    assert np.median(scores(normal, faulty)) > 3
+
+
+def test_spread_comes_from_takes_and_not_from_clips_of_one_take() -> None:
+    """Many clips of few takes do not make a new take strange."""
+    few = fitted(frames(4, seed=0, clips_a_take=50), takes(4, 50))
+    assert np.mean(scores(few, frames(100, seed=1)) > 3) < 0.15
+
+
+def test_machines_share_their_spread_and_have_their_own_mean() -> None:
+    healthy = np.concatenate([frames(6, seed=0), frames(2, seed=1) + np.float16(8)])
+    normal = fit_normal_sound(
+        healthy, ["fan"] * 18 + ["pump"] * 6, takes(6) + [f"pump {take}" for take in takes(2)], groups=GROUPS
+    )
+    vectors = clip_vectors(frames(50, seed=2) + np.float16(8))
+    assert np.median(normal.scores(normal.deviations(vectors, "pump"))) < 2
+    assert np.median(normal.scores(normal.deviations(vectors, "fan"))) > 3
+
+
+@pytest.mark.parametrize(("num_takes", "clips_a_take"), [(1, 1), (1, 4), (2, 1), (2, 3)])
+def test_hardly_any_recordings_still_give_finite_scores(num_takes: int, clips_a_take: int) -> None:
+    healthy = frames(num_takes, seed=0, clips_a_take=clips_a_take)
+    assert np.isfinite(scores(fitted(healthy, takes(num_takes, clips_a_take)), frames(5, seed=1))).all()
+
+
+def test_a_group_that_is_left_out_has_no_say() -> None:
+    without = tuple(name for name in GROUPS if name != "level")
+    clips = frames(5, seed=1)
+    louder = clips.copy()
+    louder[..., statistic_groups(2)["level"]] += 20
+    normal = fitted(frames(12, seed=0), takes(12), without)
+    np.testing.assert_array_equal(scores(normal, clips), scores(normal, louder))
