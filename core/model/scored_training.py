@@ -27,7 +27,7 @@ from core.model.training_record import ScoredEpoch, TrainingRecord
 from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
 from core.thread_pool import ThreadPool
 
-FORMAT = "scored-training-1"
+FORMAT = "scored-training-2"
 """Part of every key. Raise it when the same setup gives another training, or is written in another way."""
 
 

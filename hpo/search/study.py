@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.damaged_file import put_aside, say_missing
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
+from core.model.scored_training import FORMAT as TRAININGS_FORMAT
 from core.whole_file import write_text
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.search_space import SearchSpace
@@ -30,6 +31,8 @@ from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
 """User attributes of the study: its search and its data, its unique key, its MLflow experiment."""
+TRAININGS = "trainings"
+"""In the identity: the format of the study's trainings. It is missing in a study that was made before it was kept."""
 POST_OF = "post_of"
 """User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
 STUDY_FILE = "study.json"
@@ -174,12 +177,13 @@ class OpenStudy:
 def open_study(
     name: str, spec: StudySpec, *, data_fingerprint: str, storage: StudyStorage, directory: Path
 ) -> OpenStudy:
-    """Creates or joins the study. UserError where its storage, its space or its data have changed."""
+    """Creates or joins the study. UserError where its storage, its space, its data or how it trains have changed."""
     with storage.lock():
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
-        study = optuna.create_study(study_name=name, storage=storage.backend, direction="maximize", load_if_exists=True)
-        identity = json.loads(json.dumps(spec.identity() | {"data_fingerprint": data_fingerprint}))
+        study = _study_of(name, storage)
+        more = {"data_fingerprint": data_fingerprint, TRAININGS: TRAININGS_FORMAT}
+        identity = json.loads(json.dumps(spec.identity() | more))
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
         else:
@@ -199,6 +203,14 @@ def open_study(
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def _study_of(name: str, storage: StudyStorage) -> optuna.Study:
+    """Loads it before it would be created, because the attempt to create one is written into a journal."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage.backend)
+    except KeyError:
+        return optuna.create_study(study_name=name, storage=storage.backend, direction="maximize")
 
 
 def _left_by_another(directory: Path) -> UserError:
@@ -267,6 +279,12 @@ def _is_same_study(name: str, remembered: Mapping[str, str], storage: StudyStora
 
 
 def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if was.get(TRAININGS) != now[TRAININGS]:
+        raise UserError(
+            f"Study {name!r} must have trainings of format {now[TRAININGS]}, but another version of this program made "
+            f"it with {was.get(TRAININGS, 'an older one')}, whose trials cannot be compared with new ones. Archive it "
+            "and start again with --fresh, or give the new search another --name."
+        )
     before, after = _flat(was), _flat(now)
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:

@@ -1,19 +1,24 @@
-"""A study that was begun at commit cf29bb1, and killed in its third trial, is resumed by the code of today.
+"""A study that was begun at commit cf29bb1, and killed in its third trial: its trainings are of an older format.
 
 `tests/data/study_of_cf29bb1.tar.xz` holds its `runs/`: `studies/tiny.toml` with four trials, one thread and one worker,
 SIGKILL after the first epoch of trial 2. The store, MLflow's artifacts and the ended trials' trainings are left out.
 """
 
 import json
+import re
 import sqlite3
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-from mlflow import MlflowClient
+import soundfile
 from optuna.trial import TrialState
 
-from tests.hpo.studies import STUDY, Command, assert_lands_whole, load, outline, tracked_runs
+from core.decision.checkpoint import load_detector
+from core.detect import main
+from core.model.scored_training import FORMAT
+from tests.hpo.studies import SECONDS, STUDY, Command, load, start
 
 ARCHIVE = Path(__file__).resolve().parents[1] / "data/study_of_cf29bb1.tar.xz"
 WRITTEN_AT = "/tmp/base"
@@ -34,22 +39,45 @@ def begun(project: Path) -> Path:
     return project
 
 
-def test_it_is_resumed_with_the_trials_that_it_would_have_had(begun: Path, run: Command) -> None:
-    before = load(begun).get_trials(deepcopy=False)
-    assert [trial.state for trial in before] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.RUNNING]
-    trainings = {path: path.stat().st_mtime_ns for path in begun.glob(f"runs/{STUDY}/trainings/*/epoch_0001.*")}
-    assert len(trainings) == 1
-    run("--trials", "4")
-    after = outline(begun)
-    assert after[:2] == outline_of(before[:2])
-    assert [trial.params for trial in load(begun).trials[:3]] == [trial.params for trial in before]
-    assert all(trial.state.is_finished() for trial in load(begun).trials)
-    kept = {path: path.stat().st_mtime_ns for path in trainings}
-    assert kept == trainings, "the interrupted training has the key that it had, and its epoch is not trained again"
-    client = MlflowClient(f"sqlite:///{begun}/runs/mlflow.db")
-    assert_lands_whole(begun, tracked_runs(begun), client, 4)
-    run("--trials", "4")
-    assert outline(begun) == after
+def content(root: Path) -> dict[Path, tuple[int, bytes]]:
+    """Of all files under the root: the time of the last change, and the bytes."""
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_it_is_refused_in_one_line_and_nothing_is_changed(begun: Path) -> None:
+    before = content(begun / "runs")
+    refused = start(begun, "--trials", "4")
+    _, errors = refused.communicate(timeout=SECONDS)
+    assert refused.returncode == 2
+    assert re.fullmatch(
+        rf"[^\n]*Study '{STUDY}' must have trainings of format {FORMAT}, but another version of this program made it "
+        r"with an older one, [^\n]* Archive it and start again with --fresh, or give the new search another --name\.\n",
+        errors,
+    )
+    after = content(begun / "runs")
+    assert {path: after[path][1] for path in before} == {path: text for path, (_, text) in before.items()}
+    added = {path.relative_to(begun / "runs") for path in after.keys() - before.keys()}
+    assert {path.parts[0] for path in added} <= {"store", "optuna.journal.lock"}, "decoded sound is not the study's"
+
+
+@pytest.mark.parametrize("way_out", [("--fresh",), ("--name", "another")])
+def test_the_ways_out_of_the_message_work(way_out: tuple[str, ...], begun: Path, run: Command) -> None:
+    run("--trials", "1", *way_out)
+    study = load(begun, "another" if "--name" in way_out else STUDY)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+    old = begun / "runs" if "--name" in way_out else begun / "runs/archive"
+    assert len(list(old.rglob(f"{STUDY}*/trials/0001/checkpoint.safetensors"))) == 1, "nothing of the old study is lost"
+
+
+def test_its_best_detector_still_runs(begun: Path, tmp_path: Path) -> None:
+    detector = begun / f"runs/{STUDY}/trials/0001/checkpoint.safetensors"
+    loaded = load_detector(detector)
+    rate = loaded.front_end.config.sample_rate_hz
+    shape = (3 * loaded.clip_samples, loaded.model.config.num_channels)
+    sound = np.random.default_rng(0).normal(scale=0.1, size=shape).astype(np.float32)
+    soundfile.write(tmp_path / "take.wav", sound, rate)
+    assert main([str(detector), str(tmp_path / "take.wav")]) in (0, 1)
 
 
 def test_the_same_seed_proposes_the_same_trials(begun: Path, project: Path, run: Command) -> None:
@@ -58,11 +86,3 @@ def test_the_same_seed_proposes_the_same_trials(begun: Path, project: Path, run:
     trials = load(project, "again").trials
     assert begun == project
     assert [trial.params for trial in trials] == [each["params"] for each in expected]
-    # Rounding differs between processors, so losses and not bits are compared here.
-    losses = [[row["val_loss"] for row in trial.user_attrs["epochs"]] for trial in trials]
-    for ours, theirs in zip(losses, expected, strict=True):
-        assert ours == pytest.approx(theirs["val_losses"], rel=1e-3)
-
-
-def outline_of(trials: list) -> list[object]:
-    return [(t.number, t.state, t.params, t.values, t.intermediate_values) for t in trials]
