@@ -4,6 +4,7 @@
 # make test-faults         studies under kills, full disks, lost machines and servers; half an hour (FAULTS_TABLE=FILE)
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
+# make bench              training and scoring beside a textbook WaveNet: speed and memory, in five minutes
 # make reproduce-quality   the tables of quality, from nothing, in an hour and a half (CARS=folder:PATH)
 # make lock                resolves requirements.lock again, from the bounds in pyproject.toml
 #
@@ -17,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: study test test-slow test-faults test-stack ui reproduce-quality lock
+.PHONY: study test test-slow test-faults test-stack ui bench reproduce-quality lock
 
 # Ctrl-C (exit code 130) is a usual end of the first two, not an error of make. The trap keeps the shell until they end.
 ENDS_BY_CTRL_C = trap : INT; $(1) || { code=$$?; [ $$code -eq 130 ] || exit $$code; }
@@ -45,6 +46,9 @@ test-faults: $(READY)
 
 test-stack: $(READY)
 	TORCH_ARGS="$(TORCH_ARGS)" KEEP_VOLUMES="$(KEEP_VOLUMES)" $(BIN)/pytest tests/hpo/stack/test_stack.py -m stack -rs
+
+bench: $(READY)
+	$(BIN)/python benchmarks/throughput.py
 
 reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/quality.py --data $(CARS)

@@ -34,6 +34,7 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "fusion": ("postprocessing", "fusion"),
     "sigma": ("postprocessing", "sigma"),
     "baseline": ("postprocessing", "baseline"),
+    "statistics": ("postprocessing", "statistics"),
     "median_ms": ("postprocessing", "median_ms"),
     "gap_ms": ("postprocessing", "gap_ms"),
     "min_event_ms": ("postprocessing", "min_event_ms"),
