@@ -119,7 +119,8 @@ def train_textbook(pair: Pair) -> None:
 
 def score_ours(pair: Pair, pool: ThreadPool) -> None:
     """With the statistics of every frame, which the textbook does not have."""
-    clips = ClipsToScore(codes=pair.clips, waveforms=(pair.clips / 128.0 - 1).astype(np.float32), first_samples=[0] * NUM_CLIPS)
+    waveforms = (pair.clips / 128.0 - 1).astype(np.float32)
+    clips = ClipsToScore(codes=pair.clips, waveforms=waveforms, first_samples=[0] * NUM_CLIPS)
     score_clips(
         pair.ours,
         clips,
