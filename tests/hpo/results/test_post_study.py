@@ -21,7 +21,7 @@ from core.decision.statistic import fit_scalar
 from core.errors import UserError
 from core.experiment import SCORES_FILE
 from core.model.frontend import FrontEnd, FrontEndConfig
-from core.model.scoring import ScoringConfig
+from core.model.scoring import FRAME_SCORES, ScoringConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
 from hpo.pages.parameter_axis import ParameterAxis
 from hpo.pages.post_figures import NUM_BINS, grouped
@@ -229,9 +229,10 @@ def add_trial(search: OpenStudy, number: int, f1: float) -> None:
 
 
 def _arrays(scored: Mapping[str, ScoredClips]) -> dict[str, Any]:
-    kinds = ("surprise", "entropy", "normalised_residual")
     lists = ("recording_ids", "machines", "conditions", "is_anomalous")
-    arrays = {f"{split}_{kind}": clips.scores.of(kind) for split, clips in scored.items() for kind in kinds}
+    arrays = {
+        f"{split}_{kind}": getattr(clips.scores, kind) for split, clips in scored.items() for kind in FRAME_SCORES
+    }
     return arrays | {
         f"{split}_{key}": np.array(getattr(clips, key)) for split, clips in scored.items() for key in lists
     }

@@ -14,6 +14,7 @@ from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_
 from core.decision.metrics import auc, f1_score
 from core.decision.statistic import fit_scalar
 from core.detect import main as detect
+from core.model.scoring import FRAME_SCORES, FrameScores
 from hpo.messages import summary
 from hpo.results.healthy_takes import healthy_scores, seconds_a_clip, takes_that_chose
 from hpo.results.judged_trial import JudgedTrial
@@ -61,9 +62,7 @@ def test_the_only_calibration_take_of_a_machine_is_left_out() -> None:
     rows = [row for row in range(len(calibration.machines)) if row not in of_b[1:]]
     fewer = replace(
         calibration,
-        scores=type(calibration.scores)(
-            **{kind: calibration.scores.of(kind)[rows] for kind in ("surprise", "entropy", "normalised_residual")}
-        ),
+        scores=FrameScores(**{kind: getattr(calibration.scores, kind)[rows] for kind in FRAME_SCORES}),
         recording_ids=tuple(calibration.recording_ids[row] for row in rows),
         machines=tuple(calibration.machines[row] for row in rows),
         conditions=tuple(calibration.conditions[row] for row in rows),
