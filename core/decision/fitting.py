@@ -8,7 +8,6 @@ import numpy.typing as npt
 from core.decision.innovations_statistic import InnovationsStatistic, fit_innovations
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import Statistic, fit_scalar
-from core.errors import UserError
 
 AnyStatistic = Statistic | InnovationsStatistic
 
@@ -24,6 +23,5 @@ def fit_statistic(
     """Fits scores of calibration clips of these machines and takes: (N, C, F), or (N, C, F, K) of innovations."""
     if scores.ndim == 4:
         return fit_innovations(config, scores.astype(np.float16), machines, takes, frame_ms=frame_ms)
-    if config.baseline == "both":
-        raise UserError("postprocessing.baseline must be machine or clip for this score, but got 'both'.")
+    assert config.baseline != "both", "only innovations are compared with both"
     return fit_scalar(config, scores.astype(np.float32), machines, frame_ms=frame_ms)

@@ -47,6 +47,9 @@ class InnovationsStatistic:
 
     def judge(self, frames: npt.NDArray[np.floating], machines: Sequence[str]) -> Judgement:
         """Judges (N, C, F, K) statistics of clips of these machines. UserError for a machine without normal sound."""
+        for machine in sorted(set(machines) - set(self.machines)):
+            known = ", ".join(self.machines)
+            raise UserError(f"a clip's machine must be one that was calibrated ({known}), but got {machine!r}.")
         num_clips, num_channels, num_frames, _ = frames.shape
         levels = np.full((num_clips, 1 + num_channels, num_frames), -np.inf)
         if self.config.baseline != "clip":
@@ -66,9 +69,6 @@ class InnovationsStatistic:
         """(N, 1 + C): of all channels together, then of each."""
         vectors, sigmas = clip_vectors(frames), np.empty((len(frames), 1 + frames.shape[1]))
         for machine, rows in rows_by_machine(machines).items():
-            if machine not in self.normal.means:
-                known = ", ".join(self.machines)
-                raise UserError(f"a clip's machine must be one that was calibrated ({known}), but got {machine!r}.")
             deviations = self.normal.deviations({name: each[rows] for name, each in vectors.items()}, machine)
             sigmas[rows, 0] = self.normal.scores(deviations)
             for channel in range(frames.shape[1]):

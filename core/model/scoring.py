@@ -104,6 +104,15 @@ class ClipsToScore:
             codes=self.codes[some], waveforms=self.waveforms[some], first_samples=self.first_samples[some]
         )
 
+    def after(self, context_samples: int, num_samples: int) -> "ClipsToScore":
+        """So many samples of every clip, after its context."""
+        scored = slice(context_samples, context_samples + num_samples)
+        return ClipsToScore(
+            codes=self.codes[..., scored],
+            waveforms=self.waveforms[..., scored],
+            first_samples=[first + context_samples for first in self.first_samples],
+        )
+
     @classmethod
     def encoded(cls, front_end: FrontEnd, waveforms: Waveform, first_samples: Sequence[int]) -> "ClipsToScore":
         return cls(codes=front_end.encode(waveforms), waveforms=waveforms, first_samples=first_samples)
@@ -122,52 +131,41 @@ def score_clips(
 
     A clip without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
     """
-    clips_a_group = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:]))
-    groups = [
-        _score_group(
-            model,
-            clips.part(first, clips_a_group),
-            context_samples=context_samples,
-            frame_samples=frame_samples,
-            sample_rate_hz=sample_rate_hz,
-            pool=pool,
+    num_samples = max(0, (clips.codes.shape[-1] - context_samples) // frame_samples) * frame_samples
+    clips_a_group, groups = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:])), []
+    for first in range(0, max(1, len(clips.codes)), clips_a_group):
+        part = clips.part(first, clips_a_group)
+        samples = _score_samples(model, part.codes, context_samples=context_samples, num_samples=num_samples, pool=pool)
+        scored = part.after(context_samples, num_samples)
+        groups.append(
+            _frame_scores(samples, scored, frame_samples=frame_samples, sample_rate_hz=sample_rate_hz, pool=pool)
         )
-        for first in range(0, max(1, len(clips.codes)), clips_a_group)
-    ]
     return FrameScores(**{kind: np.concatenate([getattr(group, kind) for group in groups]) for kind in FRAME_SCORES})
 
 
-def _score_group(
-    model: WaveNet,
-    clips: ClipsToScore,
-    *,
-    context_samples: int,
-    frame_samples: int,
-    sample_rate_hz: int,
-    pool: ThreadPool,
+def _frame_scores(
+    samples: "_Samples", clips: ClipsToScore, *, frame_samples: int, sample_rate_hz: int, pool: ThreadPool
 ) -> FrameScores:
-    """Scores clips whose samples are held in memory."""
-    num_samples = max(0, (clips.codes.shape[-1] - context_samples) // frame_samples) * frame_samples
-    samples = _score_samples(model, clips.codes, context_samples=context_samples, num_samples=num_samples, pool=pool)
+    """The frames of (N, C, T) samples of these clips; T is a whole number of frames."""
+    num_clips, num_channels, num_samples = samples.surprise.shape
+    num_frames = num_samples // frame_samples
 
     def statistics_of(clip: int) -> FrameVectors:
-        begin = clips.first_samples[clip] + context_samples
-        draws = uniform_draws(begin, num_samples, clips.codes.shape[1])
+        draws = uniform_draws(clips.first_samples[clip], num_samples, num_channels)
         return frame_statistics(
             samples.surprise[clip],
             samples.entropy[clip],
             innovations(samples.surprise[clip], samples.below[clip], draws),
-            clips.waveforms[clip, :, context_samples : context_samples + num_samples],
+            clips.waveforms[clip],
             frame_samples=frame_samples,
             sample_rate_hz=sample_rate_hz,
         )
 
-    num_frames = num_samples // frame_samples
-    statistics = np.empty((*clips.codes.shape[:2], num_frames, num_statistics(clips.codes.shape[1])), np.float16)
-    for clip, vectors in enumerate(pool.map(statistics_of, range(len(clips.codes)))):
+    statistics = np.empty((num_clips, num_channels, num_frames, num_statistics(num_channels)), np.float16)
+    for clip, vectors in enumerate(pool.map(statistics_of, range(num_clips))):
         statistics[clip] = vectors
     surprise, entropy, normalised_residual = (
-        values.reshape(*values.shape[:2], num_frames, frame_samples).mean(axis=-1)
+        values.reshape(num_clips, num_channels, num_frames, frame_samples).mean(axis=-1)
         for values in (samples.surprise, samples.entropy, samples.normalised_residual)
     )
     return FrameScores(

@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from core.errors import UserError
 from core.experiment import ExperimentConfig, receptive_field_samples
+from core.model.scoring import INNOVATIONS
 from core.model.wavenet import describe
 
 PARAMETERS: dict[str, tuple[str, str]] = {
@@ -69,7 +70,22 @@ class SearchSpace:
                     f"The default of {name} must lie in its range ({describe_range(distributions[name])}), but is "
                     f"{value!r} in [{PARAMETERS[name][0]}]. Widen the range or move the default."
                 )
+        space._check_baseline()
         return space
+
+    def _check_baseline(self) -> None:
+        """UserError where a trial could compare a score with both baselines that has only one at a time."""
+        scores = self._values_of("score", self.default.scoring.score)
+        if "both" in self._values_of("baseline", self.default.postprocessing.baseline) and scores != {INNOVATIONS}:
+            raise UserError(
+                f"baseline must be machine or clip where the score can be another than {INNOVATIONS}, but can be both. "
+                f"Fix the score with [scoring] score = '{INNOVATIONS}', or take both from the choices."
+            )
+
+    def _values_of(self, name: str, default: str) -> set[Any]:
+        """All values that a trial can have of a parameter of choices."""
+        distribution = self.distributions.get(name)
+        return set(distribution.choices) if isinstance(distribution, CategoricalDistribution) else {default}
 
     def holds(self, name: str, value: Any) -> bool:
         """Whether a value lies in the range of a searched parameter."""

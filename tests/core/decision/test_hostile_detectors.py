@@ -273,7 +273,7 @@ def judges(detector: Detector) -> None:
     waveform = np.random.default_rng(0).normal(0, 0.1, (needed.num_channels, needed.min_samples + 900))
     audio = open_waveform(waveform, needed.sample_rate_hz, needed)
     with ThreadPool(1) as pool:
-        judged = judge_recording(audio, detector, min(detector.statistic.calibrations), pool=pool)
+        judged = judge_recording(audio, detector, min(detector.statistic.machines), pool=pool)
     assert not np.isnan(judged.score_sigmas)
 
 

@@ -84,6 +84,7 @@ def test_a_detector_s_file_keeps_it_to_the_bit(statistics: str, tmp_path: Path) 
     np.testing.assert_array_equal(judge(loaded.statistic, frames).sigmas, judge(statistic, frames).sigmas)
 
 
-def test_a_machine_without_normal_sound_is_named() -> None:
+@pytest.mark.parametrize("baseline", ["machine", "clip", "both"])
+def test_a_machine_without_normal_sound_is_named(baseline: str) -> None:
     with pytest.raises(UserError, match=r"must be one that was calibrated \(car1, car2\), but got 'x'"):
-        fitted().judge(clips(1, seed=1), ["x"])
+        fitted(baseline=baseline).judge(clips(1, seed=1), ["x"])

@@ -22,27 +22,14 @@ from core.model.wavenet import (
     receptive_field_of,
     weight_shapes,
 )
+from tests.small_wavenet import random_codes, small_wavenet
 
 SHAPES = [(depth, field) for depth in (1, 2, 3, 5, 8, 16) for field in (3, 4, 5, 9, 32, 33, 64, 130)]
 
 
 def build(**shape: Any) -> WaveNet:
     """A small network in double precision, so that small influences do not round to zero."""
-    small = {
-        "num_channels": 2,
-        "mu_law_levels": 12,
-        "dilation_depth": 3,
-        "receptive_field_samples": 17,
-        "residual_channels": 6,
-        "skip_channels": 10,
-    }
-    torch.manual_seed(1)
-    return WaveNet(WaveNetConfig(**(small | shape))).double().eval()
-
-
-def random_codes(model: WaveNet, num_samples: int, num_clips: int = 1) -> Tensor:
-    shape = (num_clips, model.config.num_channels, num_samples)
-    return torch.randint(model.config.mu_law_levels, shape, dtype=torch.uint8)
+    return small_wavenet(**shape).double().eval()
 
 
 @torch.inference_mode()

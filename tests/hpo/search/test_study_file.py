@@ -98,6 +98,14 @@ WRONG = {
         TINY.replace("new_seeds = 0", "epochs_factor = 0.5"),
         "finalists.epochs_factor must be at least 1",
     ),
+    "both baselines of a score that has one at a time": (
+        TINY + 'baseline = { choices = ["machine", "both"] }\n',
+        "baseline must be machine or clip where the score can be another than innovations, but can be both",
+    ),
+    "both baselines, and a score that is searched": (
+        TINY + 'baseline = { choices = ["machine", "both"] }\nscore = { choices = ["surprise", "innovations"] }\n',
+        "baseline must be machine or clip where the score can be another than innovations, but can be both",
+    ),
     "a threshold that is searched and promised": (
         TINY + "[threshold]\nfalse_alarms = 0.05\n",
         "space.threshold_sigmas must be left out where [threshold] is given",

@@ -11,16 +11,9 @@ from torch.nn import functional
 
 from benchmarks.textbook import TextbookWaveNet
 from core.model.fast import network
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from tests.small_wavenet import random_codes, small_wavenet
 
-SMALL = {
-    "num_channels": 2,
-    "mu_law_levels": 12,
-    "dilation_depth": 3,
-    "receptive_field_samples": 17,
-    "residual_channels": 6,
-    "skip_channels": 10,
-}
 SHAPES = [
     {},
     {"num_channels": 1},
@@ -28,16 +21,6 @@ SHAPES = [
     {"residual_channels": 1, "skip_channels": 1},
     {"dilation_depth": 6, "receptive_field_samples": 100, "num_channels": 4},
 ]
-
-
-def build(**shape: int) -> WaveNet:
-    torch.manual_seed(1)
-    return WaveNet(WaveNetConfig(**(SMALL | shape)))
-
-
-def random_codes(model: WaveNet, num_samples: int, num_windows: int = 3) -> Tensor:
-    shape = (num_windows, model.config.num_channels, num_samples)
-    return torch.randint(model.config.mu_law_levels, shape, dtype=torch.uint8)
 
 
 def plain_loss(model: WaveNet, codes: Tensor) -> Tensor:
@@ -49,7 +32,7 @@ def plain_loss(model: WaveNet, codes: Tensor) -> Tensor:
 @pytest.mark.parametrize("num_channels", [1, 4])
 @pytest.mark.parametrize("width", [16, 32, 64])
 def test_losses_gradients_and_scores_are_the_textbooks(num_channels: int, width: int) -> None:
-    model = build(
+    model = small_wavenet(
         num_channels=num_channels,
         mu_law_levels=256,
         dilation_depth=5,
@@ -58,7 +41,7 @@ def test_losses_gradients_and_scores_are_the_textbooks(num_channels: int, width:
         skip_channels=2 * width,
     )
     # In double precision, since the textbook's own variance of surprise loses digits in single precision.
-    textbook, codes = TextbookWaveNet(model, one_hot=False).double(), random_codes(model, 64 + 200, num_windows=2)
+    textbook, codes = TextbookWaveNet(model, one_hot=False).double(), random_codes(model, 64 + 200, num_clips=2)
     close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4, "check_dtype": False}
     loss, reference = model.loss_bits(codes), textbook.loss_bits(codes, 64)
     torch.testing.assert_close(loss, reference, **close)
@@ -85,8 +68,11 @@ def test_the_gradient_is_that_of_plain_autograd(
     shape: dict[str, int], group_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(network.GROUP_VALUES, "cpu", group_values)
-    model = build(**shape).double()
-    codes, weights = random_codes(model, model.config.receptive_field_samples + 30), list(model.parameters())
+    model = small_wavenet(**shape).double()
+    codes, weights = (
+        random_codes(model, model.config.receptive_field_samples + 30, num_clips=3),
+        list(model.parameters()),
+    )
     loss, plain = model.loss_bits(codes), plain_loss(model, codes)
     torch.testing.assert_close(loss, plain, rtol=1e-12, atol=0)
     for factor in (1.0, -2.5):  # the loss may be part of a larger one
@@ -96,8 +82,8 @@ def test_the_gradient_is_that_of_plain_autograd(
 
 
 def test_the_gradient_is_the_slope() -> None:
-    model = build(mu_law_levels=4, residual_channels=2, skip_channels=3, receptive_field_samples=6).double()
-    codes, step = random_codes(model, 20), 1e-6
+    model = small_wavenet(mu_law_levels=4, residual_channels=2, skip_channels=3, receptive_field_samples=6).double()
+    codes, step = random_codes(model, 20, num_clips=3), 1e-6
     gradient = torch.cat([part.flatten() for part in torch.autograd.grad(model.loss_bits(codes), model.parameters())])
     slopes = []
     for weight in model.parameters():
@@ -115,9 +101,9 @@ def test_the_gradient_is_the_slope() -> None:
 def test_scores_do_not_depend_on_the_size_of_a_block(
     shape: dict[str, int], block_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = build(**shape).double()
+    model = small_wavenet(**shape).double()
     field = model.config.receptive_field_samples
-    codes = random_codes(model, field + 41)
+    codes = random_codes(model, field + 41, num_clips=3)
     monkeypatch.setitem(network.BLOCK_VALUES, "cpu", block_values * model.config.residual_channels)
     scores = model.sample_scores(codes)
     log2_p = model(codes[..., :-1]).detach().log_softmax(dim=-1) / math.log(2)
@@ -131,18 +117,18 @@ def step_bits(model: WaveNet, codes: Tensor) -> list[Tensor]:
 
 
 def test_bits_do_not_depend_on_what_the_memory_held_before() -> None:
-    model, other = build(), build(num_channels=3, residual_channels=9)
-    codes = random_codes(model, 50)
+    model, other = small_wavenet(), small_wavenet(num_channels=3, residual_channels=9)
+    codes = random_codes(model, 50, num_clips=3)
     first = step_bits(model, codes)
-    step_bits(model, random_codes(model, 90))
-    step_bits(other, random_codes(other, 70))
+    step_bits(model, random_codes(model, 90, num_clips=3))
+    step_bits(other, random_codes(other, 70, num_clips=3))
     for again, expected in zip(step_bits(model, codes), first, strict=True):
         assert torch.equal(again, expected)
 
 
 def test_threads_do_not_share_memory() -> None:
-    models = [build(residual_channels=width) for width in (4, 5, 6, 6)]
-    codes = [random_codes(model, 200, num_windows=number + 1) for number, model in enumerate(models)]
+    models = [small_wavenet(residual_channels=width) for width in (4, 5, 6, 6)]
+    codes = [random_codes(model, 200, num_clips=number + 1) for number, model in enumerate(models)]
     alone = [step_bits(*pair) for pair in zip(models, codes, strict=True)]
     with ThreadPoolExecutor(4) as threads:
         for _ in range(5):
@@ -152,8 +138,8 @@ def test_threads_do_not_share_memory() -> None:
 
 
 def test_scores_can_be_taken_in_inference_mode_and_out_of_it() -> None:
-    model = build()
-    codes = random_codes(model, 50)
+    model = small_wavenet()
+    codes = random_codes(model, 50, num_clips=3)
     with torch.inference_mode():
         inside = model.sample_scores(codes).surprise.clone()
     assert torch.equal(inside, model.sample_scores(codes).surprise)

@@ -1,0 +1,105 @@
+"""Detector files from strangers with the score `innovations`: the same promises as for every other score."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.decision.checkpoint import save_detector
+from core.decision.innovations_statistic import fit_innovations
+from core.decision.postprocess import PostprocessingConfig
+from core.model.frame_statistics import num_statistics
+from core.model.scoring import ScoringConfig
+from core.model.tensor_file import read_tensors
+from tests.core.decision.test_hostile_detectors import (
+    ANYTHING,
+    NUMBERS,
+    Header,
+    Tensors,
+    bounded,
+    copied,
+    drop,
+    judges,
+    leaves,
+    loaded,
+    put,
+    refused,
+    write,
+)
+from tests.small_detector import MACHINES, make_detector
+
+HOSTILE_HEADERS = {
+    "a deviation of 0": put("innovations", "standards", "colour", "deviation", value=0.0),
+    "a deviation NaN": put("innovations", "changes", "deviation", value=float("nan")),
+    "an infinite mean": put("innovations", "standards", "score", "mean", value=float("inf")),
+    "a group that is missing": drop("innovations", "standards", "whiteness"),
+    "a group that nobody knows": put("innovations", "standards", "loudness", value={"mean": 0.0, "deviation": 1.0}),
+    "a key that nobody knows": put("innovations", "changes", "x", value=1.0),
+    "a negative penalty": put("innovations", "penalty", value=-1.0),
+    "segments of 0 frames": put("innovations", "shortest", value=0),
+    "segments of 10^12 frames": put("innovations", "shortest", value=10**12),
+    "no machine": put("innovations", "machines", value=[]),
+    "one machine twice": put("innovations", "machines", value=["car1", "car1"]),
+    "one more machine than normal sounds": put("innovations", "machines", value=["car1", "car2", "car3"]),
+    "statistics of another detector": put("postprocessing", "statistics", value="network"),
+    "no innovations": drop("innovations"),
+    "calibrations beside them": put("calibrations", value={"car1": [{"mu": 0.0, "sigma": 1.0}] * 3}),
+    "another score": put("scoring", "score", value="surprise"),
+}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Header, Tensors]:
+    frames = np.random.default_rng(0).standard_normal((len(MACHINES), 2, 36, num_statistics(2))).astype(np.float16)
+    config = PostprocessingConfig(window_ms=20, baseline="both")
+    takes = [str(take) for take in range(len(MACHINES))]
+    statistic = fit_innovations(config, frames, MACHINES, takes, frame_ms=20.0)
+    detector = replace(
+        make_detector(), statistic=statistic, scoring=ScoringConfig(score="innovations", frame_ms=20.0), levels=None
+    )
+    path = tmp_path_factory.mktemp("good") / "detector.safetensors"
+    save_detector(path, detector)
+    tensors, header = read_tensors(path)
+    return header, tensors
+
+
+def test_the_untouched_file_judges(good, tmp_path):
+    detector = loaded(write(tmp_path / "x.safetensors", *good))
+    assert detector is not None
+    judges(detector)
+
+
+@pytest.mark.parametrize("change", HOSTILE_HEADERS.values(), ids=HOSTILE_HEADERS.keys())
+def test_a_hostile_header_ends_in_one_line(change, good, tmp_path):
+    header = copied(good[0])
+    change(header)
+    refused(write(tmp_path / "x.safetensors", header, good[1]))
+
+
+@pytest.mark.parametrize("name", ["normal.means", "normal.spreads", "changes.whitening"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+def test_normal_sound_that_cannot_be_is_refused_or_still_gives_a_number(name, value, good, tmp_path: Path):
+    tensors = {**good[1], name: torch.full_like(good[1][name], value)}
+    path = write(tmp_path / "x.safetensors", good[0], tensors)
+    detector = loaded(path)
+    if detector is not None:
+        judges(detector)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_leaf_may_be_anything(data, good, tmp_path_factory):
+    """Every file is refused in one line, or it is a detector that judges."""
+    header = copied(good[0])
+    place = data.draw(st.sampled_from(sorted(leaves(header), key=str)))
+    put(*place, value=data.draw(NUMBERS if data.draw(st.booleans()) else ANYTHING))(header)
+    path = write(tmp_path_factory.getbasetemp() / "innovations_leaf.safetensors", header, good[1])
+    with bounded():
+        detector = loaded(path)
+    if detector is not None and detector.clip_samples < 100_000:
+        with bounded():
+            judges(detector)
