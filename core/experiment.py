@@ -143,6 +143,7 @@ def run_experiment(
     epochs = scored_epochs(setup, dataset, trainings, seed=seed, device=device, pool=pool, around_batch=around_batch)
     with closing(epochs):
         for scored in epochs:
+            _check_losses(scored, config.front_end.mu_law_levels)
             statistic, figures = evaluate(
                 scored.scores,
                 dataset.judged(),
@@ -152,7 +153,8 @@ def run_experiment(
                 sample_rate_hz=dataset.sample_rate_hz,
             )
             history.append(_row(scored, figures))
-            _check_sane(history[-1], config.front_end.mu_law_levels)
+            if math.isnan(history[-1]["val_auc"]):
+                raise ConfigurationFailed(_diverged(history[-1]["val_loss"], scored.report.epoch))
             result = _result(history)
             if result.best_epoch == result.epoch:
                 levels = levels or level_ranges(dataset.calibration)  # the same in every epoch
@@ -162,11 +164,18 @@ def run_experiment(
             yield result
 
 
-def _check_sane(row: Mapping[str, float], levels: int) -> None:
-    """ConfigurationFailed for a network that is far worse than a uniform guess, whose loss is log2(levels) bits."""
-    loss = row["val_loss"]
-    if not loss < DIVERGED_SHARE * math.log2(levels) or math.isnan(row["val_auc"]):
-        raise ConfigurationFailed(f"it diverged: the validation loss was {loss:.3g} bits after epoch {row['epoch']}")
+def _check_losses(scored: ScoredEpoch, levels: int) -> None:
+    """ConfigurationFailed for a network that is far worse than a uniform guess, whose loss is log2(levels) bits.
+
+    Nothing is fitted to its scores, which need not be finite.
+    """
+    losses = {name: float(scored.scores[name].surprise.mean()) for name in ("calibration", "validation")}
+    if not all(loss < DIVERGED_SHARE * math.log2(levels) for loss in losses.values()):
+        raise ConfigurationFailed(_diverged(losses["validation"], scored.report.epoch))
+
+
+def _diverged(loss: float, epoch: int) -> str:
+    return f"it diverged: the validation loss was {loss:.3g} bits after epoch {epoch}"
 
 
 def _result(history: list[Mapping[str, float]]) -> EpochResult:

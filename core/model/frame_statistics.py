@@ -30,6 +30,8 @@ NUM_BANDS = 24
 LAGS = (1, 2, 3, 4, 6, 8)
 """In samples."""
 QUIETEST_DB = -200.0
+LARGEST = float(np.finfo(np.float16).max)
+"""Of a statistic: beyond it is the surprise of a network that has diverged."""
 INNOVATION_FLOOR, SOUND_FLOOR = 1e-4, 1e-6
 """Added to energies before their logarithm. White z of variance 1 has an energy of 1 in every band."""
 
@@ -82,7 +84,8 @@ def frame_statistics(
         windows.log_bands(at_one_level, SOUND_FLOOR),
         np.broadcast_to(_decibels(power)[..., None], (*windows.shape_of(surprise), 1)),
     ]
-    return np.concatenate(columns, axis=-1).astype(np.float16)
+    vectors: FrameVectors = np.clip(np.concatenate(columns, axis=-1), -LARGEST, LARGEST).astype(np.float16)
+    return vectors
 
 
 @dataclass(frozen=True, kw_only=True)

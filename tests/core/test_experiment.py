@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.levels import level_ranges
 from core.decision.metrics import auc
 from core.experiment import EpochResult, run_experiment
+from core.model.scoring import ScoringConfig
 from core.model.training import ConfigurationFailed, TrainingConfig
 from core.sources import open_source
 from core.thread_pool import ThreadPool
@@ -86,12 +88,13 @@ def test_the_simulated_car_s_faults_are_found_where_they_are_learned_and_not_by_
     assert 0.3 < loudness < 0.7
 
 
+@pytest.mark.parametrize("score", ["surprise", "innovations"])
 def test_a_network_that_is_broken_but_finite_is_a_failed_configuration(
-    car: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    score: Literal["surprise", "innovations"], car: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TrainingConfig, "learning_rate_at", lambda _config, _progress: 1e10)
     with pytest.raises(ConfigurationFailed, match=r"it diverged: the validation loss was .* bits after epoch 1"):
-        last_result(car, tmp_path)
+        last_result(car, tmp_path, scoring=ScoringConfig(score=score))
     assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
