@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 PRIOR_DEVIATION, PRIOR_TAKES = 0.4, 4
 """In nats. A few takes can agree by chance, so their deviation is pooled with this one, which counts as so many takes.
-It is the middle of what distances of healthy takes had on the simulated car, the fan and the cars."""
+It is a round value: groups had 0.2 to 0.4 on 16 takes of the simulated car and 0.3 to 1.1 on 5 takes of the fan, and on
+6 of the cars 0.2 to 1.1, but for their level, 2."""
 MAX_SIGMAS = 30.0
 """In either direction, so that exp of sigmas is finite."""
 

@@ -79,7 +79,7 @@ class SearchSpace:
         if "both" in self._values_of("baseline", self.default.postprocessing.baseline) and scores != {INNOVATIONS}:
             raise UserError(
                 f"baseline must be machine or clip where the score can be another than {INNOVATIONS}, but can be both. "
-                f"Fix the score with [scoring] score = '{INNOVATIONS}', or take both from the choices."
+                f"Fix the score with [scoring] score = '{INNOVATIONS}', or leave both out."
             )
 
     def _values_of(self, name: str, default: str) -> set[Any]:
