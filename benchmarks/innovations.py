@@ -34,6 +34,7 @@ from core.decision.statistic import Judgement
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
 from core.model.scored_training import scored_epochs
+from core.model.scoring import ScoringConfig
 from core.model.training import TrainingConfig
 from core.model.training_record import ScoredEpoch
 from core.sources import open_source
@@ -59,6 +60,7 @@ def config_of(options: argparse.Namespace) -> ExperimentConfig:
             sample_rate_hz=options.rate, pre_emphasis=options.pre_emphasis, mu_law_levels=options.levels
         ),
         network=NetworkConfig(dilation_depth=7, receptive_field_ms=32),
+        scoring=ScoringConfig(score="innovations"),
         training=TrainingConfig(epochs=1, seconds_per_epoch=options.seconds, learning_rate=8e-3),
     )
 

@@ -32,9 +32,9 @@ from core.data.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
 from core.data.recordings import Corpus, Recording
 from core.data.splits import SplitConfig
 from core.decision.score_file import load_scores
-from core.experiment import SCORES_FILE, ExperimentConfig, NetworkConfig, run_experiment
+from core.experiment import PAPER_SCORES_FILE, ExperimentConfig, NetworkConfig, run_experiment
 from core.model.frontend import FrontEndConfig
-from core.model.scoring import SCORES, Scores
+from core.model.scoring import PAPER_SCORES, Scores
 from core.model.training import TrainingConfig
 from core.model.wavenet import count_weights
 from core.sources import open_source
@@ -86,8 +86,8 @@ def scores_of(dataset: Dataset, pool: ThreadPool) -> tuple[KindScores, float]:
             pool=pool,
         ):
             pass
-        kept = load_scores(Path(folder) / SCORES_FILE)
-    scores = {kind: {name: kept[name].scores.of(kind) for name in JUDGED} for kind in SCORES}
+        kept = load_scores(Path(folder) / PAPER_SCORES_FILE)
+    scores = {kind: {name: kept[name].scores.of(kind) for name in JUDGED} for kind in PAPER_SCORES}
     return scores, time.perf_counter() - started
 
 
@@ -95,14 +95,14 @@ def stacked(singles: Sequence[KindScores]) -> KindScores:
     """Scores of one microphone each, side by side."""
     return {
         kind: {name: np.concatenate([scores[kind][name] for scores in singles], axis=1) for name in JUDGED}
-        for kind in SCORES
+        for kind in PAPER_SCORES
     }
 
 
 def judged_row(
     name: str, scores: KindScores, dataset: Dataset, seconds: float, *, num_weights: int
 ) -> tuple[Row, Choice]:
-    rate, num_channels = CONFIG.front_end.sample_rate_hz, scores[SCORES[0]]["test"].shape[1]
+    rate, num_channels = CONFIG.front_end.sample_rate_hz, scores[PAPER_SCORES[0]]["test"].shape[1]
     scored = ScoredDataset(
         name=name,
         setup=f"{num_channels} microphone(s)",

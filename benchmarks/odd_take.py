@@ -66,6 +66,7 @@ def mean_surprise(
             context_samples=model.config.receptive_field_samples,
             frame_samples=config.scoring.frame_samples(rate),
             sample_rate_hz=rate,
+            with_statistics=False,
             pool=pool,
         )
         return np.asarray(scores.surprise.mean(axis=(1, 2)))

@@ -41,7 +41,7 @@ from core.decision.checkpoint import load_detector
 from core.decision.event_metrics import EventCounts, event_metrics
 from core.decision.postprocess import smooth
 from core.model.scored_training import encoded_clips
-from core.model.scoring import SCORES, score_clips
+from core.model.scoring import INNOVATIONS, score_clips
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from hpo.folds import fold_name
@@ -125,6 +125,7 @@ def score_wavenet(row: Row, fold: Fold, datasets: Mapping[int, Dataset]) -> tupl
                 context_samples=detector.context_samples,
                 frame_samples=frame_samples,
                 sample_rate_hz=rate,
+                with_statistics=detector.scoring.score == INNOVATIONS,
                 pool=pool,
             )
             for name in JUDGED
@@ -132,7 +133,7 @@ def score_wavenet(row: Row, fold: Fold, datasets: Mapping[int, Dataset]) -> tupl
     scores = ScoredDataset(
         name=row.name,
         setup=row.setup,
-        scores={kind: {name: scored[name].of(kind) for name in JUDGED} for kind in SCORES},
+        scores={kind: {name: scored[name].of(kind) for name in JUDGED} for kind in scored["test"].kinds},
         frame_ms=1000 * frame_samples / rate,
         first_s=detector.context_samples / rate,
         num_weights=row.num_weights,

@@ -118,7 +118,6 @@ def train_textbook(pair: Pair) -> None:
 
 
 def score_ours(pair: Pair, pool: ThreadPool) -> None:
-    """With the statistics of every frame, which the textbook does not have."""
     waveforms = (pair.clips / 128.0 - 1).astype(np.float32)
     clips = ClipsToScore(codes=pair.clips, waveforms=waveforms, first_samples=[0] * NUM_CLIPS)
     score_clips(
@@ -127,6 +126,7 @@ def score_ours(pair: Pair, pool: ThreadPool) -> None:
         context_samples=pair.context,
         frame_samples=FRAME_SAMPLES,
         sample_rate_hz=SAMPLE_RATE_HZ,
+        with_statistics=False,
         pool=pool,
     )
 

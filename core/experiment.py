@@ -28,7 +28,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import save_scores
 from core.model.frontend import FrontEndConfig
 from core.model.scored_training import TrainingSetup, scored_epochs
-from core.model.scoring import ScoringConfig
+from core.model.scoring import INNOVATIONS, ScoringConfig
 from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig
 from core.model.training_record import ScoredEpoch
 from core.model.wavenet import WaveNet, WaveNetConfig
@@ -84,13 +84,15 @@ class ExperimentConfig:
         )
 
     def training_setup(self, num_channels: int, context_samples: int) -> TrainingSetup:
-        """The part that determines the training: all but the score and the post-processing."""
+        """The part that determines the training and what it keeps: all but the post-processing and which of the other
+        scores is taken."""
         return TrainingSetup(
             front_end=self.front_end,
             network=self.wavenet(num_channels),
             training=self.training,
             frame_samples=self.scoring.frame_samples(self.front_end.sample_rate_hz),
             context_samples=context_samples,
+            keeps_statistics=self.scoring.score == INNOVATIONS,
         )
 
 

@@ -29,7 +29,15 @@ def build() -> WaveNet:
 def frame_scores(model: WaveNet, front_end: FrontEnd, kind: str) -> Scores:
     clips = ClipsToScore.encoded(front_end, CLIPS, [0] * len(CLIPS))
     with ThreadPool(1) as pool:
-        scores = score_clips(model, clips, context_samples=30, frame_samples=40, sample_rate_hz=2000, pool=pool)
+        scores = score_clips(
+            model,
+            clips,
+            context_samples=30,
+            frame_samples=40,
+            sample_rate_hz=2000,
+            with_statistics=False,
+            pool=pool,
+        )
     return scores.of(kind)
 
 

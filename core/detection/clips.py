@@ -25,7 +25,7 @@ from core.decision.postprocess import Event, Frames, events
 from core.detection.decision import RecordingDecision, RecordingEvent
 from core.detection.files import AudioRequirements, AudioStream, check_sound
 from core.errors import UserError
-from core.model.scoring import ClipsToScore, Scores, score_clips
+from core.model.scoring import INNOVATIONS, ClipsToScore, Scores, score_clips
 from core.thread_pool import ThreadPool
 
 BATCH_SAMPLES = 2**17
@@ -145,6 +145,7 @@ def _judged_frames(
             context_samples=detector.context_samples,
             frame_samples=frame_samples,
             sample_rate_hz=audio.sample_rate_hz,
+            with_statistics=detector.scoring.score == INNOVATIONS,
             pool=pool,
         )
         judged = detector.statistic.judge(scores.of(detector.scoring.score), [machine] * len(batch))

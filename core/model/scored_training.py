@@ -42,12 +42,17 @@ class TrainingSetup:
     """Samples in a frame, whose scores are averaged."""
     context_samples: int
     """Samples at the beginning of a clip that are heard but not scored."""
+    keeps_statistics: bool = False
+    """Whether the statistics of frames are kept, which the score `innovations` needs."""
 
     def key(self, data: DataConfig, *, seed: int) -> str:
         """Sixteen hex digits. The corpus is not part of the key: trainings of two corpora never share a folder."""
+        setup = asdict(self)
+        if not self.keeps_statistics:  # as before it was an option: the key decides the seed
+            del setup["keeps_statistics"]
         parts = {
             "format": FORMAT,
-            "setup": asdict(self),
+            "setup": setup,
             "clips": asdict(data.clips),
             "split": asdict(data.split),
             "noise": asdict(data.noise) if data.noise else None,
@@ -162,6 +167,7 @@ def _score(
             context_samples=setup.context_samples,
             frame_samples=setup.frame_samples,
             sample_rate_hz=setup.front_end.sample_rate_hz,
+            with_statistics=setup.keeps_statistics,
             pool=pool,
         )
         for name in JUDGED

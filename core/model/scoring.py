@@ -28,6 +28,8 @@ Scores = npt.NDArray[np.float32]
 
 SCORES = ("surprise", "entropy", "residual", "normalised_residual", "innovations")
 INNOVATIONS = "innovations"
+PAPER_SCORES = tuple(score for score in SCORES if score != INNOVATIONS)
+"""One number a frame."""
 SLICE_TARGETS = {"cpu": 2**13, "cuda": 2**20}
 """Predicted samples per channel in one forward pass: bounds memory for clips of any length."""
 GROUP_SAMPLES = 2**22
@@ -65,7 +67,12 @@ class FrameScores:
     """Bits per sample."""
     normalised_residual: Scores
     statistics: FrameVectors
-    """(N, C, F, K), float16."""
+    """(N, C, F, K), float16; K = 0 where they were not asked for."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of the scores that `of` gives."""
+        return SCORES if self.statistics.shape[-1] else PAPER_SCORES
 
     @property
     def residual(self) -> Scores:
@@ -125,28 +132,42 @@ def score_clips(
     context_samples: int,
     frame_samples: int,
     sample_rate_hz: int,
+    with_statistics: bool,
     pool: ThreadPool,
 ) -> FrameScores:
     """Scores clips of one length, in slices of bounded size, on the pool's threads.
 
-    A clip without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
+    The statistics take thirty times the room of a score, so they are measured for those who ask for them. A clip without
+    a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
     """
     num_samples = max(0, (clips.codes.shape[-1] - context_samples) // frame_samples) * frame_samples
     clips_a_group, groups = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:])), []
     for first in range(0, max(1, len(clips.codes)), clips_a_group):
         part = clips.part(first, clips_a_group)
         samples = _score_samples(model, part.codes, context_samples=context_samples, num_samples=num_samples, pool=pool)
-        scored = part.after(context_samples, num_samples)
+        num_frames = num_samples // frame_samples
+        statistics = np.empty((*samples.surprise.shape[:2], num_frames, 0), np.float16)
+        if with_statistics:
+            scored = part.after(context_samples, num_samples)
+            statistics = _statistics(
+                samples, scored, frame_samples=frame_samples, sample_rate_hz=sample_rate_hz, pool=pool
+            )
+        surprise, entropy, normalised_residual = (
+            values.reshape(*values.shape[:2], num_frames, frame_samples).mean(axis=-1)
+            for values in (samples.surprise, samples.entropy, samples.normalised_residual)
+        )
         groups.append(
-            _frame_scores(samples, scored, frame_samples=frame_samples, sample_rate_hz=sample_rate_hz, pool=pool)
+            FrameScores(
+                surprise=surprise, entropy=entropy, normalised_residual=normalised_residual, statistics=statistics
+            )
         )
     return FrameScores(**{kind: np.concatenate([getattr(group, kind) for group in groups]) for kind in FRAME_SCORES})
 
 
-def _frame_scores(
+def _statistics(
     samples: "_Samples", clips: ClipsToScore, *, frame_samples: int, sample_rate_hz: int, pool: ThreadPool
-) -> FrameScores:
-    """The frames of (N, C, T) samples of these clips; T is a whole number of frames."""
+) -> FrameVectors:
+    """The statistics of the frames of (N, C, T) samples of these clips, (N, C, F, K)."""
     num_clips, num_channels, num_samples = samples.surprise.shape
     num_frames = num_samples // frame_samples
 
@@ -164,13 +185,7 @@ def _frame_scores(
     statistics = np.empty((num_clips, num_channels, num_frames, num_statistics(num_channels)), np.float16)
     for clip, vectors in enumerate(pool.map(statistics_of, range(num_clips))):
         statistics[clip] = vectors
-    surprise, entropy, normalised_residual = (
-        values.reshape(num_clips, num_channels, num_frames, frame_samples).mean(axis=-1)
-        for values in (samples.surprise, samples.entropy, samples.normalised_residual)
-    )
-    return FrameScores(
-        surprise=surprise, entropy=entropy, normalised_residual=normalised_residual, statistics=statistics
-    )
+    return statistics
 
 
 class _Samples(NamedTuple):

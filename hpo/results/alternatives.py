@@ -22,7 +22,7 @@ from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, sav
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
 from core.model.scored_training import encoded_clips
-from core.model.scoring import SCORES, score_clips
+from core.model.scoring import INNOVATIONS, score_clips
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
 from hpo.results.post_study import recalibrated
@@ -108,7 +108,10 @@ def _wavenet_row(
     wavenet = ScoredDataset(
         name=WAVENET,
         setup=f"{rate} Hz, {len(detector.model.config.dilations)} layers",
-        scores={kind: {name: clips.scores.of(kind) for name, clips in scored.items()} for kind in SCORES},
+        scores={
+            kind: {name: clips.scores.of(kind) for name, clips in scored.items()}
+            for kind in scored["validation"].scores.kinds
+        },
         frame_ms=1000 * frame_samples / rate,
         first_s=detector.context_samples / rate,
         num_weights=detector.model.num_weights,
@@ -135,6 +138,7 @@ def _seconds_to_score(detector: Detector, dataset: Dataset, frame_samples: int) 
                 context_samples=detector.context_samples,
                 frame_samples=frame_samples,
                 sample_rate_hz=dataset.sample_rate_hz,
+                with_statistics=detector.scoring.score == INNOVATIONS,
                 pool=pool,
             )
     return time.perf_counter() - started

@@ -9,7 +9,7 @@ import torch
 
 from core.data.dataset import Dataset
 from core.experiment import ExperimentConfig
-from core.model.scoring import ClipsToScore, score_clips
+from core.model.scoring import INNOVATIONS, ClipsToScore, score_clips
 from core.model.training import HeldWindows, TrainingConfig, train_epochs
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
@@ -60,7 +60,15 @@ def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.dev
             pass
 
     def score() -> None:
-        score_clips(model, clips, context_samples=context, frame_samples=frame, sample_rate_hz=rate, pool=pool)
+        score_clips(
+            model,
+            clips,
+            context_samples=context,
+            frame_samples=frame,
+            sample_rate_hz=rate,
+            with_statistics=config.scoring.score == INNOVATIONS,
+            pool=pool,
+        )
 
     per_second = _best_of(score) / (NUM_CLIPS * samples) * rate
     judged_s = dataset.num_judged_samples / dataset.sample_rate_hz

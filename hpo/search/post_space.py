@@ -14,10 +14,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from core.decision.postprocess import FUSIONS, SIGMAS, STATISTICS, PostprocessingConfig
 from core.errors import UserError
-from core.model.scoring import INNOVATIONS, SCORES
+from core.model.scoring import INNOVATIONS, PAPER_SCORES
 
 TRIAL, SCORE, THRESHOLD = "trial", "score", "threshold_sigmas"
-PAPER_SCORES = tuple(score for score in SCORES if score != INNOVATIONS)
 SHORTEST_WINDOW_MS = 100.0
 LONGEST_SPAN_MS = 500.0
 """The longest median, gap and shortest event that are tried where the study does not search them."""

@@ -41,6 +41,7 @@ POST_ONLY = {
     "another best epoch": replace(CONFIG, scoring=replace(CONFIG.scoring, score="entropy")),
 }
 OTHER_TRAININGS = {
+    "statistics": replace(CONFIG, scoring=replace(CONFIG.scoring, score="innovations")),
     "learning rate": replace(CONFIG, training=replace(CONFIG.training, learning_rate=2e-2)),
     "epochs": replace(CONFIG, training=replace(CONFIG.training, epochs=2)),
     "width": replace(CONFIG, network=replace(CONFIG.network, residual_channels=8)),

@@ -9,6 +9,7 @@ import torch
 
 from core.errors import UserError
 from core.model import scoring
+from core.model.frame_statistics import num_statistics
 from core.model.frontend import Codes
 from core.model.scoring import SCORES, ClipsToScore, FrameScores, ScoringConfig, score_clips
 from core.model.wavenet import WaveNet, WaveNetConfig
@@ -36,10 +37,16 @@ def random_codes(num_clips: int = 5, num_samples: int = NUM_SAMPLES) -> Codes:
     return np.random.default_rng(0).integers(256, size=(num_clips, 2, num_samples), dtype=np.uint8)
 
 
-def score(model: WaveNet, codes: Codes, pool: ThreadPool) -> FrameScores:
+def score(model: WaveNet, codes: Codes, pool: ThreadPool, *, with_statistics: bool = True) -> FrameScores:
     clips = ClipsToScore(codes=codes, waveforms=codes.astype(np.float32) - 127.5, first_samples=[0] * len(codes))
     return score_clips(
-        model, clips, context_samples=CONTEXT_SAMPLES, frame_samples=FRAME_SAMPLES, sample_rate_hz=4000, pool=pool
+        model,
+        clips,
+        context_samples=CONTEXT_SAMPLES,
+        frame_samples=FRAME_SAMPLES,
+        sample_rate_hz=4000,
+        with_statistics=with_statistics,
+        pool=pool,
     )
 
 
@@ -54,6 +61,15 @@ def test_a_frame_is_the_mean_over_its_samples(model: WaveNet, pool: ThreadPool) 
             first = CONTEXT_SAMPLES + frame * FRAME_SAMPLES - model.config.receptive_field_samples
             expected = bits[..., first : first + FRAME_SAMPLES].mean(dim=-1)
             np.testing.assert_allclose(scores.of(kind)[..., frame], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_are_measured_for_those_who_ask(model: WaveNet, pool: ThreadPool) -> None:
+    codes = random_codes()
+    with_them, without = score(model, codes, pool), score(model, codes, pool, with_statistics=False)
+    assert with_them.statistics.shape == (5, 2, 7, num_statistics(2))
+    assert without.statistics.shape == (5, 2, 7, 0)
+    assert set(with_them.kinds) - set(without.kinds) == {"innovations"}
+    np.testing.assert_array_equal(with_them.surprise, without.surprise)
 
 
 @pytest.mark.parametrize("frame", [0, 3, 6])
