@@ -137,8 +137,8 @@ def score_clips(
 ) -> FrameScores:
     """Scores clips of one length, in slices of bounded size, on the pool's threads.
 
-    The statistics take thirty times the room of a score, so they are measured for those who ask for them. A clip without
-    a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
+    The statistics take thirty times the room of a score, so they are measured for those who ask for them. A clip
+    without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
     """
     num_samples = max(0, (clips.codes.shape[-1] - context_samples) // frame_samples) * frame_samples
     clips_a_group, groups = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:])), []

@@ -304,19 +304,23 @@ def loaded(path: Path) -> Detector | None:
     return None
 
 
-@settings(max_examples=100)
-@given(data=st.data())
-def test_any_leaf_may_be_anything(data, good, tmp_path_factory):
-    """Every file is refused in one line, or it is a detector that judges."""
+def change_a_leaf(data: st.DataObject, good: tuple[Header, Tensors], path: Path) -> None:
+    """A file in which a leaf is anything is refused in one line, or it is a detector that judges."""
     header = copied(good[0])
     place = data.draw(st.sampled_from(sorted(leaves(header), key=str)))
     put(*place, value=data.draw(NUMBERS if data.draw(st.booleans()) else ANYTHING))(header)
-    path = write(tmp_path_factory.getbasetemp() / "leaf.safetensors", header, good[1])
+    write(path, header, good[1])
     with bounded():
         detector = loaded(path)
     if detector is not None and detector.clip_samples < 100_000:
         with bounded():
             judges(detector)
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_any_leaf_may_be_anything(data, good, tmp_path_factory):
+    change_a_leaf(data, good, tmp_path_factory.getbasetemp() / "leaf.safetensors")
 
 
 @settings(max_examples=100)

@@ -16,15 +16,12 @@ from core.model.frame_statistics import num_statistics
 from core.model.scoring import ScoringConfig
 from core.model.tensor_file import read_tensors
 from tests.core.decision.test_hostile_detectors import (
-    ANYTHING,
-    NUMBERS,
     Header,
     Tensors,
-    bounded,
+    change_a_leaf,
     copied,
     drop,
     judges,
-    leaves,
     loaded,
     put,
     refused,
@@ -93,13 +90,4 @@ def test_normal_sound_that_cannot_be_is_refused_or_still_gives_a_number(name, va
 @settings(max_examples=60)
 @given(data=st.data())
 def test_any_leaf_may_be_anything(data, good, tmp_path_factory):
-    """Every file is refused in one line, or it is a detector that judges."""
-    header = copied(good[0])
-    place = data.draw(st.sampled_from(sorted(leaves(header), key=str)))
-    put(*place, value=data.draw(NUMBERS if data.draw(st.booleans()) else ANYTHING))(header)
-    path = write(tmp_path_factory.getbasetemp() / "innovations_leaf.safetensors", header, good[1])
-    with bounded():
-        detector = loaded(path)
-    if detector is not None and detector.clip_samples < 100_000:
-        with bounded():
-            judges(detector)
+    change_a_leaf(data, good, tmp_path_factory.getbasetemp() / "innovations_leaf.safetensors")
