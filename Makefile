@@ -4,7 +4,7 @@
 # make test-faults         studies under kills, full disks, lost machines and servers; half an hour (FAULTS_TABLE=FILE)
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
-# make bench              training and scoring beside a textbook WaveNet: speed and memory, in five minutes
+# make bench              training and scoring beside a textbook WaveNet: speed and memory, in six minutes
 # make reproduce-quality   the tables of quality, from nothing, in an hour and a half (CARS=folder:PATH)
 # make lock                resolves requirements.lock again, from the bounds in pyproject.toml
 #
