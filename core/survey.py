@@ -32,14 +32,15 @@ from typing import Any, ClassVar, get_args
 from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
 from core.project import STORE, find_project
-from core.study_files import find_study_file
+from core.study_files import default_study, find_study_file
 
 with environment():
     from pydantic import TypeAdapter, ValidationError
 
     from core.data.clips import ClipConfig
     from core.data.dataset import DataConfig
-    from core.data.recordings import StreamedCorpus
+    from core.data.recordings import Corpus, StreamedCorpus
+    from core.data.settling import settle_calibration, settle_speeds
     from core.data.speed_perturbation import SpeedConfig
     from core.data.splicing import SpliceConfig
     from core.data.splits import SplitConfig
@@ -53,7 +54,6 @@ EXAMPLES = (
     "machine-listening survey recordings/ --study cars_10s   # split as this study file says",
     "machine-listening survey simulated --json survey.json",
 )
-DEFAULT_STUDY = "quickstart"
 """The study command's default, too."""
 
 
@@ -80,6 +80,14 @@ class StudyTables:
             low, high, step = (int(searched.get(key, 1)) for key in ("low", "high", "step"))
             rates = [high - (high - low) % step]
         return max([self.front_end.sample_rate_hz, *rates])
+
+    def settled(self, corpus: Corpus | StreamedCorpus) -> "StudyTables":
+        """With what the file leaves to the corpus."""
+        return replace(
+            self,
+            split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
+            speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
+        )
 
     def data_config(self, *, skip_bad_files: bool) -> DataConfig:
         return DataConfig(
@@ -130,6 +138,7 @@ def survey(options: argparse.Namespace) -> int:
     store = None if options.no_store else Store(options.store)
     with _progress_line() as progress:
         corpus = open_source(source, options=source_options, skip_bad_files=options.skip_bad_files, store=store)
+        tables = tables.settled(corpus)
         config = tables.data_config(skip_bad_files=options.skip_bad_files)
         counts = count(corpus, config, highest_rate_hz=tables.highest_rate_hz, progress=progress)
     about = {"source": source, "description": corpus.description, "fingerprint": corpus.fingerprint}
@@ -150,7 +159,7 @@ def _tables(options: argparse.Namespace) -> StudyTables:
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
         of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
         raise UserError(f"--fold must be 1 to the number of --folds, but got {of}.")
-    tables = read_study_tables(find_study_file(options.study or DEFAULT_STUDY))
+    tables = read_study_tables(find_study_file(options.study or default_study(options.source)))
     split = tables.split
     if options.folds:
         split = replace(split, folds=options.folds, fold=(options.fold or 1) - 1)

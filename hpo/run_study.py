@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 from core.command_line import SOURCES, Parser, run_command  # noqa: E402 (the path comes first)
 from core.errors import UserError  # noqa: E402
-from core.study_files import find_study_file, known_studies  # noqa: E402
+from core.study_files import OF_RECORDINGS, OF_SIMULATED, default_study, find_study_file, known_studies  # noqa: E402
 
 SCRIPT = "python hpo/run_study.py"
 EXAMPLES = (
@@ -41,7 +41,7 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
     _add_how(parser, root)
     _add_instead(parser)
     options = parser.parse_args(arguments)
-    options.study = find_study_file(options.study)
+    options.study = find_study_file(options.study or default_study(options.data))
     options.as_script = program == SCRIPT
     if options.timeout is not None and options.deadline is None:
         options.deadline = time.time() + 60 * options.timeout
@@ -56,9 +56,9 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is searched")
     what.add_argument(
         "--study",
-        default="quickstart",
         metavar="STUDY",
-        help=f"study file: a path, or one of {', '.join(known_studies())} (default: quickstart)",
+        help=f"study file: a path, or one of {', '.join(known_studies())} "
+        f"(default: {OF_SIMULATED}, and with --data {OF_RECORDINGS})",
     )
     what.add_argument("--data", metavar="SOURCE", help=f"{SOURCES} (default: the study file's)")
     what.add_argument("--skip-bad-files", action="store_true", help="leave out recordings that cannot be used")

@@ -57,7 +57,7 @@ class TrainingSetup:
             "split": asdict(data.split),
             "noise": asdict(data.noise) if data.noise else None,
             "splice": asdict(data.splice) if data.splice else None,
-            "speed_perturbation": asdict(data.speed_perturbation) if data.speed_perturbation else None,
+            "speed_perturbation": data.speed_perturbation and data.speed_perturbation.identity(),
             "seed": seed,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
