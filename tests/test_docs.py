@@ -120,7 +120,7 @@ def test_the_four_commands_for_own_recordings_work_from_an_empty_folder(tmp_path
         soundfile.write(tmp_path / folder / f"{index}.wav", sound, 8000)
     assert "19 (11 normal, 8 anomalous)" in run(survey, tmp_path)
     assert "Detector: runs/any_machine-recordings/winner" in run(study, tmp_path)
-    assert "sigmas, threshold 3.00" in run(detect, tmp_path, codes=(0, 1))
+    assert "sigmas, threshold 2.00" in run(detect, tmp_path, codes=(0, 1))
     assert {path.name for path in tmp_path.iterdir()} == {"recordings", "new", "runs", "machine-listening.toml"}
     run_the_quick_commands_of_the_docs(tmp_path)
 

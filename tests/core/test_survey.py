@@ -330,7 +330,7 @@ def streamed(machine: str, label: Label, part: Part, number: int) -> Recording:
         )
         for each in ids
     )
-    return next(take for take in takes if split_of(take, SplitConfig(calibration_fraction=0.5)) == part)
+    return next(take for take in takes if split_of(take, SplitConfig()) == part)
 
 
 STRATA: list[tuple[str, Label, Part]] = [
