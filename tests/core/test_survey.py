@@ -305,7 +305,9 @@ def test_a_stream_is_counted_by_its_headers_and_dealt_take_by_take(tmp_path, sur
     takes = [take for take in corpus.takes() if isinstance(take, Recording)]
     found = survey(f"hub:{root}")
     assert found.json["totals"]["num_recordings"] == len(takes) == 20 + 1 + 4 * 12
-    assert found.parts() == Counter((split_of(take, SplitConfig(calibration_fraction=0.5)), take.machine, take.label) for take in takes)
+    assert found.parts() == Counter(
+        (split_of(take, SplitConfig(calibration_fraction=0.5)), take.machine, take.label) for take in takes
+    )
     (skipped,) = found.json["skipped"]
     assert key_of(90) in skipped["name"]
     assert "truncated" in skipped["reason"]
