@@ -113,6 +113,28 @@ def fit_normal_sound(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class LeftOut:
+    """Healthy clips, each compared with the other takes of its machine."""
+
+    normal: NormalSound
+    """Of all takes."""
+    deviations: Mapping[str, Array]
+    """(N, C, statistics) by group."""
+    scores: Array
+    """(N,) in sigmas."""
+
+
+def compare_healthy(
+    frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str]
+) -> LeftOut:
+    """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
+    normal = fit_normal_sound(frames, machines, takes, groups=groups)
+    vectors = {name: values for name, values in clip_vectors(frames).items() if name in groups}
+    deviations = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes)).left_out()
+    return LeftOut(normal=normal, deviations=deviations, scores=normal.scores(deviations))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Healthy:
     """Healthy clips with the machine and the take of each."""
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from core.decision.innovations_statistic import CHANGING, InnovationsStatistic
 from core.decision.normal_sound import clip_vectors, log_distance
 from core.decision.postprocess import Event
+from core.decision.standard import Standard
 from core.model.frame_statistics import NUM_BANDS, FrameVectors, statistic_groups
 
 Array = npt.NDArray[np.float64]
@@ -69,7 +70,13 @@ def reasons_of(
     first."""
     of_all = _deviations(statistic, frames, event, machine)
     deviations = {name: each[channel] for name, each in of_all.items()}
-    standards = statistic.normal.standards
+    return strongest_reasons(deviations, statistic.normal.standards, sample_rate_hz=sample_rate_hz)
+
+
+def strongest_reasons(
+    deviations: Mapping[str, Array], standards: Mapping[str, Standard], *, sample_rate_hz: int
+) -> tuple[Reason, ...]:
+    """From (D,) deviations by group and the standards of their distances; at least one, the strongest first."""
     sigmas = {
         name: float(standards[name].sigmas(log_distance(each[None, None]))[0]) for name, each in deviations.items()
     }
