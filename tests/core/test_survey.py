@@ -142,7 +142,7 @@ CAR_STUDIES = ["cars_10s", "cars_spliced", "cars_noise_6db"]
     ],
 )
 def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, split, folds):
-    root, file = garage(tmp_path / "data", split=split), ROOT / f"studies/{study}.toml"
+    root, file = garage(tmp_path / "data", split=split, rate_hz=8000), ROOT / f"studies/{study}.toml"
     k, fold = folds or (None, None)
     inputs = read_inputs(study_options(study=file, data=str(root), folds=k, fold=fold), ROOT, Console())
     found = survey(root, "--study", file, *(["--folds", k, "--fold", fold] if folds else []))
