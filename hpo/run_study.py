@@ -67,6 +67,12 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--fresh", action="store_true", help="archive the study of this name and start a new one")
     what.add_argument("--folds", type=positive, metavar="K", help="run the study once for each of K folds of the takes")
     what.add_argument("--fold", type=positive, metavar="I", help="with --folds: only this one, counted from 1")
+    what.add_argument(
+        "--warm-start",
+        type=lambda names: names.split(","),
+        metavar="STUDY,...",
+        help="begin with the best configurations of these studies of the storage",
+    )
     what.add_argument("--compare", action="store_true", help="train alternatives and compare them with the winner")
     what.add_argument("--no-finalists", action="store_true", help="choose the winner without training the best again")
     what.add_argument(
@@ -121,6 +127,8 @@ def _check_folds(options: argparse.Namespace) -> None:
     wants_one = options.once or options.worker or options.rerun is not None or options.page is not None
     if options.folds and options.fold is None and wants_one:
         raise UserError("--folds must come with --fold where one study is meant, but came alone. Name the fold.")
+    if options.warm_start and (wants_one or options.dry_run):
+        raise UserError("--warm-start must come with a search, but came with something else. Leave it out.")
     if options.compare and (wants_one or options.dry_run):
         raise UserError("--compare must come with a search, but came with something else. Leave it out.")
 
