@@ -51,6 +51,7 @@ test-stack: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/scaling.py
 
 reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/elsewhere.py --cars $(CARS) --fan $(FAN) $(if $(QUICK),--quick)
