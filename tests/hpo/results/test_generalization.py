@@ -20,7 +20,7 @@ def trial(number: int, **facts: float) -> TrialRecord:
     state = "complete" if facts else "failed"
     f1 = facts.get("val_f1")
     return TrialRecord(
-        number=number, state=state, val_f1=f1, parameters={}, epochs=({},), facts=facts, failure=None, seconds=1.0
+        number=number, state=state, objective=f1, parameters={}, epochs=({},), facts=facts, failure=None, seconds=1.0
     )
 
 
