@@ -239,7 +239,7 @@ def _arrays(scored: Mapping[str, ScoredClips]) -> dict[str, Any]:
 
 
 def best_two(search: OpenStudy) -> list[TrialRecord]:
-    return sorted(trial_records(search.study), key=lambda record: -(record.val_f1 or 0))[:2]
+    return sorted(trial_records(search.study), key=lambda record: -(record.objective or 0))[:2]
 
 
 def stored(search: OpenStudy) -> PostSearch:
