@@ -141,7 +141,7 @@ class Car:
         return corpus
 
     def _is_fresh(self, recording: Recording) -> bool:
-        return int(recording.recording_id.split("/")[-1]) >= self.spec.data[f"num_{recording.label}"]
+        return int(recording.recording_id.split("/")[-1]) >= int(self.spec.data[f"num_{recording.label}"])
 
 
 def _some(clips: ClipSet, rows: list[int]) -> ClipSet:

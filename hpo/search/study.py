@@ -294,9 +294,10 @@ def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
         key = next((key for key in changed if key != "data_fingerprint"), changed[0])
+        keep = f"Keep it with --set objective={before[key]}, give" if key == "objective" else "Give"
         raise UserError(
             f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
-            f"and is {after.get(key)!r}. Give the new search another --name, or archive the old one with --fresh."
+            f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
         )
 
 

@@ -23,7 +23,7 @@ from hpo.search.data_by_rate import Datasets
 from hpo.search.logged_run import LoggedRun
 from hpo.search.objective import TrialRun, run_trial
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy, make_pruner, open_study
+from hpo.search.study import OpenStudy, make_pruner, objective_name, open_study
 from hpo.search.study_file import PrunerConfig, StudySpec, load_study_file
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import trial_records
@@ -420,3 +420,19 @@ def test_a_process_that_dies_before_it_tells_optuna_logs_its_result_once(
     assert len(points) == len(set(points))
     assert sum(name == "objective" for _, name in points) == 1
     assert end.facts["val_f1"] == search.study.trials[0].value
+
+
+def test_a_study_of_an_earlier_version_keeps_its_objective_or_is_refused_in_one_line(
+    spec: StudySpec, tmp_path: Path
+) -> None:
+    search = opened(replace(spec, objective="f1"), tmp_path)
+    identity = search.study.user_attrs["identity"]
+    del identity["objective"]
+    search.study.set_user_attr("identity", identity)
+    assert objective_name(search.study) == "F1"
+    assert opened(replace(spec, objective="f1"), tmp_path).uid == search.uid
+    with pytest.raises(
+        UserError, match=r"objective was 'f1' and is 'expected_f1'. Keep it with --set objective=f1,"
+    ) as e:
+        opened(spec, tmp_path)
+    assert "\n" not in str(e.value)
