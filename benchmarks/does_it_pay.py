@@ -28,6 +28,7 @@ from benchmarks.replayed_studies import (
     FloatArray,
     ReplayedTrial,
     highest,
+    judge,
     one_standard_error,
     replay,
 )
@@ -169,6 +170,27 @@ def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
     print(f"\nPossible gain of F1 over trial 0: {interval(gains)}\n")
 
 
+def print_repeats(options: argparse.Namespace, cars: dict[int, Car]) -> None:
+    """How far a training repeats with another seed, at the default window: the standard deviation over seeds."""
+    differences = []
+    for place in places(cars=options.cars, points=options.points, seeds=options.seeds):
+        again = load_training(place, options.table)
+        car = cars[place.car]
+        if place.seed == 1 or again is None or again.failure or place.point not in car.trainings:
+            continue
+        window_ms, frame_ms = car.spec.postprocessing.window_ms, car.spec.scoring.frame_ms
+        one, other = judge(again, window_ms, frame_ms), car.judged(place.point, window_ms)
+        if other is not None:
+            fresh = auc(one.fresh, one.is_fresh_anomalous) - auc(other.fresh, other.is_fresh_anomalous)
+            differences.append((one.auc - other.auc, fresh))
+    if differences:
+        validation, fresh = np.sqrt(np.square(differences).mean(axis=0) / 2)
+        print(
+            f"Another seed, {len(differences)} trainings: AUC has a standard deviation of {validation:.3f} on "
+            f"validation and {fresh:.3f} on fresh takes."
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True, help="a folder outside of the repository")
@@ -195,6 +217,7 @@ def main() -> None:
     for title, part in (("All cars", slice(None)), (f"Cars {half + 1} and on, which chose nothing", slice(half, None))):
         print(f"{title}\n")
         print_table({n: np.array([rows[n] for rows in found[part]]) for n in found[0]}, np.array(gains[part]))
+    print_repeats(options, cars)
 
 
 if __name__ == "__main__":

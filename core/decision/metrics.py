@@ -5,6 +5,7 @@ Anomalous is the positive class. A metric that is not defined is NaN: an area wi
 is NaN.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,18 @@ def expected_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float, *
     flagged = np.nan_to_num(ndtr(distances))
     total = float(flagged.sum() + is_anomalous.sum())
     return 2 * float(flagged[is_anomalous].sum()) / total if total else 0.0
+
+
+def plain_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float) -> float:
+    """F1 where a clip is flagged whose score is at least the threshold."""
+    return f1_score(scores >= threshold, is_anomalous)
+
+
+F1_BY_NAME: Mapping[str, Callable[[FloatArray, BoolArray, float], float]] = {
+    "f1": plain_f1,
+    "expected_f1": expected_f1,
+}
+"""What a study can maximise."""
 
 
 def auc(scores: FloatArray, is_anomalous: BoolArray) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import fit_statistic
-from core.decision.metrics import BoolArray, FloatArray, auc, expected_f1, f1_score
+from core.decision.metrics import F1_BY_NAME, BoolArray, FloatArray, auc
 from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.results.winner import Finalist, SeedTraining, choose_best, choose_finalist, choose_winner, has_score
 from hpo.search.study import OpenStudy
@@ -74,16 +74,12 @@ class _Validation:
     threshold: float
     is_anomalous: BoolArray
     objective: str
-    """A key of OBJECTIVES."""
+    """A name of F1_BY_NAME."""
 
     def record_without(self, record: TrialRecord, rows: BoolArray) -> TrialRecord:
         """The record with the figures that it would have on the clips in `rows`."""
         scores, is_anomalous = self.clip_scores[rows], self.is_anomalous[rows]
-        objective = (
-            f1_score(scores >= self.threshold, is_anomalous)
-            if self.objective == "f1"
-            else expected_f1(scores, is_anomalous, self.threshold)
-        )
+        objective = F1_BY_NAME[self.objective](scores, is_anomalous, self.threshold)
         return replace(record, objective=objective, facts={**record.facts, "val_auc": auc(scores, is_anomalous)})
 
 

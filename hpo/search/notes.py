@@ -68,7 +68,7 @@ def write_notes(
         charts = f"[Curves of all trials in MLflow]({charts_link(pages.mlflow, experiment_id)})"
         write_note(backend, study._study_id, None, f"{charts}\n\n{description}\n\n{HOW_TO_READ}")
     if study.metric_names is None:
-        name_objective(study)
+        name_objective(study, objective_name(study))
     trial_ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     for number, run_id in run_ids.items():
         trial_id = trial_ids.get(number)
@@ -89,8 +89,8 @@ def _version_key(trial_id: int | None) -> str:
     return "dashboard:note_ver" if trial_id is None else f"dashboard:{trial_id}:note_ver"
 
 
-def name_objective(study: optuna.Study) -> None:
+def name_objective(study: optuna.Study, name: str) -> None:
     """Names the objective on the axes of the dashboard, in place of "Objective 0"."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([f"validation {objective_name(study)}"])
+        study.set_metric_names([f"validation {name}"])

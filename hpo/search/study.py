@@ -52,7 +52,7 @@ def companion_name(name: str) -> str:
 
 
 def objective_name(study: optuna.Study) -> str:
-    """What the values of a study's trials are, on validation. Those of a companion of post-processing are plain F1."""
+    """What the values of a study's trials are, on validation."""
     return OBJECTIVES[study.user_attrs.get(IDENTITY, {}).get("objective", FIRST_OBJECTIVE)]
 
 
