@@ -419,7 +419,7 @@ def test_a_process_that_dies_before_it_tells_optuna_logs_its_result_once(
     points = [(event.step, name) for event in events for name in event.values]
     assert len(points) == len(set(points))
     assert sum(name == "objective" for _, name in points) == 1
-    assert end.facts["val_f1"] == search.study.trials[0].value
+    assert end.facts["val_expected_f1"] == search.study.trials[0].value
 
 
 def test_a_study_of_an_earlier_version_keeps_its_objective_or_is_refused_in_one_line(
