@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from core.data.dataset import DataConfig
+from core.data.dataset import DataConfig, with_faults_if_needed
 from core.data.dealing import Part
 from core.data.decoding import check_not_upsampled
 from core.data.header_check import check_usable
+from core.data.parts import with_parts
 from core.data.recordings import Corpus, Label, Recording, Skipped, StreamedCorpus
 from core.data.splits import split_of, split_recordings
 from core.data.streaming.judged_takes import check_strata, no_training_takes
@@ -143,7 +144,10 @@ def _count_list(corpus: Corpus, config: DataConfig, highest_rate_hz: int) -> Cou
     counts.refusal = _refusal(lambda: check_usable(corpus, config, highest_rate_hz=highest_rate_hz))
     part_of: dict[str, list[Part]] = {}
     with suppress(UserError):  # which `check_usable` raises as well
-        parts = split_recordings(corpus.recordings, config.split)
+        needs_anomalous = with_faults_if_needed(corpus.recordings, config).faults is None
+        parted = with_parts(corpus, config.clips)
+        parts = split_recordings(parted.corpus.recordings, config.split, needs_anomalous=needs_anomalous)
+        corpus = parted.corpus
         for part in PARTS:
             for recording in getattr(parts, part):
                 part_of.setdefault(recording.recording_id, []).append(part)
