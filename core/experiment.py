@@ -36,6 +36,8 @@ from core.thread_pool import ThreadPool
 
 DIVERGED_SHARE = 3
 """Of the bits of a uniform guess: beyond it the validation loss belongs to a broken detector, not to a bad one."""
+HEALTHY_BITS_SAVED = "healthy_bits_saved"
+"""Metric of an epoch where faults are injected: bits a sample saved on calibration takes, which no gradient used."""
 SCORES_FILE = "frame_scores.npz"
 TRAININGS_DIRECTORY = "trainings"
 """A folder of trainings by key, in the folder of a study or of a single experiment."""
@@ -154,7 +156,7 @@ def run_experiment(
                 context_samples=context_samples,
                 sample_rate_hz=dataset.sample_rate_hz,
             )
-            history.append(_row(scored, figures))
+            history.append(_row(scored, figures, dataset))
             if math.isnan(history[-1]["val_auc"]):
                 raise ConfigurationFailed(_diverged(history[-1]["val_loss"], scored.report.epoch))
             result = _result(history)
@@ -197,17 +199,21 @@ def _detector(
         statistic=statistic,
         clip_samples=dataset.config.clip_samples,
         context_samples=setup.context_samples,
+        stand_ins=dataset.stand_ins(),
     )
 
 
-def _row(scored: ScoredEpoch, figures: Mapping[str, float]) -> dict[str, float]:
+def _row(scored: ScoredEpoch, figures: Mapping[str, float], dataset: Dataset) -> dict[str, float]:
     """The figures of one epoch under the names that are used everywhere; those of training as they were recorded."""
+    healthy_bits = scored.memoryless_bits["calibration"] - float(scored.scores["calibration"].surprise.mean())
+    healthy = {HEALTHY_BITS_SAVED: healthy_bits} if "faults" in dataset.stand_ins() else {}
     return {
         "epoch": scored.report.epoch,
         "train_loss": scored.report.train_loss,
         **figures,
         "val_bits_saved": scored.memoryless_bits["validation"] - figures["val_loss"],
         "test_bits_saved": scored.memoryless_bits["test"] - figures["test_loss"],
+        **healthy,
         "lr": scored.report.learning_rate,
         "audio_seconds_per_second": scored.report.audio_seconds_per_second,
     }

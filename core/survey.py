@@ -39,6 +39,7 @@ with environment():
 
     from core.data.clips import ClipConfig
     from core.data.dataset import DataConfig
+    from core.data.faults.injection import FaultsConfig
     from core.data.recordings import StreamedCorpus
     from core.data.speed_perturbation import SpeedConfig
     from core.data.splicing import SpliceConfig
@@ -67,6 +68,7 @@ class StudyTables:
     split: SplitConfig = field(default_factory=SplitConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
     splice: SpliceConfig | None = None
+    faults: FaultsConfig | None = None
     speed_perturbation: SpeedConfig | None = None
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     space: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class StudyTables:
             split=self.split,
             skip_bad_files=skip_bad_files,
             splice=self.splice,
+            faults=self.faults,
             speed_perturbation=self.speed_perturbation,
         )
 

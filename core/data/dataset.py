@@ -147,8 +147,8 @@ def with_faults_if_needed(recordings: Iterable[Recording], config: DataConfig) -
         return replace(config, faults=config.faults or FaultsConfig())
     if config.faults:
         raise UserError(
-            f"[faults] must be left out where there are anomalous recordings, such as {anomalous!r}, because those judge "
-            "the trials. Remove [faults]."
+            f"[faults] must be left out where there are anomalous recordings, such as {anomalous!r}, because "
+            "those judge the trials. Remove [faults]."
         )
     return config
 

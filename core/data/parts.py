@@ -12,6 +12,7 @@ What that cannot show is how takes differ, because the network has heard other p
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from threading import Lock
 
 from core.data.audio import Waveform
@@ -75,7 +76,7 @@ def _parts_of(take: Recording, config: ClipConfig, most: int) -> list[Recording]
             digest=f"{take.digest}/{first}-{end}",
             read=partial(whole.read_part, first, end),
         )
-        for index, (first, end) in enumerate(zip(borders, borders[1:], strict=False))
+        for index, (first, end) in enumerate(pairwise(borders))
     ]
 
 

@@ -80,9 +80,7 @@ class Split:
     test: tuple[Recording, ...]
 
 
-def split_recordings(
-    recordings: Iterable[Recording], config: SplitConfig, *, needs_anomalous: bool = True
-) -> Split:
+def split_recordings(recordings: Iterable[Recording], config: SplitConfig, *, needs_anomalous: bool = True) -> Split:
     """The split that the recordings state (a manifest's column), else one by folds or by the seed.
 
     By the seed, every machine has at least one normal take in each part, and its anomalous takes alternate between

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.data.clips import ClipConfig
+from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splicing import SpliceConfig
@@ -137,6 +138,8 @@ class StudySpec:
     """Noise that is added to every take; optional."""
     splice: SpliceConfig | None = None
     """Faults that are spliced into normal clips of validation and test; optional."""
+    faults: FaultsConfig | None = None
+    """Which faults are injected where there is no anomalous recording; optional, all of them by default."""
     speed_perturbation: SpeedConfig | None = None
     """Other speeds of the training takes; optional."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
@@ -184,6 +187,8 @@ class StudySpec:
         rows = asdict(self)
         for key in ("goal", "trials", "workers", "finalists", "data", "post", "compare", "threshold"):
             del rows[key]
+        if self.faults is None:  # as in studies that were made before there was such a table
+            del rows["faults"]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         return rows
 

@@ -71,7 +71,7 @@ class ChannelName:
 
 
 def is_named_normal(folder: str) -> bool:
-    """Whether a folder's name says that all in it is normal: the whole name, or the word `normal` or `healthy` in it."""
+    """Whether a folder's name says that all in it is normal: the whole name does, or its word `normal` or `healthy`."""
     words = re.split(r"[\s._-]+", folder.casefold())
     if label_of_word(folder):
         return label_of_word(folder) == "normal"
@@ -81,7 +81,8 @@ def is_named_normal(folder: str) -> bool:
 def parse_path(path: str, *, corpus_name: str, unlabelled_are_normal: bool = False) -> NamedFile | None:
     """`path` is relative to the corpus's folder, POSIX style. None if no folder is a label and no DCASE name matches.
 
-    With `unlabelled_are_normal` such a file is normal. Raises UserError, naming the file, where folders and file name contradict each other.
+    With `unlabelled_are_normal` such a file is normal. Raises UserError, naming the file, where folders and file name
+    contradict each other.
     """
     *folders, file_name = PurePosixPath(path).parts
     stem = PurePosixPath(file_name).stem

@@ -102,7 +102,11 @@ def _open_takes(
 def _nothing_found(path: Path, skipped: Sequence[Skipped]) -> UserError:
     first, more = [entry.reason for entry in skipped[:3]], len(skipped) - 3
     left_out = f" (left out: {'; '.join(first)}{f'; and {more} more' if more > 0 else ''})" if skipped else ""
-    repair = f"Use toyadmos:{path}." if looks_like_tree(path) else "Sort the files into these folders; healthy ones alone will do."
+    repair = (
+        f"Use toyadmos:{path}."
+        if looks_like_tree(path)
+        else "Sort the files into these folders; healthy ones alone will do."
+    )
     return UserError(
         f"Data folder must hold audio in folders named after labels ({EXAMPLES}), with names as in DCASE, "
         f"or a {MANIFEST}, but got nothing usable in {str(path)!r}{left_out}. {repair}"
@@ -151,9 +155,7 @@ def _usable_names(
     return sorted(names), [*skipped, *_counts(counted)]
 
 
-def _why_not(
-    file: Path, name: str, root: Path, seen: set[str], corpus_name: str, unlabelled_are_normal: bool
-) -> str:
+def _why_not(file: Path, name: str, root: Path, seen: set[str], corpus_name: str, unlabelled_are_normal: bool) -> str:
     """Why a file that looks like audio is not used, or an empty string."""
     if reason := why_unusable(file, name, root, suffixes=READABLE_SUFFIXES):
         return reason
