@@ -87,7 +87,7 @@ def _too_short(machine: str, takes: Sequence[Recording], config: ClipConfig, num
         f"Machine {machine!r} must have at least {MIN_NORMAL_TAKES} normal takes (train, calibration, validation, "
         f"test), or fewer that can be cut into {MIN_NORMAL_TAKES} parts of {part_s:g} s (two clips), "
         f"but got {len(takes)} of {lengths}, which hold {num_parts}. "
-        f"Record at least {(MIN_NORMAL_TAKES - num_parts) * part_s:g} s more of it, or shorten clips.clip_seconds."
+        f"Record {(MIN_NORMAL_TAKES - num_parts) * part_s:g} s more of it in one go, or shorten clips.clip_seconds."
     )
 
 

@@ -137,6 +137,7 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
         context_samples=header.context_samples,
         levels=header.levels,
         healthy=header.healthy,
+        stand_ins=header.stand_ins,
     )
 
 
