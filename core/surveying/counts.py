@@ -151,8 +151,8 @@ def _count_list(corpus: Corpus, config: DataConfig, highest_rate_hz: int) -> Cou
     with suppress(UserError):  # which `check_usable` raises as well
         with_faults = with_faults_if_needed(corpus.recordings, config)
         parted = with_parts(corpus, config.clips)
-        counts.notes = (*parted.notes, *([with_faults.faults.describe()] if with_faults.faults else []))
         parts = split_recordings(parted.corpus.recordings, config.split, needs_anomalous=with_faults.faults is None)
+        counts.notes = (*parted.notes, *([with_faults.faults.describe()] if with_faults.faults else []))
         if parted.notes:
             counts.stand_ins = Counts()
             _add_all(counts.stand_ins, parted.corpus.recordings, parts)

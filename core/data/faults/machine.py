@@ -8,7 +8,7 @@ import numpy as np
 from scipy import signal
 
 from core.data.audio import Waveform
-from core.data.faults.signals import Array, Setting, change_sound, draw_pitch, pulses, seconds
+from core.data.faults.signals import Array, Setting, change_sound, draw_pitch, pulse_rate, seconds
 
 MISSING_DB = 3.0
 MODULATION = 0.08
@@ -25,7 +25,7 @@ def missing_pulses(clip: Waveform, *, setting: Setting, random: np.random.Genera
 
     At strength 1 by 3 dB, at strength s by 3 s dB. The pulses are the strongest rise and fall of power at 4 to 60 Hz.
     """
-    rate_hz, phase = pulses(clip, setting.sample_rate_hz)
+    rate_hz, phase = pulse_rate(clip, setting.sample_rate_hz)
     every = int(random.integers(2, 5))
     number = rate_hz * seconds(clip, setting) + phase / (2 * np.pi) + random.integers(every)
     from_missing = (number + every / 2) % every - every / 2  # in pulses, from the nearest one that is missing

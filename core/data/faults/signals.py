@@ -94,7 +94,7 @@ def change_sound(clip: Waveform, changed: Array, random: np.random.Generator) ->
     return mixed
 
 
-def pulses(clip: Waveform, sample_rate_hz: int) -> tuple[float, float]:
+def pulse_rate(clip: Waveform, sample_rate_hz: int) -> tuple[float, float]:
     """Rate in Hz and phase in radians of the strongest rise and fall of power within PULSES_HZ.
 
     The pulse's top is where 2 * pi * rate * time + phase is a multiple of 2 * pi.

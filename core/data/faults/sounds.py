@@ -7,7 +7,7 @@ nearest loudest. Each function takes a clip (C, T) and returns (C, T) float64, a
 import numpy as np
 
 from core.data.audio import Waveform
-from core.data.faults.signals import Array, Setting, about, add_sound, draw_pitch, in_band, pulses, seconds, unit
+from core.data.faults.signals import Array, Setting, about, add_sound, draw_pitch, in_band, pulse_rate, seconds, unit
 
 AUDIBLE_TONE = 10 ** (-4 / 20)
 """RMS of a just audible tone over that of the noise in the third of an octave about it (Fletcher 1940; Zwicker)."""
@@ -67,7 +67,7 @@ def clicks(clip: Waveform, *, setting: Setting, random: np.random.Generator) -> 
 
     At strength 1 a click's RMS over its 3 ms is that of the clip in the octave about the click's pitch.
     """
-    rate_hz, _ = pulses(clip, setting.sample_rate_hz)
+    rate_hz, _ = pulse_rate(clip, setting.sample_rate_hz)
     period_s = random.integers(2, 5) / rate_hz
     length_s = clip.shape[1] / setting.sample_rate_hz
     moments = np.arange(random.uniform(0, period_s), length_s, period_s)
