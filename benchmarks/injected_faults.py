@@ -106,8 +106,10 @@ class BothKinds:
     """By split: clips of the data set as it is, healthy and faulty."""
     num_injected: int
     """Clips of validation after them, as a study without anomalous takes has them."""
+    healthy: Sequence[int]
+    """NUM_HEALTHY of the healthy ones among those."""
     conditions: Sequence[str]
-    """Of the rest of validation: each fault of the library at each strength, on every healthy clip."""
+    """Of the rest of validation: each fault of the library at each strength, on each of these healthy clips."""
 
 
 def both_kinds(task: Task) -> BothKinds:
@@ -116,21 +118,22 @@ def both_kinds(task: Task) -> BothKinds:
     healthy = replace(corpus, recordings=tuple(each for each in corpus.recordings if each.label == "normal"))
     real, injected = (prepare_dataset(each, task.data).judged() for each in (corpus, healthy))
     dataset = prepare_dataset(corpus, task.data)
-    everything, conditions = with_every_fault(injected["validation"])
+    healthy_clips = np.flatnonzero(~injected["validation"].is_anomalous)
+    healthy_clips = healthy_clips[np.linspace(0, len(healthy_clips) - 1, NUM_HEALTHY).astype(int)]
+    everything, conditions = with_every_fault(injected["validation"], healthy_clips.tolist())
     validation = joined([real["validation"], injected["validation"], everything])
     judged = {"calibration": real["calibration"], "validation": validation, "test": real["test"]}
     return BothKinds(
         dataset=replace(dataset, judged=lambda: judged),
         num_real={name: len(real[name]) for name in ("validation", "test")},
         num_injected=len(injected["validation"]),
+        healthy=healthy_clips.tolist(),
         conditions=conditions,
     )
 
 
-def with_every_fault(clips: ClipSet) -> tuple[ClipSet, list[str]]:
-    """Every healthy clip with each fault at each strength, and their conditions."""
-    healthy = np.flatnonzero(~clips.is_anomalous)
-    healthy = healthy[np.linspace(0, len(healthy) - 1, NUM_HEALTHY).astype(int)]
+def with_every_fault(clips: ClipSet, healthy: Sequence[int]) -> tuple[ClipSet, list[str]]:
+    """Each of the healthy clips with each fault at each strength, and their conditions."""
     found = [(kind, words, index) for kind in LIBRARY for words in STRENGTHS for index in healthy]
     waveforms = [
         apply_fault(
@@ -200,7 +203,7 @@ def judge(
         "injected": auc(found["validation"][real:end], labels[real:end]),
         "healthy bits": -float(scores["calibration"].surprise.mean()),
     }
-    healthy, rest = found["validation"][real:end][~labels[real:end]], found["validation"][end:]
+    healthy, rest = found["validation"][real:end][both.healthy], found["validation"][end:]
     conditions = np.array(both.conditions)
     for name in dict.fromkeys(both.conditions):
         faulty = rest[conditions == name]
