@@ -53,6 +53,8 @@ class ExactFigures:
     auc_interval: Interval
     p_value: float
     """Of the test that the detector is no better than chance."""
+    is_paired: bool
+    """Whether every recording is of both labels, so that the test compares each with itself."""
     anomalous: RecordingCounts
     normal: RecordingCounts
 
@@ -70,6 +72,8 @@ def exact_figures(
         for label, each in recordings.items()
     }
     num_anomalous, num_normal = counts[True].num_recordings, counts[False].num_recordings
+    is_paired = set(takes[is_anomalous]) == set(takes[~is_anomalous])
+    test = paired_p_value if is_paired else chance_p_value
     recall, false_alarms = (_share(flagged[is_anomalous == label]) for label in (True, False))
     recall_interval = share_interval(recall, num_anomalous)
     false_alarms_interval = share_interval(false_alarms, num_normal)
@@ -82,7 +86,8 @@ def exact_figures(
         auc_interval=share_interval(
             auc(scores, is_anomalous), num_independent_pairs(takes[is_anomalous], takes[~is_anomalous])
         ),
-        p_value=chance_p_value(*(score_of_recordings(recordings[label]) for label in (True, False))),
+        p_value=test(*(score_of_recordings(recordings[label]) for label in (True, False))),
+        is_paired=is_paired,
         anomalous=counts[True],
         normal=counts[False],
     )
@@ -164,6 +169,17 @@ def chance_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
     method = "exact" if num_pairs <= MAX_EXACT_PAIRS else "asymptotic"
     test = stats.mannwhitneyu(ranks[~is_normal], ranks[is_normal], alternative="greater", method=method)
     return float(test.pvalue)
+
+
+def paired_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
+    """P that chance ranks so many recordings above themselves without their fault: the sign test with one side.
+
+    Both have a score of the same recordings in the same order. Equal scores count against the detector. 1 without any
+    recording, and where a score is NaN.
+    """
+    if not len(anomalous) or np.isnan(anomalous).any() or np.isnan(normal).any():
+        return 1.0
+    return float(stats.binom.sf(np.sum(anomalous > normal) - 1, len(anomalous), 0.5))
 
 
 def smallest_p_value(num_anomalous: int, num_normal: int) -> float:

@@ -49,13 +49,16 @@ def evidence_of(winner: Mapping[str, Any] | None) -> dict[str, Any] | None:
     stand_ins = [name for name in SENTENCES if name in winner.get("stand_ins", ())]
     is_proven = p_value <= SIGNIFICANT and not stand_ins
     banners = [SENTENCES[name] for name in stand_ins]
-    if p_value > SIGNIFICANT:
+    if p_value > SIGNIFICANT and "faults" in stand_ins:
+        banners.append(_injected_banner(p_value, num_normal))
+    elif p_value > SIGNIFICANT:
         banners.append(_banner(test, num_anomalous, num_normal, is_enough=is_enough))
     curve = learning_curve(test, num_anomalous, num_normal)
     return {
         "is_proven": is_proven,
         "is_enough": is_enough,
         "p_value": p_value,
+        "is_paired": bool(test.get("is_paired")),
         "stand_ins": stand_ins,
         "banner": " ".join(banners) or None,
         "advice": _advice_on(stand_ins)
@@ -66,6 +69,13 @@ def evidence_of(winner: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _advice_on(stand_ins: Sequence[StandIn]) -> list[str]:
     return [ADVICE[name] for name in stand_ins]
+
+
+def _injected_banner(p_value: float, num_recordings: int) -> str:
+    return (
+        f"Even the injected faults could be found by chance: the {num_recordings} test recordings, each compared with "
+        f"itself with a fault, have p {p_value:.2g} (sign test)."
+    )
 
 
 def _banner(test: Mapping[str, Any], num_anomalous: int, num_normal: int, *, is_enough: bool) -> str:
