@@ -105,7 +105,7 @@ def _nothing_found(path: Path, skipped: Sequence[Skipped]) -> UserError:
     repair = (
         f"Use toyadmos:{path}."
         if looks_like_tree(path)
-        else "Sort the files into these folders; healthy ones alone will do."
+        else "Sort the files into these folders; where all are normal, a folder normal is enough."
     )
     return UserError(
         f"Data folder must hold audio in folders named after labels ({EXAMPLES}), with names as in DCASE, "
