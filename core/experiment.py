@@ -23,6 +23,7 @@ from core.data.dataset import Dataset
 from core.decision.checkpoint import DETECTOR_FILE, Detector, save_detector
 from core.decision.evaluation import evaluate
 from core.decision.fitting import AnyStatistic
+from core.decision.healthy_prediction import healthy_prediction
 from core.decision.levels import LevelRange, level_ranges
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import save_scores
@@ -36,8 +37,6 @@ from core.thread_pool import ThreadPool
 
 DIVERGED_SHARE = 3
 """Of the bits of a uniform guess: beyond it the validation loss belongs to a broken detector, not to a bad one."""
-HEALTHY_BITS_SAVED = "healthy_bits_saved"
-"""Metric of an epoch where faults are injected: bits a sample saved on calibration takes, which no gradient used."""
 SCORES_FILE = "frame_scores.npz"
 TRAININGS_DIRECTORY = "trainings"
 """A folder of trainings by key, in the folder of a study or of a single experiment."""
@@ -205,8 +204,9 @@ def _detector(
 
 def _row(scored: ScoredEpoch, figures: Mapping[str, float], dataset: Dataset) -> dict[str, float]:
     """The figures of one epoch under the names that are used everywhere; those of training as they were recorded."""
-    healthy_bits = scored.memoryless_bits["calibration"] - float(scored.scores["calibration"].surprise.mean())
-    healthy = {HEALTHY_BITS_SAVED: healthy_bits} if "faults" in dataset.stand_ins() else {}
+    healthy = {}
+    if "faults" in dataset.stand_ins():
+        healthy = healthy_prediction(scored.scores["calibration"], scored.memoryless_bits["calibration"])
     return {
         "epoch": scored.report.epoch,
         "train_loss": scored.report.train_loss,

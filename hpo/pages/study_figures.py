@@ -9,8 +9,8 @@ import optuna
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.decision.healthy_prediction import HEALTHY_BITS_SAVED, HEALTHY_CORRELATION
 from core.decision.post_search import F1Surface
-from core.experiment import HEALTHY_BITS_SAVED
 from hpo.pages.event_metrics import EVENT_METRICS, event_metrics_in
 from hpo.pages.formatting import is_missing, number_text
 from hpo.pages.importance_figure import importance_figure
@@ -34,7 +34,10 @@ CURVES = {
 """Metrics of an epoch that the curves can show, with the title of the axis. The first is shown first; metrics of events
 are added where trials have them."""
 
-HEALTHY_CURVES = {HEALTHY_BITS_SAVED: "calibration, bits per sample saved on healthy sound that no gradient used"}
+HEALTHY_CURVES = {
+    HEALTHY_BITS_SAVED: "calibration, bits per sample saved on healthy sound that no gradient used",
+    HEALTHY_CORRELATION: "calibration, correlation left in the innovations of healthy sound (0 is white)",
+}
 """Metrics that epochs have where faults are injected."""
 
 STATE_MARKS = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from core.experiment import HEALTHY_BITS_SAVED
+from core.decision.healthy_prediction import HEALTHY_BITS_SAVED
 from hpo.results.winner import has_score
 from hpo.search.trial_record import TrialRecord
 

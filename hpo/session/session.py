@@ -82,7 +82,7 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
         directory=directory,
     )
     pages = resolve_pages(tracking.value, storage_name=storage.name, project_root=root)
-    description = study_description(search, inputs.corpus.description)
+    description = study_description(search, inputs.data_words)
     target = tracking_target(
         tracking.value,
         experiment=search.experiment,
@@ -148,7 +148,7 @@ def link_trials(session: Session, search: OpenStudy, shipper: Shipper) -> None:
     write_notes(
         search,
         session.pages,
-        description=study_description(search, session.inputs.corpus.description),
+        description=study_description(search, session.inputs.data_words),
         experiment_id=shipper.experiment_id,
         run_ids={
             int(folder.name): run_id
