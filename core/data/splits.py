@@ -1,8 +1,8 @@
 """Splits recordings into train, calibration, validation and test. All channels and clips of a take stay together.
 
-Train and calibration contain only normal takes; validation and test contain both labels. The split depends on the
-recordings' ids and the seed (core/data/dealing.py). In a listed set every part gets its share. In a stream every take
-is assigned independently of the others, so the shares hold on average.
+Train and calibration contain only normal takes; validation and test contain both labels, or only normal takes where
+there is no anomalous one. The split depends on the recordings' ids and the seed (core/data/dealing.py). In a listed set
+every part gets its share. In a stream each take is assigned independently of the others, so shares hold on average.
 
 With folds, the normal takes of a machine are divided into groups. One group is for test, the next one for validation,
 and the others for training and calibration. The folds of four, with four takes:

@@ -18,7 +18,8 @@ class EvidenceView:
     sentence: str
     recordings: Table
     advice: Sequence[str]
-    curve: Table
+    curve: Table | None
+    """None where something stood in for recordings: more of that would prove nothing."""
 
 
 def evidence_view(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -> EvidenceView | None:
@@ -31,7 +32,7 @@ def evidence_view(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -
             test["recordings"], labels=LABELS_INJECTED if "faults" in evidence["stand_ins"] else LABELS
         ),
         advice=evidence["advice"],
-        curve=_curve(evidence["learning_curve"]),
+        curve=None if evidence["stand_ins"] else _curve(evidence["learning_curve"]),
     )
 
 
