@@ -1,6 +1,6 @@
 """Trials judged by injected faults, against the same trials judged by real ones, on data that has both.
 
-    python benchmarks/injected_faults.py car-1 car-2 car-3 cars-1s fan-0db [--configurations 12]
+    python benchmarks/injected_faults.py car-1 cars-1s fan-1s fan-0db [--configurations 12]
 
 Of each task the anomalous takes are dropped, and faults are injected into the healthy validation clips as a study does
 it where it has no anomalous take. The same networks are then judged by both kinds of faults: points of a Sobol set of
@@ -93,6 +93,7 @@ TASKS: Mapping[str, Callable[[], Task]] = {
     "car-2": lambda: car(2),
     "car-3": lambda: car(3),
     "cars-1s": lambda: recorded("cars", ONE_SECOND),
+    "fan-1s": lambda: recorded("fan", ONE_SECOND, channels="first"),
     "fan-0db": lambda: recorded("fan", ONE_SECOND, NoiseConfig(snr_db=0.0), channels="first"),
 }
 
