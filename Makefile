@@ -5,7 +5,8 @@
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
 # make bench              training and scoring beside a textbook WaveNet: speed and memory, in six minutes
-# make reproduce-quality   the tables of quality, from nothing, in an hour and a half (CARS=folder:PATH)
+# make reproduce-quality   the tables of quality, from nothing, in two hours (CARS=folder:PATH FAN=folder:PATH);
+#                          QUICK=1: one fold of the tasks on which no choice was made
 # make lock                resolves requirements.lock again, from the bounds in pyproject.toml
 #
 # PYTHON=python3.11 names the interpreter, TORCH_ARGS the options of pip that choose the build of PyTorch.
@@ -14,6 +15,7 @@ PYTHON ?= python3
 TRIALS ?= 50
 TORCH_ARGS ?=
 CARS ?= folder:../shared/recordings/cars
+FAN ?= folder:../shared/recordings/fan
 BIN := .venv/bin
 READY := .venv/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -49,9 +51,11 @@ test-stack: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/scaling.py
 
 reproduce-quality: $(READY)
-	$(BIN)/python benchmarks/quality.py --data $(CARS)
+	$(BIN)/python benchmarks/elsewhere.py --cars $(CARS) --fan $(FAN) $(if $(QUICK),--quick)
+	$(if $(QUICK),,$(BIN)/python benchmarks/quality.py --data $(CARS))
 
 # What the interpreter lacks, in words; empty where it fits. Another version than that of .venv makes .venv again.
 VERSION = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)

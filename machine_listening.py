@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import __version__
 from core.errors import UserError
-from core.study_files import find_study_file
+from core.study_files import default_study, find_study_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -86,7 +86,7 @@ class Experiment:
 
 
 def run_experiment(
-    study: str = "quickstart",
+    study: str | None = None,
     *,
     directory: str | Path,
     data: str | None = None,
@@ -96,7 +96,8 @@ def run_experiment(
 ) -> Experiment:
     """Trains the default configuration of a study file, with `parameters` changed, and measures it.
 
-    `study` is a path or the name of a study file, `data` replaces its source, and `parameters` are keys of its [space].
+    `study` is a path or the name of a study file, by default the one that the command takes for this data. `data`
+    replaces its source, and `parameters` are keys of its [space].
     `directory` gets the files; an interrupted training resumes from there.
     Raises UserError for what is wrong with the study file or the data, and for a configuration that cannot be trained.
     """
@@ -109,13 +110,13 @@ def run_experiment(
     from hpo.search.data_by_rate import open_datasets
     from hpo.search.study_file import load_study_file
 
-    spec = load_study_file(find_study_file(str(study)))
+    spec = load_study_file(find_study_file(str(study or default_study(data))))
     spec = replace(spec, data=core.sources.choose_source(spec.data, data, Path.cwd()))
     config = _configuration(spec.search_space, parameters or {})
     options = {key: value for key, value in spec.data.items() if key != "source"}
-    datasets = open_datasets(
-        core.sources.open_source(spec.data["source"], options=options), spec, skip_bad_files=False, store=None
-    )
+    corpus = core.sources.open_source(spec.data["source"], options=options)
+    spec = spec.settled(corpus)
+    datasets = open_datasets(corpus, spec, skip_bad_files=False, store=None)
     rate = config.front_end.sample_rate_hz
     directory = Path(directory)
     try:

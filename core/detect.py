@@ -19,6 +19,7 @@ CSV has one row an event, and one row for a recording without any:
     clips, anomalous_clips, at_least           how many there are, are anomalous, and must be
     note               a level that is far from the training clips', or why the recording is refused
     event_start_s, event_end_s, microphone     of the event; microphones count from 1
+    reason             what makes the event strange, where the detector's score is innovations
 """
 
 import argparse

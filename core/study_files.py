@@ -9,11 +9,17 @@ from core.errors import UserError, did_you_mean
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 """Beside core/, in the repository and where it is installed."""
 SUFFIX = ".toml"
+OF_SIMULATED, OF_RECORDINGS = "quickstart", "any_machine"
 
 
 def known_studies() -> list[str]:
     """Names without the suffix, sorted."""
     return sorted(path.stem for path in STUDIES.glob(f"*{SUFFIX}"))
+
+
+def default_study(source: str | None) -> str:
+    """The study file for a source, where none is named. `source` is as `--data` takes it; None is the simulated car."""
+    return OF_SIMULATED if source in (None, "simulated") else OF_RECORDINGS
 
 
 def find_study_file(name: str) -> Path:

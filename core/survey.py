@@ -2,8 +2,9 @@
 
 Prints totals, machines and conditions, the split that a study makes, what was skipped and why, and the fingerprint
 that trials record. If a study would refuse the data, prints the study's error. Decodes nothing, except files that need
-ffmpeg. Exit codes: 0 surveyed, even if a study would refuse the data; 2 a user's mistake, or a source that cannot be
-read (one line names it); 130 interrupted. `--json` writes, without rounding:
+ffmpeg. With `--listen` it decodes the healthy recordings, and ranks them by how strange each is to the others.
+Exit codes: 0 surveyed, even if a study would refuse the data; 2 a user's mistake, or a source that cannot be read (one
+line names it); 130 interrupted. `--json` writes, without rounding:
 
     source, name, description, fingerprint, is_streamed
     options              the study file's options of the source
@@ -15,6 +16,7 @@ read (one line names it); 130 interrupted. `--json` writes, without rounding:
     split                settings (those of [split]), parts: [part, machine, label, num_recordings, hours]
     refusal              the error with which a study would refuse the data, or null
     skipped              [name, reason]
+    listening            [recording_id, machine, sigmas, reason], the strangest first; only with --listen
 
 [...] stands for a list of objects with these keys. Hours count each recording once, not each channel.
 """
@@ -32,7 +34,7 @@ from typing import Any, ClassVar, get_args
 from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
 from core.project import STORE, find_project
-from core.study_files import find_study_file
+from core.study_files import default_study, find_study_file
 
 with environment():
     from pydantic import TypeAdapter, ValidationError
@@ -40,21 +42,23 @@ with environment():
     from core.data.clips import ClipConfig
     from core.data.dataset import DataConfig
     from core.data.faults.injection import FaultsConfig
-    from core.data.recordings import StreamedCorpus
+    from core.data.recordings import Corpus, StreamedCorpus
+    from core.data.settling import settle_calibration, settle_speeds
     from core.data.speed_perturbation import SpeedConfig
     from core.data.splicing import SpliceConfig
     from core.data.splits import SplitConfig
     from core.data.store import Store
     from core.model.frontend import FrontEndConfig
     from core.surveying.counts import Amount, Counts, Progress, count
-    from core.surveying.text import survey_lines
+    from core.surveying.listening import HealthyRecording, strangest_first
+    from core.surveying.text import listening_lines, survey_lines
 
 EXAMPLES = (
     "machine-listening survey recordings/                    # what is there, and how it would be split",
     "machine-listening survey recordings/ --study cars_10s   # split as this study file says",
+    "machine-listening survey recordings/ --listen           # which healthy recordings are strange to the others",
     "machine-listening survey simulated --json survey.json",
 )
-DEFAULT_STUDY = "quickstart"
 """The study command's default, too."""
 
 
@@ -82,6 +86,14 @@ class StudyTables:
             low, high, step = (int(searched.get(key, 1)) for key in ("low", "high", "step"))
             rates = [high - (high - low) % step]
         return max([self.front_end.sample_rate_hz, *rates])
+
+    def settled(self, corpus: Corpus | StreamedCorpus) -> "StudyTables":
+        """With what the file leaves to the corpus."""
+        return replace(
+            self,
+            split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
+            speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
+        )
 
     def data_config(self, *, skip_bad_files: bool) -> DataConfig:
         return DataConfig(
@@ -133,15 +145,38 @@ def survey(options: argparse.Namespace) -> int:
     store = None if options.no_store else Store(options.store)
     with _progress_line() as progress:
         corpus = open_source(source, options=source_options, skip_bad_files=options.skip_bad_files, store=store)
+        tables = tables.settled(corpus)
         config = tables.data_config(skip_bad_files=options.skip_bad_files)
         counts = count(corpus, config, highest_rate_hz=tables.highest_rate_hz, progress=progress)
     about = {"source": source, "description": corpus.description, "fingerprint": corpus.fingerprint}
     print("\n".join(survey_lines(counts, tables.split, **about)), flush=True)
+    listening = _listen(corpus, tables, options, store) if options.listen else []
     if options.json:
         is_streamed = isinstance(corpus, StreamedCorpus)
         more = {"name": corpus.name, "options": source_options, "is_streamed": is_streamed}
-        _write_json(options.json, {**about, **more, **_figures(counts, tables.split)})
+        heard = {"listening": [asdict(each) for each in listening]} if options.listen else {}
+        _write_json(options.json, {**about, **more, **_figures(counts, tables.split), **heard})
     return 0
+
+
+def _listen(
+    corpus: Corpus | StreamedCorpus, tables: StudyTables, options: argparse.Namespace, store: Store | None
+) -> list[HealthyRecording]:
+    """Prints the strangest healthy recordings, and returns all of them."""
+    if isinstance(corpus, StreamedCorpus):
+        raise UserError(
+            "--listen must come with a source that can be listed, but the recordings are streamed. Take a folder, or "
+            "the ToyADMOS tree."
+        )
+    found = strangest_first(
+        corpus,
+        sample_rate_hz=tables.front_end.sample_rate_hz,
+        clip_seconds=tables.clips.clip_seconds,
+        skip_bad_files=options.skip_bad_files,
+        store=store,
+    )
+    print("\n".join(["", *listening_lines(found)]), flush=True)
+    return found
 
 
 def _tables(options: argparse.Namespace) -> StudyTables:
@@ -153,7 +188,7 @@ def _tables(options: argparse.Namespace) -> StudyTables:
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
         of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
         raise UserError(f"--fold must be 1 to the number of --folds, but got {of}.")
-    tables = read_study_tables(find_study_file(options.study or DEFAULT_STUDY))
+    tables = read_study_tables(find_study_file(options.study or default_study(options.source)))
     split = tables.split
     if options.folds:
         split = replace(split, folds=options.folds, fold=(options.fold or 1) - 1)
@@ -218,6 +253,9 @@ def _parse(arguments: list[str], root: Path) -> argparse.Namespace:
     parser.add_argument("--study", metavar="STUDY", help="study file or its name (default: that of the study command)")
     parser.add_argument("--folds", type=int, metavar="K", help="show the split of a study with K folds")
     parser.add_argument("--fold", type=int, metavar="I", help="with --folds: of this fold, from 1 (default: 1)")
+    parser.add_argument(
+        "--listen", action="store_true", help="rank healthy recordings by how strange each is to the others"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything to this file")
     parser.add_argument("--skip-bad-files", action="store_true", help="leave out recordings that cannot be used")
     parser.add_argument(

@@ -62,6 +62,7 @@ def _run_on(inputs: StudyInputs, options: Namespace, root: Path, console: Consol
         return 0
     changes = changes_of_configuration(options.set, inputs.space) if options.once else {}
     session = open_session(inputs, options, root)
+    console.say(*session.begun_with)
     if options.page is not None:
         return _make_page(session, options.page, console)
     if options.once or options.rerun is not None:

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 from core.command_line import SOURCES, Parser, run_command  # noqa: E402 (the path comes first)
 from core.errors import UserError  # noqa: E402
-from core.study_files import find_study_file, known_studies  # noqa: E402
+from core.study_files import OF_RECORDINGS, OF_SIMULATED, default_study, find_study_file, known_studies  # noqa: E402
 
 SCRIPT = "python hpo/run_study.py"
 EXAMPLES = (
@@ -41,7 +41,7 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
     _add_how(parser, root)
     _add_instead(parser)
     options = parser.parse_args(arguments)
-    options.study = find_study_file(options.study)
+    options.study = find_study_file(options.study or default_study(options.data))
     options.as_script = program == SCRIPT
     if options.timeout is not None and options.deadline is None:
         options.deadline = time.time() + 60 * options.timeout
@@ -56,9 +56,9 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is searched")
     what.add_argument(
         "--study",
-        default="quickstart",
         metavar="STUDY",
-        help=f"study file: a path, or one of {', '.join(known_studies())} (default: quickstart)",
+        help=f"study file: a path, or one of {', '.join(known_studies())} "
+        f"(default: {OF_SIMULATED}, and with --data {OF_RECORDINGS})",
     )
     what.add_argument("--data", metavar="SOURCE", help=f"{SOURCES} (default: the study file's)")
     what.add_argument("--skip-bad-files", action="store_true", help="leave out recordings that cannot be used")
@@ -67,6 +67,12 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--fresh", action="store_true", help="archive the study of this name and start a new one")
     what.add_argument("--folds", type=positive, metavar="K", help="run the study once for each of K folds of the takes")
     what.add_argument("--fold", type=positive, metavar="I", help="with --folds: only this one, counted from 1")
+    what.add_argument(
+        "--warm-start",
+        type=lambda names: names.split(","),
+        metavar="STUDY,...",
+        help="begin with the best configurations of these studies of the storage",
+    )
     what.add_argument("--compare", action="store_true", help="train alternatives and compare them with the winner")
     what.add_argument("--no-finalists", action="store_true", help="choose the winner without training the best again")
     what.add_argument(
@@ -121,6 +127,8 @@ def _check_folds(options: argparse.Namespace) -> None:
     wants_one = options.once or options.worker or options.rerun is not None or options.page is not None
     if options.folds and options.fold is None and wants_one:
         raise UserError("--folds must come with --fold where one study is meant, but came alone. Name the fold.")
+    if options.warm_start and (wants_one or options.dry_run):
+        raise UserError("--warm-start must come with a search, but came with something else. Leave it out.")
     if options.compare and (wants_one or options.dry_run):
         raise UserError("--compare must come with a search, but came with something else. Leave it out.")
 

@@ -20,7 +20,7 @@ EXAMPLES = (
     "machine-listening survey folder:recordings/                        # what is there",
     "machine-listening study --data folder:recordings/ --trials 50      # search for the best detector",
     "machine-listening ui                                               # its curves in a browser",
-    "machine-listening detect runs/quickstart-recordings/winner new.wav # judge new recordings",
+    "machine-listening detect runs/any_machine-recordings/winner new.wav # judge new recordings",
     "machine-listening SUBCOMMAND --help                                # options and examples of each",
 )
 

@@ -25,8 +25,8 @@ WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
 """The longest is first, because the first of equally good windows is chosen."""
 EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
 """The gap that is filled and the shortest event, where the places of the faults are known."""
-OF_INNOVATIONS = PostprocessingConfig(window_ms=25.0, gap_ms=25.0, min_event_ms=25.0, median_ms=0.0)
-"""For innovations, whose change points set where an event begins and ends."""
+OF_INNOVATIONS = PostprocessingConfig(window_ms=200.0, gap_ms=25.0, min_event_ms=25.0, median_ms=0.0)
+"""For innovations, whose change points set where an event begins and ends. The window is the smoothing before it."""
 NUM_EVENT_THRESHOLDS = 16
 NUM_DRAWS_TO_CHOOSE = 200
 """Draws of validation takes: enough for a standard error."""

@@ -88,6 +88,8 @@ class Dataset:
     """Per channel, over all judged clips; with a stream, the most that the budget allows."""
     notes: tuple[str, ...] = ()
     """What is printed once: resampling, takes left out by the budget."""
+    digests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of the judged takes of each split: their recordings' ids by digest. Empty for a stream."""
     measurements: ClipMeasurements = field(default_factory=ClipMeasurements)
     close: Callable[[], None] = lambda: None
     """Stops reading in the background."""
@@ -184,6 +186,9 @@ def _prepared(parted: PartedCorpus, config: DataConfig, *, store: Store | None, 
         takes=lambda: _describe(by_split),
         skipped=lambda: corpus.skipped + read.skipped,
         num_judged_samples=sum(len(clips) for clips in judged.values()) * config.clip_samples,
+        digests={
+            name: {take.recording.digest: take.recording.recording_id for take in chosen[name]} for name in JUDGED
+        },
         notes=(*parted.notes, *config.notes, *read.notes, *speed_notes, *_left_out(by_split, chosen)),
         stand_ins=lambda: stand_ins_of(config, has_parts=bool(parted.notes)),
     )

@@ -8,6 +8,7 @@ keep their speed.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from core.data.audio import AudioPart
 from core.data.decoding import Progress, read_all
@@ -24,6 +25,8 @@ class SpeedConfig:
 
     speeds: tuple[float, ...] = (0.9, 1.1)
     """Relative to the recording: at 1.1 a take is a tenth faster and a tenth higher."""
+    in_streams: Literal["refuse", "leave out"] = "refuse"
+    """What to do where takes are streamed, which have their own speed alone."""
 
     def __post_init__(self) -> None:
         if not self.speeds:
@@ -37,6 +40,10 @@ class SpeedConfig:
                 )
         if len(set(self.speeds)) < len(self.speeds):
             raise UserError(f"speed_perturbation.speeds must differ from each other, but got {_listed(self.speeds)}.")
+
+    def identity(self) -> dict[str, Any]:
+        """What two trainings with the same speeds have in common."""
+        return {"speeds": list(self.speeds)}
 
     def rate_hz(self, speed: float, sample_rate_hz: int) -> int:
         """The rate to which a take is resampled, so that it has this speed when it is played at `sample_rate_hz`."""

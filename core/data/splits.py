@@ -23,7 +23,7 @@ from core.errors import UserError
 MIN_NORMAL_TAKES = 4
 """Of each machine: one to train on, one to calibrate on, one for validation and one for test."""
 MIN_FOLDS = 3
-CALIBRATIONS = ("takes", "parts")
+CALIBRATIONS = ("takes", "parts", "auto")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,10 @@ class SplitConfig:
     """Of the normal takes that remain for training. Mu and sigma are measured on these takes; no gradient uses them."""
     seed: int = 0
     """Decides which take is in which part."""
-    calibration: Literal["takes", "parts"] = "takes"
+    calibration: Literal["takes", "parts", "auto"] = "takes"
     """Calibrates on whole takes that are set aside, or on the last part of every training take. Parts show how takes
-    differ, which a single take cannot, but the network is trained on other parts of the same takes."""
+    differ, which a single take cannot, but the network is trained on other parts of the same takes. "auto" is settled
+    by the corpus (core/data/calibration.py)."""
     folds: int = 0
     """The number of groups of normal takes, in the order of their ids, which replace the fractions; 0 for none."""
     fold: int = 0

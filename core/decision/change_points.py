@@ -81,7 +81,7 @@ def fit_changes(clips: Vectors, *, num_takes: int, frame_ms: float) -> ChangeMod
     return ChangeModel(
         whitening=whitening,
         penalty=penalty,
-        standard=standard_of(np.array(highest), num_takes=num_takes),
+        standard=standard_of(np.array(highest), freedom=num_takes - 1),
         shortest=shortest,
     )
 

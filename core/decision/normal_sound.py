@@ -9,10 +9,11 @@ loose part changes how much a band fluctuates).
     3  score of the clip      log of the mean over groups of exp(sigmas), standardised in the same way
 
 A machine's mean is that of its takes. The spread is the same for all machines: the variance between takes plus the
-variance between the clips of a take, pooled. Two takes of a machine say little about how takes differ; those of all
-machines say more. Step 2 leaves each take out in turn and measures it by the others, so what differs between healthy
-takes does not count as a fault. Step 3 is close to the highest of the groups where one stands out, and to their mean
-where none does. No anomalous recording is needed anywhere.
+variance between the clips of a take, pooled. Few takes say little about how takes differ, so what is learned from them
+is pooled with what is usual for machines (HEALTHY_DEVIATIONS), which counts as PRIOR_TAKES more takes. Step 2 leaves
+each take out in turn and measures it by the others, so what differs between healthy takes does not count as a fault.
+Step 3 is close to the highest of the groups where one stands out, and to their mean where none does. No anomalous
+recording is needed anywhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.decision.standard import Standard, standard_of
+from core.decision.standard import PRIOR_TAKES, Standard, standard_of
 from core.model.frame_statistics import FrameVectors, statistic_groups
 
 Array = npt.NDArray[np.float64]
@@ -29,11 +30,22 @@ Rows = npt.NDArray[np.bool_]
 
 FLUCTUATING = ("colour", "spectrum")
 """Groups whose deviation over time is a group of its own."""
-LEAST_SPREAD = 1e-3
-PRIOR_FREEDOM = 6
-"""A variance over few takes is pooled with the mean variance of its group, which counts as so many degrees of freedom.
-Otherwise one of many statistics has hardly any spread by chance, and every new take is far from normal by it."""
-LEAST_DISTANCE = 1e-3
+HEALTHY_DEVIATIONS = {
+    "likelihood": 0.05,
+    "colour": 0.2,
+    "colour changes": 0.07,
+    "whiteness": 0.04,
+    "spectrum": 0.25,
+    "spectrum changes": 0.09,
+    "level": 1.5,
+}
+"""How far apart the means of healthy takes of one machine usually are, as a standard deviation in each group's units:
+round values between those of the cars' and the fan's healthy takes, for the level more, which depends on how far away
+the microphone was put."""
+USUAL_MEAN = 0.0
+"""Of a log distance, in nats, and of a score before its last step: a healthy take lies one spread from the mean."""
+LEAST_DISTANCE = 0.1
+"""Added before the logarithm: takes that are alike by chance are not infinitely close."""
 
 
 def clip_vectors(frames: FrameVectors) -> dict[str, Array]:
@@ -90,11 +102,36 @@ def fit_normal_sound(
     healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes))
     means, spreads = healthy.means(), healthy.spreads()
     left_out = healthy.left_out()
-    num_takes = healthy.num_takes
-    standards = {name: standard_of(log_distance(each), num_takes=num_takes) for name, each in left_out.items()}
+
+    def standard(values: Array) -> Standard:
+        return standard_of(values, freedom=healthy.freedom, usual_mean=USUAL_MEAN)
+
+    standards = {name: standard(log_distance(each)) for name, each in left_out.items()}
     plain = NormalSound(means=means, spreads=spreads, standards=standards)
-    score = standard_of(combined(plain.group_sigmas(left_out)), num_takes=num_takes)
+    score = standard(combined(plain.group_sigmas(left_out)))
     return NormalSound(means=means, spreads=spreads, standards=standards | {"score": score})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LeftOut:
+    """Healthy clips, each compared with the other takes of its machine."""
+
+    normal: NormalSound
+    """Of all takes."""
+    deviations: Mapping[str, Array]
+    """(N, C, statistics) by group."""
+    scores: Array
+    """(N,) in sigmas."""
+
+
+def compare_healthy(
+    frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str]
+) -> LeftOut:
+    """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
+    normal = fit_normal_sound(frames, machines, takes, groups=groups)
+    vectors = {name: values for name, values in clip_vectors(frames).items() if name in groups}
+    deviations = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes)).left_out()
+    return LeftOut(normal=normal, deviations=deviations, scores=normal.scores(deviations))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,13 +143,9 @@ class _Healthy:
     takes: npt.NDArray[np.str_]
 
     @property
-    def num_takes(self) -> int:
-        return len(set(zip(self.machines, self.takes, strict=True)))
-
-    @property
     def freedom(self) -> int:
-        """Degrees of freedom of the variance between takes."""
-        return self.num_takes - len(set(self.machines))
+        """Degrees of freedom of the variance between takes: two takes of a machine have one difference."""
+        return len(set(zip(self.machines, self.takes, strict=True))) - len(set(self.machines))
 
     def without(self, rows: Rows) -> "_Healthy":
         vectors = {name: values[~rows] for name, values in self.vectors.items()}
@@ -133,24 +166,22 @@ class _Healthy:
         return {name: np.stack([values[rows].mean(axis=0) for rows in takes]) for name, values in self.vectors.items()}
 
     def spreads(self) -> dict[str, Array]:
-        """By group: the root of the variance between takes plus that between the clips of a take, over all machines,
-        shrunk towards the group's mean."""
+        """By group: the root of the variance between takes plus that between the clips of a take, over all machines.
+        The first is pooled with the usual one, the second, of which there is more, with the group's mean."""
         of_takes = [self._means_of_takes(machine) for machine in sorted(set(self.machines))]
+        keys = sorted(set(zip(self.machines, self.takes, strict=True)))
         spreads = {}
         for name, values in self.vectors.items():
-            between = _pooled_variance([each[name] for each in of_takes])
-            keys = sorted(set(zip(self.machines, self.takes, strict=True)))
+            own, usual = _pooled_variance([each[name] for each in of_takes]), HEALTHY_DEVIATIONS[name] ** 2
+            between = (self.freedom * own + PRIOR_TAKES * usual) / (self.freedom + PRIOR_TAKES)
             within = _pooled_variance([values[(self.machines == m) & (self.takes == t)] for m, t in keys])
-            variance = between + within
-            shared = PRIOR_FREEDOM * variance.mean()
-            spreads[name] = np.sqrt((self.freedom * variance + shared) / (self.freedom + PRIOR_FREEDOM)) + LEAST_SPREAD
+            spreads[name] = np.sqrt(between + (within + within.mean()) / 2)
         return spreads
 
     def left_out(self) -> dict[str, Array]:
         """Deviations of every clip by the other takes, (N, C, statistics) by group.
 
-        Where the others do not tell how takes differ, the spread is that of all. A machine with a single take is
-        measured by that take itself, which makes distances of new takes look larger.
+        A machine with a single take is measured by that take itself.
         """
         deviations = {name: np.empty_like(values) for name, values in self.vectors.items()}
         for machine, take in sorted(set(zip(self.machines, self.takes, strict=True))):
@@ -158,7 +189,7 @@ class _Healthy:
             has_others = (self.machines[~rows] == machine).any()
             others = self.without(rows) if has_others else self
             means = others.means()[machine]
-            spreads = others.spreads() if others.freedom else self.spreads()
+            spreads = others.spreads()
             for name, values in self.vectors.items():
                 deviations[name][rows] = (values[rows] - means[name]) / spreads[name]
         return deviations

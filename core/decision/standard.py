@@ -1,14 +1,16 @@
-"""A logarithm of a distance in standard deviations from its mean over healthy takes."""
+"""A logarithm of a distance, or another number, in standard deviations from its mean over healthy takes."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-PRIOR_DEVIATION, PRIOR_TAKES = 0.4, 4
-"""In nats. A few takes can agree by chance, so their deviation is pooled with this one, which counts as so many takes.
-It is a round value: groups had 0.2 to 0.4 on 16 takes of the simulated car and 0.3 to 1.1 on 5 takes of the fan, and on
-6 of the cars 0.2 to 1.1, but for their level, 2."""
+PRIOR_TAKES = 6
+"""What is learned from healthy takes is pooled with what is usual for machines, which counts as so many more takes."""
+PRIOR_DEVIATION = 0.4
+"""The usual deviation, in nats. It is a round value: groups had 0.2 to 0.4 on 16 takes of the simulated car and 0.3 to
+0.8 on 10 takes of the fan."""
 MAX_SIGMAS = 30.0
 """In either direction, so that exp of sigmas is finite."""
 
@@ -25,7 +27,13 @@ class Standard:
         return sigmas
 
 
-def standard_of(values: npt.NDArray[np.float64], *, num_takes: int) -> Standard:
-    """The standard of (N,) logarithms of clips of `num_takes` takes. N must be at least 1."""
-    variance = (num_takes * values.var() + PRIOR_TAKES * PRIOR_DEVIATION**2) / (num_takes + PRIOR_TAKES)
-    return Standard(mean=float(values.mean()), deviation=float(np.sqrt(variance)))
+def standard_of(values: npt.NDArray[np.float64], *, freedom: int, usual_mean: float | None = None) -> Standard:
+    """The standard of (N,) logarithms of clips, whose takes differ in `freedom` independent ways. N must be at least 1.
+
+    Without a usual mean, the mean is that of the values alone.
+    """
+    weight = freedom / (freedom + PRIOR_TAKES)
+    own_mean = float(values.mean())
+    variance = weight * float(values.var()) + (1 - weight) * PRIOR_DEVIATION**2
+    mean = own_mean if usual_mean is None else weight * own_mean + (1 - weight) * usual_mean
+    return Standard(mean=mean, deviation=math.sqrt(variance))

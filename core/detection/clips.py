@@ -20,12 +20,15 @@ import numpy as np
 from core.data.audio import Waveform
 from core.data.recordings import BadRecording
 from core.decision.checkpoint import Detector
+from core.decision.innovations_statistic import InnovationsStatistic
 from core.decision.levels import LevelsDbfs, LevelWarning, clip_levels, level_warnings
 from core.decision.postprocess import Event, Frames, events
+from core.decision.reasons import reasons_of
+from core.decision.statistic import Judgement
 from core.detection.decision import RecordingDecision, RecordingEvent
 from core.detection.files import AudioRequirements, AudioStream, check_sound
 from core.errors import UserError
-from core.model.scoring import INNOVATIONS, ClipsToScore, Scores, score_clips
+from core.model.scoring import INNOVATIONS, ClipsToScore, FrameScores, Scores, score_clips
 from core.thread_pool import ThreadPool
 
 BATCH_SAMPLES = 2**17
@@ -45,6 +48,8 @@ class _FrameTable:
     clip_scores: list[float]
     clip_levels: list[LevelsDbfs]
     """(C,) of each clip."""
+    reasons: list["_ClipReason"]
+    """Of the events of each clip. Empty for a score other than innovations."""
 
     def put(self, first_frame: int, thresholds: Frames, sigmas: Frames, channel_sigmas: Frames) -> None:
         """Enters a clip's frames. A frame that another clip has entered stays where its threshold is higher."""
@@ -54,6 +59,16 @@ class _FrameTable:
         self.thresholds[place][wins] = thresholds[wins]
         self.sigmas[place][wins] = sigmas[wins]
         self.channel_sigmas[:, place][:, wins] = channel_sigmas[:, wins]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ClipReason:
+    """What makes an event of a clip strange."""
+
+    event: Event
+    """Frames are counted over the recording."""
+    clip_score: float
+    words: str
 
 
 def requirements_of(detector: Detector) -> AudioRequirements:
@@ -92,6 +107,7 @@ def judge_recording(
             start_s=first_s + event.first_frame * frame_s,
             end_s=first_s + event.end_frame * frame_s,
             microphone=1 + int(frames.channel_sigmas[:, event.first_frame : event.end_frame].mean(axis=-1).argmax()),
+            reason=_reason_of(event, frames.reasons),
         )
         for event in _stitched(events(frames.thresholds, threshold), detector)
     )
@@ -133,6 +149,7 @@ def _judged_frames(
         channel_sigmas=np.full((audio.num_channels, num_frames), np.nan, np.float32),
         clip_scores=[],
         clip_levels=[],
+        reasons=[],
     )
     clips_a_batch = max(1, BATCH_SAMPLES // detector.clip_samples)
     clips = _clips(audio, [first * frame_samples for first in firsts], detector.clip_samples)
@@ -155,8 +172,48 @@ def _judged_frames(
             batch, judged.thresholds, judged.sigmas, judged.channel_sigmas, strict=True
         ):
             frames.put(first, thresholds, sigmas, channels)
+        frames.reasons.extend(_clip_reasons(detector, judged, scores, machine, batch, audio.sample_rate_hz))
     assert next(clips, None) is None, "no clip is left"  # and the audio is read to its end, where a change is seen
     return frames
+
+
+def _clip_reasons(
+    detector: Detector,
+    judged: Judgement,
+    scores: FrameScores,
+    machine: str,
+    first_frames: Sequence[int],
+    sample_rate_hz: int,
+) -> Iterator[_ClipReason]:
+    """Of every event of these clips."""
+    statistic = detector.statistic
+    if not isinstance(statistic, InnovationsStatistic):
+        return
+    for clip, first in enumerate(first_frames):
+        for event in events(judged.thresholds[clip], statistic.config.threshold_sigmas):
+            reasons = reasons_of(
+                statistic,
+                scores.of(INNOVATIONS)[clip],
+                event,
+                machine,
+                channel=judged.channel_of(clip, event),
+                sample_rate_hz=sample_rate_hz,
+            )
+            yield _ClipReason(
+                event=Event(first_frame=first + event.first_frame, end_frame=first + event.end_frame),
+                clip_score=float(judged.clip_scores[clip]),
+                words=", and ".join(reason.words for reason in reasons),
+            )
+
+
+def _reason_of(event: Event, reasons: Sequence[_ClipReason]) -> str:
+    """That of the strangest clip that the event reaches into."""
+    within = [
+        reason
+        for reason in reasons
+        if reason.event.first_frame < event.end_frame and event.first_frame < reason.event.end_frame
+    ]
+    return max(within, key=lambda reason: reason.clip_score).words if within else ""
 
 
 def _clips(audio: AudioStream, starts: list[int], clip_samples: int) -> Iterator[Waveform]:

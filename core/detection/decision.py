@@ -19,6 +19,8 @@ class RecordingEvent:
     end_s: float
     microphone: int
     """From 1: the one whose own score is highest over the event."""
+    reason: str = ""
+    """What makes it strange to that microphone, in words; empty for a score other than innovations."""
 
     @property
     def seconds(self) -> float:

@@ -136,10 +136,11 @@ def _events_text(judgement: RecordingDecision) -> str:
     spans = [
         f"{event.start_s:.2f} to {event.end_s:.2f} s"
         + (f" (microphone {event.microphone})" if judgement.num_channels > 1 else "")
+        + (f": {event.reason}" if event.reason else "")
         for event in judgement.events[:MAX_EVENTS_IN_WORDS]
     ]
     others = len(judgement.events) - len(spans)
-    return ", ".join(spans) + (f" and {others} more" if others else "") + note
+    return "; ".join(spans) + (f" and {others} more" if others else "") + note
 
 
 def _figure(view: FileView, loudest_db: int) -> Any:

@@ -11,7 +11,7 @@ from core.detection.decision import RecordingDecision
 
 COLUMNS = (
     "file", "decision", "score_sigmas", "threshold_sigmas", "clips", "anomalous_clips", "at_least", "note",
-    "event_start_s", "event_end_s", "microphone",
+    "event_start_s", "event_end_s", "microphone", "reason",
 )  # fmt: skip
 MAX_EVENT_LINES = 5
 
@@ -50,6 +50,7 @@ class Results:
                 "event_start_s": round(event.start_s, 4),
                 "event_end_s": round(event.end_s, 4),
                 "microphone": event.microphone,
+                "reason": event.reason,
             }
             for event in judged.events
         ]
@@ -81,7 +82,8 @@ def lines_of(judged: RecordingDecision) -> Iterator[str]:
     longest_first = sorted(judged.events, key=lambda event: -event.seconds)
     for event in longest_first[:MAX_EVENT_LINES]:
         microphone = f", microphone {event.microphone}" if judged.num_channels > 1 else ""
-        yield f"    {event.start_s:.2f} to {event.end_s:.2f} s{microphone}"
+        reason = f": {event.reason}" if event.reason else ""
+        yield f"    {event.start_s:.2f} to {event.end_s:.2f} s{microphone}{reason}"
     num_others = len(judged.events) - MAX_EVENT_LINES
     if num_others > 0:
         yield f"    and {num_others} shorter {'ones' if num_others > 1 else 'one'}"

@@ -58,7 +58,7 @@ class TrainingSetup:
             "split": asdict(data.split),
             "noise": asdict(data.noise) if data.noise else None,
             "splice": asdict(data.splice) if data.splice else None,
-            "speed_perturbation": asdict(data.speed_perturbation) if data.speed_perturbation else None,
+            "speed_perturbation": data.speed_perturbation and data.speed_perturbation.identity(),
             "seed": seed,
         }
         if data.faults:  # as before they existed where there are none: the key decides the seed

@@ -19,6 +19,7 @@ from core.data.digests import CachedDigests, Digest, digest_of
 from core.data.recordings import Corpus, StreamedCorpus
 from core.data.store import Store
 from core.errors import UserError
+from core.sources.equal_level import EQUAL_LEVEL, check_equal_level, with_equal_level
 from core.sources.folders.source import FolderConfig, open_folder
 from core.sources.hub.source import HubConfig, open_hub
 from core.sources.simulated.source import SimulatedConfig, open_simulated
@@ -48,6 +49,15 @@ def open_source(
     `options` is the study file's [data] without `source`. A store remembers the digests of files. Raises UserError for
     a kind or an option that does not exist, and what the source raises.
     """
+    own_options = {name: value for name, value in options.items() if name != EQUAL_LEVEL}
+    is_equal = check_equal_level(options.get(EQUAL_LEVEL, False))
+    corpus = _open_as_recorded(spec, options=own_options, skip_bad_files=skip_bad_files, store=store)
+    return with_equal_level(corpus) if is_equal else corpus
+
+
+def _open_as_recorded(
+    spec: str, *, options: Mapping[str, object], skip_bad_files: bool, store: Store | None
+) -> Corpus | StreamedCorpus:
     kind, _, place = with_kind(spec).partition(":")
     if kind == "simulated":
         return open_simulated(options)
@@ -101,7 +111,7 @@ def _repair(kind: str, has_colon: bool, spec: str) -> str:
 def known_options(spec: str) -> frozenset[str]:
     """The options of a source of this kind."""
     kind = spec.partition(":")[0]
-    return frozenset(field.name for field in fields(CONFIGS[kind])) if kind in CONFIGS else frozenset()
+    return frozenset({EQUAL_LEVEL, *(each.name for each in fields(CONFIGS[kind]))}) if kind in CONFIGS else frozenset()
 
 
 def choose_source(data: Mapping[str, Any], source: str | None, root: Path) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from core.command_line import printable
 from core.data.recordings import Skipped
 from core.data.splits import SplitConfig
 from core.surveying.counts import LABELS, PARTS, Amount, Counts
+from core.surveying.listening import HealthyRecording
 
 MAX_SKIPPED_LINES = 20
+MAX_STRANGE_LINES = 10
 INDENT = "  "
 
 
@@ -94,6 +96,17 @@ def _split(counts: Counts, split: SplitConfig) -> Iterator[str]:
     yield from map(printable, counts.notes)
     if split.calibration == "parts":
         yield "of each training take, the first part is trained on and the last part is calibrated on"
+
+
+def listening_lines(recordings: Sequence[HealthyRecording]) -> Iterator[str]:
+    """The strangest healthy recordings, at most MAX_STRANGE_LINES."""
+    rows = [
+        [f"{each.sigmas:.2f}", printable(each.machine), printable(each.recording_id), each.reason]
+        for each in recordings[:MAX_STRANGE_LINES]
+    ]
+    yield from _table(["sigmas", "machine", "strangest healthy recordings", "what differs most"], rows, num_words=4)
+    yield "each is compared with the machine's other healthy recordings, and none is left out of a study by this:"
+    yield "listen to those that stand out, and remove or relabel them where they are not healthy"
 
 
 def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:

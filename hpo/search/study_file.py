@@ -7,7 +7,7 @@ that owns it; an unknown key is an error that lists the known ones.
 import json
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +17,8 @@ from pydantic_core import ErrorDetails
 from core.data.clips import ClipConfig
 from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
+from core.data.recordings import Corpus, StreamedCorpus
+from core.data.settling import settle_calibration, settle_speeds
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splicing import SpliceConfig
 from core.data.splits import SplitConfig
@@ -181,6 +183,14 @@ class StudySpec:
     def search_space(self) -> SearchSpace:
         return SearchSpace.parse(self.space, self.default_experiment)
 
+    def settled(self, corpus: Corpus | StreamedCorpus) -> "StudySpec":
+        """With what the file leaves to the corpus."""
+        return replace(
+            self,
+            split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
+            speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
+        )
+
     def identity(self) -> dict[str, Any]:
         """What two equal searches have in common: everything except the goal, the number of trials, the source's name,
         and what follows the trials."""
@@ -190,6 +200,7 @@ class StudySpec:
         if self.faults is None:  # as in studies that were made before there was such a table
             del rows["faults"]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
+        rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
         return rows
 
 

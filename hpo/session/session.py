@@ -17,6 +17,7 @@ from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import JOURNAL_SUFFIX, SQLITE, resolve_storage
 from hpo.search.study import OpenStudy, check_study_exists, open_study
 from hpo.session.inputs import SIMULATED, StudyInputs
+from hpo.session.warm_start import begin_with, offers_of, remember_what_chose
 from hpo.tracking.links import Pages, resolve_pages
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.tracking.saved_view import saved_view
@@ -40,6 +41,8 @@ class Session:
     pages: Pages
     log: RunLog
     """The log of the run `study`, which holds the records that belong to no single trial."""
+    begun_with: tuple[str, ...] = ()
+    """What a new study has taken from others, in lines."""
 
     @property
     def about(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
         check_study_exists(inputs.name, storage)
     if options.fresh:
         archive_study(inputs.name, storage=storage, directory=directory, archive=runs / "archive")
+    offers = offers_of(options.warm_start, storage, inputs.dataset, to=inputs.name) if options.warm_start else ()
     search = open_study(
         inputs.name,
         inputs.spec,
@@ -81,6 +85,8 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
         storage=storage,
         directory=directory,
     )
+    remember_what_chose(search, inputs.dataset)
+    begun_with = begin_with(search, offers) if offers else ()
     pages = resolve_pages(tracking.value, storage_name=storage.name, project_root=root)
     description = study_description(search, inputs.data_words)
     target = tracking_target(
@@ -98,6 +104,7 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
         tracking_source=tracking.source,
         pages=pages,
         log=RunLog(directory / EVENTS_FILE_NAME),
+        begun_with=tuple(begun_with),
     )
 
 

@@ -69,7 +69,7 @@ def check_streamable(config: DataConfig) -> None:
     if config.speed_perturbation:
         raise UserError(
             "[speed_perturbation] must be left out where takes are streamed, as a stream is read once and at one rate, "
-            "but is set. Use a source that can be listed: a folder, or the ToyADMOS tree."
+            "but is set. Set in_streams = 'leave out' in it, or use a source that can be listed, such as a folder."
         )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.decision.normal_sound import NormalSound, clip_vectors, fit_normal_sound
+from core.decision.normal_sound import HEALTHY_DEVIATIONS, NormalSound, clip_vectors, fit_normal_sound
 from core.model.frame_statistics import FrameVectors, num_statistics, statistic_groups
 
 GROUPS = ("likelihood", "colour", "colour changes", "whiteness", "spectrum", "spectrum changes", "level")
@@ -64,6 +64,18 @@ def test_spread_comes_from_takes_and_not_from_clips_of_one_take() -> None:
     """Many clips of few takes do not make a new take strange."""
     few = fitted(frames(4, seed=0, clips_a_take=50), takes(4, 50))
     assert np.mean(scores(few, frames(100, seed=1)) > 3) < 0.15
+
+
+def test_two_takes_that_agree_by_chance_do_not_make_the_next_one_strange() -> None:
+    """The next one differs from them by the usual deviation in every statistic at once."""
+    random = np.random.default_rng(0)
+    alike = 0.01 * random.standard_normal((6, 2, NUM_FRAMES, num_statistics(2)))
+    others = 0.01 * random.standard_normal((100, 2, NUM_FRAMES, num_statistics(2)))
+    for name, place in statistic_groups(2).items():
+        size = (100, 2, 1, place.stop - place.start)
+        others[..., place] += HEALTHY_DEVIATIONS[name] * random.standard_normal(size)
+    new = scores(fitted(alike.astype(np.float16), takes(2)), others.astype(np.float16))
+    assert np.median(new) < 4
 
 
 def test_machines_share_their_spread_and_have_their_own_mean() -> None:

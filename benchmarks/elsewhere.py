@@ -1,0 +1,276 @@
+"""Choices made elsewhere: what a detector is worth on a machine that no choice was made on.
+
+    python benchmarks/elsewhere.py --cars folder:../shared/recordings/cars --fan folder:../shared/recordings/fan
+
+Every detector is trained and calibrated on healthy takes of the judged machine. Everything that is chosen (statistics,
+post-processing, variant) is what has the highest mean AUC on validation clips of the other machines, and the threshold
+has the highest mean F1 there. It is then judged, as it is, on the machine's test clips:
+
+    (a)  the cars, chosen on fan and simulated car      (c)  each car, chosen on the other cars, fan and simulated car
+    (b)  the fan, chosen on the cars and simulated car
+
+WaveNet is the default configuration of studies/any_machine.toml. A fold of a task is scored once and kept in --folder,
+so an interrupted command goes on. `--quick` runs one fold.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from core.baselines import families
+from core.baselines.choice import OF_INNOVATIONS, ScoredDataset, judge_split
+from core.baselines.comparison import fit_and_score
+from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, of_machine, pooled_f1
+from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.store import Store
+from core.decision.metrics import FloatArray, f1_score
+from core.decision.normal_sound import clip_vectors, fit_normal_sound
+from core.decision.postprocess import STATISTICS, PostprocessingConfig
+from core.model.scored_training import scored_epochs
+from core.sources import open_source
+from core.study_files import find_study_file
+from core.thread_pool import ThreadPool
+from core.whole_file import write_text
+from hpo.search.study_file import StudySpec, load_study_file
+
+FOLDS = 4
+WAVENET, BANDS = "WaveNet", "bands, the same rule"
+BAND_CHOICES = {"with level": ("spectrum", "spectrum changes", "level"), "relative": ("spectrum", "spectrum changes")}
+"""The groups of statistics that need no network."""
+POST_CHOICES = tuple(
+    PostprocessingConfig(window_ms=window_ms, two_sided=two_sided, sigma="pooled")
+    for window_ms in (2000.0, 500.0, 100.0)
+    for two_sided in (False, True)
+)
+"""Of the alternatives."""
+STEPS_AND_RATES = ((1000, 1e-3),)
+SIMULATED = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": 4, "severity": 0.8}
+
+Scores = Mapping[str, Mapping[str, Mapping[str, FloatArray]]]
+"""(N,) clip scores in sigmas by detector, choice and split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One machine in one fold of its task."""
+
+    task: str
+    machine: str
+    decisions: Mapping[str, Mapping[str, Mapping[str, SplitDecisions]]]
+    """By detector, choice and split; thresholds are not set."""
+
+
+def dataset_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
+    if task == "simulated":
+        corpus = open_source("simulated", options={**SIMULATED, "sample_rate_hz": 8000, "seed": fold + 1})
+    else:
+        corpus = open_source(getattr(options, task))
+    spec = spec.settled(corpus)
+    config = DataConfig(
+        sample_rate_hz=spec.front_end.sample_rate_hz,
+        clips=spec.clips,
+        split=replace(spec.split, folds=FOLDS, fold=fold),
+        speed_perturbation=spec.speed_perturbation,
+    )
+    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
+
+
+def wavenet_scores(dataset: Dataset, spec: StudySpec, *, seed: int, pool: ThreadPool) -> Scores:
+    """Of WaveNet, and of the same rule on the statistics that need no network."""
+    config = spec.default_experiment
+    context = config.wavenet(dataset.num_channels).receptive_field_samples
+    setup = config.training_setup(dataset.num_channels, context)
+    with tempfile.TemporaryDirectory() as folder:
+        *_, last = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
+    frames = {name: scores.of("innovations") for name, scores in last.scores.items()}
+    scored = _scored(WAVENET, frames, config.scoring.frame_ms)
+    found: dict[str, dict[str, FloatArray]] = {}
+    for statistics in STATISTICS:
+        post = replace(OF_INNOVATIONS, statistics=statistics)
+        found[statistics] = _clip_scores(scored, dataset, post, kind="innovations")
+    return {WAVENET: found, BANDS: {name: _band_scores(frames, dataset, name) for name in BAND_CHOICES}}
+
+
+def _scored(name: str, frames: Mapping[str, np.ndarray], frame_ms: float) -> ScoredDataset:
+    costs = {"num_weights": 0, "seconds_to_train": 0.0, "seconds_to_score": 0.0}
+    return ScoredDataset(
+        name=name,
+        setup="",
+        scores={"innovations": frames},
+        frame_ms=frame_ms,
+        first_s=0.0,
+        **costs,  # type: ignore[arg-type]
+    )
+
+
+def _clip_scores(
+    scored: ScoredDataset, dataset: Dataset, post: PostprocessingConfig, *, kind: str
+) -> dict[str, FloatArray]:
+    judged = dataset.judged()
+    return {split: judge_split(scored, judged, kind, post, split).clip_scores for split in ("validation", "test")}
+
+
+def _band_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, choice: str) -> dict[str, FloatArray]:
+    healthy, groups, found = dataset.calibration, BAND_CHOICES[choice], {}
+    normal = fit_normal_sound(frames["calibration"], healthy.machines, healthy.recording_ids, groups=groups)
+    for split in ("validation", "test"):
+        vectors, machines = clip_vectors(frames[split]), np.array(dataset.judged()[split].machines)  # type: ignore[arg-type]
+        found[split] = np.empty(len(machines))
+        for machine in set(machines):
+            own = machines == machine
+            deviations = normal.deviations({name: each[own] for name, each in vectors.items()}, machine)
+            found[split][own] = normal.scores(deviations)
+    return found
+
+
+def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
+    """Every variant of every alternative, on takes as they were recorded and at the other speeds."""
+    found: dict[str, dict[str, dict[str, FloatArray]]] = {}
+    for each in dict.fromkeys([dataset.config.speed_perturbation, None]):
+        data = dataset if each else dataset.as_recorded
+        for name, variants in families(STEPS_AND_RATES).items():
+            for alternative in variants:
+                scored = fit_and_score(alternative, data, seed=seed)
+                for post in POST_CHOICES:
+                    side = "two-sided" if post.two_sided else "one-sided"
+                    choice = f"{scored.setup}, {post.window_ms:g} ms, {side}".replace("several speeds", "speeds")
+                    found.setdefault(name, {})[choice] = _clip_scores(scored, data, post, kind="its own")
+    return found
+
+
+def scores_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec, pool: ThreadPool) -> list[Judged]:
+    """From the files of the fold, or computed and kept there."""
+    dataset, name = dataset_of(task, fold, options, spec), f"{task}-{fold + 1}"
+    wavenet = _kept(options.folder / f"{name}.json", lambda: wavenet_scores(dataset, spec, seed=fold + 1, pool=pool))
+    others = _kept(options.folder / f"{name}-others.json", lambda: alternatives_scores(dataset, seed=fold + 1))
+    return list(_by_machine(task, {**wavenet, **others}, dataset))
+
+
+def _kept(file: Path, compute: Callable[[], Scores]) -> Scores:
+    if not file.exists():
+        rounded = json.dumps(compute(), default=lambda array: [round(float(score), 5) for score in array])
+        write_text(file, rounded)
+        print(file.stem, file=sys.stderr, flush=True)
+    found: Scores = json.loads(file.read_text())
+    return found
+
+
+def _by_machine(task: str, scores: Scores, dataset: Dataset) -> Iterator[Judged]:
+    for machine in sorted(set(dataset.test.machines)):
+        yield Judged(
+            task=task,
+            machine=machine,
+            decisions={
+                detector: {
+                    choice: {split: _decisions(split, values, dataset, machine) for split, values in splits.items()}
+                    for choice, splits in choices.items()
+                }
+                for detector, choices in scores.items()
+            },
+        )
+
+
+def _decisions(split: str, scores: FloatArray, dataset: Dataset, machine: str) -> SplitDecisions:
+    clips = dataset.judged()[split]
+    everything = SplitDecisions(
+        scores=np.array(scores),
+        threshold=0.0,
+        is_anomalous=clips.is_anomalous,
+        recording_ids=clips.recording_ids,
+        machines=clips.machines,
+    )
+    return of_machine(everything, machine)
+
+
+def choose_on(others: Sequence[Judged], detector: str) -> tuple[str, float]:
+    """The choice that every one of the others has with the highest mean AUC on validation, and its threshold. Tasks
+    count equally."""
+    choices = set.intersection(*(set(each.decisions[detector]) for each in others))
+    assert choices, f"no choice of {detector} is possible for all machines"
+    best = max(sorted(choices), key=lambda choice: _mean_over_tasks(others, detector, choice, _area))
+    pooled = np.concatenate([each.decisions[detector][best]["validation"].scores for each in others])
+    levels = np.unique(np.quantile(pooled, np.linspace(0.02, 0.98, 97)))
+    threshold = max(levels, key=lambda level: _mean_over_tasks(others, detector, best, lambda d: _f1(d, level)))
+    return best, float(threshold)
+
+
+def _mean_over_tasks(others: Sequence[Judged], detector: str, choice: str, figure) -> float:  # type: ignore[no-untyped-def]
+    tasks = sorted({each.task for each in others})
+    of_tasks = [
+        np.mean([figure(each.decisions[detector][choice]["validation"]) for each in others if each.task == task])
+        for task in tasks
+    ]
+    return float(np.mean(of_tasks))
+
+
+def _area(decisions: SplitDecisions) -> float:
+    return float(mean_area([decisions], draw_takes([decisions], num_draws=0))[0])
+
+
+def _f1(decisions: SplitDecisions, threshold: float) -> float:
+    return f1_score(decisions.scores >= threshold, decisions.is_anomalous)
+
+
+def print_row(title: str, judged: Sequence[Judged], others: Sequence[Judged]) -> None:
+    """One table: every detector on the judged machines' test clips, chosen on the others."""
+    print(f"\n### {title}\n")
+    print("| detector | AUC | WaveNet ahead by | F1 | false alarms | AUC with its own choice | chosen |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    of_wavenet: tuple[Draws, FloatArray] | None = None
+    for detector in judged[0].decisions:
+        choice, threshold = choose_on(others, detector)
+        own, _ = choose_on(judged, detector)
+        splits = [replace(each.decisions[detector][choice]["test"], threshold=threshold) for each in judged]
+        own_splits = [each.decisions[detector][own]["test"] for each in judged]
+        draws = of_wavenet[0] if of_wavenet else draw_takes(splits)
+        areas = mean_area(splits, draws)
+        of_wavenet = of_wavenet or (draws, areas)
+        lead = "" if detector == WAVENET else _text(Figure.of(of_wavenet[1] - areas), signed=True)
+        alarms = np.mean(np.concatenate([each.scores[~each.is_anomalous] >= threshold for each in splits]))
+        cells = [detector, _text(Figure.of(areas)), lead, _text(Figure.of(pooled_f1(splits, draws))), f"{alarms:.0%}"]
+        cells += [f"{mean_area(own_splits, draws)[0]:.3f}", f"{choice}; {threshold:.2f} sigmas"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _text(figure: Figure, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cars", required=True, help="such as folder:../shared/recordings/cars")
+    parser.add_argument("--fan", required=True, help="such as folder:../shared/recordings/fan")
+    parser.add_argument("--folder", type=Path, default=Path("runs/elsewhere"), help="where scores are kept")
+    parser.add_argument("--quick", action="store_true", help="one fold of each task")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    spec = load_study_file(find_study_file("any_machine"))
+    with ThreadPool(1) as pool:
+        everything = [
+            judged
+            for fold in range(1 if options.quick else FOLDS)
+            for task in ("cars", "fan", "simulated")
+            for judged in scores_of(task, fold, options, spec, pool)
+        ]
+    cars = [each for each in everything if each.task == "cars"]
+    fan = [each for each in everything if each.task == "fan"]
+    rows = {"(a) The cars, chosen on fan and simulated car": cars, "(b) The fan, chosen on cars and simulated car": fan}
+    for machine in sorted({each.machine for each in cars}):
+        rows[f"(c) {machine}, chosen on the rest"] = [each for each in cars if each.machine == machine]
+    for title, judged in rows.items():
+        print_row(title, judged, [each for each in everything if each not in judged])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""What makes a stretch of sound strange to a microphone, in words: which statistics of its innovations, which bands.
+
+F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
+machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
+(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. A band reaches as far around
+the most deviating one as the deviation keeps its sign and half its size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.decision.innovations_statistic import CHANGING, InnovationsStatistic
+from core.decision.normal_sound import clip_vectors, log_distance
+from core.decision.postprocess import Event
+from core.decision.standard import Standard
+from core.model.frame_statistics import NUM_BANDS, FrameVectors, statistic_groups
+
+Array = npt.NDArray[np.float64]
+
+MAX_REASONS = 2
+LEAST_SIGMAS = 1.0
+"""Of a second reason."""
+WORDS = {
+    "likelihood": ("harder to predict than usual", "easier to predict than usual"),
+    "colour": ("more that was not expected", "less that was not expected"),
+    "colour changes": (
+        "what was not expected is unsteadier than usual",
+        "what was not expected is steadier than usual",
+    ),
+    "whiteness": ("a regularity that was not learned", "a regularity is missing"),
+    "spectrum": ("stronger than usual", "weaker than usual"),
+    "spectrum changes": ("unsteadier than usual", "steadier than usual"),
+    "level": ("louder than usual", "quieter than usual"),
+}
+"""By group, where the most deviating statistic is above normal and below."""
+IN_BANDS = ("colour", "colour changes", "spectrum", "spectrum changes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """One group of statistics that stands out."""
+
+    group: str
+    sigmas: float
+    """Of the group's distance."""
+    is_above: bool
+    """Whether the most deviating statistic is above normal."""
+    band_hz: tuple[float, float] | None
+    """None for a group without bands."""
+
+    @property
+    def words(self) -> str:
+        where = f" between {self.band_hz[0]:.0f} and {self.band_hz[1]:.0f} Hz" if self.band_hz else ""
+        return f"{WORDS[self.group][0 if self.is_above else 1]}{where}"
+
+
+def reasons_of(
+    statistic: InnovationsStatistic,
+    frames: FrameVectors,
+    event: Event,
+    machine: str,
+    *,
+    channel: int,
+    sample_rate_hz: int,
+) -> tuple[Reason, ...]:
+    """Why an event of a clip with (C, F, K) statistics stands out to a microphone; at least one reason, the strongest
+    first."""
+    of_all = _deviations(statistic, frames, event, machine)
+    deviations = {name: each[channel] for name, each in of_all.items()}
+    return strongest_reasons(deviations, statistic.normal.standards, sample_rate_hz=sample_rate_hz)
+
+
+def strongest_reasons(
+    deviations: Mapping[str, Array], standards: Mapping[str, Standard], *, sample_rate_hz: int
+) -> tuple[Reason, ...]:
+    """From (D,) deviations by group and the standards of their distances; at least one, the strongest first."""
+    sigmas = {
+        name: float(standards[name].sigmas(log_distance(each[None, None]))[0]) for name, each in deviations.items()
+    }
+    strongest = sorted(sigmas, key=lambda name: -sigmas[name])[:MAX_REASONS]
+    named = [name for index, name in enumerate(strongest) if index == 0 or sigmas[name] >= LEAST_SIGMAS]
+    return tuple(_reason(name, sigmas[name], deviations[name], sample_rate_hz) for name in named)
+
+
+def _deviations(
+    statistic: InnovationsStatistic, frames: FrameVectors, event: Event, machine: str
+) -> Mapping[str, Array]:
+    """(C, D) by group, in the spreads of healthy takes."""
+    stretch = frames[None, :, event.first_frame : event.end_frame]
+    deviations = statistic.normal.deviations(clip_vectors(stretch), machine)
+    if statistic.config.baseline != "clip":
+        return {name: each[0] for name, each in deviations.items()}
+    usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
+    places, spreads = statistic_groups(len(frames)), statistic.normal.spreads
+    means = stretch[0].astype(np.float64).mean(axis=1)
+    return {name: (means - usual)[:, places[name]] / spreads[name] for name in CHANGING}
+
+
+def _reason(group: str, sigmas: float, deviations: Array, sample_rate_hz: int) -> Reason:
+    """From the (D,) deviations of the group."""
+    peak = int(np.abs(deviations).argmax())
+    return Reason(
+        group=group,
+        sigmas=sigmas,
+        is_above=bool(deviations[peak] > 0),
+        band_hz=_band_around(peak, deviations, sample_rate_hz) if group in IN_BANDS else None,
+    )
+
+
+def _band_around(peak: int, deviations: Array, sample_rate_hz: int) -> tuple[float, float]:
+    """From (B,) deviations."""
+    is_in = deviations * np.sign(deviations[peak]) >= np.abs(deviations[peak]) / 2
+    first, last = peak, peak
+    while first > 0 and is_in[first - 1]:
+        first -= 1
+    while last < NUM_BANDS - 1 and is_in[last + 1]:
+        last += 1
+    width_hz = sample_rate_hz / 2 / NUM_BANDS
+    return first * width_hz, (last + 1) * width_hz

@@ -1,0 +1,126 @@
+"""`--warm-start`: a study begins with the best configurations of other studies.
+
+A configuration fits where each of its parameters that is searched here lies in its range here. The best that fit are
+the first trials after trial 0, which stays the default configuration. Their history does not go to the sampler.
+
+No leak: a study remembers the digests of its validation takes, which chose its best configurations. Where one of them
+is a test take here, the other study is refused.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from core.data.dataset import Dataset
+from core.errors import UserError, did_you_mean
+from hpo.results.winner import choose_best
+from hpo.search.storage import StudyStorage
+from hpo.search.study import OpenStudy
+from hpo.search.trial_record import trial_records
+
+CHOSE = "chose"
+"""User attribute of a study: the digests of its validation takes. Absent where they are not listed beforehand."""
+WARM_START = "warm_start"
+"""User attribute of a study: the names of the studies that it began with."""
+BEST = 3
+"""Configurations of each study."""
+MAX_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offered:
+    """The best configurations of another study, the best first."""
+
+    name: str
+    parameters: tuple[Mapping[str, Any], ...]
+
+
+def remember_what_chose(search: OpenStudy, dataset: Dataset) -> None:
+    """Keeps the digests of the validation takes, once."""
+    digests = dataset.digests.get("validation")
+    if digests and CHOSE not in search.study.user_attrs:
+        search.study.set_user_attr(CHOSE, sorted(digests))
+
+
+def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, to: str) -> tuple[Offered, ...]:
+    """What these studies offer to the study `to`, which need not exist yet; nothing where it has begun with them.
+
+    UserError where it has begun otherwise, where another study does not exist in the storage or has no complete trial,
+    and where a take that chose there is tested here. Nothing is written.
+    """
+    begun = _load(to, storage)
+    if begun is not None:
+        if begun.user_attrs.get(WARM_START) == list(names):
+            return ()
+        raise UserError(
+            f"--warm-start must be given when a study begins, but {to!r} has begun without these studies. Leave it "
+            "out, or begin another study with --fresh or --name."
+        )
+    return tuple(_offered(name, storage, dataset) for name in names)
+
+
+def begin_with(search: OpenStudy, offers: Sequence[Offered]) -> list[str]:
+    """Enqueues what fits, and says what it did, in lines."""
+    lines = [line for offered in offers for line in _enqueue(search, offered)]
+    search.study.set_user_attr(WARM_START, [offered.name for offered in offers])
+    return lines
+
+
+def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
+    study = _load(name, storage)
+    if study is None:
+        known = optuna.get_all_study_names(storage.backend)
+        raise UserError(
+            f"--warm-start must name studies of the storage {storage.name}, but it has no {name!r}."
+            f"{did_you_mean(name, known)}"
+        )
+    _check_no_leak(name, study.user_attrs.get(CHOSE), dataset)
+    best = choose_best(trial_records(study), BEST)
+    if not best:
+        raise UserError(f"--warm-start must name studies with a complete trial, but {name!r} has none. Leave it out.")
+    return Offered(name=name, parameters=tuple(record.parameters for record in best))
+
+
+def _load(name: str, storage: StudyStorage) -> optuna.Study | None:
+    try:
+        return optuna.load_study(study_name=name, storage=storage.backend)
+    except KeyError:
+        return None
+
+
+def _check_no_leak(name: str, chose: Sequence[str] | None, dataset: Dataset) -> None:
+    tested = dataset.digests.get("test")
+    if chose is None or tested is None:
+        which = f"{name!r} does not" if chose is None else "this one does not"
+        raise UserError(
+            f"--warm-start must have studies that remember which takes chose and which are tested, but {which}: it "
+            "streams its takes, or an earlier version began it. Leave it out."
+        )
+    shared = sorted(tested[digest] for digest in set(chose) & set(tested))
+    if shared:
+        named = ", ".join(repr(each) for each in shared[:MAX_NAMED])
+        others = f" and {len(shared) - MAX_NAMED} more" if len(shared) > MAX_NAMED else ""
+        raise UserError(
+            f"--warm-start must name studies that did not choose by a take that is tested here, but {name!r} chose by "
+            f"{named}{others}. Its best configurations have seen them: leave it out."
+        )
+
+
+def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
+    """Enqueues what fits, and says what does not."""
+    space, num_fitting = search.space, 0
+    not_searched: set[str] = set()
+    for parameters in offered.parameters:
+        own = {name: value for name, value in parameters.items() if name in space.distributions}
+        not_searched |= set(parameters) - set(own)
+        outside = [name for name, value in own.items() if not space.holds(name, value)]
+        if outside:
+            yield f"{offered.name}: {outside[0]} {parameters[outside[0]]} is outside of the range here, left out"
+            continue
+        search.study.enqueue_trial({**space.default_parameters, **own}, skip_if_exists=True)
+        num_fitting += 1
+    if not_searched:
+        yield f"{offered.name}: not searched here, and as this study file has it: {', '.join(sorted(not_searched))}"
+    yield f"{offered.name}: {num_fitting} of its best {len(offered.parameters)} configurations come after trial 0"

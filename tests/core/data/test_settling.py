@@ -1,0 +1,68 @@
+"""What a study file leaves to the corpus is settled by the lengths of its takes, and by whether it is streamed."""
+
+import numpy as np
+import pytest
+
+from core.data.recordings import Corpus, Recording, StreamedCorpus
+from core.data.settling import settle_calibration, settle_speeds
+from core.data.speed_perturbation import SpeedConfig
+from core.data.splits import SplitConfig
+
+AUTO = SplitConfig(calibration="auto")
+
+
+def corpus(*seconds: float, label: str = "normal") -> Corpus:
+    recordings = [
+        Recording(
+            recording_id=f"{label}/{index}",
+            machine="fan",
+            label=label,  # type: ignore[arg-type]
+            condition="",
+            num_channels=1,
+            sample_rate_hz=1000,
+            num_samples=round(1000 * each),
+            digest=str(index),
+            read=lambda: np.zeros((1, 1), np.float32),
+        )
+        for index, each in enumerate(seconds)
+    ]
+    return Corpus(name="it", description="", recordings=tuple(recordings))
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [((4.0, 9.0), "parts"), ((3.9, 9.0), "takes"), ((), "takes")])
+def test_every_normal_take_must_hold_two_clips(seconds: tuple[float, ...], expected: str) -> None:
+    assert settle_calibration(AUTO, corpus(*seconds), clip_seconds=2.0).calibration == expected
+
+
+def test_a_short_anomalous_take_changes_nothing() -> None:
+    both = Corpus(
+        name="it",
+        description="",
+        recordings=(*corpus(9.0).recordings, *corpus(2.0, label="anomalous").recordings),
+    )
+    assert settle_calibration(AUTO, both, clip_seconds=2.0).calibration == "parts"
+
+
+@pytest.mark.parametrize("calibration", ["takes", "parts"])
+def test_what_the_study_file_says_stays(calibration: str) -> None:
+    asked = SplitConfig(calibration=calibration)  # type: ignore[arg-type]
+    assert settle_calibration(asked, corpus(1.0, 30.0), clip_seconds=2.0) == asked
+
+
+STREAM = StreamedCorpus(name="it", description="", fingerprint="", takes=lambda: iter(()))
+
+
+def test_a_stream_deals_whole_takes() -> None:
+    assert settle_calibration(AUTO, STREAM, clip_seconds=2.0).calibration == "takes"
+
+
+def test_a_stream_is_heard_at_one_speed_where_the_file_says_so() -> None:
+    speeds = SpeedConfig(speeds=(0.9,), in_streams="leave out")
+    assert settle_speeds(speeds, STREAM) is None
+    assert settle_speeds(speeds, corpus(9.0)) == speeds
+    asked = SpeedConfig(speeds=(0.9,))
+    assert settle_speeds(asked, STREAM) == asked, "preparing the data refuses it"
+
+
+def test_what_a_stream_does_changes_no_training() -> None:
+    assert SpeedConfig(speeds=(0.9,)).identity() == SpeedConfig(speeds=(0.9,), in_streams="leave out").identity()

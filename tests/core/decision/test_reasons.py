@@ -1,0 +1,77 @@
+"""Reasons: a change that is put into one group of statistics is named, with its bands, direction and microphone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.decision.innovations_statistic import InnovationsStatistic, fit_innovations
+from core.decision.postprocess import Event, PostprocessingConfig
+from core.decision.reasons import IN_BANDS, MAX_REASONS, WORDS, Reason, reasons_of
+from core.model.frame_statistics import FrameVectors, num_statistics, statistic_groups
+
+RATE_HZ, NUM_FRAMES = 4800, 60  # bands are 100 Hz wide
+EVENT = Event(first_frame=20, end_frame=50)
+
+
+def clips(num_clips: int, *, seed: int) -> FrameVectors:
+    shape = (num_clips, 2, NUM_FRAMES, num_statistics(2))
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float16)
+
+
+def fitted(baseline: str) -> InnovationsStatistic:
+    plain = PostprocessingConfig(window_ms=20, gap_ms=20, min_event_ms=20, median_ms=0)
+    config = replace(plain, baseline=baseline)  # type: ignore[arg-type]
+    return fit_innovations(config, clips(12, seed=0), ["fan"] * 12, [str(take) for take in range(12)], frame_ms=20.0)
+
+
+def reasons(frames: FrameVectors, *, baseline: str = "machine", channel: int = 1) -> tuple[Reason, ...]:
+    return reasons_of(fitted(baseline), frames, EVENT, "fan", channel=channel, sample_rate_hz=RATE_HZ)
+
+
+def changed(group: str, by: float, *, bands: slice = slice(None)) -> FrameVectors:
+    """A clip whose second microphone deviates within the event."""
+    frames = clips(1, seed=1)[0]
+    place = statistic_groups(2)[group]
+    frames[1, 20:50, place][:, bands] += np.float16(by)
+    return frames
+
+
+@pytest.mark.parametrize("group", ["likelihood", "colour", "whiteness", "spectrum", "level"])
+@pytest.mark.parametrize("by", [8.0, -8.0])
+def test_the_group_that_changed_is_named_with_its_direction(group: str, by: float) -> None:
+    strongest = reasons(changed(group, by))[0]
+    assert (strongest.group, strongest.is_above) == (group, by > 0)
+    assert (strongest.band_hz is not None) == (group in IN_BANDS)
+
+
+def test_bands_are_in_hertz() -> None:
+    strongest = reasons(changed("spectrum", 20.0, bands=slice(3, 6)))[0]
+    assert strongest.band_hz == (300.0, 600.0)
+    assert strongest.words == "stronger than usual between 300 and 600 Hz"
+
+
+def test_of_a_clip_compared_with_itself_the_change_within_it_is_named() -> None:
+    """What deviates from the machine for the whole clip is no change."""
+    frames = changed("colour", 8.0, bands=slice(3, 6)) + np.float16(5)
+    assert reasons(frames, baseline="clip")[0].band_hz == (300.0, 600.0)
+
+
+def test_a_microphone_has_its_own_reasons() -> None:
+    frames = changed("spectrum", 8.0)
+    frames[0, 20:50, statistic_groups(2)["level"]] += np.float16(8)
+    assert [reasons(frames, channel=channel)[0].group for channel in (0, 1)] == ["level", "spectrum"]
+
+
+def test_a_second_reason_is_given_where_another_group_stands_out_too() -> None:
+    both = changed("spectrum", 8.0)
+    both[1, 20:50, statistic_groups(2)["likelihood"]] += np.float16(6)
+    assert {reason.group for reason in reasons(both)} == {"spectrum", "likelihood"}
+
+
+def test_normal_sound_that_is_flagged_all_the_same_has_a_reason() -> None:
+    assert 1 <= len(reasons(clips(1, seed=5)[0])) <= MAX_REASONS
+
+
+def test_every_group_has_words() -> None:
+    assert set(WORDS) == set(fitted("machine").normal.spreads)

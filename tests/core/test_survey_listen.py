@@ -1,0 +1,57 @@
+"""`survey --listen`: a recording that is unlike the other healthy ones comes first, and nothing is removed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from core.survey import main
+
+RATE_HZ = 8000
+
+
+def write(path: Path, sound: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound, RATE_HZ, subtype="FLOAT")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six takes of noise at different levels, and one with a tone of 1600 Hz."""
+    random = np.random.default_rng(0)
+    for index in range(7):
+        sound = random.normal(0, 0.1, 4 * RATE_HZ)
+        if index == 3:
+            sound += 0.05 * np.sin(2 * np.pi * 1600 * np.arange(len(sound)) / RATE_HZ)
+        write(tmp_path / f"data/normal/{index}.wav", sound * (0.5 + index / 10))
+    write(tmp_path / "data/anomalous/a.wav", random.normal(0, 0.1, 4 * RATE_HZ))
+    return tmp_path / "data"
+
+
+def listening(folder: Path, *options: str) -> list[dict[str, object]]:
+    file = folder.parent / "survey.json"
+    assert main([str(folder), "--listen", "--no-store", "--json", str(file), *options], root=folder.parent) == 0
+    found: list[dict[str, object]] = json.loads(file.read_text())["listening"]
+    return found
+
+
+def test_the_strange_one_is_first_with_its_reason(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, *others = listening(folder)
+    assert first["recording_id"] == "normal/3.wav"
+    assert first["sigmas"] > max(each["sigmas"] for each in others) + 1  # type: ignore[operator]
+    assert first["reason"] == "stronger than usual between 1500 and 1667 Hz"
+    out = capsys.readouterr().out
+    assert out.index("normal/3.wav") < out.index("normal/0.wav")
+
+
+def test_every_healthy_recording_is_ranked_and_no_other(folder: Path) -> None:
+    assert {each["recording_id"] for each in listening(folder)} == {f"normal/{index}.wav" for index in range(7)}
+
+
+def test_two_recordings_cannot_tell_which_one_is_strange(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(2, 7):
+        (folder / f"normal/{index}.wav").unlink()
+    assert main([str(folder), "--listen", "--no-store"], root=folder.parent) == 2
+    assert "must have 3 healthy recordings of a machine" in capsys.readouterr().err

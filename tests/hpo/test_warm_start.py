@@ -1,0 +1,85 @@
+"""`--warm-start`: the best configurations of other studies come first, unless a take that is tested here chose them."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+import hpo.run_study
+from hpo.search.storage import StudyStorage
+from hpo.session.warm_start import CHOSE
+from tests.conftest import Command
+
+SOON = ("--workers", "1", "--set", "training.epochs=1", "--set", "post.points=0")
+
+
+def trials_of(project: Path, name: str) -> list[optuna.trial.FrozenTrial]:
+    storage = StudyStorage(str(project / "runs/optuna.journal"))
+    return optuna.load_study(study_name=name, storage=storage.backend).get_trials()
+
+
+@pytest.fixture
+def begun(run: Command) -> Command:
+    """A study `a` of three trials."""
+    run("--name", "a", *SOON)
+    return run
+
+
+def refused(*arguments: str) -> int:
+    return hpo.run_study.main(["--study", "studies/tiny.toml", "--threads", "1", *SOON, *arguments])
+
+
+def test_the_best_of_the_other_study_come_after_trial_0_and_a_resumed_study_has_them_once(
+    begun: Command, project: Path
+) -> None:
+    out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "2")
+    assert "of its best 3 configurations come after trial 0" in out
+    best = max((trial for trial in trials_of(project, "a") if trial.value is not None), key=lambda trial: trial.value)
+    own = trials_of(project, "b")
+    assert own[0].params == trials_of(project, "a")[0].params, "trial 0 is the default configuration"
+    assert best.params in [trial.params for trial in own[:2]]
+    begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "3")
+    assert len([trial for trial in trials_of(project, "b") if trial.state.is_finished()]) == 3
+
+
+def test_what_does_not_fit_is_said(begun: Command, project: Path) -> None:
+    out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "1", "--set", "dilation_depth=5")
+    assert "not searched here, and as this study file has it: dilation_depth" in out
+    assert all("dilation_depth" not in trial.params for trial in trials_of(project, "b"))
+
+
+def test_a_study_that_chose_by_takes_that_are_tested_here_is_refused_and_nothing_is_made(
+    run: Command, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of four folds, the last validates on the test takes of the first."""
+    run("--name", "a", *SOON, "--folds", "4", "--fold", "4", "--trials", "1")
+    assert refused("--name", "b", "--folds", "4", "--fold", "1", "--warm-start", "a.fold4") == 2
+    assert "did not choose by a take that is tested here, but 'a.fold4' chose by 'car1/" in capsys.readouterr().err
+    assert not (project / "runs/b.fold1").exists()
+    names = optuna.get_all_study_names(StudyStorage(str(project / "runs/optuna.journal")).backend)
+    assert "b.fold1" not in names
+
+
+@pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--warm-start", "aa"), "it has no 'aa'. Did you mean a?"),
+        (("--warm-start", "a", "--name", "a"), "must be given when a study begins, but 'a' has begun"),
+        (("--warm-start", "a", "--dry-run"), "must come with a search"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    assert refused("--name", "b", *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_study_that_does_not_remember_what_chose_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.session.warm_start.CHOSE", f"{CHOSE} of another version")
+    assert refused("--name", "b", "--warm-start", "a") == 2
+    assert "'a' does not" in capsys.readouterr().err
