@@ -24,6 +24,8 @@ from core.errors import UserError
 
 PARTS = 12
 """Of a machine: it divides by one, two and three takes, and a quarter of it is three."""
+OF_PART = "/"
+"""In a digest, between that of the take and the samples of the part."""
 MIN_CLIPS = 2
 """In a part: two calibration clips are the least from which a spread is measured."""
 
@@ -63,6 +65,11 @@ def with_parts(corpus: Corpus, config: ClipConfig) -> PartedCorpus:
     return PartedCorpus(corpus=replace(corpus, recordings=tuple(recordings)), notes=tuple(notes))
 
 
+def digest_of_whole(digest: str) -> str:
+    """The digest of the take that a part is of; that of a whole take stays."""
+    return digest.partition(OF_PART)[0]
+
+
 def _parts_of(take: Recording, config: ClipConfig, most: int) -> list[Recording]:
     """At most `most` parts of at least MIN_CLIPS clips; none of a take that is shorter than that."""
     count = min(most, int(take.seconds / (MIN_CLIPS * config.clip_seconds) + 1e-9))
@@ -73,7 +80,7 @@ def _parts_of(take: Recording, config: ClipConfig, most: int) -> list[Recording]
             take,
             recording_id=f"{take.recording_id} part {index + 1} of {count}",
             num_samples=end - first,
-            digest=f"{take.digest}/{first}-{end}",
+            digest=f"{take.digest}{OF_PART}{first}-{end}",
             read=partial(whole.read_part, first, end),
         )
         for index, (first, end) in enumerate(pairwise(borders))

@@ -25,7 +25,7 @@ ONE_SIDED_SIGMAS = 1.645
 ADVICE: dict[StandIn, str] = {
     "faults": (
         "To prove it, record a real fault: with two anomalous recordings or more beside the healthy ones a study is "
-        "judged by them, and nothing is injected. Give that study another --name."
+        "judged by them, and nothing is injected. Begin it with what this one found: --warm-start and its name."
     ),
     "parts": (
         "Record at least 4 takes of each machine, on other days and at other speeds as it is used: from then on whole "

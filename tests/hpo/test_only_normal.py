@@ -11,7 +11,7 @@ import soundfile
 import core.detect
 from core.data.stand_ins import SENTENCES
 from core.decision.checkpoint import load_detector
-from tests.hpo.studies import STUDY, Command, load, tracked_runs
+from tests.hpo.studies import STUDY, Command, load, start, tracked_runs
 
 UNPROVEN = "Unproven: no real fault was heard."
 ONLY_NORMAL = ("--trials", "2", "--workers", "1", "--set", "data.num_anomalous=0")
@@ -68,3 +68,36 @@ def test_one_recording_is_enough_to_begin(project: Path, run: Command) -> None:
         "parts",
     )
     assert all(sentence in said for sentence in SENTENCES.values())
+
+
+@pytest.mark.slow
+def test_when_real_faults_come_one_command_begins_a_study_with_what_this_one_found(project: Path, run: Command) -> None:
+    def record(label: str, count: int, seed: int) -> None:
+        for index in range(count):
+            noise = np.random.default_rng(seed + index).normal(0, 0.1, (8000, 1))
+            (project / f"fan/{label}").mkdir(parents=True, exist_ok=True)
+            soundfile.write(project / f"fan/{label}/{index}.wav", noise, 4000)
+
+    few = ("--trials", "1", "--data", "folder:fan", "--set", "training.epochs=1")
+    record("normal", 8, 0)
+    assert UNPROVEN in run(*few)
+    record("faulty", 4, 100)
+    said = run(*few, "--name", "with-faults", "--warm-start", "tiny-fan")
+    assert UNPROVEN not in said
+    assert read_result(project, "with-faults")["evidence"]["stand_ins"] == []
+
+
+def test_a_take_whose_part_chose_there_is_not_tested_here(project: Path, run: Command) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (8 * 4000, 1))
+    (project / "fan/normal").mkdir(parents=True)
+    for index in range(3):
+        soundfile.write(project / f"fan/normal/{index}.wav", noise * (1 + index), 4000)
+    few = ("--trials", "1", "--data", "folder:fan", "--set", "training.epochs=1")
+    run(*few)
+    for index in range(3, 6):
+        soundfile.write(project / f"fan/normal/{index}.wav", noise[::-1] * (1 + index), 4000)
+    options = ("--data", "folder:fan", "--name", "more", "--warm-start", "tiny-fan", "--set", "split.test_fraction=0.7")
+    command = start(project, "--trials", "1", *options)
+    _, error = command.communicate()
+    assert command.returncode == 2
+    assert "fan/normal" in error or "normal/" in error

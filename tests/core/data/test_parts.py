@@ -6,7 +6,7 @@ import pytest
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
 from core.data.dataset import DataConfig, prepare_dataset
-from core.data.parts import with_parts
+from core.data.parts import digest_of_whole, with_parts
 from core.data.recordings import Corpus, Label, Recording
 from core.data.splits import SplitConfig
 from core.data.store import Store
@@ -76,6 +76,12 @@ def test_a_take_is_decoded_once_for_all_of_its_parts(tmp_path) -> None:
     dataset = prepare_dataset(corpus(source.take("hour", 60)), config, store=Store(tmp_path))
     assert source.num_read == 1
     assert dataset.stand_ins() == ("faults", "parts")
+
+
+def test_a_part_remembers_the_take_that_it_is_of() -> None:
+    take = Source().take("hour", 60)
+    parts = with_parts(corpus(take), CLIPS).corpus.recordings
+    assert {digest_of_whole(part.digest) for part in parts} == {take.digest} == {digest_of_whole(take.digest)}
 
 
 def test_no_part_of_a_take_is_in_two_parts_of_the_split() -> None:
