@@ -1,6 +1,6 @@
 """Trials judged by injected faults, against the same trials judged by real ones, on data that has both.
 
-    python benchmarks/injected_faults.py car-1 cars-1s fan-1s fan-0db [--configurations 12]
+    python benchmarks/injected_faults.py car-1 cars-1s fan-1s fan-0db [--configurations 12] [--two-sided]
 
 Of each task the anomalous takes are dropped, and faults are injected into the healthy validation clips as a study does
 it where it has no anomalous take. The same networks are then judged by both kinds of faults: points of a Sobol set of
@@ -180,11 +180,11 @@ def configurations(space: SearchSpace, count: int) -> list[ExperimentConfig]:
 
 
 def judge(
-    scores: Mapping[str, FrameScores], both: BothKinds, config: ExperimentConfig, window_ms: float
+    scores: Mapping[str, FrameScores], both: BothKinds, config: ExperimentConfig, window_ms: float, *, two_sided: bool
 ) -> dict[str, float]:
     """AUC on real faults of validation and test, on injected faults, and on each fault of the library."""
     judged = both.dataset.judged()
-    post = replace(config.postprocessing, window_ms=window_ms)
+    post = replace(config.postprocessing, window_ms=window_ms, two_sided=two_sided)
     statistic = fit_statistic(
         post,
         scores["calibration"].of(config.scoring.score),
@@ -213,7 +213,7 @@ def judge(
     return figures
 
 
-def figures_of(task: Task, count: int, pool: ThreadPool) -> tuple[list[Metrics], list[Metrics]]:
+def figures_of(task: Task, count: int, pool: ThreadPool, *, two_sided: bool) -> tuple[list[Metrics], list[Metrics]]:
     """One row a configuration at its own window, and one for each training and each of WINDOWS_MS."""
     spec = load_study_file(STUDY)
     both, space = both_kinds(task), spec.search_space
@@ -229,8 +229,8 @@ def figures_of(task: Task, count: int, pool: ThreadPool) -> tuple[list[Metrics],
             for scored in epochs:
                 scores = scored.scores
         window_ms = min(config.postprocessing.window_ms, clip_ms)
-        own.append(judge(scores, both, config, window_ms))
-        others += [judge(scores, both, config, each) for each in WINDOWS_MS if each <= clip_ms]
+        own.append(judge(scores, both, config, window_ms, two_sided=two_sided))
+        others += [judge(scores, both, config, each, two_sided=two_sided) for each in WINDOWS_MS if each <= clip_ms]
         print(".", end="", file=sys.stderr, flush=True)
     return own, others
 
@@ -298,6 +298,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--configurations", type=int, default=12)
+    parser.add_argument("--two-sided", action="store_true", help="sound that is too predictable is strange, too")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -306,7 +307,7 @@ def main() -> None:
     with ThreadPool(arguments.threads) as pool:
         for name in arguments.tasks:
             started = time.perf_counter()
-            own[name], others = figures_of(TASKS[name](), arguments.configurations, pool)
+            own[name], others = figures_of(TASKS[name](), arguments.configurations, pool, two_sided=arguments.two_sided)
             print(summary(name, own[name], str(len(own[name]))), flush=True)
             print(summary(f"{name}, every window", others, str(len(others))), flush=True)
             print(f" {name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from core.data.clips import ClipConfig
 from core.data.dataset import DataConfig, prepare_dataset
 from core.data.parts import digest_of_whole, with_parts
 from core.data.recordings import Corpus, Label, Recording
+from core.data.speed_perturbation import SpeedConfig
 from core.data.splits import SplitConfig
 from core.data.store import Store
 from core.errors import UserError
@@ -103,6 +104,16 @@ def test_too_little_sound_is_refused_with_how_much_is_needed(lengths: tuple[floa
 def test_so_much_is_enough() -> None:
     config = DataConfig(sample_rate_hz=RATE_HZ, clips=CLIPS, split=SplitConfig())
     assert len(prepare_dataset(corpus(Source().take("short", 8.0)), config).calibration) == 2
+
+
+def test_parts_are_heard_at_other_speeds_too() -> None:
+    """Slower ones alone: a faster one would need a higher rate than the recording has."""
+    config = DataConfig(
+        sample_rate_hz=RATE_HZ, clips=CLIPS, split=SplitConfig(), speed_perturbation=SpeedConfig(speeds=(1.25,))
+    )
+    dataset = prepare_dataset(corpus(Source().take("hour", 60)), config)
+    speeds = {clip.take.speed for clip in dataset.training.clips}  # type: ignore[attr-defined]
+    assert speeds == {1.0, 1.25}
 
 
 def test_folds_and_parts_of_training_takes_work_with_them() -> None:
