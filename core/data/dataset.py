@@ -189,7 +189,7 @@ def _prepared(parted: PartedCorpus, config: DataConfig, *, store: Store | None, 
         digests={
             name: {take.recording.digest: take.recording.recording_id for take in chosen[name]} for name in JUDGED
         },
-        notes=(*parted.notes, *config.notes, *read.notes, *speed_notes, *_left_out(by_split, chosen)),
+        notes=(*parted.notes, *read.notes, *config.notes, *speed_notes, *_left_out(by_split, chosen)),
         stand_ins=lambda: stand_ins_of(config, has_parts=bool(parted.notes)),
     )
 
