@@ -3,6 +3,7 @@
 from hpo.disk_room import with_room
 from hpo.messages import failed_finalists_line, finalists_line
 from hpo.results.finalists import FinalistsStudy, open_finalists
+from hpo.search.study import objective_name
 from hpo.search.trial_record import trial_records
 from hpo.search.work import work_on
 from hpo.search_process import SearchProcess
@@ -50,4 +51,4 @@ def _say_begin(process: SearchProcess, companion: FinalistsStudy) -> None:
         num_epochs_done=0,
     )
     num_finalists = len({number for number, _, _ in companion.plan})
-    process.console.say(finalists_line(num_finalists, num_missing, seconds))
+    process.console.say(finalists_line(num_finalists, num_missing, seconds, objective=objective_name(search.study)))

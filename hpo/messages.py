@@ -95,14 +95,14 @@ def trials_line(inputs: StudyInputs) -> str:
     )
 
 
-def finalists_line(num_finalists: int, num_trainings: int, seconds: float | None) -> str:
+def finalists_line(num_finalists: int, num_trainings: int, seconds: float | None, *, objective: str) -> str:
     """Said before the first training of a finalist."""
     about = f", about {duration(seconds)}" if seconds is not None else ""
     verb = "is" if num_finalists == 1 else "are"
     return (
         f"Finalists: the best {counted(num_finalists, 'trial')} {verb} trained again with new seeds "
         f"({counted(num_trainings, 'training')}{about}), because one training may have been lucky. "
-        "The best mean validation F1 wins."
+        f"The best mean {objective} on validation wins."
     )
 
 
@@ -110,8 +110,8 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def trial_line(end: TrialEnd, best: TrialRecord | None) -> str:
-    """One ended trial, and the best of the search so far."""
+def trial_line(end: TrialEnd, best: TrialRecord | None, *, objective: str) -> str:
+    """One ended trial, and the best of the search so far. `objective` is its name."""
     head = f"{end.name}  {end.state.name.lower():8}"
     if end.state is TrialState.FAIL:
         return f"{head}  {end.failure}"
@@ -119,7 +119,7 @@ def trial_line(end: TrialEnd, best: TrialRecord | None) -> str:
     return (
         f"{head}  val F1 {facts['val_f1']:.3f}  val AUC {facts['val_auc']:.3f}  test F1 {facts['test_f1']:.3f}"
         f"  {facts['num_layers']:2d} layers  {facts['num_weights']:6d} weights"
-        f"{f'  best {best.val_f1:.3f} (trial {best.number})' if best else ''}"
+        f"{f'  best {objective} {best.objective:.3f} (trial {best.number})' if best else ''}"
         f"{f'  ({end.stopped})' if end.stopped else ''}"
     )
 
@@ -139,13 +139,13 @@ def failed_finalists_line(num_failed: int, num_trainings: int) -> str:
     if num_failed == num_trainings:
         return "warning: All trainings of the finalists failed, so the winner is the best trial of the search."
     failed = f"{num_failed} of {counted(num_trainings, 'training')} of the finalists"
-    return f"warning: {failed} failed. A failed training counts as F1 0 in the mean of its finalist."
+    return f"warning: {failed} failed. A failed training counts as 0 in the mean of its finalist."
 
 
-def resumed_line(ended: Sequence[TrialRecord], total: int) -> str:
+def resumed_line(ended: Sequence[TrialRecord], total: int, *, objective: str) -> str:
     """What an earlier call of the command has done; for a study with at least one ended trial."""
     best = choose_winner(ended)
-    found = f", best F1 {best.val_f1:.3f} (trial {best.number})" if best else ""
+    found = f", best {objective} {best.objective:.3f} (trial {best.number})" if best else ""
     return f"  resumed   {len(ended)} of {total} trials have ended{found}"
 
 

@@ -6,7 +6,7 @@ from core.errors import UserError
 from hpo.disk_room import with_room
 from hpo.messages import trial_line
 from hpo.results.winner import choose_winner
-from hpo.search.study import MAX_FAILURES_IN_A_ROW, OpenStudy
+from hpo.search.study import MAX_FAILURES_IN_A_ROW, OpenStudy, objective_name
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import TrialRecord, trial_records
 from hpo.search.work import work_on
@@ -34,7 +34,7 @@ class SearchProcess:
         """Says how a trial of `search` ended, and sends its records. In a terminal the bars show trials that did not
         fail and whose time had not passed."""
         if not self.console.is_terminal or end.failure or end.stopped:
-            self.console.say(trial_line(end, best))
+            self.console.say(trial_line(end, best, objective=objective_name(self.session.search.study)))
         self.shipper.poke()
         link_trials(self.session, search, self.shipper)
 
@@ -63,9 +63,9 @@ def _work(process: SearchProcess) -> None:
 
 
 def _log_best(session: Session, number: int) -> TrialRecord | None:
-    """Logs the best F1 so far as a curve of the study's own run. Its step counts trials by their number, not by their
-    end, because two machines may end trials at the same moment, and a step must have one point."""
+    """Logs the best objective so far as a curve of the study's own run. Its step counts trials by their number, not by
+    their end, because two machines may end trials at the same moment, and a step must have one point."""
     best = choose_winner(trial_records(session.search.study))
-    if best is not None and best.val_f1 is not None:
-        session.log.metrics(number + 1, {"best_val_f1": best.val_f1})
+    if best is not None and best.objective is not None:
+        session.log.metrics(number + 1, {"best_objective": best.objective})
     return best

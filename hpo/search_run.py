@@ -16,6 +16,7 @@ from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
 from hpo.results.kept_trainings import limit_trainings
 from hpo.search.estimate import Estimate, estimate_trial_seconds
 from hpo.search.stopping import Stops, StudyTimeout
+from hpo.search.study import objective_name
 from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import trial_records
 from hpo.search.workers import Workers, is_started_worker
@@ -106,7 +107,7 @@ def _say_begin(session: Session, console: Console) -> float | None:
     console.say(*overview(inputs), *where_to_look(session))
     ended = [record for record in trial_records(search.study) if record.seconds is not None]
     if ended:
-        console.say(resumed_line(ended, inputs.total))
+        console.say(resumed_line(ended, inputs.total, objective=objective_name(search.study)))
     missing = inputs.total - search.num_ended()
     if missing <= 0:
         return None

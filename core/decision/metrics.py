@@ -5,10 +5,12 @@ Anomalous is the positive class. A metric that is not defined is NaN: an area wi
 is NaN.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 from scipy.stats import rankdata
 
 FloatArray = npt.NDArray[np.float64]
@@ -16,6 +18,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 MAX_FALSE_POSITIVE_RATE = 0.1
 """pAUC is the standardised area up to this rate (McClish 1989), as in DCASE's task 2."""
+SCORE_BLUR = 0.3
+"""Standard deviation of a clip's score in expected F1, on the scale of asinh: 0.3 sigmas near 0, 30 % of a high score.
+Chosen on five simulated cars, on which 0.1 to 0.5 chose about as well, and 0.8 worse."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,31 @@ def f1_score(flagged: BoolArray, is_anomalous: BoolArray) -> float:
     true_positives = int(np.sum(flagged & is_anomalous))
     total = int(flagged.sum() + is_anomalous.sum())
     return 2 * true_positives / total if total else 0.0
+
+
+def expected_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float, *, blur: float = SCORE_BLUR) -> float:
+    """F1 with the expected number of flagged clips, where each clip's score could be a little higher or lower.
+
+    The score is normally distributed on the scale of asinh, with the standard deviation `blur`. A clip near the
+    threshold counts in part, so figures on few clips depend less on which side of it each one happens to lie. A score
+    of -inf or NaN is never flagged. 0 where nothing is flagged and nothing is anomalous.
+    """
+    distances = (np.arcsinh(scores) - np.arcsinh(threshold)) / blur
+    flagged = np.nan_to_num(ndtr(distances))
+    total = float(flagged.sum() + is_anomalous.sum())
+    return 2 * float(flagged[is_anomalous].sum()) / total if total else 0.0
+
+
+def plain_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float) -> float:
+    """F1 where a clip is flagged whose score is at least the threshold."""
+    return f1_score(scores >= threshold, is_anomalous)
+
+
+F1_BY_NAME: Mapping[str, Callable[[FloatArray, BoolArray, float], float]] = {
+    "f1": plain_f1,
+    "expected_f1": expected_f1,
+}
+"""What a study can maximise."""
 
 
 def auc(scores: FloatArray, is_anomalous: BoolArray) -> float:

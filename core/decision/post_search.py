@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.fitting import fit_statistic
-from core.decision.metrics import auc, best_f1
+from core.decision.metrics import F1_BY_NAME, auc, best_f1
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
 
@@ -63,8 +63,8 @@ class F1Surface:
 class Sweep:
     """The figures of one choice of post-processing on the validation clips."""
 
-    f1: FloatArray
-    """(B,) at each threshold."""
+    values: FloatArray
+    """(B,) of the objective at each threshold."""
     auc: float
     """Independent of thresholds; NaN where a class is missing."""
 
@@ -76,14 +76,17 @@ def sweep_thresholds(
     *,
     score: str,
     frame_ms: float,
+    objective: str = "f1",
 ) -> Sweep:
-    """F1 at each of (B,) thresholds, and AUC, from one pass of post-processing. The configuration's own is not used.
+    """The objective, a name of F1_BY_NAME, at each of (B,) thresholds, and AUC, from one pass of post-processing. The
+    configuration's own threshold is not used.
 
     Calibration clips give mu and sigma, and validation clips are judged. No other split is read.
     """
     scores = _validation_scores(config, scored, score=score, frame_ms=frame_ms)
     is_anomalous = scored["validation"].is_anomalous
-    return Sweep(f1=f1_at_thresholds(scores, is_anomalous, thresholds_sigmas), auc=auc(scores, is_anomalous))
+    values = [F1_BY_NAME[objective](scores, is_anomalous, float(threshold)) for threshold in thresholds_sigmas]
+    return Sweep(values=np.array(values), auc=auc(scores, is_anomalous))
 
 
 def f1_surface(

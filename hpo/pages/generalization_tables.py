@@ -21,26 +21,28 @@ class Explained:
     sentence: str
 
 
-def seeds_view(finalists: Sequence[Mapping[str, Any]]) -> Explained | None:
-    """Each finalist's validation F1 by seed, with means over seeds; None where no finalist was trained again."""
+def seeds_view(finalists: Sequence[Mapping[str, Any]], *, objective: str) -> Explained | None:
+    """Each finalist's objective by seed, with means over seeds; None where no finalist was trained again."""
     if not finalists:
         return None
     columns = [
         Column(title="trial"),
-        *(Column(title=f"val F1, seed {each['seed']}") for each in finalists[0]["seeds"]),
+        *(Column(title=f"val {objective}, seed {each['seed']}") for each in finalists[0]["seeds"]),
+        Column(title=f"mean val {objective} ± spread"),
         Column(title="mean val F1 ± spread"),
         Column(title="mean val AUC ± spread"),
         Column(title="mean F1 ± spread", is_test=True),
         Column(title="mean AUC ± spread", is_test=True),
     ]
     table = Table(columns=columns, rows=[_finalist_row(row) for row in finalists])
-    return Explained(table=table, sentence=spread_sentence(finalists))
+    return Explained(table=table, sentence=spread_sentence(finalists, objective=objective))
 
 
 def _finalist_row(row: Mapping[str, Any]) -> Row:
     cells = [
         Cell(text=str(row["trial"]), tags=("winner",) if row["is_winner"] else ()),
         *(_seed_cell(each, is_file=each["seed"] == row["seed_of_file"]) for each in row["seeds"]),
+        _mean_cell(row, "objective"),
         *(_mean_cell(row[split], kind) for split in ("validation", "test") for kind in ("f1", "auc")),
     ]
     return Row(cells=cells, css="winner" if row["is_winner"] else "")
@@ -49,7 +51,7 @@ def _finalist_row(row: Mapping[str, Any]) -> Row:
 def _seed_cell(each: Mapping[str, Any], *, is_file: bool) -> Cell:
     if each["state"] != "complete":
         return text_cell(each["state"])
-    return Cell(text=number_text(each["validation"]["f1"], decimals=3), tags=("file",) if is_file else ())
+    return Cell(text=number_text(each["objective"], decimals=3), tags=("file",) if is_file else ())
 
 
 def _mean_cell(figures: Mapping[str, float], kind: str) -> Cell:
@@ -57,20 +59,20 @@ def _mean_cell(figures: Mapping[str, float], kind: str) -> Cell:
     return Cell(text=f"{mean} ± {spread}")
 
 
-def spread_sentence(finalists: Sequence[Mapping[str, Any]]) -> str:
+def spread_sentence(finalists: Sequence[Mapping[str, Any]], *, objective: str) -> str:
     """Whether the finalists differ by more than their seeds do."""
     # Pooled within finalists, all of which have the same number of seeds.
-    spread = math.sqrt(fmean(row["validation"]["f1_spread"] ** 2 for row in finalists))
+    spread = math.sqrt(fmean(row["objective_spread"] ** 2 for row in finalists))
     if len(finalists) < 2:
-        return f"Validation F1 spreads by {spread:.3f} over seeds; there is no other finalist to compare with."
-    first, second = sorted((row["validation"]["f1_mean"] for row in finalists), reverse=True)[:2]
+        return f"Validation {objective} spreads by {spread:.3f} over seeds; there is no other finalist to compare with."
+    first, second = sorted((row["objective_mean"] for row in finalists), reverse=True)[:2]
     if spread > first - second:
         order, meaning = "larger than", "With other seeds another finalist might have won."
     else:
         order, meaning = "no larger than", "The seeds alone do not explain the order of the two."
     return (
-        f"The spread of validation F1 over seeds ({spread:.3f}, pooled) is {order} the distance between the means of "
-        f"the first and the second finalist ({first - second:.3f}). {meaning}"
+        f"The spread of validation {objective} over seeds ({spread:.3f}, pooled) is {order} the distance between the "
+        f"means of the first and the second finalist ({first - second:.3f}). {meaning}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The plots of validation F1 over the parameters: parallel coordinates and slices."""
+"""The plots of the objective over the parameters: parallel coordinates and slices."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,22 @@ SLICE_COLUMNS = 3
 
 
 def parallel_coordinates_figure(
-    records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None
+    records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None, *, objective: str
 ) -> Any:
-    """One line a complete trial, through its F1 and its parameters. Each axis has the whole range."""
+    """One line a complete trial, through its value and its parameters. Each axis has the whole range."""
     title = "Parallel coordinates"
-    shown = sorted(_comparable(records, axes), key=lambda r: (r.number == winner, r.val_f1))
+    shown = sorted(_comparable(records, axes), key=lambda r: (r.number == winner, r.objective))
     if not shown:
         return message_figure("No trial is complete yet.", title=title)
-    f1_axis = _f1_axis([r.val_f1 for r in shown if r.val_f1 is not None])
+    values = [r.objective for r in shown if r.objective is not None]
+    value_axis = ParameterAxis(name=objective, low=min(values), high=max(values))
     figure = go.Figure()
     for record in shown:
-        figure.add_trace(_trial_line(record, f1_axis, axes, is_winner=record.number == winner))
-    figure.add_trace(_colour_bar(f1_axis))
-    for index, axis in enumerate([f1_axis, *axes.values()]):
+        figure.add_trace(_trial_line(record, value_axis, axes, is_winner=record.number == winner))
+    figure.add_trace(_colour_bar(value_axis))
+    for index, axis in enumerate([value_axis, *axes.values()]):
         _draw_axis(figure, index, axis)
-    names = [f1_axis.name, *(plot_text(name) for name in axes)]
+    names = [value_axis.name, *(plot_text(name) for name in axes)]
     figure.update_xaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[-0.35, len(names) - 0.8], showgrid=False, ticks="",
         showline=False,
@@ -42,20 +43,16 @@ def parallel_coordinates_figure(
 
 
 def _comparable(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis]) -> list[TrialRecord]:
-    """Complete trials with a finite F1 and a value for every parameter."""
+    """Complete trials with a finite objective and a value for every parameter."""
     return [r for r in records if has_score(r) and axes.keys() <= r.parameters.keys()]
 
 
-def _f1_axis(values: Sequence[float]) -> ParameterAxis:
-    return ParameterAxis(name="validation F1", low=min(values), high=max(values))
-
-
 def _trial_line(
-    record: TrialRecord, f1_axis: ParameterAxis, axes: Mapping[str, ParameterAxis], *, is_winner: bool
+    record: TrialRecord, value_axis: ParameterAxis, axes: Mapping[str, ParameterAxis], *, is_winner: bool
 ) -> Any:
-    height = f1_axis.position(record.val_f1)
+    height = value_axis.position(record.objective)
     colour = WINNER_COLOUR if is_winner else plotly.colors.sample_colorscale(F1_COLOURS, [height])[0]
-    facts = [f"trial {record.number}", f"validation F1 {number_text(record.val_f1, decimals=3)}"]
+    facts = [f"trial {record.number}", f"{value_axis.name} {number_text(record.objective, decimals=3)}"]
     facts += [plot_text(f"{name} = {number_text(record.parameters[name])}") for name in axes]
     return go.Scatter(
         x=list(range(len(axes) + 1)),
@@ -73,7 +70,7 @@ def _trial_line(
 def _colour_bar(axis: ParameterAxis) -> Any:
     """An invisible point that carries the colour scale."""
     marker = {"color": [axis.low], "cmin": axis.low, "cmax": axis.high, "colorscale": F1_COLOURS, "showscale": True}
-    title = {"text": "validation F1", "side": "right", "font": {"size": 13}}
+    title = {"text": axis.name, "side": "right", "font": {"size": 13}}
     bar = {"title": title, "thickness": 12, "outlinewidth": 0}
     return go.Scatter(
         x=[None], y=[None], mode="markers", marker=marker | {"colorbar": bar}, showlegend=False, hoverinfo="skip"
@@ -89,9 +86,11 @@ def _draw_axis(figure: Any, index: int, axis: ParameterAxis) -> None:
         )  # fmt: skip
 
 
-def slices_figure(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None) -> Any:
-    """Validation F1 of the complete trials against each parameter, with the winner and the default marked."""
-    title = "Slices: validation F1 against each parameter"
+def slices_figure(
+    records: Sequence[TrialRecord], axes: Mapping[str, ParameterAxis], winner: int | None, *, objective: str
+) -> Any:
+    """The objective of the complete trials against each parameter, with the winner and the default marked."""
+    title = f"Slices: {objective} against each parameter"
     shown = [r for r in records if has_score(r)]
     if not shown or not axes:
         return message_figure("No trial is complete yet.", title=title)
@@ -102,14 +101,16 @@ def slices_figure(records: Sequence[TrialRecord], axes: Mapping[str, ParameterAx
     )  # fmt: skip
     for index, axis in enumerate(axes.values()):
         place = {"row": index // SLICE_COLUMNS + 1, "col": index % SLICE_COLUMNS + 1}
-        for trace in _slice(shown, axis.name, winner, has_legend=index == 0):
+        for trace in _slice(shown, axis.name, winner, objective=objective, has_legend=index == 0):
             figure.add_trace(trace, **place)
         set_slice_axis(figure, axis, place)
-    figure.update_yaxes(title_text="validation F1", col=1)
+    figure.update_yaxes(title_text=objective, col=1)
     return styled(figure, title=title, height=110 + 250 * num_rows)
 
 
-def _slice(records: Sequence[TrialRecord], name: str, winner: int | None, *, has_legend: bool) -> list[Any]:
+def _slice(
+    records: Sequence[TrialRecord], name: str, winner: int | None, *, objective: str, has_legend: bool
+) -> list[Any]:
     star = {"symbol": "star", "color": WINNER_COLOUR, "size": 15, "line": {"color": "white", "width": 1}}
     diamond = {"symbol": "diamond-open", "color": INK, "size": 11, "line": {"width": 2}}
     dot = {"color": BLUE, "size": 6, "opacity": 0.6}
@@ -121,14 +122,14 @@ def _slice(records: Sequence[TrialRecord], name: str, winner: int | None, *, has
     return [
         go.Scatter(
             x=[r.parameters.get(name) for r in group],
-            y=[r.val_f1 for r in group],
+            y=[r.objective for r in group],
             mode="markers",
             marker=marker,
             name=label,
             legendgroup=label,
             showlegend=has_legend,
             text=[f"trial {r.number}" for r in group],
-            hovertemplate="%{text}<br>" + plot_text(name) + " = %{x}<br>validation F1 %{y:.3f}<extra></extra>",
+            hovertemplate="%{text}<br>" + plot_text(name) + f" = %{{x}}<br>{objective} %{{y:.3f}}<extra></extra>",
         )
         for label, (group, marker) in groups.items()
         if group

@@ -1,4 +1,4 @@
-"""Plots of the search of post-processing: which choices mattered, and where F1 is high."""
+"""Plots of the search of post-processing: which choices mattered, and where the objective is high."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from hpo.pages.parameter_figures import SLICE_COLUMNS, set_slice_axis
 from hpo.pages.plot_style import BLUE, GREY, SKY, WINNER_COLOUR, plot_text, styled
 from hpo.results.post_study import PostPoint, PostSearch
 
-SLICES_TITLE = "F1 over each choice of post-processing"
+SLICES_TITLE = "The objective over each choice of post-processing"
 IMPORTANCE, SLICES = "post_importance", "post_slices"
 NUM_BINS = 10
 """Bins of a numeric range."""
@@ -31,7 +31,7 @@ def post_figures(found: PostSearch, study: optuna.Study) -> dict[str, Any]:
 
 
 def post_slices_figure(found: PostSearch) -> Any:
-    """F1 of the points by each parameter: the best point, the best tenth, and the median."""
+    """The objective of the points by each parameter: the best point, the best tenth, and the median."""
     axes = [ParameterAxis.of(name, distribution) for name, distribution in found.space.items()]
     num_rows = math.ceil(len(axes) / SLICE_COLUMNS)
     figure = make_subplots(
@@ -49,18 +49,18 @@ def post_slices_figure(found: PostSearch) -> Any:
         if axis.choices:  # plotly would rotate long names into the plot below
             names = [plot_text(choice).replace("_", "_<br>") for choice in axis.choices]
             figure.update_xaxes(tickangle=0, tickvals=list(axis.choices), ticktext=names, **place)
-    figure.update_yaxes(title_text="validation F1", col=1)
+    figure.update_yaxes(title_text="objective", col=1)
     return styled(figure, title=SLICES_TITLE, height=110 + 250 * num_rows)
 
 
 def grouped(points: Sequence[PostPoint], axis: ParameterAxis) -> dict[Any, list[float]]:
-    """F1 of the points by choice, or by bin of the range, in order. A bin is named by the median of its values."""
+    """Values of the points by choice, or by bin of the range, in order. A bin is named by the median in it."""
     bins: dict[int, list[tuple[Any, float]]] = {}
     for point in points:
         value = point.parameters[axis.name]
         place = axis.position(value)
         index = axis.choices.index(str(value)) if axis.choices else min(max(int(place * NUM_BINS), 0), NUM_BINS - 1)
-        bins.setdefault(index, []).append((value, point.f1))
+        bins.setdefault(index, []).append((value, point.value))
     return {_name(axis, [value for value, _ in bins[index]]): [f1 for _, f1 in bins[index]] for index in sorted(bins)}
 
 
@@ -85,7 +85,7 @@ def _star(best: PostPoint, axis: ParameterAxis) -> Any:
     value = best.parameters[axis.name]
     return go.Scatter(
         x=[str(value) if axis.choices else value],
-        y=[best.f1],
+        y=[best.value],
         mode="markers",
         marker={"symbol": "star", "color": WINNER_COLOUR, "size": 14, "line": {"color": "white", "width": 1}},
         name="best point",

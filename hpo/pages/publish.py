@@ -26,7 +26,7 @@ from hpo.results.winner import choose_best, has_score
 from hpo.results.winner_file import winner_file
 from hpo.search.data_by_rate import Datasets
 from hpo.search.search_space import describe_range
-from hpo.search.study import OpenStudy
+from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord, trial_records
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
@@ -34,12 +34,21 @@ PAGE_FILE = "page.html"
 REPORT_FILE = "report.html"
 PLOTS_FILE = "plots.html"
 TABLE_FILE = "trials.csv"
-OBJECTIVE = (
-    "Objective: validation F1 of clips at the trial's own window and threshold, at the epoch with the best validation "
-    "AUC. Pruning uses validation AUC. Test figures are logged and are not used for choosing."
-)
+MEANINGS = {
+    "expected_f1": "Expected F1 is F1 where a clip near the threshold counts in part, because its score could as well "
+    "be a little higher or lower. ",
+    "f1": "",
+}
 NUM_PAGES = 3
 """Trials that get a page without --page: the best by validation."""
+
+
+def objective_words(search: OpenStudy) -> str:
+    return (
+        f"Objective: {objective_name(search.study)} of validation clips at the trial's own window and threshold, at "
+        f"the epoch with the best validation AUC. {MEANINGS[search.spec.objective]}Pruning uses validation AUC. Test "
+        "figures are logged and are not used for choosing."
+    )
 
 
 def study_description(search: OpenStudy, data: str) -> str:
@@ -55,7 +64,7 @@ def study_description(search: OpenStudy, data: str) -> str:
             "",
             f"Data: {data}",
             "",
-            f"{OBJECTIVE} Losses are bits per sample.",
+            f"{objective_words(search)} Losses are bits per sample.",
             "",
             "| searched | range | default (trial 0) |",
             "| --- | --- | --- |",
@@ -143,7 +152,7 @@ def _publish_report(search: OpenStudy, log: RunLog, findings: StudyResults) -> N
         search.study,
         result=result,
         figures=figures,
-        description=OBJECTIVE,
+        description=objective_words(search),
         surface=surface,
         comparison=findings.comparison,
         pages=_pages_of(search),

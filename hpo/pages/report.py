@@ -23,6 +23,7 @@ from hpo.pages.trials_table import failures_table, trials_table
 from hpo.pages.winner_tables import winner_tables
 from hpo.results.importance import importance_obstacle, importance_title, importance_warning, importance_words
 from hpo.results.winner_file import WinnerFile
+from hpo.search.study import objective_name
 from hpo.search.trial_record import trial_records
 
 MIN_WIDTHS_PX = {"loss_by_epoch": 640, "parallel_coordinates": 760, "parameter_slices": 760, SLICES: 760}
@@ -59,11 +60,12 @@ def study_page(
         winner_file=winner_file,
         size=size_text(winner_file.num_bytes) if winner_file else "",
         winner_page=winner_page,
+        objective=objective_name(study),
         finalist=next((row for row in result["finalists"] if row["is_winner"]), None),
         winner_tables=winner_tables(winner, result["default"]) if winner else None,
         comparison=comparison_view(comparison),
         evidence_view=evidence_view(result.get("evidence"), winner["test"] if winner else {}),
-        seeds=seeds_view(result["finalists"]),
+        seeds=seeds_view(result["finalists"], objective=objective_name(study)),
         gaps=gaps_view(result["gaps"]),
         flagged=flagged_view(result["faults"]),
         figures={

@@ -19,6 +19,7 @@ from hpo.pages.parameter_figures import parallel_coordinates_figure, slices_figu
 from hpo.pages.plot_style import BLUE, GREY, INK, WINNER_COLOUR, message_figure, plot_text, styled
 from hpo.pages.surface_figure import surface_figure
 from hpo.results.winner import choose_winner, has_score
+from hpo.search.study import objective_name
 from hpo.search.trial_record import TrialRecord, trial_records
 
 CURVES = {
@@ -28,6 +29,7 @@ CURVES = {
     "val_bits_saved": "validation, bits per sample saved against prediction without memory",
     "test_bits_saved": "test, bits per sample saved against prediction without memory (never used for choosing)",
     "val_auc": "validation AUC of clips",
+    "val_expected_f1": "expected F1 of validation clips",
     "val_f1": "validation F1 of clips",
     "test_f1": "test F1 of clips (never used for choosing)",
 }
@@ -66,13 +68,15 @@ def study_figures(
     """
     records = trial_records(study)
     winner = _winner_number(records, result)
-    axes = parameter_axes(study)
+    axes, objective = parameter_axes(study), f"validation {objective_name(study)}"
     figures = {
-        "optimisation_history": history_figure(records, winner, f1_flag_everything=_flag_everything_f1(result)),
+        "optimisation_history": history_figure(
+            records, winner, objective=objective, f1_flag_everything=_flag_everything_f1(result)
+        ),
         "loss_by_epoch": curves_figure(records, winner),
         "parameter_importance": importance_figure(study),
-        "parallel_coordinates": parallel_coordinates_figure(records, axes, winner),
-        "parameter_slices": slices_figure(records, axes, winner),
+        "parallel_coordinates": parallel_coordinates_figure(records, axes, winner, objective=objective),
+        "parameter_slices": slices_figure(records, axes, winner, objective=objective),
     }
     if surface is not None and winner is not None:
         figures["f1_surface"] = surface_figure(surface, winner)
@@ -91,16 +95,18 @@ def _flag_everything_f1(result: Mapping[str, Any] | None) -> float | None:
 
 
 def describe_trial(record: TrialRecord) -> str:
-    """The text under the pointer: the trial's number, state and parameters, with plotly's tags."""
+    """The text under the pointer: the trial's number, state, value and parameters, with plotly's tags."""
     facts = [f"<b>trial {record.number}</b>, {record.state}"]
-    if record.val_f1 is not None:
-        facts.append(f"validation F1 {number_text(record.val_f1, decimals=3)}")
+    if record.objective is not None:
+        facts.append(f"objective {number_text(record.objective, decimals=3)}")
     facts += [plot_text(f"{name} = {number_text(value)}") for name, value in record.parameters.items()]
     return "<br>".join(facts)
 
 
-def history_figure(records: Sequence[TrialRecord], winner: int | None, *, f1_flag_everything: float | None) -> Any:
-    """Validation F1 by trial with the best so far. A strip below shows the trials without a finite F1."""
+def history_figure(
+    records: Sequence[TrialRecord], winner: int | None, *, objective: str, f1_flag_everything: float | None
+) -> Any:
+    """The objective by trial with the best so far. A strip below shows the trials without a finite value."""
     title = "Optimisation history"
     if not records:
         return message_figure("The study has no trials yet.", title=title)
@@ -116,7 +122,7 @@ def history_figure(records: Sequence[TrialRecord], winner: int | None, *, f1_fla
         figure.add_trace(trace, row=2, col=1)
     if strip:
         figure.update_yaxes(type="category", showgrid=False, row=2, col=1)
-    figure.update_yaxes(title_text="validation F1", row=1, col=1)
+    figure.update_yaxes(title_text=objective, row=1, col=1)
     figure.update_xaxes(
         title_text="trial", row=2 if strip else 1, col=1, tickformat="d", dtick=1 if len(records) <= 20 else None
     )
@@ -142,7 +148,7 @@ def _f1_traces(
 
 def _best_so_far(complete: Sequence[TrialRecord], *, last_trial: int) -> Any:
     numbers = [r.number for r in complete]
-    best = list(accumulate((r.val_f1 for r in complete if r.val_f1 is not None), max))
+    best = list(accumulate((r.objective for r in complete if r.objective is not None), max))
     if best:  # The line ends at the last trial, in whatever state that trial is.
         numbers, best = [*numbers, last_trial], [*best, best[-1]]
     line = {"shape": "hv", "color": WINNER_COLOUR, "width": 1.5}
@@ -152,7 +158,7 @@ def _best_so_far(complete: Sequence[TrialRecord], *, last_trial: int) -> Any:
 def _scores(records: Sequence[TrialRecord], *, name: str, marker: Mapping[str, Any]) -> Any:
     return go.Scatter(
         x=[r.number for r in records],
-        y=[r.val_f1 for r in records],
+        y=[r.objective for r in records],
         mode="markers",
         marker=marker,
         name=name,
@@ -163,7 +169,7 @@ def _scores(records: Sequence[TrialRecord], *, name: str, marker: Mapping[str, A
 
 
 def _state_strip(records: Sequence[TrialRecord], complete: Sequence[TrialRecord]) -> list[Any]:
-    """Marks of the trials without a finite F1, one row for each state."""
+    """Marks of the trials without a finite value, one row for each state."""
     shown = {r.number for r in complete}
     traces = []
     for state in ("complete", *STATE_MARKS):

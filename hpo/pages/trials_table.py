@@ -46,7 +46,8 @@ def _columns(
     return [
         (Column(title="trial"), lambda trial: replace(number_cell(trial.record.number), link=trial.page)),
         (Column(title="state", is_number=False), _state),
-        (Column(title="val F1"), lambda trial: number_cell(trial.record.val_f1, decimals=3)),
+        (Column(title="objective"), lambda trial: number_cell(trial.record.objective, decimals=3)),
+        (Column(title="val F1"), _fact("val_f1", decimals=3)),
         (Column(title="val AUC"), _fact("val_auc", decimals=3)),
         (Column(title="F1", is_test=True), _fact("test_f1", decimals=3)),
         *([(Column(title="healthy bits saved"), _healthy_bits_saved)] if has_healthy else []),

@@ -1,6 +1,6 @@
 """How far a study's metrics generalise: over seeds, and from validation to test."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -12,7 +12,8 @@ FIGURES = {"validation": {"f1": "val_f1", "auc": "val_auc"}, "test": {"f1": "tes
 
 
 def seed_rows(finalists: Iterable[Finalist], winner: Finalist | None) -> list[dict[str, Any]]:
-    """`finalists` of result.json: the metrics of every seed, and their means and spreads over the seeds."""
+    """`finalists` of result.json: the objective and the metrics of every seed, and their means and spreads over the
+    seeds."""
     return [
         {
             "trial": finalist.number,
@@ -21,10 +22,19 @@ def seed_rows(finalists: Iterable[Finalist], winner: Finalist | None) -> list[di
             "seed_of_file": finalist.best.seed if finalist.best else None,
             "seeds": [
                 {"seed": each.seed, "state": each.record.state, "epochs": len(each.record.epochs)}
+                | {"objective": finalist.objectives[i]}
                 | _of_seed(finalist, i)
                 for i, each in enumerate(finalist.seeds)
             ],
-            **{split: _mean_and_spread(finalist, split) for split in FIGURES},
+            **_mean_and_spread("objective", finalist.objectives),
+            **{
+                split: {
+                    key: value
+                    for kind, name in names.items()
+                    for key, value in _mean_and_spread(kind, finalist.values(name)).items()
+                }
+                for split, names in FIGURES.items()
+            },
         }
         for finalist in finalists
     ]
@@ -36,13 +46,9 @@ def _of_seed(finalist: Finalist, index: int) -> dict[str, dict[str, float]]:
     }
 
 
-def _mean_and_spread(finalist: Finalist, split: str) -> dict[str, float]:
-    """`f1_mean`, `f1_spread` and the same of the AUC. The spread is the sample standard deviation."""
-    row: dict[str, float] = {}
-    for kind, name in FIGURES[split].items():
-        values = finalist.values(name)
-        row |= {f"{kind}_mean": fmean(values), f"{kind}_spread": stdev(values)}
-    return row
+def _mean_and_spread(kind: str, values: Sequence[float]) -> dict[str, float]:
+    """`..._mean` and `..._spread`, which is the sample standard deviation."""
+    return {f"{kind}_mean": fmean(values), f"{kind}_spread": stdev(values)}
 
 
 def split_gaps(

@@ -17,7 +17,7 @@ import numpy as np
 
 from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import fit_statistic
-from core.decision.metrics import BoolArray, FloatArray, auc, f1_score
+from core.decision.metrics import F1_BY_NAME, BoolArray, FloatArray, auc
 from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.results.winner import Finalist, SeedTraining, choose_best, choose_finalist, choose_winner, has_score
 from hpo.search.study import OpenStudy
@@ -73,12 +73,14 @@ class _Validation:
     clip_scores: FloatArray
     threshold: float
     is_anomalous: BoolArray
+    objective: str
+    """A name of F1_BY_NAME."""
 
     def record_without(self, record: TrialRecord, rows: BoolArray) -> TrialRecord:
         """The record with the figures that it would have on the clips in `rows`."""
         scores, is_anomalous = self.clip_scores[rows], self.is_anomalous[rows]
-        f1 = f1_score(scores >= self.threshold, is_anomalous)
-        return replace(record, val_f1=f1, facts={**record.facts, "val_f1": f1, "val_auc": auc(scores, is_anomalous)})
+        objective = F1_BY_NAME[self.objective](scores, is_anomalous, self.threshold)
+        return replace(record, objective=objective, facts={**record.facts, "val_auc": auc(scores, is_anomalous)})
 
 
 def trials_near_winning(search: OpenStudy) -> list[TrialRecord]:
@@ -97,7 +99,11 @@ def takes_that_chose(search: OpenStudy, finalists: Sequence[Finalist], winner: F
     ]
     near = [own[record.number] for record in trials_near_winning(search)]
     trainings = [*near, *(training for finalist in finalists for training in finalist.seeds)]
-    known = {each.directory: _validation_of(each.directory) for each in trainings if has_score(each.record)}
+    known = {
+        each.directory: _validation_of(each.directory, search.spec.objective)
+        for each in trainings
+        if has_score(each.record)
+    }
     assert winner.best is not None
     clips = judge_trial(winner.best.directory).scored["validation"]
     takes = np.array(clips.recording_ids)
@@ -109,12 +115,13 @@ def takes_that_chose(search: OpenStudy, finalists: Sequence[Finalist], winner: F
     }
 
 
-def _validation_of(directory: Path) -> _Validation:
+def _validation_of(directory: Path, objective: str) -> _Validation:
     trial = judge_trial(directory)
     return _Validation(
         clip_scores=trial.judged["validation"].clip_scores,
         threshold=trial.threshold,
         is_anomalous=trial.scored["validation"].is_anomalous,
+        objective=objective,
     )
 
 

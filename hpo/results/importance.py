@@ -32,7 +32,7 @@ def importance_obstacle(study: optuna.Study) -> str | None:
     if len(trials) < 2:
         return f"Importance needs at least 2 complete trials, and there {_are(len(trials))}."
     if len({t.value for t in trials}) == 1:
-        return f"All {len(trials)} complete trials have the same validation F1, so no parameter can be said to matter."
+        return f"All {len(trials)} complete trials have the same objective, so no parameter can be said to matter."
     if not any(len({str(t.params.get(name)) for t in trials}) > 1 for name in trials[0].params):
         return "No parameter varied between the complete trials."
     return None
@@ -56,13 +56,13 @@ def importance_words(study: optuna.Study, *, noun: str = "trial") -> str:
     sample = f" (of a sample of {MAX_FANOVA_TRIALS} of them)" if num_trials > MAX_FANOVA_TRIALS else ""
     return (
         f"PED-ANOVA asks what sets {share} apart from all {num_trials}; fANOVA{sample} asks how much of the spread of "
-        "F1 each parameter explains alone, without pairs of parameters. The shares of each add up to 1. A difference "
-        "between the two means that the importance of the parameter is uncertain."
+        "the objective each parameter explains alone, without pairs of parameters. The shares of each add up to 1. A "
+        "difference between the two means that the importance of the parameter is uncertain."
     )
 
 
 def _tie_words(num_best: int, num_trials: int) -> str:
-    return ", because some have the same F1" if num_best > math.ceil(BEST_SHARE * num_trials) else ""
+    return ", because some have the same value" if num_best > math.ceil(BEST_SHARE * num_trials) else ""
 
 
 def _num_best(study: optuna.Study) -> int:

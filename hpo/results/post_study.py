@@ -29,7 +29,7 @@ from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.search.archive import is_companion
 from hpo.search.notes import name_objective, write_note
 from hpo.search.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at
-from hpo.search.study import POST_OF, OpenStudy, companion_name
+from hpo.search.study import POST_OF, OpenStudy, companion_name, objective_name
 from hpo.search.trial_record import TrialRecord
 
 NUM_THRESHOLDS = 8
@@ -40,7 +40,7 @@ DIGEST = "digest"
 """User attribute of the companion study: the digest of its points."""
 NOTE = (
     "Post-processing of the best trials' stored frame scores, searched after the trials ended; nothing was trained. "
-    "The value is validation F1 on the clips that chose the points."
+    "The value is the study's objective on the validation clips, which chose the points."
 )
 
 
@@ -51,7 +51,8 @@ class PostPoint:
     parameters: Mapping[str, Any]
     """With the names of the space."""
     trial: int
-    f1: float
+    value: float
+    """Of the study's objective."""
     auc: float
     """The same for every threshold."""
 
@@ -69,7 +70,7 @@ class PostSearch:
 
     @property
     def best(self) -> PostPoint:
-        """The highest validation F1. AUC breaks ties, then the distance to the trial's own choice."""
+        """The highest objective on validation. AUC breaks ties, then the distance to the trial's own choice."""
         return min(self.points, key=self._rank)
 
     def own_parameters(self, number: int) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class PostSearch:
 
     def _rank(self, point: PostPoint) -> tuple[float, float, float]:
         auc = -math.inf if math.isnan(point.auc) else point.auc
-        return -point.f1, -auc, distance(self.space, point.parameters, self.own_parameters(point.trial))
+        return -point.value, -auc, distance(self.space, point.parameters, self.own_parameters(point.trial))
 
     def study(self) -> optuna.Study:
         """The points as complete trials of a study in memory."""
@@ -86,7 +87,9 @@ class PostSearch:
         return study
 
     def frozen(self, point: PostPoint) -> optuna.trial.FrozenTrial:
-        return optuna.trial.create_trial(params=dict(point.parameters), distributions=dict(self.space), value=point.f1)
+        return optuna.trial.create_trial(
+            params=dict(point.parameters), distributions=dict(self.space), value=point.value
+        )
 
 
 def search_study(search: OpenStudy, records: Sequence[TrialRecord]) -> tuple[PostSearch, dict[int, JudgedTrial]] | None:
@@ -94,12 +97,23 @@ def search_study(search: OpenStudy, records: Sequence[TrialRecord]) -> tuple[Pos
     if not search.spec.post.points or not records:
         return None
     trials = {record.number: judge_trial(search.trial_directory(record.number)) for record in records}
-    found = search_post(trials, search.space.distributions, num_points=search.spec.post.points, seed=search.spec.seed)
+    found = search_post(
+        trials,
+        search.space.distributions,
+        num_points=search.spec.post.points,
+        seed=search.spec.seed,
+        objective=search.spec.objective,
+    )
     return found, trials
 
 
 def search_post(
-    trials: Mapping[int, JudgedTrial], searched: Mapping[str, BaseDistribution], *, num_points: int, seed: int
+    trials: Mapping[int, JudgedTrial],
+    searched: Mapping[str, BaseDistribution],
+    *,
+    num_points: int,
+    seed: int,
+    objective: str,
 ) -> PostSearch:
     """About `num_points` points over these trials. Reads calibration and validation clips only."""
     started = time.monotonic()
@@ -110,12 +124,12 @@ def search_post(
     points: list[PostPoint] = []
     for number, own in owns.items():
         chosen = own.parameters(list(space)) | ({TRIAL: number} if TRIAL in space else {})
-        points += _tried(trials[number], chosen, own, number, [own.config.threshold_sigmas])
+        points += _tried(trials[number], chosen, own, number, [own.config.threshold_sigmas], objective)
     for chosen in draw(rest, max(1, num_points // NUM_THRESHOLDS), seed=seed):
         number = chosen.get(TRIAL, next(iter(owns)))
         places = (np.arange(NUM_THRESHOLDS) + random.random(NUM_THRESHOLDS)) / NUM_THRESHOLDS
         thresholds = sorted({value_at(space[THRESHOLD], float(place)) for place in places})
-        points += _tried(trials[number], chosen, owns[number], number, thresholds)
+        points += _tried(trials[number], chosen, owns[number], number, thresholds, objective)
     return PostSearch(space=space, owns=owns, points=points, seconds=time.monotonic() - started)
 
 
@@ -131,7 +145,12 @@ def own_choice(trial: JudgedTrial) -> OwnChoice:
 
 
 def _tried(
-    trial: JudgedTrial, chosen: Mapping[str, Any], own: OwnChoice, number: int, thresholds: Sequence[float]
+    trial: JudgedTrial,
+    chosen: Mapping[str, Any],
+    own: OwnChoice,
+    number: int,
+    thresholds: Sequence[float],
+    objective: str,
 ) -> list[PostPoint]:
     """Applies post-processing once and returns a point for each threshold."""
     sweep = sweep_thresholds(
@@ -140,10 +159,11 @@ def _tried(
         trial.scored,
         score=chosen[SCORE],
         frame_ms=trial.detector.statistic.frame_ms,
+        objective=objective,
     )
     return [
-        PostPoint(parameters={**chosen, THRESHOLD: threshold}, trial=number, f1=float(f1), auc=sweep.auc)
-        for threshold, f1 in zip(thresholds, sweep.f1, strict=True)
+        PostPoint(parameters={**chosen, THRESHOLD: threshold}, trial=number, value=float(value), auc=sweep.auc)
+        for threshold, value in zip(thresholds, sweep.values, strict=True)
     ]
 
 
@@ -184,7 +204,7 @@ def store_points(search: OpenStudy, found: PostSearch) -> int:
         study = optuna.create_study(study_name=name, storage=backend, direction="maximize")
         study.set_user_attr(POST_OF, search.uid)
         study.add_trials([found.frozen(point) for point in points])
-        name_objective(study)
+        name_objective(study, objective_name(search.study))
         write_note(backend, study._study_id, None, NOTE)
         study.set_user_attr(DIGEST, digest)  # last, so that an unfinished study is made again
     return len(points)
@@ -201,5 +221,5 @@ def stored_points(found: PostSearch, most: int) -> list[PostPoint]:
 
 
 def _digest(uid: str, points: Sequence[PostPoint]) -> str:
-    rows = [[dict(point.parameters), point.f1] for point in points]
+    rows = [[dict(point.parameters), point.value] for point in points]
     return hashlib.sha256(json.dumps([uid, rows], sort_keys=True).encode()).hexdigest()[:16]

@@ -43,16 +43,21 @@ class Finalist:
         return [float(each.record.facts[name]) if has_score(each.record) else 0.0 for each in self.seeds]
 
     @property
+    def objectives(self) -> list[float]:
+        """The value of the study's objective for each seed; 0 for a failed training."""
+        return [(each.record.objective or 0.0) if has_score(each.record) else 0.0 for each in self.seeds]
+
+    @property
     def best(self) -> SeedTraining | None:
-        """The training with the best validation (F1, then AUC, then the lower seed); None where all have failed."""
+        """The training with the highest objective, then AUC, then the lower seed; None where all have failed."""
         complete = [each for each in self.seeds if has_score(each.record)]
         return min(complete, key=lambda each: _rank(each.record), default=None)
 
 
 def choose_winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """Highest validation F1, ties by validation AUC, then by fewer weights, then by the lower number.
+    """Highest objective, ties by validation AUC, then by fewer weights, then by the lower number.
 
-    Only complete trials with a finite F1 can win; an AUC or a size that is missing or NaN loses its tie.
+    Only complete trials with a finite objective can win; an AUC or a size that is missing or NaN loses its tie.
     None when nothing can win.
     """
     return min(filter(has_score, records), key=_rank, default=None)
@@ -64,27 +69,29 @@ def choose_best(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]
 
 
 def choose_finalist(finalists: Iterable[Finalist]) -> Finalist | None:
-    """Highest mean validation F1 over the seeds, ties by mean validation AUC, then by fewer weights, then by the lower
+    """Highest mean objective over the seeds, ties by mean validation AUC, then by fewer weights, then by the lower
     number. None when no finalist has a complete training."""
     return min((each for each in finalists if each.best is not None), key=_rank_of_means, default=None)
 
 
 def has_score(record: TrialRecord) -> bool:
-    """Whether a trial is complete with a finite F1, and so can be ranked and plotted."""
-    return record.val_f1 is not None and math.isfinite(record.val_f1)
+    """Whether a trial is complete with a finite objective, and so can be ranked and plotted."""
+    return record.objective is not None and math.isfinite(record.objective)
 
 
 def _rank(record: TrialRecord) -> tuple[float, float, float, int]:
-    assert record.val_f1 is not None
+    assert record.objective is not None
     val_auc = _finite(record.facts.get("val_auc"), missing=-math.inf)
     num_weights = _finite(record.facts.get("num_weights"), missing=math.inf)
-    return -record.val_f1, -val_auc, num_weights, record.number
+    return -record.objective, -val_auc, num_weights, record.number
 
 
 def _rank_of_means(finalist: Finalist) -> tuple[float, float, float, int]:
-    val_f1, val_auc = (round(fmean(finalist.values(name)), DECIMALS_OF_A_TIE) for name in ("val_f1", "val_auc"))
+    objective, val_auc = (
+        round(fmean(values), DECIMALS_OF_A_TIE) for values in (finalist.objectives, finalist.values("val_auc"))
+    )
     num_weights = _finite(finalist.seeds[0].record.facts.get("num_weights"), missing=math.inf)
-    return -val_f1, -_finite(val_auc, missing=-math.inf), num_weights, finalist.number
+    return -objective, -_finite(val_auc, missing=-math.inf), num_weights, finalist.number
 
 
 def _finite(value: object, *, missing: float) -> float:

@@ -22,10 +22,10 @@ def with_assignments(table: Mapping[str, Any], assignments: Sequence[str], known
 
     UserError for an assignment without a name or a value and for a name that is not known.
     """
-    changed, known = copy.deepcopy(dict(table)), set(known)
+    changed, of_files = copy.deepcopy(dict(table)), set(known)
     for text in assignments:
         name, word = split_assignment(text)
-        _assign(changed, _dotted_key(name, text, known | _existing_keys(changed)), value_of(word))
+        _assign(changed, _dotted_key(name, text, of_files | _existing_keys(changed)), value_of(word))
     return changed
 
 

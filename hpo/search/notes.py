@@ -13,15 +13,14 @@ import optuna
 from optuna.storages import BaseStorage
 
 from core.command_line import program_of
-from hpo.search.study import OpenStudy
+from hpo.search.study import OpenStudy, objective_name
 from hpo.tracking.links import Pages, charts_link, run_link, study_link, trial_link
 from hpo.tracking.target import NUMBER
 
-OBJECTIVE_NAME = "validation F1"
 HOW_TO_READ = (
     "In this dashboard: intermediate values, and the points of pruned trials in the history, are validation AUC. Of "
-    "trials with equal F1 it calls the first the best; the study ranks them by AUC, then by fewer weights. The winner, "
-    "which is the best of the finalists by its mean over several seeds, is named in the report."
+    "trials with equal values it calls the first the best; the study ranks them by AUC, then by fewer weights. The "
+    "winner, which is the best of the finalists by its mean over several seeds, is named in the report."
 )
 _MOST_CHARACTERS = 2000
 """Characters of one attribute of a study in a database. The dashboard joins the parts of a note."""
@@ -41,8 +40,8 @@ def run_note(search: OpenStudy, pages: Pages) -> str:
             else f" `{program_of('ui')}` serves it, and says so where it is at another port."
         )
     return (
-        f"{where}\n\n`objective` is the validation F1 at the epoch with the best validation AUC (tag `best_epoch`). "
-        "Test figures choose nothing. Losses are bits per sample."
+        f"{where}\n\n`objective` is the {objective_name(search.study)} on validation at the epoch with the best "
+        "validation AUC (tag `best_epoch`). Test figures choose nothing. Losses are bits per sample."
     )
 
 
@@ -69,7 +68,7 @@ def write_notes(
         charts = f"[Curves of all trials in MLflow]({charts_link(pages.mlflow, experiment_id)})"
         write_note(backend, study._study_id, None, f"{charts}\n\n{description}\n\n{HOW_TO_READ}")
     if study.metric_names is None:
-        name_objective(study)
+        name_objective(study, objective_name(study))
     trial_ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     for number, run_id in run_ids.items():
         trial_id = trial_ids.get(number)
@@ -90,8 +89,8 @@ def _version_key(trial_id: int | None) -> str:
     return "dashboard:note_ver" if trial_id is None else f"dashboard:{trial_id}:note_ver"
 
 
-def name_objective(study: optuna.Study) -> None:
+def name_objective(study: optuna.Study, name: str) -> None:
     """Names the objective on the axes of the dashboard, in place of "Objective 0"."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([OBJECTIVE_NAME])
+        study.set_metric_names([f"validation {name}"])

@@ -1,8 +1,8 @@
 """One trial: trains epoch by epoch, logs and reports each, prunes, and records the end.
 
-The objective is validation F1 of clips, at the trial's own window and threshold, at the epoch with the best validation
-AUC. Pruning watches validation AUC, which does not depend on the threshold. Test figures are recorded and choose
-nothing.
+The objective is the expected F1 of validation clips, or their F1 where the study file says so, at the trial's own
+window and threshold, at the epoch with the best validation AUC. Pruning watches validation AUC, which does not depend
+on the threshold. Test figures are recorded and choose nothing.
 """
 
 import socket
@@ -37,6 +37,8 @@ from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_key import FIRST_RUN
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, read_events
 
+FIGURES = ("val_f1", "val_expected_f1", "val_auc", "test_f1", "test_auc")
+"""Of the best epoch, which are facts of a trial."""
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
 
@@ -177,10 +179,11 @@ class TrialRun:
         facts = {
             **describe(self.config.wavenet(self.context.datasets.num_channels)),
             "best_epoch": result.best_epoch,
-            **{name: result.best[name] for name in ("val_f1", "val_auc", "test_f1", "test_auc")},
+            **{name: result.best[name] for name in FIGURES},
             "val_f1_best_postprocessing": best_postprocessing(self.directory, self.config, self.search),
         }
-        last = {"objective": facts["val_f1"]} if state is TrialState.COMPLETE else {}
+        objective = facts[f"val_{self.search.spec.objective}"]
+        last = {"objective": objective} if state is TrialState.COMPLETE else {}
         self.log.metrics(result.epoch, {**last, "val_f1_best_postprocessing": facts["val_f1_best_postprocessing"]})
         for file in (DETECTOR_FILE, SCORES_FILE):
             self.log.artifact(self.directory / file)
@@ -199,7 +202,7 @@ class TrialRun:
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
         self.trial.set_user_attr(FACTS, facts)
         self._keep_logged()
-        self.search.tell(self.trial, None if pruned else facts["val_f1"], state)
+        self.search.tell(self.trial, None if pruned else objective, state)
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts, stopped=stopped)
 
     def fail(self, reason: str) -> TrialEnd:

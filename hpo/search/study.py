@@ -26,7 +26,7 @@ from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.search_space import SearchSpace
 from hpo.search.server_storage import ServerStorage
 from hpo.search.storage import StudyStorage
-from hpo.search.study_file import PrunerConfig, SamplerConfig, StudySpec
+from hpo.search.study_file import FIRST_OBJECTIVE, OBJECTIVES, PrunerConfig, SamplerConfig, StudySpec
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
@@ -49,6 +49,11 @@ COMPANION_SUFFIXES = (FINALISTS_SUFFIX, POST_SUFFIX)
 def companion_name(name: str) -> str:
     """The name of the companion study that searches the post-processing of a study's best trials."""
     return f"{name}{POST_SUFFIX}"
+
+
+def objective_name(study: optuna.Study) -> str:
+    """What the values of a study's trials are, on validation."""
+    return OBJECTIVES[study.user_attrs.get(IDENTITY, {}).get("objective", FIRST_OBJECTIVE)]
 
 
 def derived_seed(seed: int, number: int) -> int:
@@ -285,13 +290,14 @@ def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -
             f"it with {was.get(TRAININGS, 'an older one')}, whose trials cannot be compared with new ones. Archive it "
             "and start again with --fresh, or give the new search another --name."
         )
-    before, after = _flat(was), _flat(now)
+    before, after = _flat({"objective": FIRST_OBJECTIVE} | dict(was)), _flat(now)
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
         key = next((key for key in changed if key != "data_fingerprint"), changed[0])
+        keep = f"Keep it with --set objective={before[key]}, give" if key == "objective" else "Give"
         raise UserError(
             f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
-            f"and is {after.get(key)!r}. Give the new search another --name, or archive the old one with --fresh."
+            f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
         )
 
 

@@ -34,6 +34,11 @@ from hpo.search.assignments import with_assignments
 from hpo.search.post_space import PostConfig
 from hpo.search.search_space import PARAMETERS, SearchSpace
 
+OBJECTIVES = {"expected_f1": "expected F1", "f1": "F1"}
+"""What a study can maximise, with its name in texts. Each is a figure of validation, `val_...` in a trial's epochs."""
+FIRST_OBJECTIVE = "f1"
+"""The objective of studies that were made before it could be chosen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LimitsConfig:
@@ -130,6 +135,9 @@ class StudySpec:
     """The total number of trials, unless --trials replaces it."""
     workers: int = 1
     """Processes at once, limited by the machine's cores. A search repeats exactly with one."""
+    objective: Literal["expected_f1", "f1"] = "expected_f1"
+    """What is maximised, on validation clips at the trial's own window and threshold. `expected_f1`: F1 where a clip
+    near the threshold counts in part, because its score could as well be a little higher or lower. `f1`: plain F1."""
     seed: int = 1
     """A proposal's randomness comes from it and the trial's number, a training's from it and the training's setup."""
     data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})

@@ -37,8 +37,8 @@ class TrialRecord:
     number: int
     state: str
     """One of the values of STATE_NAMES."""
-    val_f1: float | None
-    """The objective; None unless the trial is complete."""
+    objective: float | None
+    """The value of the study's objective; None unless the trial is complete."""
     parameters: Mapping[str, Any]
     epochs: Sequence[Mapping[str, float]]
     facts: Mapping[str, Any]
@@ -53,7 +53,7 @@ class TrialRecord:
         return cls(
             number=trial.number,
             state=STATE_NAMES[trial.state],
-            val_f1=trial.value if trial.state is TrialState.COMPLETE else None,
+            objective=trial.value if trial.state is TrialState.COMPLETE else None,
             parameters=trial.params,
             epochs=attrs.get(EPOCHS, ()),
             facts=attrs.get(FACTS, {}),

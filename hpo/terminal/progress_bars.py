@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.experiment import EpochResult
 from hpo.results.finalists import FinalistsStudy
 from hpo.results.winner import choose_winner
-from hpo.search.study import OpenStudy
+from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord
 from hpo.terminal.console import Console
 from hpo.terminal.time_left import Countdown, Pace, clock
@@ -146,11 +146,11 @@ class ProgressBars:
                 continue  # the training thread meets the same error and raises it
 
     def _draw(self, progress: StudyProgress) -> None:
-        best = progress.best
+        best, name = progress.best, objective_name(self._search.study)
         self._bars.update(
             self._trials,
             completed=len(progress.ended),
-            note=f"best F1 {best.val_f1:.3f} (trial {best.number})" if best else "",
+            note=f"best {name} {best.objective:.3f} (trial {best.number})" if best else "",
             time=f"{clock(time.monotonic() - self._started)}  {clock(self._seconds_left(progress))} left",
         )
         if self._finalists is not None:

@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
+from hpo.search.trial_record import FACTS
 from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
 from tests.hpo.studies import SECONDS, STUDY, Command, assert_lands_whole, load, outline, start, tracked_runs, wait_for
 
@@ -36,7 +37,7 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
     assert {"report.html", "plots.html", "result.json", "winner", "post"} <= study_files
     result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
     winner = load(project).trials[result["winner"]["trial"]]
-    assert winner.value == pytest.approx(result["winner"]["validation"]["f1"])
+    assert winner.user_attrs[FACTS]["val_f1"] == pytest.approx(result["winner"]["validation"]["f1"])
     assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
     assert len(outline(project, f"{STUDY}-post")) == result["post"]["num_points"] == 26
     assert "Post-processing alone, 26 points" in out

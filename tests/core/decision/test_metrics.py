@@ -12,6 +12,8 @@ from core.decision.metrics import (
     auc,
     best_f1,
     clip_metrics,
+    expected_f1,
+    f1_score,
     partial_auc,
 )
 
@@ -91,3 +93,41 @@ def test_a_score_that_is_not_a_number_is_not_ranked() -> None:
     scores, is_anomalous = np.array([1.0, np.nan, 3.0]), np.array([False, True, True])
     assert math.isnan(auc(scores, is_anomalous))
     assert math.isnan(partial_auc(scores, is_anomalous))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_expected_f1_is_f1_where_no_score_could_be_on_the_other_side(case: int) -> None:
+    scores, is_anomalous = random_clips(case)
+    threshold = float(np.random.default_rng(case).uniform(-2, 3))
+    plain = f1_score(scores >= threshold, is_anomalous)
+    assert expected_f1(scores, is_anomalous, threshold, blur=1e-9) == pytest.approx(plain)
+    assert 0 <= expected_f1(scores, is_anomalous, threshold) <= 1
+
+
+def test_expected_f1_is_that_of_the_mean_counts_over_blurred_scores() -> None:
+    scores, is_anomalous = np.array([0.5, 2.0, 2.9, 3.1, 8.0]), np.array([False, False, True, False, True])
+    noise = np.random.default_rng(0).normal(0, 0.3, (100_000, 5))
+    flagged = (np.sinh(np.arcsinh(scores) + noise) >= 3).mean(axis=0)
+    expected = 2 * flagged[is_anomalous].sum() / (flagged.sum() + 2)
+    assert expected_f1(scores, is_anomalous, 3.0, blur=0.3) == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_clip_that_just_passes_the_threshold_changes_expected_f1_by_little() -> None:
+    is_anomalous = np.array([False, False, True, True])
+    below, above = (np.array([0.0, 1.0, score, 9.0]) for score in (2.999, 3.001))
+    assert f1_score(above >= 3, is_anomalous) - f1_score(below >= 3, is_anomalous) == pytest.approx(1 / 3)
+    assert 0 < expected_f1(above, is_anomalous, 3) - expected_f1(below, is_anomalous, 3) < 1e-3
+
+
+def test_expected_f1_rises_with_the_score_of_a_fault_and_falls_with_that_of_a_healthy_clip() -> None:
+    is_anomalous = np.array([False, True])
+    assert expected_f1(np.array([0.0, 3.5]), is_anomalous, 3) > expected_f1(np.array([0.0, 3.0]), is_anomalous, 3)
+    assert expected_f1(np.array([3.0, 9.0]), is_anomalous, 3) < expected_f1(np.array([2.0, 9.0]), is_anomalous, 3)
+
+
+@pytest.mark.parametrize("score", [-np.inf, np.nan])
+def test_a_clip_without_a_score_is_never_expected_to_be_flagged(score: float) -> None:
+    is_anomalous = np.array([False, True])
+    assert expected_f1(np.array([score, score]), is_anomalous, -5) == 0
+    assert expected_f1(np.array([score, 99.0]), is_anomalous, 3) == pytest.approx(1)
+    assert expected_f1(np.zeros(0), np.zeros(0, bool), 3) == 0

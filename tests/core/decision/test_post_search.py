@@ -118,7 +118,7 @@ def test_of_equally_good_points_the_best_is_the_nearest_to_the_trial_s_own(
 def test_a_sweep_is_a_loop_over_thresholds_and_has_the_auc_of_all_of_them() -> None:
     config = replace(CONFIG, fusion="maximum", two_sided=True, sigma="pooled", gap_ms=200.0)
     found = sweep_thresholds(config, np.array(THRESHOLDS), scored(), score="surprise", frame_ms=FRAME_MS)
-    assert list(found.f1) == [judged_f1(replace(config, threshold_sigmas=threshold)) for threshold in THRESHOLDS]
+    assert list(found.values) == [judged_f1(replace(config, threshold_sigmas=threshold)) for threshold in THRESHOLDS]
     calibration, validation = scored().values()
     statistic = fit_scalar(config, calibration.scores.surprise, calibration.machines, frame_ms=FRAME_MS)
     scores = statistic.judge(validation.scores.surprise, validation.machines).clip_scores

@@ -104,7 +104,7 @@ def test_importance_of_few_trials_has_a_warning(num_complete: int, is_warned: bo
 
 @pytest.mark.parametrize(
     ("num_trials", "f1", "message"),
-    [(0, None, "there are none"), (1, None, "there is 1"), (8, 0.7, "have the same validation F1")],
+    [(0, None, "there are none"), (1, None, "there is 1"), (8, 0.7, "have the same objective")],
 )
 def test_importance_says_why_there_is_none(num_trials: int, f1: float | None, message: str) -> None:
     study = toy_study(num_trials, f1=f1)
@@ -132,7 +132,8 @@ def test_importance_says_that_ties_widen_the_best_tenth() -> None:
     for _ in range(2):
         study.add_trial(study.best_trial)
     assert (
-        "the best tenth (3 trials, because some have the same F1) apart from all 12;" in ParsedPage(page_of(study)).text
+        "the best tenth (3 trials, because some have the same value) apart from all 12;"
+        in ParsedPage(page_of(study)).text
     )
 
 
@@ -196,6 +197,6 @@ def test_every_heading_of_the_table_of_trials_is_a_button_and_the_order_is_marke
     page = page_of(toy_study())
     head = re.search(r'<table class="sortable"><thead>(.*?)</thead>', page).group(1)
     headings = re.findall("<th.*?</th>", head)
-    assert len(headings) == 11
+    assert len(headings) == 12
     assert all('<button type="button">' in heading for heading in headings)
-    assert ["aria-sort" in heading for heading in headings] == [True] + [False] * 10
+    assert ["aria-sort" in heading for heading in headings] == [True] + [False] * 11

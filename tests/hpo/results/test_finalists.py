@@ -232,12 +232,12 @@ def test_the_result_has_every_seed_and_the_winner_s_folder_has_the_file_of_the_b
     assert [row["trial"] for row in result["finalists"]] == order
     for row in result["finalists"]:
         assert [each["seed"] for each in row["seeds"]] == [1, 2, 3]
-        f1s = [each["validation"]["f1"] for each in row["seeds"]]
-        assert f1s[0] == search.study.trials[row["trial"]].value
-        assert row["validation"]["f1_mean"] == pytest.approx(np.mean(f1s))
-        assert row["validation"]["f1_spread"] == pytest.approx(np.std(f1s, ddof=1))
+        values = [each["objective"] for each in row["seeds"]]
+        assert values[0] == search.study.trials[row["trial"]].value
+        assert row["objective_mean"] == pytest.approx(np.mean(values))
+        assert row["objective_spread"] == pytest.approx(np.std(values, ddof=1))
         assert row["is_winner"] == (row["trial"] == winner.number)
-    assert result["winner"]["validation"]["f1"] == winner.best.record.val_f1
+    assert result["winner"]["validation"]["f1"] == winner.best.record.facts["val_f1"]
     mean = np.mean(winner.values("val_f1"))
     assert result["detector_found"] == (mean > result["winner"]["validation"]["f1_flag_everything"])
 

@@ -20,7 +20,7 @@ def trial(number: int, **facts: float) -> TrialRecord:
     state = "complete" if facts else "failed"
     f1 = facts.get("val_f1")
     return TrialRecord(
-        number=number, state=state, val_f1=f1, parameters={}, epochs=({},), facts=facts, failure=None, seconds=1.0
+        number=number, state=state, objective=f1, parameters={}, epochs=({},), facts=facts, failure=None, seconds=1.0
     )
 
 
@@ -94,13 +94,13 @@ def test_seeds_have_mean_and_spread_and_a_failure_counts_as_zero() -> None:
     assert rows[0]["validation"]["f1_mean"] == pytest.approx(0.5)
     assert rows[1]["validation"]["f1_spread"] == pytest.approx(0.1)
     assert rows[1]["test"]["auc_mean"] == pytest.approx(0.5)
-    seeds = seeds_view(rows)
+    seeds = seeds_view(rows, objective="F1")
     assert seeds is not None
     first, second = texts(seeds.table)
     assert first[3:5] == ["failed", "0.500 ± 0.458"]
-    assert second[4] == "0.700 ± 0.100"
+    assert second[4:6] == ["0.700 ± 0.100"] * 2, "the objective is F1"
     assert [row.cells[0].tags for row in seeds.table.rows] == [(), ("winner",)]
-    assert seeds_view([]) is None
+    assert seeds_view([], objective="F1") is None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_seeds_have_mean_and_spread_and_a_failure_counts_as_zero() -> None:
 )
 def test_the_spread_over_seeds_is_compared_with_the_distance_of_the_finalists(others: Any, said: str) -> None:
     finalists = [finalist(0, (0.7, 0.6), (0.6, 0.6)), *([finalist(1, *others)] if others else [])]
-    assert said in spread_sentence(seed_rows(finalists, finalists[0]))
+    assert said in spread_sentence(seed_rows(finalists, finalists[0]), objective="F1")
 
 
 def test_the_gap_of_the_winner_is_compared_with_that_of_all_trials() -> None:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 import hpo.results.post_study
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
-from core.decision.metrics import f1_score
+from core.decision.metrics import expected_f1, f1_score
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
 from core.decision.statistic import fit_scalar
@@ -97,7 +97,7 @@ def trials() -> dict[int, JudgedTrial]:
 
 
 def search(num_points: int = 160, *, of: Mapping[int, JudgedTrial] | None = None, seed: int = 7) -> PostSearch:
-    return search_post(of or trials(), SEARCHED, num_points=num_points, seed=seed)
+    return search_post(of or trials(), SEARCHED, num_points=num_points, seed=seed, objective="f1")
 
 
 def validation_f1(judged: JudgedTrial) -> float:
@@ -110,11 +110,11 @@ def test_every_point_agrees_with_its_detector() -> None:
     for point in found.points:
         detector = detector_at(point, judged[point.trial])
         assert detector.statistic.config.threshold_sigmas == point.parameters["threshold_sigmas"]
-        assert validation_f1(judge_scores(detector, judged[point.trial].scored)) == pytest.approx(point.f1)
+        assert validation_f1(judge_scores(detector, judged[point.trial].scored)) == pytest.approx(point.value)
     for name, distribution in found.space.items():
         values = {point.parameters[name] for point in found.points}
         assert len(values) >= (len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 10)
-    assert len({point.f1 for point in found.points}) > 8, "the points must differ"
+    assert len({point.value for point in found.points}) > 8, "the points must differ"
 
 
 def test_the_trials_own_choices_are_among_the_points() -> None:
@@ -122,8 +122,8 @@ def test_the_trials_own_choices_are_among_the_points() -> None:
     for number, point in zip(judged, found.points, strict=False):
         assert point.trial == number
         assert point.parameters == {"trial": number} | found.own_parameters(number)
-        assert point.f1 == pytest.approx(validation_f1(judged[number]))
-    assert found.best.f1 == max(point.f1 for point in found.points)
+        assert point.value == pytest.approx(validation_f1(judged[number]))
+    assert found.best.value == max(point.value for point in found.points)
 
 
 def test_test_scores_are_not_used_for_choosing() -> None:
@@ -176,7 +176,7 @@ def test_points_cover_each_range_evenly() -> None:
 def test_of_equal_points_the_one_with_more_auc_then_the_nearest_to_its_trial_is_the_best() -> None:
     space = {"window_ms": FloatDistribution(100.0, 10_000.0, log=True)}
     points = [
-        PostPoint(parameters={"window_ms": window_ms}, trial=0, f1=f1, auc=auc)
+        PostPoint(parameters={"window_ms": window_ms}, trial=0, value=f1, auc=auc)
         for window_ms, f1, auc in [(200.0, 0.8, 1.0), (6000.0, 0.9, 0.7), (100.0, 0.9, 0.7), (200.0, 0.9, float("nan"))]
     ]
     found = PostSearch(space=space, owns={0: own()}, points=points, seconds=1.0)
@@ -188,7 +188,7 @@ def test_a_slice_holds_every_point_once() -> None:
     for name, distribution in found.space.items():
         axis = ParameterAxis.of(name, distribution)
         groups = grouped(found.points, axis)
-        assert sorted(f1 for group in groups.values() for f1 in group) == sorted(point.f1 for point in found.points)
+        assert sorted(f1 for group in groups.values() for f1 in group) == sorted(point.value for point in found.points)
         assert len(groups) == (len(axis.choices) or NUM_BINS)
         if not axis.choices:
             assert list(groups) == sorted(groups)
@@ -239,7 +239,7 @@ def _arrays(scored: Mapping[str, ScoredClips]) -> dict[str, Any]:
 
 
 def best_two(search: OpenStudy) -> list[TrialRecord]:
-    return sorted(trial_records(search.study), key=lambda record: -(record.val_f1 or 0))[:2]
+    return sorted(trial_records(search.study), key=lambda record: -(record.objective or 0))[:2]
 
 
 def stored(search: OpenStudy) -> PostSearch:
@@ -265,7 +265,9 @@ def test_the_best_point_s_detector_has_the_metrics_of_the_result(opened: OpenStu
     detector = load_detector(opened.directory / "post" / DETECTOR_FILE)
     judged = judge_scores(detector, judged_trial(best["trial"]).scored)
     assert validation_f1(judged) == pytest.approx(best["validation"]["f1"])
-    assert best["validation"]["f1"] == max(trial.value for trial in companion(opened).trials)
+    scores, is_anomalous = judged.judged["validation"].clip_scores, judged.scored["validation"].is_anomalous
+    value = expected_f1(scores, is_anomalous, judged.threshold)
+    assert value == pytest.approx(max(trial.value for trial in companion(opened).trials))
     assert f"best of {summary['num_points']} points on 24 validation clips" in summary["optimism"]
     written = json.loads((opened.directory / "post/post.json").read_text())
     assert written["best"]["parameters"] == best["parameters"]
@@ -275,7 +277,7 @@ def test_the_best_point_s_detector_has_the_metrics_of_the_result(opened: OpenStu
 def test_the_same_trials_add_nothing_and_others_replace_the_companion(opened: OpenStudy) -> None:
     found = stored(opened)
     before = outline(companion(opened))
-    assert [row[1:] for row in before] == [(point.parameters, point.f1) for point in found.points]
+    assert [row[1:] for row in before] == [(point.parameters, point.value) for point in found.points]
     stored(opened)
     assert outline(companion(opened)) == before
     add_trial(opened, 3, 0.9)
@@ -289,7 +291,7 @@ def test_fresh_archives_the_companion_with_its_study(opened: OpenStudy, tmp_path
     points = stored(opened).points
     archived = archive_study("toy", storage=opened.storage, directory=opened.directory, archive=tmp_path / "archive")
     kept = companion(opened, f"{archived}-post")
-    assert [row[1:] for row in outline(kept)] == [(point.parameters, point.f1) for point in points]
+    assert [row[1:] for row in outline(kept)] == [(point.parameters, point.value) for point in points]
     assert "toy-post" not in optuna.get_all_study_names(opened.storage.backend)
 
 
@@ -308,7 +310,7 @@ def test_of_too_many_points_some_are_stored_and_the_best_is_among_them(
     assert stored_points(found, 10_000) == found.points
     monkeypatch.setattr(hpo.results.post_study, "MAX_STORED", {"journal": 5, "database": 4})
     assert store_points(opened, found) == len(companion(opened).trials) in (4, 5)
-    assert companion(opened).best_value == found.best.f1
+    assert companion(opened).best_value == found.best.value
 
 
 def test_it_can_be_turned_off_and_needs_a_trial(opened: OpenStudy) -> None:

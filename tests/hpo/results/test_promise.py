@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
-from core.decision.metrics import auc, f1_score
+from core.decision.metrics import auc, expected_f1, f1_score
 from core.decision.statistic import fit_scalar
 from core.detect import main as detect
 from core.model.scoring import FRAME_SCORES, FrameScores
@@ -91,37 +91,42 @@ def searched(opened: OpenStudy) -> OpenStudy:
     return search
 
 
-def files_of(search: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> dict[Path, JudgedTrial]:
+def files_of(search: OpenStudy, monkeypatch: pytest.MonkeyPatch, *, seed: int) -> dict[Path, JudgedTrial]:
     """Trials whose files are in memory; their validation figures are recorded as the search records them."""
-    judged = {search.trial_directory(number): judged_trial(number) for number in range(5)}
+    judged = {search.trial_directory(number): judged_trial(seed + number) for number in range(5)}
+    found = [figures(trial, search.spec.objective) for trial in judged.values()]
     monkeypatch.setattr("hpo.results.healthy_takes.judge_trial", judged.__getitem__)
     records = [
-        replace(record, val_f1=f1, facts={**record.facts, "val_f1": f1, "val_auc": area})
-        for record, (f1, area) in zip(trial_records(search.study), map(figures, judged.values()), strict=True)
+        replace(record, objective=value, facts={**record.facts, "val_auc": area})
+        for record, (value, area) in zip(trial_records(search.study), found, strict=True)
     ]
     monkeypatch.setattr("hpo.results.healthy_takes.trial_records", lambda _: records)
     return judged
 
 
-def figures(trial: JudgedTrial, without: str = "") -> tuple[float, float]:
+def figures(trial: JudgedTrial, objective: str, without: str = "") -> tuple[float, float]:
     clips, scores = trial.scored["validation"], trial.judged["validation"].clip_scores
     rows = np.array([take != without for take in clips.recording_ids])
-    flagged = scores[rows] >= trial.threshold
-    return f1_score(flagged, clips.is_anomalous[rows]), auc(scores[rows], clips.is_anomalous[rows])
+    is_anomalous = clips.is_anomalous[rows]
+    plain = f1_score(scores[rows] >= trial.threshold, is_anomalous)
+    value = plain if objective == "f1" else expected_f1(scores[rows], is_anomalous, trial.threshold)
+    return value, auc(scores[rows], is_anomalous)
 
 
+@pytest.mark.parametrize(("objective", "seed"), [("f1", 0), ("expected_f1", 45)])
 def test_takes_without_which_another_trial_had_won_chose_the_winner(
-    searched: OpenStudy, monkeypatch: pytest.MonkeyPatch
+    objective: Literal["f1", "expected_f1"], seed: int, searched: OpenStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = files_of(searched, monkeypatch)
+    searched = replace(searched, spec=replace(searched.spec, objective=objective))
+    judged = files_of(searched, monkeypatch, seed=seed)
     trials = list(judged.values())
     clips = trials[0].scored["validation"]
-    winner = max(range(5), key=lambda number: figures(trials[number]))
+    winner = max(range(5), key=lambda number: figures(trials[number], objective))
     healthy = [take for take, bad in zip(clips.recording_ids, clips.is_anomalous, strict=True) if not bad]
     expected = {
         take
         for take in healthy
-        if max(range(5), key=lambda number: figures(trials[number], take)) != winner
+        if max(range(5), key=lambda number: figures(trials[number], objective, take)) != winner
     }  # fmt: skip
     seed = SeedTraining(
         seed=1, record=trial_records(searched.study)[winner], directory=searched.trial_directory(winner)
@@ -215,8 +220,8 @@ def with_files(make: Callable[..., dict[str, Any]], search: OpenStudy, monkeypat
         replace(
             record,
             state="complete" if record.number else "failed",
-            val_f1=record.val_f1 if record.number else None,
-            facts=facts | {"val_auc": 0.5, "test_auc": 0.5, "val_f1": record.val_f1},
+            objective=record.objective if record.number else None,
+            facts=facts | {"val_auc": 0.5, "test_auc": 0.5, "val_f1": record.objective},
         )
         for record in trial_records(search.study)
     ]

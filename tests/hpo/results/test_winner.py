@@ -14,7 +14,7 @@ from hpo.search.trial_record import TrialRecord
 def record(number: int, val_f1: float | None, **facts: Any) -> TrialRecord:
     state = "pruned" if val_f1 is None else "complete"
     return TrialRecord(
-        number=number, state=state, val_f1=val_f1, parameters={}, epochs=(), facts=facts, failure=None, seconds=1.0
+        number=number, state=state, objective=val_f1, parameters={}, epochs=(), facts=facts, failure=None, seconds=1.0
     )
 
 

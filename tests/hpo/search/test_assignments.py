@@ -83,9 +83,21 @@ def test_a_study_without_faults_has_the_identity_that_it_had_before_there_were_a
     assert "faults" not in PLAIN.identity()
 
 
+def test_a_second_assignment_may_name_a_key_that_the_file_lacks() -> None:
+    spec = load_study_file(TINY, ["objective=f1", "data.severity=0.5", "finalists.count=2"])
+    assert (spec.objective, spec.data["severity"], spec.finalists.count) == ("f1", 0.5, 2)
+
+
 def test_the_identity_has_what_the_search_depends_on_and_no_more() -> None:
     assert load_study_file(TINY, []).identity() == PLAIN.identity()
-    for changed in ("training.epochs=2", "window_ms=250", "seed=9", "data.severity=0.5", "faults.seed=1"):
+    for changed in (
+        "training.epochs=2",
+        "window_ms=250",
+        "seed=9",
+        "data.severity=0.5",
+        "objective=f1",
+        "faults.seed=1",
+    ):
         assert load_study_file(TINY, [changed]).identity() != PLAIN.identity()
     for unchanged in ("finalists.new_seeds=1", "trials=9", "post.points=0", "training.epochs=3"):
         assert load_study_file(TINY, [unchanged]).identity() == PLAIN.identity(), "as if the file said so"

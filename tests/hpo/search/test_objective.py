@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import optuna
@@ -22,7 +23,7 @@ from hpo.search.data_by_rate import Datasets
 from hpo.search.logged_run import LoggedRun
 from hpo.search.objective import TrialRun, run_trial
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy, make_pruner, open_study
+from hpo.search.study import OpenStudy, make_pruner, objective_name, open_study
 from hpo.search.study_file import PrunerConfig, StudySpec, load_study_file
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import trial_records
@@ -125,18 +126,19 @@ def test_an_ended_trial_keeps_in_optuna_what_its_run_needs_to_be_made_again(
     assert list(logged.epochs_ms) == ["1", "2", "3"]
 
 
-def test_the_objective_is_validation_f1_at_the_epoch_with_the_best_validation_auc(
-    spec: StudySpec, dataset: Dataset, tmp_path: Path
+@pytest.mark.parametrize("objective", ["expected_f1", "f1"])
+def test_the_objective_is_that_of_the_epoch_with_the_best_validation_auc(
+    objective: Literal["expected_f1", "f1"], spec: StudySpec, dataset: Dataset, tmp_path: Path
 ) -> None:
-    search = opened(spec, tmp_path)
+    search = opened(replace(spec, objective=objective), tmp_path)
     run_all(search, context(dataset), 4)
     for record in trial_records(search.study):
         if record.state != "complete":
             continue
         best = max(record.epochs, key=lambda row: (row["val_auc"], row["epoch"]))
-        assert record.val_f1 == best["val_f1"]
+        assert record.objective == best[f"val_{objective}"]
         assert record.facts["best_epoch"] == best["epoch"]
-        assert record.facts["val_f1_best_postprocessing"] >= record.val_f1 - 1e-12
+        assert record.facts["val_f1_best_postprocessing"] >= best["val_f1"] - 1e-12
 
 
 def test_shuffled_test_labels_change_no_choice(spec: StudySpec, dataset: Dataset, tmp_path: Path) -> None:
@@ -417,4 +419,20 @@ def test_a_process_that_dies_before_it_tells_optuna_logs_its_result_once(
     points = [(event.step, name) for event in events for name in event.values]
     assert len(points) == len(set(points))
     assert sum(name == "objective" for _, name in points) == 1
-    assert end.facts["val_f1"] == search.study.trials[0].value
+    assert end.facts["val_expected_f1"] == search.study.trials[0].value
+
+
+def test_a_study_of_an_earlier_version_keeps_its_objective_or_is_refused_in_one_line(
+    spec: StudySpec, tmp_path: Path
+) -> None:
+    search = opened(replace(spec, objective="f1"), tmp_path)
+    identity = search.study.user_attrs["identity"]
+    del identity["objective"]
+    search.study.set_user_attr("identity", identity)
+    assert objective_name(search.study) == "F1"
+    assert opened(replace(spec, objective="f1"), tmp_path).uid == search.uid
+    with pytest.raises(
+        UserError, match=r"objective was 'f1' and is 'expected_f1'. Keep it with --set objective=f1,"
+    ) as e:
+        opened(spec, tmp_path)
+    assert "\n" not in str(e.value)

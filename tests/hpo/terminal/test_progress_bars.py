@@ -70,7 +70,7 @@ def test_every_process_s_trial_has_a_row_with_its_epoch_and_score(search: OpenSt
 
 def test_the_best_of_an_earlier_call_is_there_at_once(search: OpenStudy) -> None:
     end(search, claim(search, 0.5), 0.625)
-    assert "1/4 best F1 0.625 (trial 0)" in drawn(search).splitlines()[0]
+    assert "1/4 best expected F1 0.625 (trial 0)" in drawn(search).splitlines()[0]
 
 
 def test_the_time_left_is_there_before_a_trial_has_ended_and_counts_finalists(search: OpenStudy) -> None:

@@ -59,7 +59,7 @@ class Terminal:
 
 def test_bars_ctrl_c_and_what_is_shown_of_an_earlier_call(project: Path) -> None:
     first = Terminal(project, "--trials", "40")
-    wait_for(lambda: bool(re.search(r"1/40 +best F1", first.text)), "first ended trial")
+    wait_for(lambda: bool(re.search(r"1/40 +best expected F1", first.text)), "first ended trial")
     assert "Measuring a trial" in first.text
     assert re.search(r"trials +\S+ +0/40 +0:00:\d\d +\d:\d\d:\d\d left", first.text), "time left from the start"
     assert re.search(r"trial 00 +\S+ +1/3 +val AUC 0\.\d{3}", first.text)
@@ -73,9 +73,9 @@ def test_bars_ctrl_c_and_what_is_shown_of_an_earlier_call(project: Path) -> None
 
     resumed = Terminal(project, "--trials", "40")
     wait_for(lambda: "left" in resumed.text, "bars")
-    assert re.search(r"resumed +\d+ of 40 trials have ended, best F1", resumed.text)
+    assert re.search(r"resumed +\d+ of 40 trials have ended, best expected F1", resumed.text)
     bars = resumed.text[resumed.text.index("estimate") :]
-    assert re.search(r"trials +\S+ +\d+/40 +best F1 0\.\d{3} \(trial \d+\)", bars), "in the first picture"
+    assert re.search(r"trials +\S+ +\d+/40 +best expected F1 0\.\d{3} \(trial \d+\)", bars), "in the first picture"
     for _ in range(2):
         resumed.process.send_signal(signal.SIGINT)
         time.sleep(0.1)

@@ -12,7 +12,7 @@ def ended(seconds: float, num_epochs: int = 5) -> TrialRecord:
     return TrialRecord(
         number=0,
         state="complete",
-        val_f1=0.5,
+        objective=0.5,
         parameters={},
         epochs=[{"epoch": epoch} for epoch in range(1, num_epochs + 1)],
         facts={},

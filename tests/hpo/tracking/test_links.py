@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from core.project import MARKER
-from hpo.search.notes import OBJECTIVE_NAME, run_note, write_note, write_notes
+from hpo.search.notes import run_note, write_note, write_notes
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import load_study_file
@@ -146,7 +146,7 @@ def test_trials_get_their_links_as_their_runs_become_known(search: OpenStudy) ->
     assert f"({run_link('http://here:5000', '4', 'a')})" in first
     assert second == ""
     assert f"({run_link('http://here:5000', '4', 'c')})" in running
-    assert search.study.metric_names == [OBJECTIVE_NAME]
+    assert search.study.metric_names == ["validation expected F1"]
 
 
 def test_what_somebody_has_written_stays(search: OpenStudy) -> None:
@@ -157,7 +157,7 @@ def test_what_somebody_has_written_stays(search: OpenStudy) -> None:
     write_note(search.storage.backend, study_id, trial_id, "my trial")
     write_notes(search, PAGES, description="Why.", experiment_id="4", run_ids={0: "a"})
     assert notes_of(search)[:2] == ["my study", "my trial"]
-    assert search.study.metric_names == [OBJECTIVE_NAME]
+    assert search.study.metric_names == ["validation expected F1"]
 
 
 def test_a_long_note_is_read_as_it_was_written(search: OpenStudy) -> None:

@@ -1,0 +1,224 @@
+"""Does a search pay? Studies are replayed on a table of trainings of simulated cars, and judged on fresh takes.
+
+    python benchmarks/does_it_pay.py --table FOLDER [--cars 20] [--points 40] [--seeds 2] [--fresh 2000]
+
+First it makes the table, and the same command resumes it; with `--no-training` it takes what there is. Then it replays
+studies of 50 trials on the trainings of seed 1 and prints what each rule's winner reaches on fresh takes, which choose
+nothing. Intervals are of a bootstrap over cars. The objective was chosen on the first half of the cars, so the second
+half is also printed alone. Training seeds after the first show how far a training repeats.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from benchmarks.replayed_studies import (
+    OBJECTIVES,
+    THRESHOLDS,
+    Car,
+    FloatArray,
+    ReplayedTrial,
+    highest,
+    judge,
+    one_standard_error,
+    replay,
+)
+from benchmarks.table_of_trainings import Place, load_training, make_training, places
+from core.decision.metrics import auc, f1_score
+from core.thread_pool import ThreadPool
+from hpo.search.study_file import StudySpec, load_study_file
+
+STUDY = Path(__file__).resolve().parent.parent / "studies/quickstart.toml"
+NUM_DRAWS = 2000
+WINDOWS_MS = np.geomspace(50, 2000, 20)
+"""Among which the best by hindsight is."""
+Choose = Callable[[Sequence[ReplayedTrial]], ReplayedTrial]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A sampler, an objective, and how the winner is chosen from the trials."""
+
+    name: str
+    kind: str = "tpe"
+    objective: str = "expected F1"
+    choose: Choose = highest
+
+
+DEFAULT, BEFORE = "trial 0", "TPE, F1: the rule before"
+RULES = (
+    Rule(name="random search, F1", kind="random", objective="F1"),
+    Rule(name=BEFORE, objective="F1"),
+    Rule(name="random search, expected F1", kind="random"),
+    Rule(name="TPE, expected F1: the rule now"),
+    Rule(name="the same, threshold fitted after the choice", choose=lambda trials: highest(trials).fitted),
+    Rule(name="the same, trial 0 within one standard error", choose=one_standard_error),
+    Rule(name="TPE, AUC, threshold fitted", objective="AUC", choose=lambda trials: highest(trials).fitted),
+    Rule(name="TPE, separation, threshold fitted", objective="separation", choose=lambda t: highest(t).fitted),
+    Rule(
+        name="TPE, expected F1 at the best threshold",
+        objective="expected F1 at the best threshold",
+        choose=lambda trials: highest(trials).fitted,
+    ),
+)
+FIGURES = ("F1", "recall", "false alarms", "AUC", "validation F1 minus F1", "expected F1 minus F1")
+
+
+def make_table(options: argparse.Namespace, spec: StudySpec) -> None:
+    with ThreadPool(1) as pool:
+        for place in places(cars=options.cars, points=options.points, seeds=options.seeds):
+            path = place.file(options.table)
+            if path.exists():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            started = time.monotonic()
+            make_training(place, spec, options.table, num_fresh=options.fresh, pool=pool)
+            print(f"{path.relative_to(options.table)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def load_cars(options: argparse.Namespace, spec: StudySpec) -> dict[int, Car]:
+    """The cars by seed, all with the same points: those that the table has of every car."""
+    numbers = range(1, options.cars + 1)
+    table = {
+        (car, point): load_training(Place(car=car, point=point, seed=1), options.table)
+        for car in numbers
+        for point in range(options.points)
+    }
+    points = [point for point in range(options.points) if all(table[car, point] for car in numbers)]
+    return {car: Car(spec, [found for point in points if (found := table[car, point])]) for car in numbers}
+
+
+def figures_of(trial: ReplayedTrial) -> FloatArray:
+    """(FIGURES,) on fresh takes."""
+    judged, threshold = trial.judged, trial.threshold
+    flagged, labels = judged.fresh >= threshold, judged.is_fresh_anomalous
+    fresh_f1 = f1_score(flagged, labels)
+    plain = f1_score(judged.validation >= threshold, judged.is_anomalous)
+    expected = OBJECTIVES["expected F1"](trial)
+    shares = [float(flagged[labels].mean()), float(flagged[~labels].mean())]
+    return np.array([fresh_f1, *shares, auc(judged.fresh, labels), plain - fresh_f1, expected - fresh_f1])
+
+
+def default_trial(car: Car) -> ReplayedTrial:
+    own = car.spec.postprocessing
+    judged = car.judged(0, own.window_ms)
+    assert judged is not None, "the default configuration can be trained"
+    return ReplayedTrial(judged=judged, threshold=own.threshold_sigmas)
+
+
+def possible_gain(car: Car) -> float:
+    """F1 of the best by hindsight minus that of trial 0: picked on one half of the fresh takes, measured on the other,
+    and the mean of both ways."""
+    default = default_trial(car)
+    own = int(np.abs(THRESHOLDS - default.threshold).argmin())
+    cells = [judged for point in car.trainings for w in WINDOWS_MS if (judged := car.judged(point, float(w)))]
+    gains = []
+    for picked, measured in ((0, 1), (1, 0)):
+        best = max(cells, key=lambda cell: float(cell.fresh_halves[picked].max()))
+        reached = best.fresh_halves[measured][best.fresh_halves[picked].argmax()]
+        gains.append(reached - default.judged.fresh_halves[measured][own])
+    return float(np.mean(gains))
+
+
+def rows_of(car: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatArray]:
+    """(FIGURES,) by rule, each the mean of the replays."""
+    default = default_trial(car)
+    rows = {DEFAULT: figures_of(default), "trial 0, threshold fitted on validation": figures_of(default.fitted)}
+    studies: dict[tuple[str, str], list[list[ReplayedTrial]]] = {}
+    for rule in RULES:
+        key = (rule.kind, rule.objective)
+        if key not in studies:
+            studies[key] = [
+                replay(car, OBJECTIVES[rule.objective], kind=rule.kind, num_trials=num_trials, seed=seed)
+                for seed in range(num_replays)
+            ]
+        rows[rule.name] = np.mean([figures_of(rule.choose(trials)) for trials in studies[key]], axis=0)
+    return rows
+
+
+def interval(values: FloatArray) -> str:
+    """The mean over cars with its 95 % interval."""
+    draws = np.random.default_rng(0).integers(len(values), size=(NUM_DRAWS, len(values)))
+    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
+    return f"{values.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
+    """`rows` are (cars, FIGURES) by rule, and `gains` the possible gain of each car."""
+    print("| | F1 | recall | false alarms | AUC | F1 minus trial 0 | F1 minus the rule before | share | flattery |")
+    print("| --- " * 9 + "|")
+    for name, figures in rows.items():
+        gain = figures[:, 0] - rows[DEFAULT][:, 0]
+        mean = figures.mean(axis=0)
+        cells = [f"{mean[column]:.3f}" for column in range(4)]
+        cells += [
+            interval(gain),
+            interval(figures[:, 0] - rows[BEFORE][:, 0]),
+            f"{100 * gain.sum() / gains.sum():.0f} %",
+        ]
+        cells.append(f"{mean[4]:+.3f} / {np.abs(figures[:, 4]).mean():.3f} ({mean[5]:+.3f})")
+        print(f"| {name} | {' | '.join(cells)} |")
+    print(f"\nPossible gain of F1 over trial 0: {interval(gains)}\n")
+
+
+def print_repeats(options: argparse.Namespace, cars: dict[int, Car]) -> None:
+    """How far a training repeats with another seed, at the default window: the standard deviation over seeds."""
+    differences = []
+    for place in places(cars=options.cars, points=options.points, seeds=options.seeds):
+        again = load_training(place, options.table)
+        car = cars[place.car]
+        if place.seed == 1 or again is None or again.failure or place.point not in car.trainings:
+            continue
+        window_ms, frame_ms = car.spec.postprocessing.window_ms, car.spec.scoring.frame_ms
+        one, other = judge(again, window_ms, frame_ms), car.judged(place.point, window_ms)
+        if other is not None:
+            fresh = auc(one.fresh, one.is_fresh_anomalous) - auc(other.fresh, other.is_fresh_anomalous)
+            differences.append((one.auc - other.auc, fresh))
+    if differences:
+        validation, fresh = np.sqrt(np.square(differences).mean(axis=0) / 2)
+        print(
+            f"Another seed, {len(differences)} trainings: AUC has a standard deviation of {validation:.3f} on "
+            f"validation and {fresh:.3f} on fresh takes."
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, required=True, help="a folder outside of the repository")
+    parser.add_argument("--cars", type=int, default=20, help="seeds of the simulation, from 1")
+    parser.add_argument("--points", type=int, default=40, help="networks, the default configuration first")
+    parser.add_argument("--seeds", type=int, default=2, help="trainings of each")
+    parser.add_argument("--fresh", type=int, default=2000, help="takes of a car that choose nothing")
+    parser.add_argument("--replays", type=int, default=5, help="studies of each car and rule")
+    parser.add_argument("--trials", type=int, default=50, help="of a replayed study")
+    parser.add_argument("--no-training", action="store_true", help="replay on what the table has")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    spec = load_study_file(STUDY)
+    if not options.no_training:
+        make_table(options, spec)
+    cars = load_cars(options, spec)
+    found, gains = [], []
+    for number, car in cars.items():
+        found.append(rows_of(car, num_replays=options.replays, num_trials=options.trials))
+        gains.append(possible_gain(car))
+        print(f"car {number}: replayed", file=sys.stderr, flush=True)
+    num_points, half = len(next(iter(cars.values())).trainings), len(cars) // 2
+    print(f"{len(cars)} cars, {num_points} networks, {options.replays} studies of {options.trials} trials each\n")
+    for title, part in (("All cars", slice(None)), (f"Cars {half + 1} and on, which chose nothing", slice(half, None))):
+        print(f"{title}\n")
+        print_table({n: np.array([rows[n] for rows in found[part]]) for n in found[0]}, np.array(gains[part]))
+    print_repeats(options, cars)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Studies that are replayed on a table of trainings (benchmarks/table_of_trainings.py): they train nothing.
+
+A replayed trial has one of the table's networks, the one nearest to what the sampler proposes, with the window and the
+threshold that it proposes. Trial 0 is the default configuration. No trial is pruned. A rule chooses the winner from
+validation; fresh takes measure it and choose nothing.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from benchmarks.table_of_trainings import MACHINE, Training, parameters_of
+from core.decision.metrics import auc, expected_f1, f1_score
+from core.decision.postprocess import PostprocessingConfig
+from core.decision.statistic import fit_scalar
+from core.model.scoring import Scores
+from hpo.search.study import derived_seed, make_sampler
+from hpo.search.study_file import SamplerConfig, StudySpec
+
+FloatArray = npt.NDArray[np.float64]
+THRESHOLDS = np.sinh(np.linspace(math.asinh(-3), math.asinh(60), 150))
+"""Of a fitted threshold."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """A training's clip scores at one window, after its best epoch of those whose fresh takes are scored."""
+
+    validation: FloatArray
+    is_anomalous: npt.NDArray[np.bool_]
+    fresh: FloatArray
+    is_fresh_anomalous: npt.NDArray[np.bool_]
+
+    @cached_property
+    def auc(self) -> float:
+        return auc(self.validation, self.is_anomalous)
+
+    @cached_property
+    def separation(self) -> float:
+        """The distance of the classes' means in standard deviations, of scores on the scale of asinh."""
+        scores = np.arcsinh(self.validation)
+        one, other = scores[self.is_anomalous], scores[~self.is_anomalous]
+        return float((one.mean() - other.mean()) / math.sqrt((one.var() + other.var()) / 2 + 1e-9))
+
+    @cached_property
+    def expected_f1s(self) -> FloatArray:
+        """Expected F1 at each of THRESHOLDS."""
+        return np.array([expected_f1(self.validation, self.is_anomalous, float(t)) for t in THRESHOLDS])
+
+    @property
+    def fitted_threshold(self) -> float:
+        return float(THRESHOLDS[self.expected_f1s.argmax()])
+
+    @cached_property
+    def fresh_halves(self) -> tuple[FloatArray, FloatArray]:
+        """F1 of two halves of the fresh takes at each of THRESHOLDS."""
+        is_first = np.arange(len(self.fresh)) % 2 == 0
+        first, second = (
+            np.array([f1_score(self.fresh[rows] >= t, self.is_fresh_anomalous[rows]) for t in THRESHOLDS])
+            for rows in (is_first, ~is_first)
+        )
+        return first, second
+
+
+def judge(training: Training, window_ms: float, frame_ms: float) -> Judged:
+    config = PostprocessingConfig(window_ms=window_ms)
+
+    def clip_scores(epoch: int, scores: Scores) -> FloatArray:
+        calibration = training.calibration[epoch - 1]
+        statistic = fit_scalar(config, calibration, [MACHINE] * len(calibration), frame_ms=frame_ms)
+        return statistic.judge(scores, [MACHINE] * len(scores)).clip_scores
+
+    validation = {epoch: clip_scores(epoch, training.validation[epoch - 1]) for epoch in training.fresh}
+    best = max(validation, key=lambda epoch: (auc(validation[epoch], training.is_anomalous), epoch))
+    return Judged(
+        validation=validation[best],
+        is_anomalous=training.is_anomalous,
+        fresh=clip_scores(best, training.fresh[best]),
+        is_fresh_anomalous=training.is_fresh_anomalous,
+    )
+
+
+class Car:
+    """All trainings of one car, judged when they are asked for."""
+
+    def __init__(self, spec: StudySpec, trainings: Sequence[Training]) -> None:
+        """`trainings` are of one seed. The first is that of the default configuration."""
+        self.spec = spec
+        self.trainings = {training.place.point: training for training in trainings}
+        self.parameters = {point: parameters_of(spec, point) for point in self.trainings}
+        self._judged: dict[tuple[int, int], Judged] = {}
+
+    def judged(self, point: int, window_ms: float) -> Judged | None:
+        """None where the training failed. Windows of as many frames are the same."""
+        training, frame_ms = self.trainings[point], self.spec.scoring.frame_ms
+        num_frames = max(1, round(window_ms / frame_ms))
+        if training.failure is None and (point, num_frames) not in self._judged:
+            self._judged[point, num_frames] = judge(training, num_frames * frame_ms, frame_ms)
+        return self._judged.get((point, num_frames))
+
+    def nearest_point(self, proposed: dict[str, float]) -> int:
+        distributions = self.spec.search_space.distributions
+
+        def distance(point: int) -> float:
+            own = self.parameters[point]
+            return sum((_place(distributions[n], own[n]) - _place(distributions[n], proposed[n])) ** 2 for n in own)
+
+        return min(self.parameters, key=distance)
+
+
+def _place(distribution: optuna.distributions.BaseDistribution, value: float) -> float:
+    """Where a value lies in its range, from 0 to 1."""
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    low, high = distribution.low, distribution.high
+    return math.log(value / low) / math.log(high / low) if distribution.log else (value - low) / (high - low)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayedTrial:
+    """A trial with its threshold; `value` is the objective."""
+
+    judged: Judged
+    threshold: float
+    value: float = math.nan
+
+    @property
+    def fitted(self) -> "ReplayedTrial":
+        """With the threshold that is best for the expected F1."""
+        return replace(self, threshold=self.judged.fitted_threshold)
+
+
+Objective = Callable[[ReplayedTrial], float]
+
+OBJECTIVES: dict[str, Objective] = {
+    "F1": lambda t: f1_score(t.judged.validation >= t.threshold, t.judged.is_anomalous) + 1e-6 * t.judged.auc,
+    "expected F1": lambda t: expected_f1(t.judged.validation, t.judged.is_anomalous, t.threshold),
+    "AUC": lambda t: t.judged.auc,
+    "separation": lambda t: t.judged.separation,
+    "expected F1 at the best threshold": lambda t: float(t.judged.expected_f1s.max()),
+}
+"""AUC breaks ties of F1, as in a study. The last three do not depend on the trial's own threshold."""
+
+
+def replay(car: Car, objective: Objective, *, kind: str, num_trials: int, seed: int) -> list[ReplayedTrial]:
+    """The trials of one study, trial 0 first, without those that failed."""
+    space, trials = car.spec.search_space, []
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial(space.default_parameters)
+    for number in range(num_trials):
+        study.sampler = make_sampler(SamplerConfig(kind=kind), seed=derived_seed(seed, number))  # type: ignore[arg-type]
+        asked = study.ask(dict(space.distributions))
+        point = car.nearest_point(asked.params) if number else 0
+        judged = car.judged(point, asked.params["window_ms"])
+        if judged is None:
+            study.tell(asked, state=TrialState.FAIL)
+            continue
+        trial = ReplayedTrial(judged=judged, threshold=asked.params["threshold_sigmas"])
+        trials.append(replace(trial, value=objective(trial)))
+        study.tell(asked, trials[-1].value)
+    return trials
+
+
+def highest(trials: Sequence[ReplayedTrial]) -> ReplayedTrial:
+    """The first of those with the highest objective."""
+    return max(trials, key=lambda trial: trial.value)
+
+
+def one_standard_error(trials: Sequence[ReplayedTrial], *, num_draws: int = 200) -> ReplayedTrial:
+    """Trial 0, unless the best trial's expected F1 is higher by more than a standard error over validation takes."""
+    best, default = highest(trials), trials[0]
+    labels, random = best.judged.is_anomalous, np.random.default_rng(0)
+    differences = []
+    for _ in range(num_draws):
+        rows = np.concatenate([random.choice(np.flatnonzero(of), int(of.sum())) for of in (labels, ~labels)])
+        one, other = (expected_f1(t.judged.validation[rows], labels[rows], t.threshold) for t in (best, default))
+        differences.append(one - other)
+    whole = [expected_f1(t.judged.validation, labels, t.threshold) for t in (best, default)]
+    return best if whole[0] - whole[1] > np.std(differences) else default

@@ -1,0 +1,94 @@
+"""The table of trainings, and the studies that are replayed on it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.replayed_studies import OBJECTIVES, Car, highest, replay
+from benchmarks.table_of_trainings import Car as CarData
+from benchmarks.table_of_trainings import Place, load_training, make_training, parameters_of, places
+from core.data.store import Store
+from core.decision.metrics import f1_score
+from core.thread_pool import ThreadPool
+from hpo.search.study_file import StudySpec, load_study_file
+
+FIRST, SECOND = Place(car=1, point=0, seed=1), Place(car=1, point=1, seed=1)
+
+
+@pytest.fixture(scope="module")
+def spec() -> StudySpec:
+    return load_study_file(Path(__file__).resolve().parents[1] / "data/tiny.toml")
+
+
+@pytest.fixture(scope="module")
+def table(spec: StudySpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("table")
+    for place in (FIRST, SECOND):
+        make(place, spec, folder)
+    return folder
+
+
+def make(place: Place, spec: StudySpec, folder: Path) -> None:
+    place.file(folder).parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPool(1) as pool:
+        make_training(place, spec, folder, num_fresh=10, pool=pool)
+
+
+@pytest.fixture
+def car(spec: StudySpec, table: Path) -> Car:
+    trainings = [load_training(place, table) for place in (FIRST, SECOND)]
+    return Car(spec, [training for training in trainings if training])
+
+
+def test_a_replayed_trial_has_the_validation_figures_of_the_experiment(spec: StudySpec, table: Path, car: Car) -> None:
+    with np.load(FIRST.file(table)) as arrays:
+        epochs = json.loads(str(arrays["figures"]))
+    best = max(epochs, key=lambda row: (row["val_auc"], row["epoch"]))
+    own = spec.postprocessing
+    judged = car.judged(0, own.window_ms)
+    assert judged is not None
+    assert judged.auc == best["val_auc"]
+    assert f1_score(judged.validation >= own.threshold_sigmas, judged.is_anomalous) == best["val_f1"]
+
+
+def test_a_training_is_the_same_to_the_bit_in_another_table(spec: StudySpec, table: Path, tmp_path: Path) -> None:
+    make(FIRST, spec, tmp_path)
+    one, other = load_training(FIRST, table), load_training(FIRST, tmp_path)
+    assert one is not None
+    assert other is not None
+    assert one.fresh.keys() == other.fresh.keys()
+    assert all(np.array_equal(one.fresh[epoch], other.fresh[epoch]) for epoch in one.fresh)
+    assert not list(tmp_path.glob("car-*/*.training")), "the weights are not kept"
+
+
+def test_fresh_takes_are_no_takes_of_the_study(spec: StudySpec, tmp_path: Path) -> None:
+    data = CarData(spec=spec, seed=3, num_fresh=14, store=Store(tmp_path))
+    known = {take for clips in data.dataset.judged().values() for take in clips.recording_ids}
+    fresh = data.fresh
+    assert len(set(fresh.recording_ids)) == len(fresh) == 14
+    assert not known & set(fresh.recording_ids)
+    assert fresh.is_anomalous.mean() == pytest.approx(data.dataset.validation.is_anomalous.mean(), abs=0.05)
+
+
+def test_a_part_of_the_table_has_all_cars_at_the_first_points() -> None:
+    order = list(places(cars=2, points=2, seeds=2))
+    assert [(place.seed, place.point, place.car) for place in order[:4]] == [(1, 0, 1), (1, 0, 2), (1, 1, 1), (1, 1, 2)]
+    assert len(set(order)) == 8
+
+
+def test_points_are_those_of_the_space_and_do_not_depend_on_their_number(spec: StudySpec) -> None:
+    space, points = spec.search_space, [parameters_of(spec, point) for point in range(9)]
+    assert points[0] == {name: space.default_parameters[name] for name in points[0]}
+    assert all(space.holds(name, value) for point in points for name, value in point.items())
+    assert len({json.dumps(point) for point in points}) == 9
+    assert {"window_ms", "threshold_sigmas"}.isdisjoint(points[1]), "they need no training"
+
+
+def test_a_replay_repeats_and_begins_with_the_default(spec: StudySpec, car: Car) -> None:
+    one, other = (replay(car, OBJECTIVES["expected F1"], kind="tpe", num_trials=12, seed=3) for _ in range(2))
+    assert [trial.value for trial in one] == [trial.value for trial in other]
+    assert one[0].threshold == spec.postprocessing.threshold_sigmas
+    assert one[0].judged is car.judged(0, spec.postprocessing.window_ms)
+    assert highest(one).value == max(trial.value for trial in one)
