@@ -52,6 +52,7 @@ EXAMPLES = (
 def detect(options: argparse.Namespace) -> int:
     """Judges all recordings, prints the decisions, writes what is asked for. Returns the exit code."""
     from core.data.recordings import REPAIR, BadRecording
+    from core.data.stand_ins import SENTENCES
     from core.decision.checkpoint import find_detector, load_detector
     from core.detection.asked_threshold import with_asked_threshold
     from core.detection.audio_paths import find_audio
@@ -66,6 +67,7 @@ def detect(options: argparse.Namespace) -> int:
     trained = load_detector(file)
     machine = choose_machine(trained, options.machine)
     detector, lines = with_asked_threshold(trained, options.threshold, options.false_alarms_per_hour)
+    lines = [*(SENTENCES[name] for name in trained.stand_ins), *lines]
     if options.at_least > 1:
         lines.append(f"A recording is anomalous when at least {options.at_least} of its clips are.")
     _say(*lines)
@@ -96,7 +98,8 @@ def detect(options: argparse.Namespace) -> int:
         from core.detection.plot import page
 
         num_refused = results.decisions["refused"]
-        text = page(views, num_judged=len(audio_paths.names) - num_refused, num_refused=num_refused)
+        notes = [SENTENCES[name] for name in trained.stand_ins]
+        text = page(views, num_judged=len(audio_paths.names) - num_refused, num_refused=num_refused, notes=notes)
         _write(options.plot, text, option="--plot")
     return results.exit_code
 

@@ -23,6 +23,7 @@ from core.data.dataset import Dataset
 from core.decision.checkpoint import DETECTOR_FILE, Detector, save_detector
 from core.decision.evaluation import evaluate
 from core.decision.fitting import AnyStatistic
+from core.decision.healthy_prediction import healthy_prediction
 from core.decision.levels import LevelRange, level_ranges
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import save_scores
@@ -154,7 +155,7 @@ def run_experiment(
                 context_samples=context_samples,
                 sample_rate_hz=dataset.sample_rate_hz,
             )
-            history.append(_row(scored, figures))
+            history.append(_row(scored, figures, dataset))
             if math.isnan(history[-1]["val_auc"]):
                 raise ConfigurationFailed(_diverged(history[-1]["val_loss"], scored.report.epoch))
             result = _result(history)
@@ -197,17 +198,22 @@ def _detector(
         statistic=statistic,
         clip_samples=dataset.config.clip_samples,
         context_samples=setup.context_samples,
+        stand_ins=dataset.stand_ins(),
     )
 
 
-def _row(scored: ScoredEpoch, figures: Mapping[str, float]) -> dict[str, float]:
+def _row(scored: ScoredEpoch, figures: Mapping[str, float], dataset: Dataset) -> dict[str, float]:
     """The figures of one epoch under the names that are used everywhere; those of training as they were recorded."""
+    healthy = {}
+    if "faults" in dataset.stand_ins():
+        healthy = healthy_prediction(scored.scores["calibration"], scored.memoryless_bits["calibration"])
     return {
         "epoch": scored.report.epoch,
         "train_loss": scored.report.train_loss,
         **figures,
         "val_bits_saved": scored.memoryless_bits["validation"] - figures["val_loss"],
         "test_bits_saved": scored.memoryless_bits["test"] - figures["test_loss"],
+        **healthy,
         "lr": scored.report.learning_rate,
         "audio_seconds_per_second": scored.report.audio_seconds_per_second,
     }

@@ -41,6 +41,7 @@ with environment():
 
     from core.data.clips import ClipConfig
     from core.data.dataset import DataConfig
+    from core.data.faults.injection import FaultsConfig
     from core.data.recordings import Corpus, StreamedCorpus
     from core.data.settling import settle_calibration, settle_speeds
     from core.data.speed_perturbation import SpeedConfig
@@ -71,6 +72,7 @@ class StudyTables:
     split: SplitConfig = field(default_factory=SplitConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
     splice: SpliceConfig | None = None
+    faults: FaultsConfig | None = None
     speed_perturbation: SpeedConfig | None = None
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     space: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class StudyTables:
             split=self.split,
             skip_bad_files=skip_bad_files,
             splice=self.splice,
+            faults=self.faults,
             speed_perturbation=self.speed_perturbation,
         )
 

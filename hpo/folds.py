@@ -15,8 +15,9 @@ from typing import Any
 
 from core.baselines.comparison_file import load_rows
 from core.baselines.comparison_table import Line, as_markdown, lines_of
+from core.data.stand_ins import SENTENCES
 from core.whole_file import write_text
-from hpo.pages.folds_page import Spread, folds_page
+from hpo.pages.folds_page import Spread, folds_page, stand_ins_of
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
@@ -53,11 +54,13 @@ def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> list
     directory.mkdir(exist_ok=True)
     table: dict[str, Any] = {"study": name, "folds": [result["study"] for result in results]}
     table |= {"figures": {key: asdict(spread) for key, spread in spreads.items()}}
+    table |= {"stand_ins": stand_ins_of(results)}
     table |= {"comparison": [asdict(line) for line in lines]}
     write_text(directory / FOLDS_FILE, json.dumps(without_nan(table), indent=2) + "\n")
     reports = [f"../{study.name}/{REPORT_FILE}" for study in studies]
     write_text(directory / FOLDS_PAGE, folds_page(name, results, spreads, lines, reports=reports))
-    return [*folds_text(name, spreads, lines), f"Report:   {os.path.relpath(directory / FOLDS_PAGE)}"]
+    sentences = [SENTENCES[name] for name in stand_ins_of(results)]
+    return [*folds_text(name, spreads, lines), *sentences, f"Report:   {os.path.relpath(directory / FOLDS_PAGE)}"]
 
 
 def spreads_of(results: Sequence[dict[str, Any]]) -> dict[str, Spread]:

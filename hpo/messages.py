@@ -200,6 +200,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         f"  test        F1 {_figures(winner['test'])}",
         *_evidence_lines(result.get("evidence"), winner["test"]),
         *_promise_lines(result.get("promise")),
+        *_prediction_lines(result.get("prediction")),
     ]
     if len(winner["per_machine"]) > 1:
         for machine, splits in winner["per_machine"].items():
@@ -222,8 +223,10 @@ def _evidence_lines(evidence: Mapping[str, Any] | None, test: Mapping[str, Any])
     """The recordings that are flagged, the banner where they prove nothing, and how much more to record."""
     if evidence is None:
         return []
+    words = {"anomalous": "with injected faults"} if "faults" in evidence["stand_ins"] else {}
     counts = [
-        f"{each['num_flagged']} of {each['num_recordings']} {label} ones ({_interval(each['flagged_interval'])})"
+        f"{each['num_flagged']} of {each['num_recordings']} {words.get(label, f'{label} ones')} "
+        f"({_interval(each['flagged_interval'])})"
         for label, each in test["recordings"].items()
     ]
     banner = [evidence["banner"]] if evidence["banner"] else []
@@ -238,6 +241,10 @@ def _promise_lines(promise: Mapping[str, Any] | None) -> list[str]:
     if promise is None:
         return []
     return [f"  threshold   {promise['threshold_sigmas']:.2f} sigmas. {promise['sentence']}", f"  {promise['test']}"]
+
+
+def _prediction_lines(prediction: Mapping[str, Any] | None) -> list[str]:
+    return [] if prediction is None else [f"  prediction  {prediction['sentence']}"]
 
 
 def detect_lines(folder: Path) -> list[str]:

@@ -61,4 +61,5 @@ def make_detector() -> Detector:
         context_samples=30,
         levels={"car1": levels, "car2": levels},
         healthy=HealthyScores.of({take: [0.1 * take, -0.5, 1.25] for take in range(20)}, seconds_a_clip=0.72),
+        stand_ins=("faults", "parts"),
     )

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.baselines.paired_bootstrap import Figure, SplitDecisions
-from core.decision.exact_figures import Interval, f1_interval, share_interval
+from core.decision.exact_figures import Interval, f1_interval, num_independent_pairs, share_interval
 
 EXACT = ("auc", "f1")
 
@@ -29,14 +29,14 @@ def with_exact_interval(
 
 
 def _of_auc(area: float, splits: Sequence[SplitDecisions], without: Collection[str]) -> Interval:
-    """Of a mean over machines: each has as many independent pairs of takes as takes of its rarer class."""
+    """Of a mean over machines: each has its own independent pairs of takes."""
     takes: dict[tuple[str, bool], set[str]] = defaultdict(set)
     for split in splits:
         for take, machine, label in zip(split.recording_ids, split.machines, split.is_anomalous, strict=True):
             if take not in without:
                 takes[machine, bool(label)].add(take)
     machines = {machine for machine, _ in takes}
-    return share_interval(area, sum(min(len(takes[name, True]), len(takes[name, False])) for name in machines))
+    return share_interval(area, sum(num_independent_pairs(takes[name, True], takes[name, False]) for name in machines))
 
 
 def _of_f1(splits: Sequence[SplitDecisions], without: Collection[str]) -> Interval:

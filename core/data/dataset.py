@@ -13,11 +13,14 @@ from dataclasses import dataclass, field, replace
 from core.data.audio import AudioPart
 from core.data.clips import ClipConfig, ClipSet, clips_of_all, read_clips, spread_over_strata
 from core.data.decoding import JoinedProgress, Progress, read_all
+from core.data.faults.injection import COPIES, FaultsConfig, clips_with_faults
 from core.data.noise import NoiseConfig, with_noise
+from core.data.parts import PartedCorpus, with_parts
 from core.data.recordings import Corpus, Recording, Skipped, Take
 from core.data.speed_perturbation import SpeedConfig, takes_at_other_speeds
 from core.data.splicing import SpliceConfig, spliced_clips
 from core.data.splits import SplitConfig, split_recordings
+from core.data.stand_ins import StandIn
 from core.data.store import Store
 from core.data.training_clips import ClipMeasurements, ListedClips, TrainingClips
 from core.errors import UserError
@@ -38,12 +41,20 @@ class DataConfig:
     """Added to every take; None adds none."""
     splice: SpliceConfig | None = None
     """Faults are spliced into normal clips of validation and test; None leaves the clips as they are."""
+    faults: FaultsConfig | None = None
+    """Faults are injected into copies of the clips of validation and test; None judges by anomalous takes, which must
+    exist then. `with_faults_if_needed` decides it."""
     speed_perturbation: SpeedConfig | None = None
     """Further speeds at which training takes are used; None uses only their own speed."""
 
     def __post_init__(self) -> None:
         if self.splice:
             self.splice.check_room(self.clips.clip_seconds)
+        if self.splice and self.faults:
+            raise UserError(
+                "[splice] must be left out where faults are injected, because it takes its faults from anomalous "
+                "recordings, but is set, and there are none. Remove [splice]."
+            )
 
     @property
     def clip_samples(self) -> int:
@@ -52,7 +63,12 @@ class DataConfig:
     @property
     def notes(self) -> tuple[str, ...]:
         """Changes that are made to the takes, in words."""
-        return tuple(change.describe() for change in (self.noise, self.splice) if change)
+        return tuple(change.describe() for change in (self.faults, self.noise, self.splice) if change)
+
+    def max_takes(self, split: str) -> int:
+        """How many takes of a judged split the budget has room for, with a clip of each."""
+        copies = COPIES if self.faults and split != "calibration" else 1
+        return self.clips.max_clips(split) // copies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +93,8 @@ class Dataset:
     measurements: ClipMeasurements = field(default_factory=ClipMeasurements)
     close: Callable[[], None] = lambda: None
     """Stops reading in the background."""
+    stand_ins: Callable[[], tuple[StandIn, ...]] = lambda: ()
+    """What stands in for recordings that are missing. With a stream, what is known up to now."""
 
     @property
     def sample_rate_hz(self) -> int:
@@ -111,11 +129,30 @@ def prepare_dataset(
 
     Raises UserError for data that cannot be used for a study. core/data/header_check.py finds most of that earlier.
     """
-    parts = split_recordings(corpus.recordings, config.split)  # so that its error comes before anything is decoded
+    parted = with_parts(corpus, config.clips)
+    config = with_faults_if_needed(corpus.recordings, config)
+    # Here, so that its error comes before anything is decoded.
+    parts = split_recordings(parted.corpus.recordings, config.split, needs_anomalous=config.faults is None)
     if progress is None:
-        return _prepared(corpus, config, store=store, progress=None)
-    with closing(JoinedProgress(progress, _readings(corpus, parts.train, config))) as joined:
-        return _prepared(corpus, config, store=store, progress=joined)
+        return _prepared(parted, config, store=store, progress=None)
+    with closing(JoinedProgress(progress, _readings(parted.corpus, parts.train, config))) as joined:
+        return _prepared(parted, config, store=store, progress=joined)
+
+
+def with_faults_if_needed(recordings: Iterable[Recording], config: DataConfig) -> DataConfig:
+    """The config with faults to inject where no recording is anomalous.
+
+    Raises UserError where faults are to be injected although there are anomalous recordings.
+    """
+    anomalous = next((take.recording_id for take in recordings if take.label == "anomalous"), None)
+    if anomalous is None:
+        return replace(config, faults=config.faults or FaultsConfig())
+    if config.faults:
+        raise UserError(
+            f"[faults] must be left out where there are anomalous recordings, such as {anomalous!r}, because "
+            "those judge the trials. Remove [faults]."
+        )
+    return config
 
 
 def _readings(corpus: Corpus, train: Sequence[Recording], config: DataConfig) -> list[tuple[Recording, int]]:
@@ -125,7 +162,8 @@ def _readings(corpus: Corpus, train: Sequence[Recording], config: DataConfig) ->
     return [*((recording, rate) for recording in corpus.recordings), *others]
 
 
-def _prepared(corpus: Corpus, config: DataConfig, *, store: Store | None, progress: Progress | None) -> Dataset:
+def _prepared(parted: PartedCorpus, config: DataConfig, *, store: Store | None, progress: Progress | None) -> Dataset:
+    corpus = parted.corpus
     read = read_all(
         corpus,
         sample_rate_hz=config.sample_rate_hz,
@@ -151,14 +189,22 @@ def _prepared(corpus: Corpus, config: DataConfig, *, store: Store | None, progre
         digests={
             name: {take.recording.digest: take.recording.recording_id for take in chosen[name]} for name in JUDGED
         },
-        notes=(*read.notes, *config.notes, *speed_notes, *_left_out(by_split, chosen)),
+        notes=(*parted.notes, *read.notes, *config.notes, *speed_notes, *_left_out(by_split, chosen)),
+        stand_ins=lambda: stand_ins_of(config, has_parts=bool(parted.notes)),
     )
+
+
+def stand_ins_of(config: DataConfig, *, has_parts: bool = False) -> tuple[StandIn, ...]:
+    found: dict[StandIn, bool] = {"faults": config.faults is not None, "parts": has_parts}
+    return tuple(name for name, is_so in found.items() if is_so)
 
 
 def takes_by_part(takes: Iterable[Take], config: DataConfig) -> dict[str, list[Take]]:
     """The takes of train and of JUDGED, in the order of their ids. Raises UserError as `split_recordings` does."""
     by_id = {take.recording.recording_id: take for take in takes}
-    parts = split_recordings([take.recording for take in by_id.values()], config.split)
+    parts = split_recordings(
+        [take.recording for take in by_id.values()], config.split, needs_anomalous=config.faults is None
+    )
     names = ("train", *JUDGED)
     by_part = {name: [by_id[recording.recording_id] for recording in getattr(parts, name)] for name in names}
     if config.split.calibration == "parts":
@@ -168,7 +214,7 @@ def takes_by_part(takes: Iterable[Take], config: DataConfig) -> dict[str, list[T
 
 def choose_judged(by_part: Mapping[str, Sequence[Take]], config: DataConfig) -> dict[str, list[Take]]:
     """The takes that the budget has room for. Raises UserError if it is too small for all machines and labels."""
-    return {name: spread_over_strata(by_part[name], config.clips.max_clips(name), name) for name in JUDGED}
+    return {name: spread_over_strata(by_part[name], config.max_takes(name), name) for name in JUDGED}
 
 
 def _perturbed(
@@ -212,6 +258,8 @@ def judged_clips(takes: Sequence[Take], split_name: str, config: DataConfig) -> 
     max_clips = config.clips.max_clips(split_name)
     if config.splice and split_name != "calibration":
         clips = spliced_clips(takes, config.splice, config.clip_samples, config.sample_rate_hz, max_clips=max_clips)
+    elif config.faults and split_name != "calibration":
+        clips = clips_with_faults(takes, config.faults, config.clip_samples, config.sample_rate_hz, max_clips=max_clips)
     else:
         clips = read_clips(takes, config.clip_samples, config.sample_rate_hz, most=max_clips // len(takes))
     check_both_kinds([bool(is_anomalous) for is_anomalous in clips.is_anomalous], split_name)

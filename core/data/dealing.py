@@ -55,7 +55,7 @@ def deal_anomalous(takes: Sequence[Recording], parts: Parts, *, seed: int, turn:
     if len(takes) < 2:
         raise UserError(
             f"Anomalous recordings must be at least 2, one for validation and one for test, but got {len(takes)}. "
-            "Add a take of a faulty machine."
+            "Add a take of a faulty machine, or leave that one out: then faults are injected into healthy ones."
         )
     in_turn: list[Recording] = []
     for _, of_machine in sorted(by_machine(takes).items()):

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 from core.data.audio import Waveform
 from core.data.clips import clips_of_all
-from core.data.dataset import JUDGED, DataConfig, check_both_kinds, check_calibration, choose_judged, takes_by_part
+from core.data.dataset import (
+    JUDGED,
+    DataConfig,
+    check_both_kinds,
+    check_calibration,
+    choose_judged,
+    takes_by_part,
+    with_faults_if_needed,
+)
 from core.data.decoding import check_headers, check_not_upsampled
+from core.data.parts import with_parts
 from core.data.recordings import Corpus, Recording, Take
 from core.data.splits import split_recordings
 
@@ -25,7 +34,9 @@ class UndecodedAudio:
 def check_usable(corpus: Corpus, config: DataConfig, *, highest_rate_hz: int) -> None:
     """Raises the UserError with which a study would refuse the corpus. `highest_rate_hz` is the highest it searches."""
     check_not_upsampled(corpus.recordings, highest_rate_hz)
-    split_recordings(corpus.recordings, config.split)
+    config = with_faults_if_needed(corpus.recordings, config)
+    corpus = with_parts(corpus, config.clips).corpus
+    split_recordings(corpus.recordings, config.split, needs_anomalous=config.faults is None)
     min_seconds = config.clips.clip_seconds
     check_headers(
         corpus.recordings, config.sample_rate_hz, min_seconds=min_seconds, skip_bad_files=config.skip_bad_files
@@ -35,7 +46,7 @@ def check_usable(corpus: Corpus, config: DataConfig, *, highest_rate_hz: int) ->
     for name in JUDGED:
         most = config.clips.max_clips(name) // len(chosen[name])
         clips = clips_of_all(chosen[name], config.clip_samples, most=most)
-        if not config.splice:
+        if not (config.splice or config.faults):
             check_both_kinds([clip.is_anomalous for clip in clips], name)
         if name == "calibration":
             check_calibration(clip.take.recording.machine for clip in clips)

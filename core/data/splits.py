@@ -1,8 +1,8 @@
 """Splits recordings into train, calibration, validation and test. All channels and clips of a take stay together.
 
-Train and calibration contain only normal takes; validation and test contain both labels. The split depends on the
-recordings' ids and the seed (core/data/dealing.py). In a listed set every part gets its share. In a stream every take
-is assigned independently of the others, so the shares hold on average.
+Train and calibration contain only normal takes; validation and test contain both labels, or only normal takes where
+there is no anomalous one. The split depends on the recordings' ids and the seed (core/data/dealing.py). In a listed set
+every part gets its share. In a stream each take is assigned independently of the others, so shares hold on average.
 
 With folds, the normal takes of a machine are divided into groups. One group is for test, the next one for validation,
 and the others for training and calibration. The folds of four, with four takes:
@@ -81,15 +81,16 @@ class Split:
     test: tuple[Recording, ...]
 
 
-def split_recordings(recordings: Iterable[Recording], config: SplitConfig) -> Split:
+def split_recordings(recordings: Iterable[Recording], config: SplitConfig, *, needs_anomalous: bool = True) -> Split:
     """The split that the recordings state (a manifest's column), else one by folds or by the seed.
 
     By the seed, every machine has at least one normal take in each part, and its anomalous takes alternate between
-    validation and test, condition by condition. Raises UserError if there are too few recordings for that.
+    validation and test, condition by condition. Raises UserError if there are too few recordings for that, and without
+    an anomalous one if `needs_anomalous`.
     """
     everything = list(recordings)
     labelled = [recording for recording in everything if recording.label != "unknown"]
-    _check_both_labels(everything)
+    _check_labels(everything, needs_anomalous=needs_anomalous)
     if any(recording.split for recording in labelled):
         parts = _split_as_asked(labelled, config)
     elif config.folds:
@@ -136,7 +137,7 @@ def _split_by_seed(recordings: Sequence[Recording], config: SplitConfig) -> Part
                 f"validation, test), but got {len(normal)}. Record more of it, or leave it out."
             )
         _deal_normal(normal, config, parts)
-    deal_anomalous(_anomalous(recordings), parts, seed=config.seed)
+    _deal_anomalous(recordings, config, parts)
     return parts
 
 
@@ -154,7 +155,7 @@ def _split_by_fold(recordings: Sequence[Recording], config: SplitConfig) -> Part
         parts["test"] += groups[0]
         parts["validation"] += groups[1]
         _deal_training(shuffled(chain.from_iterable(groups[2:]), config.seed), config, parts)
-    deal_anomalous(_anomalous(recordings), parts, seed=config.seed, turn=config.fold)
+    _deal_anomalous(recordings, config, parts, turn=config.fold)
     return parts
 
 
@@ -191,7 +192,7 @@ def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> Par
     parts["test"] = [take for take in recordings if take.split == "test"]
     _deal_held_out([take for take in recordings if take.split == "held_out"], config, parts)
     for part in ("validation", "test"):
-        _check_part_has_both_labels(parts[part], part)
+        _check_part(parts[part], part, needs_anomalous=any(take.label == "anomalous" for take in recordings))
     for machine, takes in sorted(by_machine(recordings).items()):
         in_train = [take for take in takes if take.split == "train"]
         if len(in_train) < 2:
@@ -211,17 +212,18 @@ def _deal_held_out(takes: Sequence[Recording], config: SplitConfig, parts: Parts
         num_validation = share(len(ordered), of_validation, keep=1) if len(ordered) > 1 else 1
         parts["validation"] += ordered[:num_validation]
         parts["test"] += ordered[num_validation:]
-    anomalous = _anomalous(takes)
+    _deal_anomalous(takes, config, parts)
+
+
+def _deal_anomalous(takes: Iterable[Recording], config: SplitConfig, parts: Parts, *, turn: int = 0) -> None:
+    """Between validation and test, if there are any."""
+    anomalous = [take for take in takes if take.label == "anomalous"]
     if anomalous:
-        deal_anomalous(anomalous, parts, seed=config.seed)
+        deal_anomalous(anomalous, parts, seed=config.seed, turn=turn)
 
 
-def _anomalous(takes: Iterable[Recording]) -> list[Recording]:
-    return [take for take in takes if take.label == "anomalous"]
-
-
-def _check_both_labels(recordings: Sequence[Recording]) -> None:
-    for label in ("normal", "anomalous"):
+def _check_labels(recordings: Sequence[Recording], *, needs_anomalous: bool) -> None:
+    for label in ("normal", "anomalous") if needs_anomalous else ("normal",):
         if not any(recording.label == label for recording in recordings):
             raise UserError(
                 f"The data must hold {label} recordings, but got none among {len(recordings)} recordings. "
@@ -248,10 +250,11 @@ def _check_normal_if_train(recording: Recording) -> None:
         )
 
 
-def _check_part_has_both_labels(takes: Sequence[Recording], part: str) -> None:
+def _check_part(takes: Sequence[Recording], part: str, *, needs_anomalous: bool) -> None:
     counts = [sum(take.label == label for take in takes) for label in ("normal", "anomalous")]
-    if 0 in counts:
+    if 0 in counts[: 2 if needs_anomalous else 1]:
+        kinds = "normal and anomalous" if needs_anomalous else "normal"
         raise UserError(
-            f"The split {part} must hold normal and anomalous recordings, but got {counts[0]} normal and {counts[1]} "
+            f"The split {part} must hold {kinds} recordings, but got {counts[0]} normal and {counts[1]} "
             "anomalous ones. Move some there, or empty the column split to split by the seed."
         )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.data.stand_ins import StandIn
 from core.decision.detector_header import FORMAT, MAX_WEIGHTS, DetectorHeader, check_tensors, parse_header
 from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import AnyStatistic
@@ -47,6 +48,8 @@ class Detector:
     healthy: HealthyScores | None = None
     """Scores of healthy clips that chose nothing, from which another threshold can be promised. Only a winner's file
     has them."""
+    stand_ins: tuple[StandIn, ...] = ()
+    """What stood in for recordings that the study did not have."""
 
     def with_threshold(self, threshold_sigmas: float) -> "Detector":
         config = replace(self.statistic.config, threshold_sigmas=threshold_sigmas)
@@ -91,6 +94,8 @@ def save_detector(path: Path, detector: Detector) -> None:
     }
     if detector.levels is not None:
         header["levels"] = _by_machine(detector.levels)
+    if detector.stand_ins:
+        header["stand_ins"] = detector.stand_ins
     if detector.healthy is not None:
         header["healthy"] = asdict(detector.healthy)
     tensors = detector.model.state_dict()
@@ -132,6 +137,7 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
         context_samples=header.context_samples,
         levels=header.levels,
         healthy=header.healthy,
+        stand_ins=header.stand_ins,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from core.data.stand_ins import StandIn
 from core.decision.false_alarms import LOWEST_SIGMAS, HealthyScores
 from core.decision.innovations_file import InnovationsHeader, tensor_infos
 from core.decision.levels import LevelRange
@@ -41,7 +42,7 @@ Gain = Annotated[float, Field(gt=0, le=LARGEST_FLOAT32)]
 @dataclass(frozen=True, kw_only=True)
 class DetectorHeader:
     """The header of a detector's file. `levels` and `healthy` are missing in files that were written before they were
-    kept, and `healthy` is missing in files of trials."""
+    kept, and `healthy` is missing in files of trials. `stand_ins` is missing where nothing stood in for recordings."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -60,6 +61,7 @@ class DetectorHeader:
     """Of the score `innovations`."""
     levels: dict[str, tuple[LevelRange, ...]] | None = None
     healthy: HealthyScores | None = None
+    stand_ins: tuple[StandIn, ...] = ()
 
     @property
     def machines(self) -> tuple[str, ...]:

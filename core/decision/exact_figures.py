@@ -1,13 +1,14 @@
 """Intervals and a test that hold for few recordings: Clopper and Pearson, Mann and Whitney.
 
 Clips of one recording are not independent, so a recording counts as one draw, however many clips it has. A recording
-with clips of both labels counts once in each class, with its clips of that class.
+with clips of both labels counts once in each class, with its clips of that class; its two scores are not independent,
+so intervals of figures that compare both classes count it as one.
 
 N clips; scores (N,) in sigmas; is_anomalous (N,) bool. What is not defined is NaN.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,8 @@ class ExactFigures:
     auc_interval: Interval
     p_value: float
     """Of the test that the detector is no better than chance."""
+    is_paired: bool
+    """Whether every recording is of both labels, so that the test compares each with itself."""
     anomalous: RecordingCounts
     normal: RecordingCounts
 
@@ -69,6 +72,8 @@ def exact_figures(
         for label, each in recordings.items()
     }
     num_anomalous, num_normal = counts[True].num_recordings, counts[False].num_recordings
+    is_paired = set(takes[is_anomalous]) == set(takes[~is_anomalous])
+    test = paired_p_value if is_paired else chance_p_value
     recall, false_alarms = (_share(flagged[is_anomalous == label]) for label in (True, False))
     recall_interval = share_interval(recall, num_anomalous)
     false_alarms_interval = share_interval(false_alarms, num_normal)
@@ -78,8 +83,11 @@ def exact_figures(
         false_alarms=false_alarms,
         false_alarms_interval=false_alarms_interval,
         f1_interval=f1_interval(recall_interval, false_alarms_interval, prevalence=_share(is_anomalous)),
-        auc_interval=share_interval(auc(scores, is_anomalous), min(num_anomalous, num_normal)),
-        p_value=chance_p_value(*(score_of_recordings(recordings[label]) for label in (True, False))),
+        auc_interval=share_interval(
+            auc(scores, is_anomalous), num_independent_pairs(takes[is_anomalous], takes[~is_anomalous])
+        ),
+        p_value=test(*(score_of_recordings(recordings[label]) for label in (True, False))),
+        is_paired=is_paired,
         anomalous=counts[True],
         normal=counts[False],
     )
@@ -99,8 +107,8 @@ def share_interval(share: float, num_units: float, *, level: float = LEVEL) -> I
 
     `share * num_units` need not be whole. For a share of clips in R recordings, R units give the interval that holds
     where the clips of a recording are all alike, and a wider one than needed where they are not (Korn and Graubard
-    1998). For an AUC of m and n recordings there are min(m, n) units: the AUC is a mean over all ways to pair the
-    recordings, and each way is that many independent draws (Hoeffding 1963). NaN where the share is, or without units.
+    1998). For an AUC the units are `num_independent_pairs`: the AUC is a mean over all ways to pair the recordings, and
+    each way is that many independent draws (Hoeffding 1963). NaN where the share is, or without units.
     """
     if math.isnan(share) or num_units <= 0:
         return math.nan, math.nan
@@ -108,6 +116,16 @@ def share_interval(share: float, num_units: float, *, level: float = LEVEL) -> I
     low = stats.beta.ppf(tail, hits, num_units - hits + 1) if hits > 0 else 0.0
     high = stats.beta.ppf(1 - tail, hits + 1, num_units - hits) if hits < num_units else 1.0
     return float(low), float(high)
+
+
+def num_independent_pairs(anomalous: Iterable[str], normal: Iterable[str]) -> int:
+    """The largest number of pairs of an anomalous and a normal recording in which no recording occurs twice.
+
+    That is the smaller number of recordings where no recording is of both labels. Where each is, as with spliced and
+    injected faults, it is half of them.
+    """
+    anomalous, normal = set(anomalous), set(normal)
+    return min(len(anomalous), len(normal), len(anomalous | normal) // 2)
 
 
 def f1_of_rates(recall: float, false_alarms: float, *, prevalence: float) -> float:
@@ -151,6 +169,17 @@ def chance_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
     method = "exact" if num_pairs <= MAX_EXACT_PAIRS else "asymptotic"
     test = stats.mannwhitneyu(ranks[~is_normal], ranks[is_normal], alternative="greater", method=method)
     return float(test.pvalue)
+
+
+def paired_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
+    """P that chance ranks so many recordings above themselves without their fault: the sign test with one side.
+
+    Both have a score of the same recordings in the same order. Equal scores count against the detector. 1 without any
+    recording, and where a score is NaN.
+    """
+    if not len(anomalous) or np.isnan(anomalous).any() or np.isnan(normal).any():
+        return 1.0
+    return float(stats.binom.sf(np.sum(anomalous > normal) - 1, len(anomalous), 0.5))
 
 
 def smallest_p_value(num_anomalous: int, num_normal: int) -> float:

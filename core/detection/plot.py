@@ -104,8 +104,8 @@ class FileSection:
     figure: PageFigure
 
 
-def page(views: Sequence[FileView], *, num_judged: int, num_refused: int) -> str:
-    """The page's HTML. It says how many files are not shown, and why."""
+def page(views: Sequence[FileView], *, num_judged: int, num_refused: int, notes: Sequence[str] = ()) -> str:
+    """The page's HTML. It says how many files are not shown, and why. `notes` are about the detector."""
     loudest_db = max((int(view.levels_db.max()) for view in views), default=0)
     shown = f"{num_judged} judged"
     if len(views) < num_judged:
@@ -113,7 +113,7 @@ def page(views: Sequence[FileView], *, num_judged: int, num_refused: int) -> str
     if num_refused:
         shown += f", {num_refused} could not be judged"
     sections = [_section(index, view, loudest_db) for index, view in enumerate(views)]
-    return ENVIRONMENT.get_template("detection.html.jinja").render(shown=shown, sections=sections)
+    return ENVIRONMENT.get_template("detection.html.jinja").render(shown=shown, sections=sections, notes=notes)
 
 
 def _section(index: int, view: FileView, loudest_db: int) -> FileSection:

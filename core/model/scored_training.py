@@ -18,6 +18,7 @@ import torch
 
 from core.data.clips import ClipSet
 from core.data.dataset import JUDGED, DataConfig, Dataset
+from core.data.faults.library import LIBRARY_VERSION
 from core.model.frontend import Codes, FrontEnd, FrontEndConfig
 from core.model.partial_epoch import PartialEpoch
 from core.model.scoring import ClipsToScore, FrameScores, score_clips
@@ -60,6 +61,8 @@ class TrainingSetup:
             "speed_perturbation": data.speed_perturbation and data.speed_perturbation.identity(),
             "seed": seed,
         }
+        if data.faults:  # as before they existed where there are none: the key decides the seed
+            parts["faults"] = {**asdict(data.faults), "library": LIBRARY_VERSION}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -5,18 +5,19 @@ A listed corpus is counted from its list. A stream is read once, and only the co
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from core.data.dataset import DataConfig
+from core.data.dataset import DataConfig, with_faults_if_needed
 from core.data.dealing import Part
 from core.data.decoding import check_not_upsampled
 from core.data.header_check import check_usable
+from core.data.parts import with_parts
 from core.data.recordings import Corpus, Label, Recording, Skipped, StreamedCorpus
-from core.data.splits import split_of, split_recordings
+from core.data.splits import Split, split_of, split_recordings
 from core.data.streaming.judged_takes import check_strata, no_training_takes
 from core.data.streaming.streamed_dataset import check_streamable
 from core.errors import UserError
@@ -75,6 +76,10 @@ class Counts:
     skipped: list[Skipped] = field(default_factory=list)
     refusal: str | None = None
     """The line with which a study refuses the data; None if it does not."""
+    notes: tuple[str, ...] = ()
+    """What stands in for recordings that are missing."""
+    stand_ins: "Counts | None" = None
+    """The recordings with parts in place of takes, where a study splits those."""
 
     @property
     def total(self) -> Amount:
@@ -89,6 +94,8 @@ class Counts:
 
     def by_part(self, *names: str) -> Mapping[tuple[Any, ...], Amount]:
         """As `by`, with the part as the first of the key. A recording of two parts counts in both."""
+        if self.stand_ins is not None:
+            return self.stand_ins.by_part(*names)
         groups: dict[tuple[Any, ...], list[Group]] = {}
         for part in PARTS:
             for group in sorted(self.recordings, key=lambda each: each.order):
@@ -141,15 +148,29 @@ def count(
 def _count_list(corpus: Corpus, config: DataConfig, highest_rate_hz: int) -> Counts:
     counts = Counts(skipped=list(corpus.skipped))
     counts.refusal = _refusal(lambda: check_usable(corpus, config, highest_rate_hz=highest_rate_hz))
-    part_of: dict[str, list[Part]] = {}
     with suppress(UserError):  # which `check_usable` raises as well
-        parts = split_recordings(corpus.recordings, config.split)
-        for part in PARTS:
-            for recording in getattr(parts, part):
-                part_of.setdefault(recording.recording_id, []).append(part)
-    for recording in corpus.recordings:
-        counts.add(recording, tuple(part_of.get(recording.recording_id, ())))
+        with_faults = with_faults_if_needed(corpus.recordings, config)
+        parted = with_parts(corpus, config.clips)
+        parts = split_recordings(parted.corpus.recordings, config.split, needs_anomalous=with_faults.faults is None)
+        counts.notes = (*parted.notes, *([with_faults.faults.describe()] if with_faults.faults else []))
+        if parted.notes:
+            counts.stand_ins = Counts()
+            _add_all(counts.stand_ins, parted.corpus.recordings, parts)
+        else:
+            _add_all(counts, corpus.recordings, parts)
+            return counts
+    _add_all(counts, corpus.recordings, None)
     return counts
+
+
+def _add_all(counts: Counts, recordings: Iterable[Recording], split: Split | None) -> None:
+    """`split` is None where there is none."""
+    part_of: dict[str, list[Part]] = {}
+    for part in PARTS if split else ():
+        for recording in getattr(split, part):
+            part_of.setdefault(recording.recording_id, []).append(part)
+    for recording in recordings:
+        counts.add(recording, tuple(part_of.get(recording.recording_id, ())))
 
 
 def _refusal(check: Callable[[], None]) -> str | None:
@@ -181,4 +202,4 @@ def _check_stream(counts: Counts) -> None:
     strata = set(counts.by_part("machine", "label"))
     if not any(part == "train" for part, _, _ in strata):
         raise no_training_takes()
-    check_strata(strata)
+    check_strata(strata, needs_anomalous=any(label == "anomalous" for _, _, label in strata))

@@ -93,6 +93,7 @@ def _split(counts: Counts, split: SplitConfig) -> Iterator[str]:
         rows.append(["all", "", *(str(sum(int(row[column]) for row in rows)) for column in range(2, 2 + len(PARTS)))])
     fold = f", fold {split.fold + 1} of {split.folds}" if split.folds else ""
     yield from _table([f"split (seed {split.seed}{fold})", "label", *PARTS], rows, num_words=2)
+    yield from map(printable, counts.notes)
     if split.calibration == "parts":
         yield "of each training take, the first part is trained on and the last part is calibrated on"
 

@@ -8,6 +8,7 @@ from hpo.pages.formatting import interval_text, number_text
 from hpo.pages.table import Column, Row, Table, number_cell, text_cell
 
 LABELS = {"anomalous": "anomalous, flagged", "normal": "normal, flagged (false alarms)"}
+LABELS_INJECTED = LABELS | {"anomalous": "normal with an injected fault, flagged"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,8 @@ class EvidenceView:
     sentence: str
     recordings: Table
     advice: Sequence[str]
-    curve: Table
+    curve: Table | None
+    """None where something stood in for recordings: more of that would prove nothing."""
 
 
 def evidence_view(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -> EvidenceView | None:
@@ -26,29 +28,33 @@ def evidence_view(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -
         return None
     return EvidenceView(
         sentence=_sentence(evidence),
-        recordings=_recordings(test["recordings"]),
+        recordings=_recordings(
+            test["recordings"], labels=LABELS_INJECTED if "faults" in evidence["stand_ins"] else LABELS
+        ),
         advice=evidence["advice"],
-        curve=_curve(evidence["learning_curve"]),
+        curve=None if evidence["stand_ins"] else _curve(evidence["learning_curve"]),
     )
 
 
 def _sentence(evidence: Mapping[str, Any]) -> str:
     verdict = "The winner is proven" if evidence["is_proven"] else "The winner is unproven"
+    ranked = "recordings with injected faults" if "faults" in evidence["stand_ins"] else "anomalous test recordings"
+    test = "sign test, each recording against itself," if evidence["is_paired"] else "exact Mann-Whitney test"
     return (
-        f"{verdict}: chance ranks the anomalous test recordings as high with p {evidence['p_value']:.2g} (exact "
-        "Mann-Whitney test on one score a recording, the median of its clips). Recordings and not clips are counted, "
+        f"{verdict}: chance ranks the {ranked} as high with p {evidence['p_value']:.2g} ({test} on one score a "
+        "recording, the median of its clips). Recordings and not clips are counted, "
         "because clips of one recording are not independent. Intervals of rates are those of Clopper and Pearson, "
         "and that of F1 goes from the worst of both rates to the best of both."
     )
 
 
-def _recordings(counts: Mapping[str, Mapping[str, Any]]) -> Table:
+def _recordings(counts: Mapping[str, Mapping[str, Any]], *, labels: Mapping[str, str]) -> Table:
     columns = [Column(title="test recordings", is_number=False)]
     columns += [Column(title=title, is_test=True) for title in ("flagged", "of", "95 % interval of the share")]
     rows = [
         Row(
             cells=[
-                text_cell(LABELS[name]),
+                text_cell(labels[name]),
                 number_cell(each["num_flagged"]),
                 number_cell(each["num_recordings"]),
                 text_cell(interval_text(each["flagged_interval"])),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.baselines.comparison_table import Line
+from core.data.stand_ins import SENTENCES, StandIn
 from hpo.pages.comparison_section import comparison_view
 from hpo.pages.rendering import render
 from hpo.pages.table import Cell, Column, Row, Table, number_cell, text_cell
@@ -42,7 +43,14 @@ def folds_page(
         num_found=sum(bool(result["detector_found"]) for result in results),
         winners=_winners(results, spreads, reports),
         comparison=comparison_view(lines),
+        stand_ins=stand_ins_of(results),
     )
+
+
+def stand_ins_of(results: Sequence[Mapping[str, Any]]) -> list[StandIn]:
+    """What stood in for recordings in any of the folds."""
+    found = {name for result in results for name in (result["evidence"] or {}).get("stand_ins", ())}
+    return [name for name in SENTENCES if name in found]
 
 
 def _winners(results: Sequence[Mapping[str, Any]], spreads: Mapping[str, Spread], reports: Sequence[str]) -> Table:

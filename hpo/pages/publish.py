@@ -191,6 +191,7 @@ def _publish_winner(search: OpenStudy, log: RunLog, result: Mapping[str, Any]) -
             "detector_found": str(result["detector_found"]),
             "threshold_sigmas": f"{winner['threshold_sigmas']:.6g}",
             **({"promise": result["promise"]["sentence"]} if result["promise"] else {}),
+            **({"stand_ins": ", ".join(winner["stand_ins"])} if winner["stand_ins"] else {}),
             "winner_proven": str(bool(result["evidence"] and result["evidence"]["is_proven"])),
         }
     )

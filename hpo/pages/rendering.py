@@ -3,11 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from core.data.stand_ins import SENTENCES
 from core.web_page.rendering import template_environment
 from hpo.pages.formatting import duration_text, interval_text, number_text
 
 ENVIRONMENT = template_environment(
-    Path(__file__).with_name("templates"), number=number_text, interval=interval_text, duration=duration_text
+    Path(__file__).with_name("templates"),
+    number=number_text,
+    interval=interval_text,
+    duration=duration_text,
+    stand_in=SENTENCES.__getitem__,
 )
 
 

@@ -9,6 +9,7 @@ import optuna
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.decision.healthy_prediction import HEALTHY_BITS_SAVED, HEALTHY_CORRELATION
 from core.decision.post_search import F1Surface
 from hpo.pages.event_metrics import EVENT_METRICS, event_metrics_in
 from hpo.pages.formatting import is_missing, number_text
@@ -34,6 +35,12 @@ CURVES = {
 }
 """Metrics of an epoch that the curves can show, with the title of the axis. The first is shown first; metrics of events
 are added where trials have them."""
+
+HEALTHY_CURVES = {
+    HEALTHY_BITS_SAVED: "calibration, bits per sample saved on healthy sound that no gradient used",
+    HEALTHY_CORRELATION: "calibration, correlation left in the innovations of healthy sound (0 is white)",
+}
+"""Metrics that epochs have where faults are injected."""
 
 STATE_MARKS = {
     "pruned": {"symbol": "line-ns-open", "color": GREY, "size": 11, "line": {"width": 2}},
@@ -236,7 +243,9 @@ def _values(record: TrialRecord, metric: str) -> list[float | None]:
 
 
 def _metric_buttons(records: Sequence[TrialRecord]) -> dict[str, Any]:
-    shown = CURVES | {metric: EVENT_METRICS[metric] for metric in event_metrics_in(records)}
+    present = {name for record in records for epoch in record.epochs for name in epoch}
+    healthy = {name: words for name, words in HEALTHY_CURVES.items() if name in present}
+    shown = CURVES | healthy | {metric: EVENT_METRICS[metric] for metric in event_metrics_in(records)}
     buttons = [
         {
             "label": metric,

@@ -14,7 +14,15 @@ def trial_page(trial: TrialView, *, facts: Mapping[str, object], report: str = "
     report: path of the study's report from the page's folder, "" for no link.
     """
     first, *others = trial_sections(trial)
-    return render("trial", title=trial.title, report=report, first=first, others=others, facts=facts_table(facts))
+    return render(
+        "trial",
+        title=trial.title,
+        report=report,
+        first=first,
+        others=others,
+        facts=facts_table(facts),
+        stand_ins=trial.stand_ins,
+    )
 
 
 def facts_table(facts: Mapping[str, object]) -> Table:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core.data.stand_ins import StandIn
 from core.web_page.rendering import PageFigure
 from hpo.pages.clip_figure import ClipView, clip_figures, clip_sentence
 from hpo.pages.plot_style import untitled
@@ -30,6 +31,8 @@ class TrialView:
     test: SplitScores
     threshold_sigmas: float
     clips: Sequence[ClipView]
+    stand_ins: Sequence[StandIn] = ()
+    """What stood in for recordings that are missing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ def trial_view(search: OpenStudy, datasets: Datasets, frozen: optuna.trial.Froze
         test=_split_scores(trial, "test"),
         threshold_sigmas=trial.threshold,
         clips=_typical_clips(trial, dataset.validation, dataset.sample_rate_hz),
+        stand_ins=trial.detector.stand_ins,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from hpo.pages.event_metrics import at_best_epoch, event_metrics_in
 from hpo.pages.formatting import duration_text, number_text
 from hpo.pages.table import Cell, Column, Row, Table, number_cell, text_cell
+from hpo.results.prediction import healthy_bits_saved
 from hpo.search.trial_record import TrialRecord
 
 
@@ -26,7 +27,8 @@ def trials_table(
     records: Sequence[TrialRecord], parameter_names: Sequence[str], *, winner: int | None, pages: Mapping[int, str]
 ) -> Table:
     """Every trial in any state; a click on a heading sorts. `pages` has the path of a trial's page by its number."""
-    columns = _columns(parameter_names, event_metrics_in(records))
+    has_healthy = any(healthy_bits_saved(record) is not None for record in records)
+    columns = _columns(parameter_names, event_metrics_in(records), has_healthy=has_healthy)
     shown = [
         ShownTrial(record=each, is_winner=each.number == winner, page=pages.get(each.number, "")) for each in records
     ]
@@ -37,7 +39,9 @@ def trials_table(
     return Table(columns=[column for column, _ in columns], rows=rows, is_sortable=True)
 
 
-def _columns(parameter_names: Sequence[str], event_metrics: Sequence[str]) -> list[tuple[Column, CellOf]]:
+def _columns(
+    parameter_names: Sequence[str], event_metrics: Sequence[str], *, has_healthy: bool
+) -> list[tuple[Column, CellOf]]:
     """Each column with the function that gives its cell for a trial."""
     return [
         (Column(title="trial"), lambda trial: replace(number_cell(trial.record.number), link=trial.page)),
@@ -46,6 +50,7 @@ def _columns(parameter_names: Sequence[str], event_metrics: Sequence[str]) -> li
         (Column(title="val F1"), _fact("val_f1", decimals=3)),
         (Column(title="val AUC"), _fact("val_auc", decimals=3)),
         (Column(title="F1", is_test=True), _fact("test_f1", decimals=3)),
+        *([(Column(title="healthy bits saved"), _healthy_bits_saved)] if has_healthy else []),
         *((_event_column(metric), _event_cell(metric)) for metric in event_metrics),
         *((Column(title=name), _parameter(name)) for name in parameter_names),
         (Column(title="weights"), _fact("num_weights")),
@@ -57,6 +62,10 @@ def _columns(parameter_names: Sequence[str], event_metrics: Sequence[str]) -> li
 def _state(trial: ShownTrial) -> Cell:
     tags = (("winner", trial.is_winner), ("default", trial.record.number == 0))
     return replace(text_cell(trial.record.state), tags=tuple(tag for tag, is_so in tags if is_so))
+
+
+def _healthy_bits_saved(trial: ShownTrial) -> Cell:
+    return number_cell(healthy_bits_saved(trial.record), decimals=3)
 
 
 def _fact(name: str, *, decimals: int | None = None) -> CellOf:

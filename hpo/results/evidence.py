@@ -1,13 +1,15 @@
 """Whether the test recordings prove that a winner detects faults, and how much more to record where they do not.
 
 Test figures are computed after the choice and change nothing about it: a winner that could be chance is called
-unproven, and its file and its command are handed over all the same.
+unproven, and its file and its command are handed over all the same. So is a winner that was judged by injected faults
+or by parts of takes, however good its figures are.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.data.stand_ins import SENTENCES, StandIn
 from core.decision.exact_figures import (
     SIGNIFICANT,
     enough_recordings,
@@ -20,6 +22,17 @@ TIMES = (1, 2, 4, 8)
 """Multiples of the test recordings in the learning curve."""
 ONE_SIDED_SIGMAS = 1.645
 """Of a normal distribution, beyond which SIGNIFICANT lies."""
+ADVICE: dict[StandIn, str] = {
+    "faults": (
+        "To prove it, record a real fault: with two anomalous recordings or more beside the healthy ones a study is "
+        "judged by them, and nothing is injected. Begin it with what this one found: --warm-start and its name."
+    ),
+    "parts": (
+        "Record at least 4 takes of each machine, on other days and at other speeds as it is used: from then on whole "
+        "takes are judged."
+    ),
+}
+"""What to record in place of what stood in for it."""
 
 
 def evidence_of(winner: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -28,21 +41,41 @@ def evidence_of(winner: Mapping[str, Any] | None) -> dict[str, Any] | None:
     `banner` is None where the winner is proven, and `advice` says in sentences how much more to record.
     """
     test = winner and winner["test"]
-    if not test:
+    if winner is None or not test:
         return None
     p_value = test["p_value"]
     num_anomalous, num_normal = (test["recordings"][name]["num_recordings"] for name in ("anomalous", "normal"))
     is_enough = smallest_p_value(num_anomalous, num_normal) <= SIGNIFICANT
-    is_proven = p_value <= SIGNIFICANT
+    stand_ins = [name for name in SENTENCES if name in winner.get("stand_ins", ())]
+    is_proven = p_value <= SIGNIFICANT and not stand_ins
+    banners = [SENTENCES[name] for name in stand_ins]
+    if p_value > SIGNIFICANT and "faults" in stand_ins:
+        banners.append(_injected_banner(p_value, num_normal))
+    elif p_value > SIGNIFICANT:
+        banners.append(_banner(test, num_anomalous, num_normal, is_enough=is_enough))
     curve = learning_curve(test, num_anomalous, num_normal)
     return {
         "is_proven": is_proven,
         "is_enough": is_enough,
         "p_value": p_value,
-        "banner": None if is_proven else _banner(test, num_anomalous, num_normal, is_enough=is_enough),
-        "advice": [*_advice(test, num_anomalous, num_normal, is_proven=is_proven), *curve_sentences(curve)],
+        "is_paired": bool(test.get("is_paired")),
+        "stand_ins": stand_ins,
+        "banner": " ".join(banners) or None,
+        "advice": _advice_on(stand_ins)
+        or [*_advice(test, num_anomalous, num_normal, is_proven=is_proven), *curve_sentences(curve)],
         "learning_curve": curve,
     }
+
+
+def _advice_on(stand_ins: Sequence[StandIn]) -> list[str]:
+    return [ADVICE[name] for name in stand_ins]
+
+
+def _injected_banner(p_value: float, num_recordings: int) -> str:
+    return (
+        f"Even the injected faults could be found by chance: the {num_recordings} test recordings, each compared with "
+        f"itself with a fault, have p {p_value:.2g} (sign test)."
+    )
 
 
 def _banner(test: Mapping[str, Any], num_anomalous: int, num_normal: int, *, is_enough: bool) -> str:

@@ -20,6 +20,7 @@ from hpo.results.evidence import evidence_of
 from hpo.results.finalists import FinalistsStudy, finalists_of
 from hpo.results.generalization import seed_rows, split_gaps
 from hpo.results.judged_trial import judge_trial
+from hpo.results.prediction import prediction_of
 from hpo.results.promise import promise_of, set_defaults_threshold, set_winners_threshold
 from hpo.results.shown_training import ShownTraining
 from hpo.results.winner import Finalist, SeedTraining, choose_finalist, choose_winner
@@ -49,6 +50,7 @@ def study_result(
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": winner is not None and beats_flagging_everything(winner, figures),
         "evidence": evidence_of(figures),
+        "prediction": prediction_of(records, winner.number if winner else None),
         "promise": promise_of(chosen.threshold, figures["test"]) if chosen and figures else None,
         "winner": figures,
         "default": _figures_of_default(default, search),

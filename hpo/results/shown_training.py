@@ -37,6 +37,7 @@ class ShownTraining:
             "checkpoint": (self.training.directory / DETECTOR_FILE).relative_to(search.directory).as_posix(),
             "parameters": dict(record.parameters),
             "epoch": record.facts["best_epoch"],
+            "stand_ins": list(trial.detector.stand_ins),
             **{name: record.facts[name] for name in ("num_weights", "num_layers", "receptive_field_samples")},
             **self.threshold.facts(),
             **{split: split_figures(trial, split) for split in SPLITS},

@@ -30,6 +30,7 @@ def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) ->
         "auc": metrics.auc,
         "auc_interval": exact.auc_interval,
         "p_value": exact.p_value,
+        "is_paired": exact.is_paired,
         "pauc": metrics.pauc,
         "prevalence": metrics.prevalence,
         "f1_flag_everything": metrics.f1_flag_everything,

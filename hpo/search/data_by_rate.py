@@ -88,6 +88,7 @@ def _open_dataset(
         skip_bad_files=skip_bad_files,
         noise=spec.noise,
         splice=spec.splice,
+        faults=spec.faults,
         speed_perturbation=spec.speed_perturbation,
     )
     if isinstance(corpus, StreamedCorpus):

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.data.clips import ClipConfig
+from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
 from core.data.recordings import Corpus, StreamedCorpus
 from core.data.settling import settle_calibration, settle_speeds
@@ -147,6 +148,8 @@ class StudySpec:
     """Noise that is added to every take; optional."""
     splice: SpliceConfig | None = None
     """Faults that are spliced into normal clips of validation and test; optional."""
+    faults: FaultsConfig | None = None
+    """Which faults are injected where there is no anomalous recording; optional, all of them by default."""
     speed_perturbation: SpeedConfig | None = None
     """Other speeds of the training takes; optional."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
@@ -202,6 +205,8 @@ class StudySpec:
         rows = asdict(self)
         for key in ("goal", "trials", "workers", "finalists", "data", "post", "compare", "threshold"):
             del rows[key]
+        if self.faults is None:  # as in studies that were made before there was such a table
+            del rows["faults"]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
         return rows

@@ -14,6 +14,7 @@ import torch
 
 from core.data.dataset import Dataset
 from core.data.recordings import Corpus, StreamedCorpus
+from core.data.stand_ins import SENTENCES
 from core.data.store import Store
 from core.errors import UserError
 from core.sources import choose_source, open_source
@@ -51,6 +52,11 @@ class StudyInputs:
     def dataset(self) -> Dataset:
         """The default configuration's."""
         return self.datasets.default
+
+    @property
+    def data_words(self) -> str:
+        """The corpus, and what stands in for recordings that it lacks."""
+        return ". ".join([self.corpus.description, *(SENTENCES[name] for name in self.dataset.stand_ins())])
 
     @property
     def trial_files(self) -> TrialFiles:

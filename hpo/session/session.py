@@ -88,7 +88,7 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
     remember_what_chose(search, inputs.dataset)
     begun_with = begin_with(search, offers) if offers else ()
     pages = resolve_pages(tracking.value, storage_name=storage.name, project_root=root)
-    description = study_description(search, inputs.corpus.description)
+    description = study_description(search, inputs.data_words)
     target = tracking_target(
         tracking.value,
         experiment=search.experiment,
@@ -155,7 +155,7 @@ def link_trials(session: Session, search: OpenStudy, shipper: Shipper) -> None:
     write_notes(
         search,
         session.pages,
-        description=study_description(search, session.inputs.corpus.description),
+        description=study_description(search, session.inputs.data_words),
         experiment_id=shipper.experiment_id,
         run_ids={
             int(folder.name): run_id

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 
 from core.data.dataset import Dataset
+from core.data.parts import digest_of_whole
 from core.errors import UserError, did_you_mean
 from hpo.results.winner import choose_best
 from hpo.search.storage import StudyStorage
@@ -41,7 +42,8 @@ def remember_what_chose(search: OpenStudy, dataset: Dataset) -> None:
     """Keeps the digests of the validation takes, once."""
     digests = dataset.digests.get("validation")
     if digests and CHOSE not in search.study.user_attrs:
-        search.study.set_user_attr(CHOSE, sorted(digests))
+        wholes = map(digest_of_whole, digests)  # of a part that stands in for a take, the take has chosen
+        search.study.set_user_attr(CHOSE, sorted({*digests, *wholes}))
 
 
 def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, to: str) -> tuple[Offered, ...]:

@@ -177,14 +177,17 @@ def too_short(root: Path) -> None:
     write(root / "normal/CAR01_0.wav", noise(1, 5000), 5000)
 
 
-def no_faults(root: Path) -> None:
+def one_fault(root: Path) -> None:
     path = root / "manifest.csv"
-    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "faulty" not in line))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "faulty" not in line or "CAR01_4" in line))
 
 
 def too_few(root: Path) -> None:
     path = root / "manifest.csv"
     path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "CAR01_0" not in line))
+    for index in range(1, 4):
+        write(root / f"normal/CAR01_{index}.wav", noise(1, 3 * 5000), 5000)
 
 
 def other_in_train(root: Path) -> None:
@@ -199,8 +202,8 @@ def other_in_train(root: Path) -> None:
         (other_channels, "quickstart", 'channels = "mix"'),
         (lower_rate, "quickstart", "at most the rate of every recording"),
         (too_short, "quickstart", "must last at least 2 s"),
-        (no_faults, "quickstart", "must hold anomalous recordings"),
-        (too_few, "quickstart", "at least 4 normal takes"),
+        (one_fault, "quickstart", "Anomalous recordings must be at least 2"),
+        (too_few, "quickstart", "at least 4 normal takes .*or fewer that can be cut into 4 parts of 4 s"),
         (other_in_train, "quickstart", "only normal recordings"),
         (too_short, "cars_1s", "must hold two clips"),
         (lambda root: garage(root, seconds=10), "cars_10s", "must hold two clips"),
@@ -281,18 +284,28 @@ def test_all_that_was_skipped_is_written_and_the_first_of_it_printed(tmp_path, s
     assert sum(name in found.out for name in names) == MAX_SKIPPED_LINES
 
 
-@pytest.mark.parametrize(("num_faulty", "words"), [(0, "must hold anomalous"), (1, "must be at least 2")])
-def test_a_split_that_cannot_be_made_is_said_and_does_not_end_the_survey(tmp_path, survey, num_faulty, words):
+def test_what_stands_in_for_missing_recordings_is_said_and_the_totals_stay(tmp_path, survey):
+    for take in range(2):
+        write(tmp_path / f"data/normal/{take}.wav", noise(1, 30 * 8000, seed=take), 8000)
+    found = survey(f"folder:{tmp_path / 'data'}")
+    assert found.json["refusal"] is None
+    assert found.json["totals"]["num_recordings"] == 2
+    dealt = [row for row in found.json["split"]["parts"] if row["part"] != "calibration"]  # of training takes here
+    assert sum(row["num_recordings"] for row in dealt) == 12
+    assert "12 parts of 2 normal takes stand in for takes" in found.out
+    assert "no anomalous recording: trials are judged by faults that are injected into healthy takes" in found.out
+
+
+def test_a_split_that_cannot_be_made_is_said_and_does_not_end_the_survey(tmp_path, survey):
     for take in range(6):
         write(tmp_path / f"data/normal/{take}.wav")
-    for take in range(num_faulty):
-        write(tmp_path / f"data/faulty/{take}.wav")
+    write(tmp_path / "data/faulty/0.wav")
     found = survey(f"folder:{tmp_path / 'data'}")
     assert found.code == 0
-    assert words in found.json["refusal"]
+    assert "must be at least 2" in found.json["refusal"]
     assert f"a study would refuse this data: {found.json['refusal']}" in found.out
     assert found.json["split"]["parts"] == []
-    assert found.json["totals"]["num_recordings"] == 6 + num_faulty
+    assert found.json["totals"]["num_recordings"] == 7
 
 
 def test_a_stream_is_counted_by_its_headers_and_dealt_take_by_take(tmp_path, survey):
@@ -380,7 +393,7 @@ def test_names_can_do_nothing_to_a_terminal_and_columns_stand_in_line(tmp_path, 
     found = survey(f"folder:{tmp_path / 'data'}")
     assert all(line.isprintable() for line in found.out.splitlines())
     assert found.json["conditions"][0]["condition"] == "\x1b[2Jlost"
-    (wide,) = (line for line in found.out.splitlines() if "扇風機" in line)
+    (wide,) = (line for line in found.out.splitlines() if line.startswith("扇風機"))
     (narrow,) = (line for line in found.out.splitlines() if line.startswith("fan"))
     assert narrow.index("anomalous") == wide.index("normal") + len("扇風機")
 

@@ -135,15 +135,28 @@ def test_no_normal_recordings(say: Say, takes: Path) -> None:
     assert "normal" in say("--data", "folder:takes")
 
 
-def test_no_anomalous_recordings(say: Say, takes: Path) -> None:
-    shutil.rmtree(takes / "anomalous")
-    assert "anomalous" in say("--data", "folder:takes")
-
-
 def test_too_few_normal_recordings(say: Say, takes: Path) -> None:
     for index in range(3):
         (takes / f"normal/{index}.wav").unlink()
     assert "at least 4 normal takes" in say("--data", "folder:takes")
+
+
+def test_one_short_recording_says_how_much_is_needed(say: Say, takes: Path) -> None:
+    shutil.rmtree(takes)
+    write(takes / "normal/only.wav", seconds=2.0)
+    line = say("--data", "folder:takes")
+    assert "cut into 4 parts of" in line
+    assert "but got 1 of 2 s" in line
+
+
+@pytest.mark.usefixtures("takes")
+def test_faults_to_inject_beside_real_ones(say: Say) -> None:
+    assert "[faults] must be left out" in say("--data", "folder:takes", "--set", "faults.seed=1")
+
+
+@pytest.mark.usefixtures("takes")
+def test_a_fault_that_the_library_lacks(say: Say) -> None:
+    assert "faults.kinds must be of missing pulses" in say("--data", "folder:takes", "--set", 'faults.kinds=["squeal"]')
 
 
 def test_mixed_channel_counts(say: Say, takes: Path) -> None:

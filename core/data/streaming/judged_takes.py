@@ -5,10 +5,10 @@ when all quotas are full. Otherwise, and if a quota stays unfilled, takes are ch
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from core.data.clips import ClipSet, check_budget, spread_over_strata
-from core.data.dataset import JUDGED, DataConfig, check_calibration, judged_clips
+from core.data.dataset import JUDGED, DataConfig, check_calibration, judged_clips, with_faults_if_needed
 from core.data.recordings import Take
 from core.errors import UserError
 
@@ -23,6 +23,12 @@ class JudgedTakes:
         self._config = config
         self._takes: dict[Stratum, list[Take]] = defaultdict(list)
         self._quotas = _quotas(config, machines) if machines else None
+
+    @property
+    def config(self) -> DataConfig:
+        """The data's, with faults to inject where no take is anomalous. That is known when no further takes come."""
+        recordings = [take.recording for takes in self._takes.values() for take in takes]
+        return with_faults_if_needed(recordings, self._config)
 
     def offer(self, part: str, take: Take) -> None:
         """Keeps a take if it may be needed: a bounded number for each machine, label and split."""
@@ -49,8 +55,9 @@ class JudgedTakes:
     def clips(self) -> Mapping[str, ClipSet]:
         """The clip sets of JUDGED. Raises UserError if the takes are too few for a study."""
         chosen = {name: self._chosen(name) for name in JUDGED}
-        check_strata({(name, *_stratum(take)) for name, takes in chosen.items() for take in takes})
-        judged = {name: judged_clips(takes, name, self._config) for name, takes in chosen.items()}
+        strata = {(name, *_stratum(take)) for name, takes in chosen.items() for take in takes}
+        check_strata(strata, needs_anomalous=self.config.faults is None)
+        judged = {name: judged_clips(takes, name, self.config) for name, takes in chosen.items()}
         check_calibration(judged["calibration"].machines)
         return judged
 
@@ -59,17 +66,17 @@ class JudgedTakes:
         if self._quotas is not None and self.is_complete:
             return [take for key, takes in strata.items() for take in takes[: self._quotas.get(key, 0)]]
         everything = [take for takes in strata.values() for take in takes]
-        return spread_over_strata(everything, self._config.clips.max_clips(name), name)
+        return spread_over_strata(everything, self.config.max_takes(name), name)
 
 
 def _quotas(config: DataConfig, machines: Sequence[str]) -> dict[Stratum, int]:
     quotas: dict[Stratum, int] = {}
     for name in JUDGED:
-        labels = ("normal",) if name == "calibration" else ("anomalous", "normal")
+        labels = ("normal",) if name == "calibration" or config.faults else ("anomalous", "normal")
         strata = [(name, machine, label) for machine in sorted(machines) for label in labels]
-        max_clips = config.clips.max_clips(name)
-        check_budget(max_clips, len(strata), name)
-        share, rest = divmod(max_clips, len(strata))
+        max_takes = config.max_takes(name)
+        check_budget(max_takes, len(strata), name)
+        share, rest = divmod(max_takes, len(strata))
         quotas |= {stratum: share + (place < rest) for place, stratum in enumerate(strata)}
     return quotas
 
@@ -78,10 +85,10 @@ def _stratum(take: Take) -> tuple[str, str]:
     return take.recording.machine, take.recording.label
 
 
-def check_strata(strata: Collection[Stratum]) -> None:
-    """Raises UserError if a part lacks a label, or a judged machine has no takes to calibrate on."""
+def check_strata(strata: Collection[Stratum], *, needs_anomalous: bool = True) -> None:
+    """Raises UserError if a part lacks a label that it needs, or a judged machine has no takes to calibrate on."""
     for part in ("validation", "test"):
-        for label in ("normal", "anomalous"):
+        for label in ("normal", "anomalous") if needs_anomalous else ("normal",):
             if not any(stratum[0] == part and stratum[2] == label for stratum in strata):
                 raise UserError(
                     f"The stream must bring {label} takes for {part}, but brought none. "
@@ -98,3 +105,9 @@ def check_strata(strata: Collection[Stratum]) -> None:
 
 def no_training_takes() -> UserError:
     return UserError("The stream must bring normal takes to train on, but brought none. Choose another split.seed.")
+
+
+def say_if_injected(config: DataConfig, judging: JudgedTakes, say: Callable[[str], None]) -> None:
+    """Says at the end of a stream that it had no anomalous take, unless `config` knew so before."""
+    if config.faults is None and judging.config.faults is not None:
+        say(judging.config.faults.describe())

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from core.data.clips import Clip, ClipSet, clips_of
-from core.data.dataset import JUDGED, DataConfig
+from core.data.dataset import JUDGED, DataConfig, stand_ins_of
 from core.data.noise import with_noise
 from core.data.recordings import StreamedCorpus, Take
 from core.data.splits import split_of
-from core.data.streaming.judged_takes import JudgedTakes, no_training_takes
+from core.data.stand_ins import StandIn
+from core.data.streaming.judged_takes import JudgedTakes, no_training_takes, say_if_injected
 from core.data.streaming.left_out import LeftOut
 from core.data.streaming.take_stream import takes_of
 from core.data.training_clips import POOL_CLIPS, ClipOrder
@@ -21,8 +22,12 @@ from core.data.training_clips import POOL_CLIPS, ClipOrder
 class Restreamed:
     """The source of clips for a dataset. Every trial reads the stream, pass after pass."""
 
-    def __init__(self, corpus: StreamedCorpus, config: DataConfig, left_out: LeftOut) -> None:
-        self._corpus, self._config, self._left_out = corpus, config, left_out
+    def __init__(
+        self, corpus: StreamedCorpus, config: DataConfig, say: Callable[[str], None], left_out: LeftOut
+    ) -> None:
+        self._corpus, self._config, self._say, self._left_out = corpus, config, say, left_out
+        self._judging = JudgedTakes(config, corpus.machines)
+        self._has_judged = False
 
     def order(self, seed: int) -> ClipOrder:  # noqa: ARG002 (a stream has its own order)
         return _PassingOrder(self._training_clips)
@@ -30,12 +35,16 @@ class Restreamed:
     @cached_property
     def judged(self) -> Mapping[str, ClipSet]:
         """The judged clips, from a separate pass that ends as soon as they are complete."""
-        judging = JudgedTakes(self._config, self._corpus.machines)
         for take in self._pass(*JUDGED):
-            judging.offer(str(split_of(take.recording, self._config.split)), take)
-            if judging.is_complete:
+            self._judging.offer(str(split_of(take.recording, self._config.split)), take)
+            if self._judging.is_complete:
                 break
-        return judging.clips()
+        self._has_judged = True
+        say_if_injected(self._config, self._judging, self._say)
+        return self._judging.clips()
+
+    def stand_ins(self) -> tuple[StandIn, ...]:
+        return stand_ins_of(self._judging.config if self._has_judged else self._config)
 
     def describe(self) -> str:
         return "as they arrive, streamed again for every trial"

@@ -13,12 +13,13 @@ from contextlib import closing
 from functools import cached_property
 
 from core.data.clips import Clip, ClipSet, clips_of
-from core.data.dataset import JUDGED, DataConfig, Dataset
+from core.data.dataset import JUDGED, DataConfig, Dataset, stand_ins_of
 from core.data.noise import with_noise
 from core.data.recordings import Recording, Skipped, StreamedCorpus, Take
 from core.data.splits import split_of
+from core.data.stand_ins import StandIn
 from core.data.store import Store
-from core.data.streaming.judged_takes import JudgedTakes, no_training_takes
+from core.data.streaming.judged_takes import JudgedTakes, no_training_takes, say_if_injected
 from core.data.streaming.left_out import LeftOut
 from core.data.streaming.restreaming import Restreamed
 from core.data.streaming.take_stream import takes_of
@@ -42,7 +43,7 @@ def stream_dataset(
         raise UserError(f"The stream must bring takes, but {corpus.name} brought none that can be used.")
     left_out = LeftOut(say)
     source: Arrivals | Restreamed = (
-        Arrivals(corpus, config, store, say, left_out) if store else Restreamed(corpus, config, left_out)
+        Arrivals(corpus, config, store, say, left_out) if store else Restreamed(corpus, config, say, left_out)
     )
     return Dataset(
         config=config,
@@ -54,6 +55,7 @@ def stream_dataset(
         num_judged_samples=sum(config.clips.max_clips(name) for name in JUDGED) * config.clip_samples,
         notes=config.notes,
         close=source.close,
+        stand_ins=source.stand_ins,
     )
 
 
@@ -110,7 +112,11 @@ class Arrivals:
             if missing and not self._has_ended:
                 self._say(f"evaluation waits for {missing[0]}" + (f" and {len(missing) - 1} more" * (len(missing) > 1)))
         self._wait(lambda: self._judging.is_complete)
+        say_if_injected(self._config, self._judging, self._say)
         return self._judging.clips()
+
+    def stand_ins(self) -> tuple[StandIn, ...]:
+        return stand_ins_of(self._judging.config if self._has_ended else self._config)
 
     def describe(self) -> str:
         counts = ", ".join(f"{self._counts[name]} {name}" for name in ("train", *JUDGED))

@@ -70,10 +70,19 @@ class ChannelName:
     channel: int
 
 
-def parse_path(path: str, *, corpus_name: str) -> NamedFile | None:
+def is_named_normal(folder: str) -> bool:
+    """Whether a folder's name says that all in it is normal: the whole name does, or its word `normal` or `healthy`."""
+    words = re.split(r"[\s._-]+", folder.casefold())
+    if label_of_word(folder):
+        return label_of_word(folder) == "normal"
+    return not {"normal", "healthy"}.isdisjoint(words) and "anomalous" not in map(label_of_word, words)
+
+
+def parse_path(path: str, *, corpus_name: str, unlabelled_are_normal: bool = False) -> NamedFile | None:
     """`path` is relative to the corpus's folder, POSIX style. None if no folder is a label and no DCASE name matches.
 
-    Raises UserError, naming the file, where folders and file name contradict each other.
+    With `unlabelled_are_normal` such a file is normal. Raises UserError, naming the file, where folders and file name
+    contradict each other.
     """
     *folders, file_name = PurePosixPath(path).parts
     stem = PurePosixPath(file_name).stem
@@ -81,7 +90,10 @@ def parse_path(path: str, *, corpus_name: str) -> NamedFile | None:
     parts = _dcase_parts(channel.stem if channel else stem)
     labels = [folder for folder in folders if label_of_word(folder)]
     if not parts and not labels:
-        return None
+        if not unlabelled_are_normal:
+            return None
+        folders.append("normal")
+        labels = ["normal"]
     label = _label(path, labels, parts, folders)
     domain = parts.get("domain", "").lower()
     return NamedFile(

@@ -18,7 +18,7 @@ from core.data.digests import Digest, digest_of
 from core.data.recordings import BadRecording, Corpus, Recording, Skipped
 from core.errors import UserError
 from core.sources.audio_files import LIBSNDFILE_SUFFIXES, LOOKS_LIKE_AUDIO, READABLE_SUFFIXES, is_for_ffmpeg
-from core.sources.folders.file_names import noise_level_db, parse_path, split_channel
+from core.sources.folders.file_names import is_named_normal, noise_level_db, parse_path, split_channel
 from core.sources.folders.labels import EXAMPLES
 from core.sources.folders.manifest import read_manifest
 from core.sources.options import read_options
@@ -102,7 +102,11 @@ def _open_takes(
 def _nothing_found(path: Path, skipped: Sequence[Skipped]) -> UserError:
     first, more = [entry.reason for entry in skipped[:3]], len(skipped) - 3
     left_out = f" (left out: {'; '.join(first)}{f'; and {more} more' if more > 0 else ''})" if skipped else ""
-    repair = f"Use toyadmos:{path}." if looks_like_tree(path) else "Sort the files into these folders."
+    repair = (
+        f"Use toyadmos:{path}."
+        if looks_like_tree(path)
+        else "Sort the files into these folders; where all are normal, a folder normal is enough."
+    )
     return UserError(
         f"Data folder must hold audio in folders named after labels ({EXAMPLES}), with names as in DCASE, "
         f"or a {MANIFEST}, but got nothing usable in {str(path)!r}{left_out}. {repair}"
@@ -111,13 +115,18 @@ def _nothing_found(path: Path, skipped: Sequence[Skipped]) -> UserError:
 
 def _list_by_name(folder: Path, corpus_name: str) -> tuple[tuple[TakeFiles, ...], tuple[Skipped, ...]]:
     names, skipped = _usable_names(folder, corpus_name)
+    is_normal = not names and is_named_normal(folder.name)
+    if is_normal:
+        names, skipped = _usable_names(folder, corpus_name, unlabelled_are_normal=True)
     groups, incomplete = _group_channels(names)
-    takes = tuple(_take_of(folder, group, corpus_name) for group in groups)
+    takes = tuple(_take_of(folder, group, corpus_name, unlabelled_are_normal=is_normal) for group in groups)
     _check_one_noise_level(takes)
     return takes, (*skipped, *incomplete)
 
 
-def _usable_names(folder: Path, corpus_name: str) -> tuple[list[str], list[Skipped]]:
+def _usable_names(
+    folder: Path, corpus_name: str, *, unlabelled_are_normal: bool = False
+) -> tuple[list[str], list[Skipped]]:
     """Files below the folder that are audio with a label, and why each other audio file is not used.
 
     Hidden files and files that are no audio are only counted.
@@ -137,7 +146,7 @@ def _usable_names(folder: Path, corpus_name: str) -> tuple[list[str], list[Skipp
             skipped.append(Skipped(name=name, reason=f"{name!r} is a workbook; save it as {MANIFEST} to use it"))
         elif file.suffix.lower() not in LOOKS_LIKE_AUDIO and not file.is_dir():
             counted["not audio"].append(name)
-        elif reason := _why_not(file, name, folder, seen, corpus_name):
+        elif reason := _why_not(file, name, folder, seen, corpus_name, unlabelled_are_normal):
             skipped.append(Skipped(name=name, reason=reason))
         elif is_for_ffmpeg(file) and file.with_suffix("") in twins:
             skipped.append(Skipped(name=name, reason=f"{name!r} has the name of another file, which was converted"))
@@ -146,11 +155,11 @@ def _usable_names(folder: Path, corpus_name: str) -> tuple[list[str], list[Skipp
     return sorted(names), [*skipped, *_counts(counted)]
 
 
-def _why_not(file: Path, name: str, root: Path, seen: set[str], corpus_name: str) -> str:
+def _why_not(file: Path, name: str, root: Path, seen: set[str], corpus_name: str, unlabelled_are_normal: bool) -> str:
     """Why a file that looks like audio is not used, or an empty string."""
     if reason := why_unusable(file, name, root, suffixes=READABLE_SUFFIXES):
         return reason
-    if parse_path(name, corpus_name=corpus_name) is None:
+    if parse_path(name, corpus_name=corpus_name, unlabelled_are_normal=unlabelled_are_normal) is None:
         return f"{name!r} is in no folder named after a label ({EXAMPLES}), and has no name as in DCASE"
     real_path = os.path.realpath(file)
     if real_path in seen:
@@ -213,8 +222,8 @@ def _doubled(channel: int, first: str, second: str) -> UserError:
     )
 
 
-def _take_of(root: Path, names: tuple[str, ...], corpus_name: str) -> TakeFiles:
-    parsed = parse_path(names[0], corpus_name=corpus_name)
+def _take_of(root: Path, names: tuple[str, ...], corpus_name: str, *, unlabelled_are_normal: bool) -> TakeFiles:
+    parsed = parse_path(names[0], corpus_name=corpus_name, unlabelled_are_normal=unlabelled_are_normal)
     assert parsed is not None, names
     return TakeFiles(
         root=root,

@@ -91,11 +91,6 @@ def _check_labels(found: ArchiveSet) -> None:
             f"Hub data set {found.name!r} must have normal recordings to train on, in an archive named train*normal*, "
             f"but got {names}. Add it, or use another data set."
         )
-    if not any(archive.label != "normal" for archive in found.archives):
-        raise UserError(
-            f"Hub data set {found.name!r} must have anomalous recordings for evaluation, in an archive named "
-            f"test*anomaly*, but got {names}. Add it, or use another data set."
-        )
 
 
 def _takes(found: ArchiveSet, config: HubConfig, scratch: Path | None) -> Iterator[Recording | Skipped]:

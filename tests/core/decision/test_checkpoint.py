@@ -28,6 +28,7 @@ def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: P
     assert loaded.statistic == saved.statistic
     assert loaded.levels == saved.levels
     assert loaded.healthy == saved.healthy
+    assert loaded.stand_ins == saved.stand_ins
     assert (loaded.clip_samples, loaded.context_samples) == (saved.clip_samples, saved.context_samples)
     judged = [
         detector.statistic.judge(frame_scores(detector.model, detector.front_end, "entropy"), MACHINES)
@@ -36,6 +37,11 @@ def test_a_detector_that_was_loaded_judges_as_the_one_that_was_saved(tmp_path: P
     np.testing.assert_array_equal(judged[0].clip_scores, judged[1].clip_scores)
     np.testing.assert_array_equal(judged[0].channel_sigmas, judged[1].channel_sigmas)
     assert [path.name for path in tmp_path.iterdir()] == ["detector.safetensors"]
+
+
+def test_a_detector_that_says_nothing_of_stand_ins_still_loads(tmp_path: Path) -> None:
+    save_detector(tmp_path / "detector.safetensors", replace(make_detector(), stand_ins=()))
+    assert load_detector(tmp_path / "detector.safetensors").stand_ins == ()
 
 
 def test_a_detector_without_healthy_scores_still_loads(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from core.decision.exact_figures import (
     exact_figures,
     f1_interval,
     f1_of_rates,
+    num_independent_pairs,
+    paired_p_value,
     score_of_recordings,
     share_interval,
     smallest_p_value,
@@ -132,3 +134,28 @@ def test_a_class_without_clips_has_no_figures() -> None:
     assert math.isnan(figures.false_alarms)
     assert all(math.isnan(end) for end in (*figures.false_alarms_interval, *figures.f1_interval, *figures.auc_interval))
     assert figures.p_value == 1
+
+
+def test_a_recording_of_both_labels_is_one_independent_draw() -> None:
+    takes = [f"take {index}" for index in range(5)]
+    assert num_independent_pairs(takes, takes) == 2
+    assert num_independent_pairs(takes, ["others", *takes[:1]]) == 2
+    assert num_independent_pairs(["a", "b"], ["c", "d", "e"]) == 2
+    assert num_independent_pairs(takes[:1], takes[:1]) == 0
+
+
+@pytest.mark.parametrize("num_takes", [1, 3, 5])
+def test_a_perfect_detector_of_injected_faults_has_the_p_value_of_its_takes(num_takes: int) -> None:
+    """As often as chance has the fault above each recording by itself: a recording and its copy are not two draws."""
+    scores = np.concatenate([np.zeros(num_takes), np.ones(num_takes)])
+    takes = 2 * [f"take {index}" for index in range(num_takes)]
+    figures = exact_figures(scores, scores > 0, takes, 0.5)
+    assert figures.is_paired
+    assert figures.p_value == pytest.approx(0.5**num_takes)
+    assert math.isnan(figures.auc_interval[0]) == (num_takes == 1)
+
+
+def test_equal_scores_of_pairs_count_against_the_detector() -> None:
+    assert paired_p_value(np.ones(4), np.ones(4)) == 1.0
+    assert paired_p_value(np.array([]), np.array([])) == 1.0
+    assert paired_p_value(np.array([np.nan]), np.array([0.0])) == 1.0

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.data.stand_ins import SENTENCES
 from core.decision.exact_figures import chance_p_value, exact_figures
 from core.decision.metrics import auc
 from hpo.messages import summary
@@ -129,6 +130,26 @@ def test_the_report_has_the_banner_and_the_curve(num_each: int, is_proven: bool)
     assert ("<b>Unproven: trial" in winner) is not is_proven
     assert "How much more to record" in winner
     assert "it would be" in winner
+
+
+@pytest.mark.parametrize("stand_ins", [["faults"], ["parts"], ["faults", "parts"]])
+def test_what_stood_in_for_recordings_proves_nothing_however_good_the_figures(
+    stand_ins: list[str], tmp_path: Any
+) -> None:
+    test = figures_of(8, 8)
+    found = evidence_of({"test": test, "stand_ins": stand_ins})
+    assert found is not None
+    assert found["p_value"] < 0.001
+    assert not found["is_proven"]
+    assert found["stand_ins"] == stand_ins
+    for name in stand_ins:
+        assert SENTENCES[name] in found["banner"]
+    result = result_with(test) | {"evidence": found}
+    assert "Winner, unproven: trial 3 (4 complete)" in summary(result, tmp_path)
+    study = toy_study()
+    page = page_of(study, winner=result_of(study)["winner"] | {"test": test}, evidence=found)
+    assert all(SENTENCES[name] in page for name in stand_ins)
+    assert "<b>Unproven: trial" in page
 
 
 def page_of_winner(study: Any, test: dict[str, Any]) -> str:

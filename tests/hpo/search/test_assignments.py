@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from core.data.faults.injection import FaultsConfig
 from core.errors import UserError
 from hpo.search.study_file import load_study_file
 
@@ -41,6 +42,12 @@ def test_a_key_of_the_study_file_is_changed(assignment: str, value) -> None:
     assert value(load_study_file(TINY, [assignment]))
 
 
+def test_two_keys_of_tables_that_the_file_lacks_are_set() -> None:
+    spec = load_study_file(TINY, ["faults.seed=3", "noise.snr_db=6", 'faults.kinds=["tone", "hum"]'])
+    assert spec.noise is not None
+    assert spec.faults == FaultsConfig(seed=3, kinds=("tone", "hum"))
+
+
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
@@ -72,6 +79,10 @@ def test_fixing_the_only_parameter_leaves_nothing_to_search(tmp_path: Path) -> N
         load_study_file(file, ["window_ms=200"])
 
 
+def test_a_study_without_faults_has_the_identity_that_it_had_before_there_were_any() -> None:
+    assert "faults" not in PLAIN.identity()
+
+
 def test_a_second_assignment_may_name_a_key_that_the_file_lacks() -> None:
     spec = load_study_file(TINY, ["objective=f1", "data.severity=0.5", "finalists.count=2"])
     assert (spec.objective, spec.data["severity"], spec.finalists.count) == ("f1", 0.5, 2)
@@ -79,7 +90,14 @@ def test_a_second_assignment_may_name_a_key_that_the_file_lacks() -> None:
 
 def test_the_identity_has_what_the_search_depends_on_and_no_more() -> None:
     assert load_study_file(TINY, []).identity() == PLAIN.identity()
-    for changed in ("training.epochs=2", "window_ms=250", "seed=9", "data.severity=0.5", "objective=f1"):
+    for changed in (
+        "training.epochs=2",
+        "window_ms=250",
+        "seed=9",
+        "data.severity=0.5",
+        "objective=f1",
+        "faults.seed=1",
+    ):
         assert load_study_file(TINY, [changed]).identity() != PLAIN.identity()
     for unchanged in ("finalists.new_seeds=1", "trials=9", "post.points=0", "training.epochs=3"):
         assert load_study_file(TINY, [unchanged]).identity() == PLAIN.identity(), "as if the file said so"

@@ -16,6 +16,7 @@ import core.model.training_codes
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
 from core.data.dataset import JUDGED, DataConfig, Dataset
+from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
 from core.data.recordings import REPAIR, BadRecording, Label, Recording, Skipped, StreamedCorpus
 from core.data.splits import SplitConfig, split_of
@@ -278,11 +279,35 @@ def test_what_is_left_out_is_said_once_and_does_not_fill_the_screen(store: Store
 
 
 @pytest.mark.parametrize("machines", [None, MACHINES])
-def test_a_stream_without_faults_is_refused_when_it_has_ended(store: Store, machines: tuple[str, ...] | None) -> None:
+@pytest.mark.parametrize("with_store", [True, False])
+def test_a_stream_without_faults_is_judged_by_injected_ones_when_it_has_ended(
+    store: Store, *, machines: tuple[str, ...] | None, with_store: bool
+) -> None:
     normal = [row for row in rows() if isinstance(row, Recording) and row.label == "normal"]
-    dataset = opened(corpus(list(normal), machines=machines), store)
+    said: list[str] = []
+    source = corpus(list(normal), machines=machines)
+    dataset = stream_dataset(source, CONFIG, store=store if with_store else None, say=said.append)
+    assert dataset.stand_ins() == ()
+    validation = dataset.judged()["validation"]
+    assert validation.is_anomalous.sum() == len(validation) // 2 > 0
+    assert dataset.stand_ins() == ("faults",)
+    assert sum("no anomalous recording" in line for line in said) == 1
+
+
+def test_faults_that_are_asked_for_are_refused_where_the_stream_has_real_ones(store: Store) -> None:
+    asked = replace(CONFIG, faults=FaultsConfig())
+    with pytest.raises(UserError, match=r"\[faults\] must be left out"):
+        stream_dataset(corpus(rows()), asked, store=store).judged()
+
+
+def test_a_stream_with_faults_in_one_part_alone_is_refused(store: Store) -> None:
+    kept = [
+        row
+        for row in rows()
+        if not (isinstance(row, Recording) and row.label == "anomalous" and split_of(row, CONFIG.split) == "validation")
+    ]
     with pytest.raises(UserError, match="must bring anomalous takes for validation, but brought none"):
-        dataset.judged()
+        opened(corpus(kept, machines=None), store).judged()
 
 
 def test_a_stream_without_anything_to_train_on_is_refused(store: Store) -> None:

@@ -216,3 +216,26 @@ def test_a_wav_that_a_pipe_wrote_without_its_length_is_whole(tmp_path):
     content[40:44] = struct.pack("<I", 0xFFFFFFFF)
     path.write_bytes(bytes(content))
     assert listed(tmp_path).recordings[0].read().shape == (1, 4000)
+
+
+@pytest.mark.parametrize("name", ["only_normal", "Normal", "healthy-fans", "OK"])
+def test_a_folder_that_is_named_normal_needs_no_other_folder(tmp_path, name):
+    write(tmp_path / name / "0.wav")
+    write(tmp_path / name / "pump/1.wav")
+    found = by_id(listed(tmp_path / name))
+    assert {label for _, label in found.values()} == {"normal"}
+    assert {machine for machine, _ in found.values()} == {name, "pump"}
+
+
+@pytest.mark.parametrize("name", ["recordings", "abnormal_and_normal", "faulty", "io_board"])
+def test_a_folder_of_another_name_must_say_what_is_normal(tmp_path, name):
+    write(tmp_path / name / "0.wav")
+    with pytest.raises(UserError, match="where all are normal, a folder normal is enough"):
+        listed(tmp_path / name)
+
+
+def test_in_a_folder_named_normal_the_labels_below_it_count(tmp_path):
+    write(tmp_path / "normal_fans/normal/0.wav")
+    write(tmp_path / "normal_fans/faulty/1.wav")
+    write(tmp_path / "normal_fans/2.wav")
+    assert len(listed(tmp_path / "normal_fans").recordings) == 2
