@@ -60,7 +60,7 @@ Scores = Mapping[str, Mapping[str, Mapping[str, FloatArray]]]
 """(N,) clip scores in sigmas by detector, choice and split."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
     """One machine in one fold of its task."""
 

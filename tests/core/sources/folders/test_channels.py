@@ -88,7 +88,7 @@ def test_an_option_that_is_wrong_is_one_line(tmp_path, options, words):
 
 def test_the_option_stays_with_folders(tmp_path):
     data = {"source": "folder:a", "channels": "mix"}
-    assert known_options("folder:x") == {"channels"}
+    assert known_options("folder:x") == {"channels", "equal_level"}
     assert choose_source(data, "folder:b", tmp_path) == {"source": "folder:b", "channels": "mix"}
     assert choose_source(data, str(tmp_path), tmp_path) == {"source": f"folder:{tmp_path}", "channels": "mix"}
     assert choose_source(data, "simulated", tmp_path) == {"source": "simulated"}
