@@ -31,7 +31,8 @@ from core.baselines import families
 from core.baselines.choice import OF_INNOVATIONS, ScoredDataset, judge_split
 from core.baselines.comparison import fit_and_score
 from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, of_machine, pooled_f1
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
 from core.decision.metrics import FloatArray, f1_score
 from core.decision.normal_sound import clip_vectors, fit_normal_sound

@@ -34,7 +34,8 @@ if __name__ == "__main__":
 import optuna  # noqa: E402
 
 from core.data.clips import ClipConfig, ClipSet  # noqa: E402
-from core.data.dataset import DataConfig, Dataset, prepare_dataset  # noqa: E402
+from core.data.data_config import DataConfig  # noqa: E402
+from core.data.dataset import Dataset, prepare_dataset  # noqa: E402
 from core.data.faults.library import HIGHEST_HZ, LIBRARY, STRENGTHS, apply_fault  # noqa: E402
 from core.data.faults.signals import Setting  # noqa: E402
 from core.data.noise import NoiseConfig  # noqa: E402

@@ -21,7 +21,8 @@ if __name__ == "__main__":
 
 from core.baselines.choice import OF_INNOVATIONS
 from core.data.clips import ClipConfig
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splicing import SpliceConfig
 from core.data.splits import SplitConfig

@@ -28,7 +28,8 @@ from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
-from core.data.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import JUDGED, Dataset, prepare_dataset
 from core.data.recordings import Corpus, Recording
 from core.data.splits import SplitConfig
 from core.decision.score_file import load_scores

@@ -22,7 +22,8 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import fit_scalar
 from core.model.scoring import Scores
 from hpo.search.study import derived_seed, make_sampler
-from hpo.search.study_file import SamplerConfig, StudySpec
+from hpo.search.study_file import StudySpec
+from hpo.search.study_tables import SamplerConfig
 
 FloatArray = npt.NDArray[np.float64]
 THRESHOLDS = np.sinh(np.linspace(math.asinh(-3), math.asinh(60), 150))

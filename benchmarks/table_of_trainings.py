@@ -23,7 +23,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from scipy.stats import qmc
 
 from core.data.clips import ClipSet, read_clips
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.decoding import read_all
 from core.data.recordings import Corpus, Recording
 from core.data.store import Store

@@ -40,7 +40,7 @@ with environment():
     from pydantic import TypeAdapter, ValidationError
 
     from core.data.clips import ClipConfig
-    from core.data.dataset import DataConfig
+    from core.data.data_config import DataConfig
     from core.data.faults.injection import FaultsConfig
     from core.data.recordings import Corpus, StreamedCorpus
     from core.data.settling import settle_calibration, settle_speeds

@@ -11,15 +11,16 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from core.data.audio import AudioPart
-from core.data.clips import ClipConfig, ClipSet, clips_of_all, read_clips, spread_over_strata
+from core.data.clips import ClipSet, clips_of_all, read_clips, spread_over_strata
+from core.data.data_config import DataConfig, stand_ins_of, with_faults_if_needed
 from core.data.decoding import JoinedProgress, Progress, read_all
-from core.data.faults.injection import COPIES, FaultsConfig, clips_with_faults
-from core.data.noise import NoiseConfig, with_noise
+from core.data.faults.injection import clips_with_faults
+from core.data.noise import with_noise
 from core.data.parts import PartedCorpus, with_parts
 from core.data.recordings import Corpus, Recording, Skipped, Take
-from core.data.speed_perturbation import SpeedConfig, takes_at_other_speeds
-from core.data.splicing import SpliceConfig, spliced_clips
-from core.data.splits import SplitConfig, split_recordings
+from core.data.speed_perturbation import takes_at_other_speeds
+from core.data.splicing import spliced_clips
+from core.data.splits import split_recordings
 from core.data.stand_ins import StandIn
 from core.data.store import Store
 from core.data.training_clips import ClipMeasurements, ListedClips, TrainingClips
@@ -27,48 +28,6 @@ from core.errors import UserError
 
 MIN_CALIBRATION_CLIPS = 2
 JUDGED = ("calibration", "validation", "test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """How a corpus becomes a dataset."""
-
-    sample_rate_hz: int
-    clips: ClipConfig
-    split: SplitConfig
-    skip_bad_files: bool = False
-    noise: NoiseConfig | None = None
-    """Added to every take; None adds none."""
-    splice: SpliceConfig | None = None
-    """Faults are spliced into normal clips of validation and test; None leaves the clips as they are."""
-    faults: FaultsConfig | None = None
-    """Faults are injected into copies of the clips of validation and test; None judges by anomalous takes, which must
-    exist then. `with_faults_if_needed` decides it."""
-    speed_perturbation: SpeedConfig | None = None
-    """Further speeds at which training takes are used; None uses only their own speed."""
-
-    def __post_init__(self) -> None:
-        if self.splice:
-            self.splice.check_room(self.clips.clip_seconds)
-        if self.splice and self.faults:
-            raise UserError(
-                "[splice] must be left out where faults are injected, because it takes its faults from anomalous "
-                "recordings, but is set, and there are none. Remove [splice]."
-            )
-
-    @property
-    def clip_samples(self) -> int:
-        return round(self.clips.clip_seconds * self.sample_rate_hz)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Changes that are made to the takes, in words."""
-        return tuple(change.describe() for change in (self.faults, self.noise, self.splice) if change)
-
-    def max_takes(self, split: str) -> int:
-        """How many takes of a judged split the budget has room for, with a clip of each."""
-        copies = COPIES if self.faults and split != "calibration" else 1
-        return self.clips.max_clips(split) // copies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,22 +98,6 @@ def prepare_dataset(
         return _prepared(parted, config, store=store, progress=joined)
 
 
-def with_faults_if_needed(recordings: Iterable[Recording], config: DataConfig) -> DataConfig:
-    """The config with faults to inject where no recording is anomalous.
-
-    Raises UserError where faults are to be injected although there are anomalous recordings.
-    """
-    anomalous = next((take.recording_id for take in recordings if take.label == "anomalous"), None)
-    if anomalous is None:
-        return replace(config, faults=config.faults or FaultsConfig())
-    if config.faults:
-        raise UserError(
-            f"[faults] must be left out where there are anomalous recordings, such as {anomalous!r}, because "
-            "those judge the trials. Remove [faults]."
-        )
-    return config
-
-
 def _readings(corpus: Corpus, train: Sequence[Recording], config: DataConfig) -> list[tuple[Recording, int]]:
     """Every recording with the rates in Hz that it will be read at."""
     rate, speeds = config.sample_rate_hz, config.speed_perturbation
@@ -192,11 +135,6 @@ def _prepared(parted: PartedCorpus, config: DataConfig, *, store: Store | None, 
         notes=(*parted.notes, *read.notes, *config.notes, *speed_notes, *_left_out(by_split, chosen)),
         stand_ins=lambda: stand_ins_of(config, has_parts=bool(parted.notes)),
     )
-
-
-def stand_ins_of(config: DataConfig, *, has_parts: bool = False) -> tuple[StandIn, ...]:
-    found: dict[StandIn, bool] = {"faults": config.faults is not None, "parts": has_parts}
-    return tuple(name for name, is_so in found.items() if is_so)
 
 
 def takes_by_part(takes: Iterable[Take], config: DataConfig) -> dict[str, list[Take]]:

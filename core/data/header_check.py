@@ -5,15 +5,8 @@ from dataclasses import dataclass
 
 from core.data.audio import Waveform
 from core.data.clips import clips_of_all
-from core.data.dataset import (
-    JUDGED,
-    DataConfig,
-    check_both_kinds,
-    check_calibration,
-    choose_judged,
-    takes_by_part,
-    with_faults_if_needed,
-)
+from core.data.data_config import DataConfig, with_faults_if_needed
+from core.data.dataset import JUDGED, check_both_kinds, check_calibration, choose_judged, takes_by_part
 from core.data.decoding import check_headers, check_not_upsampled
 from core.data.parts import with_parts
 from core.data.recordings import Corpus, Recording, Take

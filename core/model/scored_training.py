@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from core.data.clips import ClipSet
-from core.data.dataset import JUDGED, DataConfig, Dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import JUDGED, Dataset
 from core.data.faults.library import LIBRARY_VERSION
 from core.model.frontend import Codes, FrontEnd, FrontEndConfig
 from core.model.partial_epoch import PartialEpoch

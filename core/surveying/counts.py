@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from core.data.dataset import DataConfig, with_faults_if_needed
+from core.data.data_config import DataConfig, with_faults_if_needed
 from core.data.dealing import Part
 from core.data.decoding import check_not_upsampled
 from core.data.header_check import check_usable

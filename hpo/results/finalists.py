@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.experiment import ExperimentConfig
 from hpo.results.winner import Finalist, SeedTraining, choose_best, has_score
 from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
-from hpo.search.study_file import PrunerConfig, SamplerConfig
+from hpo.search.study_tables import PrunerConfig, SamplerConfig
 from hpo.search.trial_record import TrialRecord, trial_records
 
 ENTRY = "finalist"

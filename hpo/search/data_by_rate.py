@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from core.data.dataset import JUDGED, DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import JUDGED, Dataset, prepare_dataset
 from core.data.decoding import check_not_upsampled
 from core.data.recordings import Corpus, StreamedCorpus
 from core.data.store import Store

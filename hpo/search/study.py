@@ -26,7 +26,8 @@ from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.search_space import SearchSpace
 from hpo.search.server_storage import ServerStorage
 from hpo.search.storage import StudyStorage
-from hpo.search.study_file import FIRST_OBJECTIVE, OBJECTIVES, PrunerConfig, SamplerConfig, StudySpec
+from hpo.search.study_file import FIRST_OBJECTIVE, OBJECTIVES, StudySpec
+from hpo.search.study_tables import PrunerConfig, SamplerConfig
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"

@@ -16,7 +16,8 @@ import soundfile
 import torch
 
 from core.data.audio import LARGEST, quantise
-from core.data.dataset import DataConfig, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import prepare_dataset
 from core.data.decoding import decode
 from core.data.recordings import BadRecording
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector

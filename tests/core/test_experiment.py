@@ -12,7 +12,8 @@ import torch
 from core.baselines import loudness_scores
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.recordings import Corpus, Recording
 from core.data.splits import SplitConfig
 from core.decision.checkpoint import DETECTOR_FILE, load_detector

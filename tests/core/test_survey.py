@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from core.data.clips import ClipConfig
-from core.data.dataset import DataConfig
+from core.data.data_config import DataConfig
 from core.data.dealing import Part
 from core.data.recordings import Label, Recording, StreamedCorpus
 from core.data.splits import SplitConfig, split_of, split_recordings

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from core.data.clips import Clip, ClipSet, clips_of
-from core.data.dataset import JUDGED, DataConfig, stand_ins_of
+from core.data.data_config import DataConfig, stand_ins_of
+from core.data.dataset import JUDGED
 from core.data.noise import with_noise
 from core.data.recordings import StreamedCorpus, Take
 from core.data.splits import split_of

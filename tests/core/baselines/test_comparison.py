@@ -10,7 +10,8 @@ from core.baselines.choice import ScoredDataset, best_threshold, choose
 from core.baselines.comparison import Row, compare, fit_and_score, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.clips import ClipConfig, ClipSet
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.splits import SplitConfig
 from core.decision.metrics import best_f1, f1_score
 from core.decision.postprocess import PostprocessingConfig

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from core.data.audio import quantise
 from core.data.clips import Clip, ClipConfig, Spans, clips_of, read_clips
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.recordings import Corpus, Recording, Take
 from core.data.splits import SplitConfig
 from core.errors import UserError

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from core.data.audio import Waveform, quantise
 from core.data.clips import ClipConfig, ClipSet, read_clips, spread_over_strata
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.recordings import BadRecording, Corpus, Label, Recording, Take
 from core.data.splits import SplitConfig
 from core.errors import UserError

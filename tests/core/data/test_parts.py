@@ -5,7 +5,8 @@ import pytest
 
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
-from core.data.dataset import DataConfig, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import prepare_dataset
 from core.data.parts import digest_of_whole, with_parts
 from core.data.recordings import Corpus, Label, Recording
 from core.data.speed_perturbation import SpeedConfig

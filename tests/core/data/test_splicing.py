@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from core.data.audio import Waveform, quantise
 from core.data.clips import ClipConfig, ClipSet, read_clips
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.noise import NoiseConfig
 from core.data.recordings import Corpus, Label, Recording, StreamedCorpus, Take
 from core.data.splicing import SpliceConfig, spliced_clips

@@ -9,7 +9,8 @@ import torch
 
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
-from core.data.dataset import DataConfig, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import prepare_dataset
 from core.data.recordings import Corpus, Recording
 from core.data.splits import SplitConfig
 from core.experiment import EpochResult, ExperimentConfig, NetworkConfig, run_experiment

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from core.data.audio import Waveform, quantise
 from core.data.clips import Clip, ClipConfig, ClipSet
-from core.data.dataset import DataConfig, Dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset
 from core.data.recordings import Recording, Take
 from core.data.splits import SplitConfig
 from core.data.training_clips import ListedClips

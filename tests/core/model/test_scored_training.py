@@ -16,7 +16,8 @@ import pytest
 import torch
 
 import core.model.training
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment

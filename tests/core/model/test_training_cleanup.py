@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.decision.checkpoint import DETECTOR_FILE
 from core.experiment import SCORES_FILE, EpochResult, run_experiment
 from core.model.training_cleanup import drop_training, training_bytes

@@ -10,7 +10,8 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.errors import UserError
 from core.experiment import EpochResult
@@ -23,7 +24,8 @@ from hpo.search.archive import archive_study
 from hpo.search.data_by_rate import Datasets
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
-from hpo.search.study_file import FinalistsConfig, StudySpec, load_study_file
+from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_tables import FinalistsConfig
 from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import FACTS, trial_records
 from hpo.search.work import work_on

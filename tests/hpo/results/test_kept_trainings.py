@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.experiment import EpochResult
 from core.model.training_cleanup import training_bytes
 from core.sources import open_source
@@ -19,7 +20,8 @@ from hpo.results.kept_trainings import limit_trainings, training_key
 from hpo.search.data_by_rate import Datasets
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
-from hpo.search.study_file import FinalistsConfig, StudySpec, load_study_file
+from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_tables import FinalistsConfig
 from hpo.search.trial_context import TrialContext
 from hpo.search.work import work_on
 from tests.hpo.studies import STUDY, Command

@@ -17,7 +17,8 @@ import torch
 from optuna.trial import TrialState
 from sqlalchemy import text
 
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.experiment import EpochResult
 from core.sources import open_source
 from core.thread_pool import ThreadPool

@@ -12,7 +12,8 @@ import torch
 from optuna.trial import TrialState
 
 import core.model.scored_training
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.errors import UserError
 from core.experiment import EpochResult
 from core.model.training import ConfigurationFailed
@@ -24,7 +25,8 @@ from hpo.search.logged_run import LoggedRun
 from hpo.search.objective import TrialRun, run_trial
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, make_pruner, objective_name, open_study
-from hpo.search.study_file import PrunerConfig, StudySpec, load_study_file
+from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_tables import PrunerConfig
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import trial_records
 from hpo.tracking.run_log import EVENTS_FILE_NAME, Ended, Measured, Started, metrics_by_step, read_events

@@ -10,7 +10,8 @@ import torch
 from optuna.trial import TrialState
 
 import hpo.search.stopping
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.errors import UserError
 from core.experiment import EpochResult
 from core.sources import open_source
@@ -21,7 +22,8 @@ from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import Stops
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
-from hpo.search.study_file import FinalistsConfig, StudySpec, load_study_file
+from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_tables import FinalistsConfig
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import STOPPED, trial_records
 from hpo.search.work import work_on

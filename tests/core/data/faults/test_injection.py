@@ -8,7 +8,8 @@ import pytest
 
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig, ClipSet
-from core.data.dataset import DataConfig, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import prepare_dataset
 from core.data.faults.injection import FaultsConfig
 from core.data.faults.library import LIBRARY
 from core.data.noise import NoiseConfig

@@ -15,7 +15,8 @@ import core.data.streaming.restreaming
 import core.model.training_codes
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
-from core.data.dataset import JUDGED, DataConfig, Dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import JUDGED, Dataset
 from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
 from core.data.recordings import REPAIR, BadRecording, Label, Recording, Skipped, StreamedCorpus
