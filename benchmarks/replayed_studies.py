@@ -21,7 +21,7 @@ from core.decision.metrics import auc, expected_f1, f1_score
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import fit_scalar
 from core.model.scoring import Scores
-from hpo.search.study import derived_seed, make_sampler
+from hpo.search.samplers import derived_seed, make_sampler
 from hpo.search.study_file import StudySpec
 from hpo.search.study_tables import SamplerConfig
 

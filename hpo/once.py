@@ -11,13 +11,13 @@ from core.decision.checkpoint import DETECTOR_FILE
 from core.errors import UserError
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.model.training import ConfigurationFailed
-from hpo.messages import detect_lines, short
 from hpo.search.assignments import split_assignment
 from hpo.search.objective import run_params
 from hpo.search.search_space import SearchSpace, describe_range
 from hpo.search.trial_record import trial_records
 from hpo.session.session import SECONDS_TO_SHIP, SECONDS_TO_SHIP_INTERRUPTED, Session
 from hpo.session.shipping import ship
+from hpo.summary import detect_lines, short
 from hpo.terminal.console import Console
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 from hpo.tracking.shipper import Shipper

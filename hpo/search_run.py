@@ -9,7 +9,7 @@ from core.baselines.comparison import Row
 from core.full_disk import is_disk_full
 from hpo.disk_room import with_room
 from hpo.finalist_runs import run_finalists
-from hpo.messages import curves_line, estimate_line, overview, resumed_line, summary, timeout_line, where_to_look
+from hpo.messages import curves_line, estimate_line, overview, resumed_line, timeout_line, where_to_look
 from hpo.pages.publish import publish_study
 from hpo.results.alternatives import compare_winner, kept_comparison
 from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
@@ -24,6 +24,7 @@ from hpo.search_process import SearchProcess, run_trials
 from hpo.session.inputs import StudyInputs
 from hpo.session.session import SECONDS_TO_SHIP, SECONDS_TO_SHIP_INTERRUPTED, Session, link_trials, start_study_run
 from hpo.session.shipping import ship
+from hpo.summary import summary
 from hpo.terminal.console import Console
 from hpo.terminal.interruption import InterruptionNotice
 from hpo.terminal.progress_bars import ProgressBars

@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from core.errors import UserError
 from core.experiment import ExperimentConfig
 from hpo.results.winner import Finalist, SeedTraining, choose_best, has_score
-from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, UID, OpenStudy, derived_seed
+from hpo.search.samplers import derived_seed
+from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, UID, OpenStudy
 from hpo.search.study_tables import PrunerConfig, SamplerConfig
 from hpo.search.trial_record import TrialRecord, trial_records
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,11 +22,11 @@ from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scored_training import FORMAT as TRAININGS_FORMAT
 from core.whole_file import write_text
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
+from hpo.search.samplers import derived_seed, make_pruner, make_sampler
 from hpo.search.search_space import SearchSpace
 from hpo.search.server_storage import ServerStorage
 from hpo.search.storage import StudyStorage
 from hpo.search.study_file import FIRST_OBJECTIVE, OBJECTIVES, StudySpec
-from hpo.search.study_tables import PrunerConfig, SamplerConfig
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
@@ -55,29 +54,6 @@ def companion_name(name: str) -> str:
 def objective_name(study: optuna.Study) -> str:
     """What the values of a study's trials are, on validation."""
     return OBJECTIVES[study.user_attrs.get(IDENTITY, {}).get("objective", FIRST_OBJECTIVE)]
-
-
-def derived_seed(seed: int, number: int) -> int:
-    """Derives a seed from a study's: for the proposal of a trial, or for a finalist's new training."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-def make_sampler(config: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler for one trial. It reads the history from the storage, so every trial can have a new one."""
-    if config.kind == "gp":
-        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=config.startup_trials)
-    if config.kind == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=config.startup_trials)
-
-
-def make_pruner(config: PrunerConfig, epochs: int) -> optuna.pruners.BasePruner:
-    if config.kind == "none":
-        return optuna.pruners.NopPruner()
-    if config.kind == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=config.warmup_epochs, max_resource=epochs)
-    warmup_steps = config.warmup_epochs + 1  # Optuna counts steps from 0 and prunes at the last of them
-    return optuna.pruners.MedianPruner(n_startup_trials=config.startup_trials, n_warmup_steps=warmup_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ import pytest
 from core.data.stand_ins import SENTENCES
 from core.decision.exact_figures import chance_p_value, exact_figures
 from core.decision.metrics import auc
-from hpo.messages import summary
 from hpo.pages.evidence_tables import evidence_view
 from hpo.results.evidence import evidence_of, times_to_prove
+from hpo.summary import summary
 from tests.hpo.pages.toy_study import page_of, result_of, toy_study
 
 

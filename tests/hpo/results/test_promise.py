@@ -15,7 +15,6 @@ from core.decision.metrics import auc, expected_f1, f1_score
 from core.decision.statistic import fit_scalar
 from core.detect import main as detect
 from core.model.scoring import FRAME_SCORES, FrameScores
-from hpo.messages import summary
 from hpo.results.healthy_takes import healthy_scores, seconds_a_clip, takes_that_chose
 from hpo.results.judged_trial import JudgedTrial
 from hpo.results.promise import SetThreshold, outcome_sentence, promise_of
@@ -23,6 +22,7 @@ from hpo.results.result import study_result, write_result
 from hpo.results.winner import Finalist, SeedTraining, choose_winner
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import trial_records
+from hpo.summary import summary
 from tests.hpo.pages.toy_study import page_of, toy_study
 from tests.hpo.results.test_evidence import figures_of, result_with
 from tests.hpo.results.test_post_study import add_trial, judged_trial, open_again, opened

@@ -23,8 +23,9 @@ from hpo.results.winner import choose_winner
 from hpo.search.data_by_rate import Datasets
 from hpo.search.logged_run import LoggedRun
 from hpo.search.objective import TrialRun, run_trial
+from hpo.search.samplers import make_pruner
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy, make_pruner, objective_name, open_study
+from hpo.search.study import OpenStudy, objective_name, open_study
 from hpo.search.study_file import StudySpec, load_study_file
 from hpo.search.study_tables import PrunerConfig
 from hpo.search.trial_context import TrialContext, TrialEnd
