@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
@@ -50,8 +50,10 @@ with environment():
     from core.data.store import Store
     from core.model.frontend import FrontEndConfig
     from core.surveying.counts import Amount, Counts, Progress, count
-    from core.surveying.listening import HealthyRecording, strangest_first
     from core.surveying.text import listening_lines, survey_lines
+
+if TYPE_CHECKING:
+    from core.surveying.listening import HealthyRecording
 
 EXAMPLES = (
     "machine-listening survey recordings/                    # what is there, and how it would be split",
@@ -161,8 +163,10 @@ def survey(options: argparse.Namespace) -> int:
 
 def _listen(
     corpus: Corpus | StreamedCorpus, tables: StudyTables, options: argparse.Namespace, store: Store | None
-) -> list[HealthyRecording]:
+) -> list["HealthyRecording"]:
     """Prints the strangest healthy recordings, and returns all of them."""
+    from core.surveying.listening import strangest_first  # here, because it imports PyTorch
+
     if isinstance(corpus, StreamedCorpus):
         raise UserError(
             "--listen must come with a source that can be listed, but the recordings are streamed. Take a folder, or "

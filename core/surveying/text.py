@@ -1,6 +1,7 @@
 """A survey as text: totals, one row a machine and condition, the split, and what was skipped."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
@@ -8,7 +9,9 @@ from core.command_line import printable
 from core.data.recordings import Skipped
 from core.data.splits import SplitConfig
 from core.surveying.counts import LABELS, PARTS, Amount, Counts
-from core.surveying.listening import HealthyRecording
+
+if TYPE_CHECKING:  # it imports PyTorch, for which a survey should not wait
+    from core.surveying.listening import HealthyRecording
 
 MAX_SKIPPED_LINES = 20
 MAX_STRANGE_LINES = 10
@@ -98,7 +101,7 @@ def _split(counts: Counts, split: SplitConfig) -> Iterator[str]:
         yield "of each training take, the first part is trained on and the last part is calibrated on"
 
 
-def listening_lines(recordings: Sequence[HealthyRecording]) -> Iterator[str]:
+def listening_lines(recordings: Sequence["HealthyRecording"]) -> Iterator[str]:
     """The strangest healthy recordings, at most MAX_STRANGE_LINES."""
     rows = [
         [f"{each.sigmas:.2f}", printable(each.machine), printable(each.recording_id), each.reason]

@@ -5,7 +5,6 @@ draws only from `random`.
 """
 
 import numpy as np
-from scipy import signal
 
 from core.data.audio import Waveform
 from core.data.faults.signals import Array, Setting, change_sound, draw_pitch, pulse_rate, seconds
@@ -44,6 +43,8 @@ def resonance(clip: Waveform, *, setting: Setting, random: np.random.Generator) 
 
     At strength s the peak has 3 s dB.
     """
+    from scipy import signal  # here, because a survey should not wait for it
+
     gain = 10 ** (RESONANCE_DB * setting.strength / 20)
     top, bottom = signal.iirpeak(draw_pitch(setting, random), RESONANCE_QUALITY, fs=setting.sample_rate_hz)
     peak = signal.lfilter(top, bottom, clip.astype(np.float64), axis=-1)
@@ -55,6 +56,8 @@ def speed_drop(clip: Waveform, *, setting: Setting, random: np.random.Generator)
 
     The whole sound is lower by as much, at all microphones alike. The change takes 50 ms.
     """
+    from scipy import signal  # here, because a survey should not wait for it
+
     num_samples, rate_hz = clip.shape[1], setting.sample_rate_hz
     moment_s = random.uniform(1 / 3, 2 / 3) * num_samples / rate_hz
     ramp = np.clip((seconds(clip, setting) - moment_s) / RAMP_SECONDS, 0, 1)

@@ -4,7 +4,6 @@ Each function takes a clip (C, T) and returns (C, T) float64, and draws only fro
 """
 
 import numpy as np
-from scipy import signal
 
 from core.data.audio import Waveform
 from core.data.faults.signals import Array, Setting, rms
@@ -19,6 +18,8 @@ def muffled(clip: Waveform, *, setting: Setting, random: np.random.Generator) ->
 
     At strength s the corner is at the highest pitch over s.
     """
+    from scipy import signal  # here, because a survey should not wait for it
+
     corner_hz = min(setting.highest_hz / setting.strength, 0.45 * setting.sample_rate_hz)
     filtered = signal.sosfilt(signal.butter(2, corner_hz, fs=setting.sample_rate_hz, output="sos"), clip, axis=-1)
     return _at_one(clip, filtered, random)
