@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.decision.checkpoint import DETECTOR_FILE
+from hpo.messages import counted
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner_file import detect_command
@@ -113,8 +114,9 @@ def _figures(figures: Mapping[str, Any]) -> str:
     if not figures:
         return "-- (no clips)"
     return (
-        f"{figures['f1']:.3f} (95 % interval {_interval(figures['f1_interval'])} over {figures['num_recordings']} "
-        f"takes), AUC {figures['auc']:.3f} ({_interval(figures['auc_interval'])}); "
+        f"{figures['f1']:.3f} (95 % interval {_interval(figures['f1_interval'])} over "
+        f"{counted(figures['num_recordings'], 'take')}), "
+        f"AUC {figures['auc']:.3f} ({_interval(figures['auc_interval'])}); "
         f"prevalence {figures['prevalence']:.2f}, flagging everything F1 {figures['f1_flag_everything']:.3f}"
     )
 
