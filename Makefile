@@ -5,7 +5,7 @@
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
 # make bench              training and scoring beside a textbook WaveNet: speed and memory, in six minutes
-# make reproduce-quality   the tables of quality, from nothing, in two hours (CARS=folder:PATH FAN=folder:PATH);
+# make reproduce-quality   the tables of quality, from nothing, in some two hours (CARS=folder:PATH FAN=folder:PATH);
 #                          QUICK=1: one fold of the tasks on which no choice was made
 # make lock                resolves requirements.lock again, from the bounds in pyproject.toml
 #
