@@ -21,6 +21,7 @@ from core.data.data_config import DataConfig
 from core.data.dataset import JUDGED, Dataset
 from core.data.faults.library import LIBRARY_VERSION
 from core.model.frontend import Codes, FrontEnd, FrontEndConfig
+from core.model.optimizer import make_optimizer
 from core.model.partial_epoch import PartialEpoch
 from core.model.scoring import ClipsToScore, FrameScores, score_clips
 from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig, train_epochs
@@ -29,7 +30,7 @@ from core.model.training_record import ScoredEpoch, TrainingRecord
 from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
 from core.thread_pool import ThreadPool
 
-FORMAT = "scored-training-2"
+FORMAT = "scored-training-3"
 """Part of every key. Raise it when the same setup gives another training, or is written in another way."""
 
 
@@ -121,7 +122,7 @@ def _train(
     model = WaveNet(setup.network)
     model.start_from_marginals(sample)
     model.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=setup.training.learning_rate)
+    optimizer = make_optimizer(model, setup.training)
     num_done = record.restore(model, optimizer)
     judged: dict[str, ClipsToScore] = {}
     memoryless: dict[str, float] = {}

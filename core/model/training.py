@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from core.model.frontend import Codes
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
 
-FINAL_LEARNING_RATE_SHARE = 0.05
+OPTIMIZERS = ("muon", "adam")
 BatchContext = AbstractContextManager[object]
 """Is entered around the computation of every batch. It may put off until its exit what must not be raised within a
 batch. It is not entered while a batch is drawn, which may wait for a stream."""
@@ -45,13 +45,18 @@ class TrainingConfig:
     """Epochs, each followed by an evaluation."""
     seconds_per_epoch: float = 30.0
     """Audio on which the loss is computed in one epoch, drawn with replacement."""
+    optimizer: Literal["muon", "adam"] = "muon"
+    """`muon` orthogonalises the steps of matrices and smooths those of levels (core/model/optimizer.py); `adam` is
+    PyTorch's Adam for every weight."""
     learning_rate: float = 1e-2
-    """Adam's peak rate. The rate reaches it after the warm-up and falls to a twentieth by a cosine."""
+    """Of the steps between warm-up and decay."""
     warmup_share: float = 0.1
     """Share of all steps in which the rate rises from zero."""
+    decay_share: float = 0.5
+    """Share of all steps, the last ones, in which the rate falls to zero."""
     batch_windows: int = 4
     """Windows a step."""
-    window_targets: int = 512
+    window_targets: int = 256
     """Predicted samples a window, per channel, in addition to the receptive field."""
     gradient_norm: float = 1.0
     """Larger gradients are scaled down to this norm."""
@@ -65,8 +70,14 @@ class TrainingConfig:
                 raise UserError(f"training.{name} must be above 0, but got {getattr(self, name)}.")
         if self.learning_rate > 1:
             raise UserError(f"training.learning_rate must be at most 1, but got {self.learning_rate}.")
-        if not 0 <= self.warmup_share < 1:
-            raise UserError(f"training.warmup_share must be at least 0 and below 1, but got {self.warmup_share}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise UserError(f"training.optimizer must be one of {', '.join(OPTIMIZERS)}, but got {self.optimizer!r}.")
+        for name in ("warmup_share", "decay_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"training.{name} must be 0 to 1, but got {getattr(self, name)}.")
+        if self.warmup_share + self.decay_share > 1:
+            shares = f"{self.warmup_share} and {self.decay_share}"
+            raise UserError(f"training.warmup_share and decay_share must be at most 1 together, but got {shares}.")
 
     def steps_per_epoch(self, sample_rate_hz: int) -> int:
         return max(1, round(self.seconds_per_epoch * sample_rate_hz / (self.batch_windows * self.window_targets)))
@@ -75,8 +86,9 @@ class TrainingConfig:
         """The rate after a share `progress` (0 to 1) of all steps."""
         if progress < self.warmup_share:
             return self.learning_rate * progress / self.warmup_share
-        cosine = (1 + math.cos(math.pi * (progress - self.warmup_share) / (1 - self.warmup_share))) / 2
-        return self.learning_rate * (FINAL_LEARNING_RATE_SHARE + (1 - FINAL_LEARNING_RATE_SHARE) * cosine)
+        if progress <= 1 - self.decay_share:
+            return self.learning_rate
+        return self.learning_rate * (1 - progress) / self.decay_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +165,8 @@ class _Trainer:
     pool: ThreadPool
 
     def learning_rate(self, epoch: int, step: int) -> float:
-        return self.config.learning_rate_at((epoch - 1 + (step + 1) / self.num_steps) / self.config.epochs)
+        """Of a step from 0: the schedule's in the middle of the step, so that no step has a rate of zero."""
+        return self.config.learning_rate_at((epoch - 1 + (step + 0.5) / self.num_steps) / self.config.epochs)
 
     def draw(self, progress: EpochProgress, random: np.random.Generator) -> Tensor:
         codes = self.windows.draw(

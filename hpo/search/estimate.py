@@ -9,6 +9,7 @@ import torch
 
 from core.data.dataset import Dataset
 from core.experiment import ExperimentConfig
+from core.model.optimizer import make_optimizer
 from core.model.scoring import INNOVATIONS, ClipsToScore, score_clips
 from core.model.training import HeldWindows, TrainingConfig, train_epochs
 from core.model.wavenet import WaveNet
@@ -39,7 +40,7 @@ def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.dev
     """Epochs times (steps times the time of a step, plus judged seconds of audio times the time to score one)."""
     training, rate, network = config.training, config.front_end.sample_rate_hz, config.wavenet(dataset.num_channels)
     model = WaveNet(network).to(device)
-    optimizer = torch.optim.Adam(model.parameters())
+    optimizer = make_optimizer(model, training)
     context, frame = network.receptive_field_samples, config.scoring.frame_samples(rate)
     samples = NUM_FRAMES * frame
     shape = (NUM_CLIPS, network.num_channels, context + max(samples, training.window_targets))

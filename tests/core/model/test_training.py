@@ -1,6 +1,5 @@
 """Training: it learns a tone, repeats bit for bit, and reports divergence."""
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -129,24 +128,29 @@ def test_clips_shorter_than_a_window_are_used_whole() -> None:
     assert np.isfinite(report.train_loss)
 
 
-@pytest.mark.parametrize("warmup_share", [0.0, 0.1, 0.5])
-def test_the_learning_rate_rises_then_falls_to_a_twentieth(warmup_share: float) -> None:
-    settings = TrainingConfig(learning_rate=0.2, warmup_share=warmup_share)
+@pytest.mark.parametrize(("warmup_share", "decay_share"), [(0.0, 1.0), (0.1, 0.5), (0.5, 0.5)])
+def test_the_learning_rate_rises_stays_and_falls_to_zero(warmup_share: float, decay_share: float) -> None:
+    settings = TrainingConfig(learning_rate=0.2, warmup_share=warmup_share, decay_share=decay_share)
     progress = np.linspace(0, 1, 1001)
     rates = np.array([settings.learning_rate_at(share) for share in progress])
-    rising = progress <= warmup_share
-    assert (np.diff(rates[rising]) > 0).all()
-    assert (np.diff(rates[~rising]) < 0).all()
-    assert rates.max() == pytest.approx(0.2)
-    assert progress[rates.argmax()] == pytest.approx(warmup_share)
-    assert rates[-1] == pytest.approx(0.01)
-    assert settings.learning_rate_at((1 + warmup_share) / 2) == pytest.approx((0.2 + 0.01) / 2)
+    rising, falling = progress < warmup_share, progress >= 1 - decay_share
+    np.testing.assert_allclose(rates[rising], 0.2 * progress[rising] / max(warmup_share, 1e-9))
+    np.testing.assert_allclose(rates[~rising & ~falling], 0.2)
+    np.testing.assert_allclose(rates[falling], 0.2 * (1 - progress[falling]) / decay_share, atol=1e-12)
 
 
-def test_the_last_epoch_ends_at_the_end_of_the_schedule() -> None:
-    rates = [report.learning_rate for report in train(build(), config(epochs=4, learning_rate=0.01))]
-    assert rates[-1] == pytest.approx(0.0005)
-    assert all(earlier > later for earlier, later in itertools.pairwise(rates))
+@pytest.mark.parametrize(("warmup_share", "decay_share"), [(0.0, 0.0), (1.0, 0.0)])
+def test_a_schedule_may_have_no_decay(warmup_share: float, decay_share: float) -> None:
+    settings = TrainingConfig(learning_rate=0.2, warmup_share=warmup_share, decay_share=decay_share)
+    assert settings.learning_rate_at(1.0) == 0.2
+
+
+def test_the_last_step_is_half_a_step_from_the_end_of_the_schedule() -> None:
+    settings = config(epochs=4, learning_rate=0.01)
+    rates = [report.learning_rate for report in train(build(), settings)]
+    num_steps = 4 * settings.steps_per_epoch(SAMPLE_RATE_HZ)
+    assert rates[0] == 0.01
+    assert rates[-1] == pytest.approx(0.01 * 0.5 / num_steps / settings.decay_share)
 
 
 def test_divergence_is_the_configurations_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,10 +175,22 @@ def test_steps_an_epoch_are_those_of_its_audio() -> None:
         ("seconds_per_epoch", 0.0),
         ("learning_rate", float("nan")),
         ("gradient_norm", 0.0),
-        ("warmup_share", 1.0),
+        ("warmup_share", 1.1),
         ("warmup_share", -0.1),
+        ("decay_share", 1.5),
     ],
 )
 def test_impossible_training_is_named_in_one_line(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=rf"^training\.{name} must be [^\n]*, but got {value}\.$"):
         TrainingConfig(**{name: value})
+
+
+def test_warmup_and_decay_cannot_overlap() -> None:
+    line = r"^training\.warmup_share and decay_share must be at most 1 together, but got 0\.6 and 0\.5\.$"
+    with pytest.raises(UserError, match=line):
+        TrainingConfig(warmup_share=0.6, decay_share=0.5)
+
+
+def test_an_unknown_optimizer_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"^training\.optimizer must be one of muon, adam, but got 'sgd'\.$"):
+        TrainingConfig(optimizer="sgd")  # type: ignore[arg-type]

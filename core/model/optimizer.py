@@ -1,0 +1,145 @@
+"""The optimizer of the network's weights: Muon for matrices between features, Adam for the rest.
+
+    blocks.*.weight, hidden.weight    Muon: its momentum is orthogonalised, so all directions of a matrix learn at once
+    embedding.weight, heads.*         Adam, not on the rows of the levels but on the coefficients of cosines over them
+    all other biases                  Adam
+
+Muon is by Jordan and others (2024, "Muon: An optimizer for hidden layers in neural networks"), with the constants of
+their Newton-Schulz iteration and their scale by shape. `torch.optim.Muon` computes the same matrix by matrix and in
+bfloat16. Here all matrices of one shape are one batched product, which takes a fraction of the time where matrices are
+small. Adam is by Kingma and Ba (2015).
+
+Embedding and heads have a row a level. Adam on the rows moves every level separately, and a rare level learns late.
+Here W = B A, the columns of B are fixed cosines over the levels, and Adam steps A, so that neighbouring levels move
+together. B is invertible: the network is the same, and no W is out of reach.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from core.model.training import TrainingConfig
+from core.model.wavenet import WaveNet
+
+MUON_RATE = 2.0
+"""Muon's rate in learning rates. Muon's steps do not depend on the size of a matrix in the way that Adam's do."""
+MUON_MOMENTUM = 0.9
+NEWTON_SCHULZ_FACTORS, NEWTON_SCHULZ_STEPS = (3.4445, -4.7750, 2.0315), 5
+ADAM_BETAS = (0.9, 0.99)
+COSINE_SCALE, COSINE_ORDER, COSINE_DECAY = 2.0, 8.0, 1.5
+"""The cosine of order k is COSINE_SCALE / (1 + k / COSINE_ORDER) ** COSINE_DECAY high: low orders learn faster."""
+EPSILON = 1e-8
+
+MATRICES, LEVELS, OTHERS = "matrices", "levels", "others"
+
+
+def make_optimizer(model: WaveNet, config: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimizer that the configuration asks for."""
+    if config.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    return WaveNetOptimizer(model, learning_rate=config.learning_rate)
+
+
+class WaveNetOptimizer(torch.optim.Optimizer):
+    """Steps the weights of a network, each by the rule of its kind. Every group's `lr` is the learning rate."""
+
+    def __init__(self, model: WaveNet, *, learning_rate: float) -> None:
+        weights: dict[str, list[Tensor]] = {MATRICES: [], LEVELS: [], OTHERS: []}
+        for name, weight in model.named_parameters():
+            weights[_kind_of(name)].append(weight)
+        super().__init__([{"params": weights[kind], "kind": kind} for kind in weights], {"lr": learning_rate})
+        self._by_level = (model.config.num_channels, model.config.mu_law_levels, -1)
+        self._cosines = scaled_cosines(model.config.mu_law_levels).to(model.heads.weight)
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Changes the weights by their gradients, which must have been computed."""
+        changes_of = {MATRICES: self._orthogonal_changes, LEVELS: self._smooth_changes, OTHERS: self._adam_changes}
+        for group in self.param_groups:
+            weights: list[Tensor] = group["params"]
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            assert len(gradients) == len(weights), "every weight has a gradient"
+            for weight, change in zip(weights, changes_of[group["kind"]](weights, gradients), strict=True):
+                weight.sub_(change.view_as(weight), alpha=group["lr"])
+
+    def _orthogonal_changes(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Muon's, for one learning rate."""
+        ahead = []
+        for weight, gradient in zip(weights, gradients, strict=True):
+            momentum = self._state_of(weight, "momentum", gradient).lerp_(gradient, 1 - MUON_MOMENTUM)
+            ahead.append(gradient.lerp(momentum, MUON_MOMENTUM))  # Nesterov's momentum
+        changes = [torch.empty(0)] * len(ahead)
+        for indices in _by_shape(ahead):
+            orthogonal = orthogonalised(torch.stack([ahead[index] for index in indices]))
+            num_outputs, num_inputs = orthogonal.shape[-2:]
+            orthogonal *= MUON_RATE * math.sqrt(max(1.0, num_outputs / num_inputs))
+            for index, change in zip(indices, orthogonal, strict=True):
+                changes[index] = change
+        return changes
+
+    def _smooth_changes(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Of weights with a row a level, for one learning rate: Adam's changes of the cosines' coefficients."""
+        coefficients = [self._cosines.t() @ gradient.view(self._by_level) for gradient in gradients]
+        return [self._cosines @ change for change in self._adam_changes(weights, coefficients)]
+
+    def _adam_changes(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Adam's, for one learning rate."""
+        changes = []
+        for weight, gradient in zip(weights, gradients, strict=True):
+            num_steps = self._state_of(weight, "step", torch.zeros(())).add_(1).item()
+            mean = self._state_of(weight, "exp_avg", gradient).lerp_(gradient, 1 - ADAM_BETAS[0])
+            square = self._state_of(weight, "exp_avg_sq", gradient).mul_(ADAM_BETAS[1])
+            square.addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
+            unbiased = [1 - beta**num_steps for beta in ADAM_BETAS]
+            changes.append(mean / (square / unbiased[1]).sqrt_().add_(EPSILON) / unbiased[0])
+        return changes
+
+    def _state_of(self, weight: Tensor, name: str, like: Tensor) -> Tensor:
+        """A tensor that is kept from step to step, and saved with the weights. It starts with zeros."""
+        state: dict[str, Tensor] = self.state[weight]
+        if name not in state:
+            state[name] = torch.zeros_like(like)
+        return state[name]
+
+
+def _kind_of(name: str) -> str:
+    """Of a weight by its name in the network's state_dict."""
+    if name.startswith(("embedding.", "heads.")):
+        return LEVELS
+    return MATRICES if name.endswith(".weight") else OTHERS
+
+
+def _by_shape(tensors: Iterable[Tensor]) -> Iterable[list[int]]:
+    """The indices of the tensors, those of one shape together."""
+    indices: dict[torch.Size, list[int]] = defaultdict(list)
+    for index, tensor in enumerate(tensors):
+        indices[tensor.shape].append(index)
+    return indices.values()
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """(N, rows, columns): U V^T of each matrix U S V^T, but with singular values of roughly 0.7 to 1.2 in place of 1.
+
+    A quintic Newton-Schulz iteration; singular values that are almost 0 stay small. A matrix of zeros stays as it is.
+    """
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if is_tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + EPSILON)
+    first, third, fifth = NEWTON_SCHULZ_FACTORS
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = first * x + (third * gram + fifth * gram @ gram) @ x
+    result: Tensor = x.mT if is_tall else x
+    return result
+
+
+def scaled_cosines(num_levels: int) -> Tensor:
+    """(Q, Q): column k is the cosine of order k over the levels, scaled by how fast it learns."""
+    orders = torch.arange(num_levels)
+    places = (orders + 0.5) / num_levels
+    heights = COSINE_SCALE / (1 + orders / COSINE_ORDER) ** COSINE_DECAY
+    scaled: Tensor = torch.cos(math.pi * orders * places[:, None]) * heights
+    return scaled
