@@ -54,7 +54,7 @@ NUM_EPOCHS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class FormerTraining(TrainingConfig):
-    """The schedule of cf29bb1: a cosine from the peak to a twentieth of it."""
+    """The schedule of cf29bb1: a cosine from the peak to a twentieth of it. Its heads start with random weights."""
 
     def learning_rate_at(self, progress: float) -> float:
         if progress < self.warmup_share:
@@ -94,7 +94,7 @@ RECIPES: dict[str, Recipe] = {
 MEANINGS = {
     "former": "cf29bb1: Adam, a cosine to a twentieth, 4 x 512 targets a step",
     "windows": "the same with 4 x 256 targets a step",
-    "schedule": "windows, and a constant rate that falls to zero in the second half",
+    "schedule": "windows, heads that start at zero, and a constant rate that falls to zero in the second half",
     "now": "schedule, and Muon with smooth steps of the levels, learning rate 0.01 everywhere",
 }
 
@@ -137,7 +137,10 @@ def trained(task: Task, training: TrainingConfig, seed: int, pool: ThreadPool) -
     windows, sample = fit_to_training(task.config.front_end, dataset.training.order(seed), dataset.measurements)
     torch.manual_seed(seed)
     model = WaveNet(task.config.wavenet(dataset.num_channels))
+    random_heads = model.heads.weight.detach().clone()
     model.start_from_marginals(sample)
+    if isinstance(training, FormerTraining):
+        model.heads.weight.data = random_heads
     optimizer = make_optimizer(model, training)
     started = time.process_time()
     for _ in train_epochs(model, optimizer, windows, config=training, sample_rate_hz=rate, seed=seed, pool=pool):

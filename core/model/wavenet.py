@@ -127,10 +127,12 @@ class WaveNet(nn.Module):
     def start_from_marginals(self, codes: npt.NDArray[np.uint8]) -> None:
         """Sets the heads' biases to the log frequencies of the levels in training codes (N, C, T), channel by channel.
 
-        An untrained network is then about as good as the best predictor without memory, instead of a uniform one.
+        The heads' weights become zero. So an untrained network is the best predictor without memory, instead of a
+        uniform one with noise.
         """
         frequencies = torch.from_numpy(marginals_of(codes, self.config.mu_law_levels))
         self.heads.bias.copy_(frequencies.log().flatten())
+        self.heads.weight.zero_()
 
     @property
     def num_weights(self) -> int:

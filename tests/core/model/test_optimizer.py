@@ -10,6 +10,7 @@ from core.model.optimizer import (
     ADAM_BETAS,
     MUON_MOMENTUM,
     MUON_RATE,
+    NEWTON_SCHULZ_STEPS,
     WaveNetOptimizer,
     make_optimizer,
     orthogonalised,
@@ -56,16 +57,41 @@ def by_reference(weight: Tensor, optimizer: torch.optim.Optimizer, steps: list[T
     return weight.detach()
 
 
-def test_matrices_are_stepped_as_by_pytorchs_muon() -> None:
+@pytest.mark.slow  # importing PyTorch's Muon alone takes seconds
+@pytest.mark.parametrize(
+    ("name", "num_parts"),
+    [("blocks.0.gate.weight", 2), ("blocks.1.out.weight", 1), ("blocks.4.out.weight", 1), ("hidden.weight", 1)],
+)
+def test_matrices_are_stepped_as_by_pytorchs_muon(name: str, num_parts: int) -> None:
     model = build()
-    before = copy.deepcopy(dict(model.named_parameters()))
-    taken = stepped(model)
-    for name in ("blocks.0.gate.weight", "blocks.1.out.weight", "blocks.4.out.weight", "hidden.weight"):
-        reference = torch.optim.Muon([before[name]], lr=RATE * MUON_RATE, momentum=MUON_MOMENTUM, weight_decay=0.0)
-        start = before[name].detach().clone()
-        expected = by_reference(before[name], reference, [step[name] for step in taken]) - start
-        change = model.get_parameter(name).detach() - start
-        torch.testing.assert_close(change, expected, rtol=0.1, atol=0.03 * expected.abs().max().item())  # bfloat16's
+    start = model.get_parameter(name).detach().clone()
+    taken = [step[name] for step in stepped(model)]
+    expected = []
+    for part in range(num_parts):
+        weight = start.chunk(num_parts)[part].clone().requires_grad_()
+        reference = torch.optim.Muon(
+            [weight],
+            lr=RATE * MUON_RATE,
+            momentum=MUON_MOMENTUM,
+            weight_decay=0.0,
+            ns_steps=NEWTON_SCHULZ_STEPS,
+        )
+        expected.append(by_reference(weight, reference, [step.chunk(num_parts)[part] for step in taken]))
+    change, reference_change = model.get_parameter(name).detach() - start, torch.cat(expected) - start
+    bound = 0.03 * reference_change.abs().max().item()  # bfloat16's rounding
+    torch.testing.assert_close(change, reference_change, rtol=0.1, atol=bound)
+
+
+def test_the_steps_of_a_matrix_do_not_depend_on_the_size_of_its_gradients() -> None:
+    model, other = build(), build()
+    for each, size in ((model, 1.0), (other, 1e3)):
+        optimizer = WaveNetOptimizer(each, learning_rate=RATE)
+        for name, gradient in gradients(each, 0).items():
+            each.get_parameter(name).grad = gradient * size
+        optimizer.step()
+    for name, weight in model.named_parameters():
+        if name.startswith(("blocks.", "hidden.")):
+            torch.testing.assert_close(weight, other.get_parameter(name), rtol=1e-3, atol=1e-4)
 
 
 def test_biases_are_stepped_as_by_pytorchs_adam() -> None:
@@ -120,7 +146,7 @@ def test_an_orthogonalised_matrix_has_its_singular_vectors_and_singular_values_n
     core = left.mT @ orthogonalised(matrices) @ right.mT
     diagonal = core.diagonal(dim1=-2, dim2=-1)
     torch.testing.assert_close(core, torch.diag_embed(diagonal))
-    large = values / values.norm(dim=-1, keepdim=True) > 0.02
+    large = values / values.norm(dim=-1, keepdim=True) > 0.05
     assert ((diagonal > 0.6) & (diagonal < 1.3))[large].all()
 
 
