@@ -14,9 +14,9 @@ from torch import Tensor
 
 from core.model.fast.workspace import workspace
 
-LOSS_SLICE_LOGITS = {"cpu": 2**19, "cuda": 2**26}
-SCORE_SLICE_LOGITS = {"cpu": 2**17, "cuda": 2**26}
-"""Logits a slice, by kind of device: the fastest power of two on a CPU with 1 MiB of second-level cache."""
+LOSS_SLICE_LOGITS = {"cpu": 2**18, "cuda": 2**26}
+SCORE_SLICE_LOGITS = {"cpu": 2**18, "cuda": 2**26}
+"""Logits a slice, by kind of device: on a CPU, few enough for the cache and enough to hide the cost of a call."""
 
 BITS_PER_NAT = 1 / math.log(2)
 LEAST_VARIANCE = 0.1

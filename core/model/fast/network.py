@@ -6,6 +6,7 @@ Equal to `WaveNet.forward` with a plain softmax, except for rounding. The window
 samples of clips in blocks, which bounds the memory whatever the length.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,9 +23,12 @@ from core.model.likelihood import SampleScores, bits_with_gradient, sample_score
 
 AnyStack = TypeVar("AnyStack", Stack, StackGradient)
 
-GROUP_VALUES = {"cpu": 2**19, "cuda": 2**26}
-BLOCK_VALUES = {"cpu": 2**17, "cuda": 2**26}
+GROUP_VALUES = {"cpu": 2**14, "cuda": 2**26}
+BLOCK_VALUES = {"cpu": 2**16, "cuda": 2**26}
 """Values of the residual path in a group of windows that is trained on, and in a block of samples that is scored."""
+
+STEPS_A_BLOCK = 64
+"""Blocks are of multiples of this length, so that clips of similar lengths share memory."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,10 @@ class FastNetwork:
         num_windows, _, num_samples = codes.shape
         share = 1 / (num_windows * self._num_channels * (num_samples - self._context))
         group = max(1, self._limit(GROUP_VALUES) // (self._shape.residual_channels * num_samples))
-        losses = [self._add_gradient(windows, share, grads) for windows in torch.split(codes, group)]
+        groups = torch.split(codes, group)
+        sizes = {len(windows) for windows in groups}
+        stacks = {size: self._kept(StackGradient, size, size * (num_samples - 2)) for size in sizes}
+        losses = [self._add_gradient(windows, share, stacks[len(windows)], grads) for windows in groups]
         finish_gradients(grads.blocks)
         return torch.stack(losses).sum(), gradient
 
@@ -81,11 +88,10 @@ class FastNetwork:
         parts = torch.split(row, [weight.numel() for weight in self._tensors])
         return [part.view_as(weight) for part, weight in zip(parts, self._tensors, strict=True)]
 
-    def _add_gradient(self, codes: Tensor, share: float, grads: NetworkWeights) -> Tensor:
+    def _add_gradient(self, codes: Tensor, share: float, backward: StackGradient, grads: NetworkWeights) -> Tensor:
         """Adds the gradient of `share` times the sum of bits to `grads`. Returns `share` times the sum."""
-        weights, num_windows = self._weights, len(codes)
+        weights = self._weights
         inputs, targets = self._inputs_and_targets(codes)
-        backward = self._kept(StackGradient, num_windows, len(inputs) - num_windows)
         backward.stack.forward(inputs)
         skips, hidden = self._hidden(backward.stack.skip_sum())
         loss, grad_hidden = bits_with_gradient(
@@ -106,8 +112,8 @@ class FastNetwork:
         num_windows, (inputs, targets) = len(codes), self._inputs_and_targets(codes)
         num_steps, first = len(inputs) // num_windows, self._context - 1
         limit = max(1, self._limit(BLOCK_VALUES) // (self._shape.residual_channels * num_windows))
-        num_blocks = -(-num_steps // limit)
-        steps = -(-num_steps // num_blocks)
+        steps = _in_steps_of(STEPS_A_BLOCK, num_steps / math.ceil(num_steps / limit))
+        num_blocks = math.ceil(num_steps / steps)
         inputs = functional.pad(inputs, (0, 0, num_windows, (num_blocks * steps - num_steps) * num_windows))
         stack = self._kept(Stack, num_windows, steps * num_windows, is_stream=True)
         scores = []
@@ -145,6 +151,11 @@ class FastNetwork:
 
     def _limit(self, values: dict[str, int]) -> int:
         return values.get(self._weights.table.device.type, values["cpu"])
+
+
+def _in_steps_of(step: int, number: float) -> int:
+    """The next multiple."""
+    return math.ceil(number / step) * step
 
 
 def _relu_gradient(grad: Tensor, output: Tensor) -> None:
