@@ -29,12 +29,14 @@ if __name__ == "__main__":
     )  # so that `core` and `hpo` are found without being installed
 
 from core.data.clips import ClipConfig
-from core.data.dataset import DataConfig, Dataset, prepare_dataset
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.recordings import Corpus
 from core.data.splits import SplitConfig
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
 from core.model.optimizer import make_optimizer
+from core.model.scored_training import encoded_clips
 from core.model.scoring import score_clips
 from core.model.training import TrainingConfig, train_epochs
 from core.model.training_codes import fit_to_training
@@ -146,10 +148,16 @@ def trained(task: Task, training: TrainingConfig, seed: int, pool: ThreadPool) -
     for _ in train_epochs(model, optimizer, windows, config=training, sample_rate_hz=rate, seed=seed, pool=pool):
         pass
     seconds = time.process_time() - started
-    clips = windows.front_end.encode(dataset.validation.waveforms[~dataset.validation.is_anomalous])
-    field = model.config.receptive_field_samples
-    scores = score_clips(model, clips, context_samples=field, frame_samples=FRAME_SAMPLES, pool=pool)
-    return float(scores.surprise.mean()), seconds
+    scores = score_clips(
+        model,
+        encoded_clips(windows.front_end, dataset.validation),
+        context_samples=model.config.receptive_field_samples,
+        frame_samples=FRAME_SAMPLES,
+        sample_rate_hz=rate,
+        with_statistics=False,
+        pool=pool,
+    )
+    return float(scores.surprise[~dataset.validation.is_anomalous].mean()), seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +191,7 @@ def fraction_reached(budgets: Sequence[Budget], goal: float) -> float:
         return last.fraction
     before = budgets[-2]
     share = (before.loss - goal) / (before.loss - last.loss)
-    return before.fraction * (last.fraction / before.fraction) ** share
+    return float(before.fraction * (last.fraction / before.fraction) ** share)
 
 
 def print_line(name: str, recipe: str, budgets: Sequence[Budget], former: Budget) -> None:
