@@ -282,7 +282,7 @@ def test_noise_is_on_the_takes_and_goes_along() -> None:
 def test_an_experiment_says_how_well_the_stretches_are_found(tmp_path: Path) -> None:
     config = ExperimentConfig(
         network=NetworkConfig(dilation_depth=4, residual_channels=4, receptive_field_ms=8, skip_channels=4),
-        training=TrainingConfig(epochs=1, seconds_per_epoch=4, batch_windows=2, window_targets=512, learning_rate=1e-2),
+        training=TrainingConfig(epochs=1, seconds_per_epoch=8, learning_rate=1e-2),
         postprocessing=PostprocessingConfig(window_ms=100, threshold_sigmas=6, two_sided=True),
     )
     dataset = prepare(corpus(), evaluation_seconds=40)
