@@ -1,6 +1,6 @@
 """The part of a detector's file that holds the normal sound of an `InnovationsStatistic`: a header and tensors.
 
-M machines, C channels, D statistics of a clip in all groups together, E statistics of a frame whose changes are sought.
+C channels, D statistics of a clip in all groups together, E statistics of a frame whose changes are sought.
 Tensors are F64, so that a detector that is loaded gives the same scores to the bit.
 """
 
@@ -20,8 +20,9 @@ from core.errors import UserError
 from core.model.frame_statistics import statistic_groups
 from core.model.tensor_file import TensorInfo
 
-MEANS, SPREADS, WHITENING = "normal.means", "normal.spreads", "changes.whitening"
+TAKES, SPREADS, WHITENING = "normal.takes", "normal.spreads", "changes.whitening"
 SCORE = "score"
+MAX_TAKES = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class InnovationsHeader:
     """What a detector's header says of its normal sound."""
 
     machines: tuple[str, ...]
+    num_takes: tuple[int, ...] = ()
+    """Of each machine. It is missing in files that were written before takes were kept, with other bands."""
     standards: dict[str, Standard]
     """By group, and `score`."""
     penalty: float
@@ -38,6 +41,12 @@ class InnovationsHeader:
     def __post_init__(self) -> None:
         if not self.machines or len(set(self.machines)) != len(self.machines):
             raise UserError("innovations.machines must name each machine once, but does not.")
+        if not self.num_takes:
+            raise UserError(
+                "innovations.num_takes must be given, but is missing. Train a detector of an older version again."
+            )
+        if len(self.num_takes) != len(self.machines) or not all(1 <= n <= MAX_TAKES for n in self.num_takes):
+            raise UserError(f"innovations.num_takes must be 1 to {MAX_TAKES:,} for each machine, but is not.")
         if not 1 <= self.shortest <= 1_000_000:
             raise UserError(f"innovations.shortest must be 1 to 1,000,000, but got {self.shortest}.")
         if not self.penalty >= 0:
@@ -56,6 +65,7 @@ def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
     changes = statistic.changes
     return InnovationsHeader(
         machines=statistic.machines,
+        num_takes=tuple(num_takes_of(statistic.normal, machine) for machine in statistic.machines),
         standards=dict(statistic.normal.standards),
         penalty=changes.penalty,
         changes=changes.standard,
@@ -63,11 +73,17 @@ def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
     )
 
 
+def num_takes_of(normal: NormalSound, machine: str) -> int:
+    return len(next(iter(normal.takes[machine].values())))
+
+
 def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
     normal, groups = statistic.normal, list(statistic.normal.spreads)
-    means = [[normal.means[machine][name] for name in groups] for machine in statistic.machines]
+    takes = [
+        np.concatenate([normal.takes[machine][name] for name in groups], axis=-1) for machine in statistic.machines
+    ]
     return {
-        MEANS: torch.from_numpy(np.stack([np.concatenate(of_machine, axis=-1) for of_machine in means])),
+        TAKES: torch.from_numpy(np.concatenate(takes)),
         SPREADS: torch.from_numpy(np.concatenate([normal.spreads[name] for name in groups], axis=-1)),
         WHITENING: torch.from_numpy(statistic.changes.whitening),
     }
@@ -78,7 +94,7 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
     total = sum(sizes(config, num_channels).values())
     changing = sum(_group_sizes(num_channels)[name] for name in CHANGING)
     shapes = {
-        MEANS: (len(header.machines), num_channels, total),
+        TAKES: (sum(header.num_takes), num_channels, total),
         SPREADS: (num_channels, total),
         WHITENING: (num_channels, changing, changing),
     }
@@ -100,16 +116,17 @@ def statistic_from(
     header: InnovationsHeader, tensors: Mapping[str, Tensor], config: PostprocessingConfig, *, frame_ms: float
 ) -> InnovationsStatistic:
     """The statistic as it was saved. The tensors' shapes must be checked."""
-    means, spreads = tensors[MEANS].numpy(), tensors[SPREADS].numpy()
+    spreads = tensors[SPREADS].numpy()
+    takes = np.split(tensors[TAKES].numpy(), np.cumsum(header.num_takes)[:-1])
     ends = np.cumsum(list(sizes(config, len(spreads)).values()))
     places = {
         name: slice(int(end) - size, int(end))
         for (name, size), end in zip(sizes(config, len(spreads)).items(), ends, strict=True)
     }
     normal = NormalSound(
-        means={
-            machine: {name: of_machine[:, place] for name, place in places.items()}
-            for machine, of_machine in zip(header.machines, means, strict=True)
+        takes={
+            machine: {name: of_machine[..., place] for name, place in places.items()}
+            for machine, of_machine in zip(header.machines, takes, strict=True)
         },
         spreads={name: spreads[:, place] for name, place in places.items()},
         standards=header.standards,

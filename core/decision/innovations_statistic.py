@@ -43,7 +43,7 @@ class InnovationsStatistic:
 
     @property
     def machines(self) -> tuple[str, ...]:
-        return tuple(sorted(self.normal.means))
+        return tuple(sorted(self.normal.takes))
 
     def judge(self, frames: npt.NDArray[np.floating], machines: Sequence[str]) -> Judgement:
         """Judges (N, C, F, K) statistics of clips of these machines. UserError for a machine without normal sound."""

@@ -4,16 +4,17 @@ N clips, C channels, D statistics of a clip: the mean over its frames of every s
 and for bands also the log of the deviation over its frames (`colour changes`, `spectrum changes`: a missing pulse or a
 loose part changes how much a band fluctuates).
 
-    1  distance of a group    root mean square over channels and statistics of (value - machine's mean) / spread
+    1  distance of a group    root mean square over channels and statistics of (value - normal value) / spread
     2  its sigmas             (log distance - mean) / deviation, over healthy takes that were left out
     3  score of the clip      log of the mean over groups of exp(sigmas), standardised in the same way
 
-A machine's mean is that of its takes. The spread is the same for all machines: the variance between takes plus the
-variance between the clips of a take, pooled. Few takes say little about how takes differ, so what is learned from them
-is pooled with what is usual for machines (HEALTHY_DEVIATIONS), which counts as PRIOR_TAKES more takes. Step 2 leaves
-each take out in turn and measures it by the others, so what differs between healthy takes does not count as a fault.
-Step 3 is close to the highest of the groups where one stands out, and to their mean where none does. No anomalous
-recording is needed anywhere.
+The normal value is the mean of those takes of the machine that are nearest to the clip, NEAREST_TAKES of them, in each
+group: a machine that runs in several ways is normal in each of them, and not half-way between. The spread is the same
+for all machines: the variance between takes plus the variance between the clips of a take, pooled. Few takes say little
+about how takes differ, so what is learned from them is pooled with what is usual for machines (HEALTHY_DEVIATIONS),
+which counts as PRIOR_TAKES more takes. Step 2 leaves each take out in turn and measures it by the others, so what
+differs between healthy takes does not count as a fault. Step 3 is close to the highest of the groups where one stands
+out, and to their mean where none does. No anomalous recording is needed anywhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ round values between those of the cars' and the fan's healthy takes, for the lev
 the microphone was put."""
 USUAL_MEAN = 0.0
 """Of a log distance, in nats, and of a score before its last step: a healthy take lies one spread from the mean."""
+NEAREST_TAKES = 3
 LEAST_DISTANCE = 0.1
 """Added before the logarithm: takes that are alike by chance are not infinitely close."""
 
@@ -61,16 +63,17 @@ def clip_vectors(frames: FrameVectors) -> dict[str, Array]:
 class NormalSound:
     """The normal sound of every machine. Groups are in the order of `standards`, without the last one, `score`."""
 
-    means: Mapping[str, Mapping[str, Array]]
-    """By machine and group, (C, statistics)."""
+    takes: Mapping[str, Mapping[str, Array]]
+    """By machine and group, (takes, C, statistics): the means of the clips of each take."""
     spreads: Mapping[str, Array]
     """By group, (C, statistics)."""
     standards: Mapping[str, Standard]
     """By group: of the log distance. `score`: of the clip's score before its last step."""
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
-        """(N, C, statistics) by group: in spreads from the machine's mean."""
-        return {name: (vectors[name] - self.means[machine][name]) / spread for name, spread in self.spreads.items()}
+        """(N, C, statistics) by group: in spreads from the normal value."""
+        takes = self.takes[machine]
+        return {name: _deviations(vectors[name], takes[name], spread) for name, spread in self.spreads.items()}
 
     def group_sigmas(self, deviations: Mapping[str, Array]) -> Array:
         """(N, C, statistics) by group to (N, groups)."""
@@ -80,6 +83,14 @@ class NormalSound:
     def scores(self, deviations: Mapping[str, Array]) -> Array:
         """(N, C, statistics) by group to (N,) in sigmas."""
         return self.standards["score"].sigmas(combined(self.group_sigmas(deviations)))
+
+
+def _deviations(values: Array, takes: Array, spread: Array) -> Array:
+    """(N, C, statistics) from the mean of the nearest of (takes, C, statistics), in spreads."""
+    distances = np.square((values[:, None] - takes) / spread).sum(axis=(2, 3))
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :NEAREST_TAKES]
+    deviations: Array = (values - takes[nearest].mean(axis=1)) / spread
+    return deviations
 
 
 def log_distance(deviations: Array) -> Array:
@@ -100,16 +111,16 @@ def fit_normal_sound(
     """Fits healthy clips (N, C, F, K) of these machines and takes, by the statistics of these groups."""
     vectors = {name: values for name, values in clip_vectors(frames).items() if name in groups}
     healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes))
-    means, spreads = healthy.means(), healthy.spreads()
+    means, spreads = healthy.means_by_machine(), healthy.spreads()
     left_out = healthy.left_out()
 
     def standard(values: Array) -> Standard:
         return standard_of(values, freedom=healthy.freedom, usual_mean=USUAL_MEAN)
 
     standards = {name: standard(log_distance(each)) for name, each in left_out.items()}
-    plain = NormalSound(means=means, spreads=spreads, standards=standards)
+    plain = NormalSound(takes=means, spreads=spreads, standards=standards)
     score = standard(combined(plain.group_sigmas(left_out)))
-    return NormalSound(means=means, spreads=spreads, standards=standards | {"score": score})
+    return NormalSound(takes=means, spreads=spreads, standards=standards | {"score": score})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,15 +162,11 @@ class _Healthy:
         vectors = {name: values[~rows] for name, values in self.vectors.items()}
         return _Healthy(vectors=vectors, machines=self.machines[~rows], takes=self.takes[~rows])
 
-    def means(self) -> dict[str, dict[str, Array]]:
-        """By machine and group: the mean of its takes' means."""
-        of_takes = {machine: self._means_of_takes(machine) for machine in sorted(set(self.machines))}
-        return {
-            machine: {name: values.mean(axis=0) for name, values in of_take.items()}
-            for machine, of_take in of_takes.items()
-        }
+    def means_by_machine(self) -> dict[str, dict[str, Array]]:
+        """By machine and group: (takes, C, statistics)."""
+        return {machine: self.means_of_takes(machine) for machine in sorted(set(self.machines))}
 
-    def _means_of_takes(self, machine: str) -> dict[str, Array]:
+    def means_of_takes(self, machine: str) -> dict[str, Array]:
         """(takes, C, statistics) by group."""
         own = self.machines == machine
         takes = [own & (self.takes == take) for take in sorted(set(self.takes[own]))]
@@ -168,7 +175,7 @@ class _Healthy:
     def spreads(self) -> dict[str, Array]:
         """By group: the root of the variance between takes plus that between the clips of a take, over all machines.
         The first is pooled with the usual one, the second, of which there is more, with the group's mean."""
-        of_takes = [self._means_of_takes(machine) for machine in sorted(set(self.machines))]
+        of_takes = list(self.means_by_machine().values())
         keys = sorted(set(zip(self.machines, self.takes, strict=True)))
         spreads = {}
         for name, values in self.vectors.items():
@@ -188,10 +195,9 @@ class _Healthy:
             rows = (self.machines == machine) & (self.takes == take)
             has_others = (self.machines[~rows] == machine).any()
             others = self.without(rows) if has_others else self
-            means = others.means()[machine]
-            spreads = others.spreads()
+            takes, spreads = others.means_of_takes(machine), others.spreads()
             for name, values in self.vectors.items():
-                deviations[name][rows] = (values[rows] - means[name]) / spreads[name]
+                deviations[name][rows] = _deviations(values[rows], takes[name], spreads[name])
         return deviations
 
 

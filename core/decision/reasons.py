@@ -16,7 +16,7 @@ from core.decision.innovations_statistic import CHANGING, InnovationsStatistic
 from core.decision.normal_sound import clip_vectors, log_distance
 from core.decision.postprocess import Event
 from core.decision.standard import Standard
-from core.model.frame_statistics import NUM_BANDS, FrameVectors, statistic_groups
+from core.model.frame_statistics import NUM_BANDS, FrameVectors, band_edges_hz, statistic_groups
 
 Array = npt.NDArray[np.float64]
 
@@ -118,5 +118,5 @@ def _band_around(peak: int, deviations: Array, sample_rate_hz: int) -> tuple[flo
         first -= 1
     while last < NUM_BANDS - 1 and is_in[last + 1]:
         last += 1
-    width_hz = sample_rate_hz / 2 / NUM_BANDS
-    return first * width_hz, (last + 1) * width_hz
+    edges = band_edges_hz(sample_rate_hz)
+    return float(edges[first]), float(edges[last + 1])

@@ -10,12 +10,14 @@ window.
     spectrum      log energy of the sound itself in the same bands, at one level
     level         the clip's loudness in dB, the same in every frame
 
-Bands are equally wide, from 0 Hz to half the sample rate.
+Bands are equally wide on the mel scale (O'Shaughnessy, 1987), from 0 Hz to half the sample rate, and at least one bin
+of the window's spectrum.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 
+import librosa
 import numpy as np
 import numpy.typing as npt
 
@@ -25,8 +27,8 @@ from core.model.innovations import Samples
 FrameVectors = npt.NDArray[np.float16]
 """(..., F, K)"""
 
-WINDOW_MS = 64
-NUM_BANDS = 24
+WINDOW_MS = 128
+NUM_BANDS = 40
 LAGS = (1, 2, 3, 4, 6, 8)
 """In samples."""
 QUIETEST_DB = -200.0
@@ -52,6 +54,12 @@ def statistic_groups(num_channels: int) -> dict[str, slice]:
     return places
 
 
+def band_edges_hz(sample_rate_hz: int) -> npt.NDArray[np.float64]:
+    """(B + 1,)"""
+    edges: npt.NDArray[np.float64] = librosa.mel_frequencies(NUM_BANDS + 1, fmin=0.0, fmax=sample_rate_hz / 2, htk=True)
+    return edges
+
+
 def num_statistics(num_channels: int) -> int:
     """K."""
     return int(statistic_groups(num_channels)["level"].stop)
@@ -71,6 +79,7 @@ def frame_statistics(
         num_samples=surprise.shape[-1],
         window=min(round(WINDOW_MS * sample_rate_hz / 1000), surprise.shape[-1]),
         middles=np.arange(num_frames) * frame_samples + frame_samples // 2,
+        sample_rate_hz=sample_rate_hz,
     )
     power = np.square(sound, dtype=np.float64).mean(axis=-1, keepdims=True)
     at_one_level = (sound / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
@@ -96,6 +105,7 @@ class _Windows:
     window: int
     middles: npt.NDArray[np.int_]
     """(F,)"""
+    sample_rate_hz: int
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int_]:
@@ -116,11 +126,18 @@ class _Windows:
         taper = np.hanning(self.window + 2)[1:-1]
         taper = (taper / np.sqrt(np.square(taper).sum())).astype(np.float32)
         power = np.square(np.abs(np.fft.rfft(cut * taper, axis=-1)))
-        bounds = np.linspace(0, power.shape[-1], NUM_BANDS + 1).round().astype(int)
         sums = np.concatenate([np.zeros((*power.shape[:-1], 1)), np.cumsum(power, axis=-1, dtype=np.float64)], axis=-1)
+        bounds = self._bounds(power.shape[-1])
         widths = np.maximum(np.diff(bounds), 1)
         bands: npt.NDArray[np.float64] = np.log(np.maximum(np.diff(sums[..., bounds]), 0) / widths + floor)
         return bands
+
+    def _bounds(self, num_bins: int) -> npt.NDArray[np.int_]:
+        """(B + 1,): the first bin of each band, and the end. The last bands are empty where bins are too few."""
+        bins = np.round(band_edges_hz(self.sample_rate_hz) / (self.sample_rate_hz / 2) * num_bins).astype(int)
+        order = np.arange(NUM_BANDS + 1)
+        bounds: npt.NDArray[np.int_] = np.minimum(np.maximum.accumulate(bins - order) + order, num_bins)
+        return bounds
 
 
 def _product(z: Samples, lag: int) -> Samples:

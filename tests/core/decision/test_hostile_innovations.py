@@ -42,6 +42,10 @@ HOSTILE_HEADERS = {
     "no machine": put("innovations", "machines", value=[]),
     "one machine twice": put("innovations", "machines", value=["car1", "car1"]),
     "one more machine than normal sounds": put("innovations", "machines", value=["car1", "car2", "car3"]),
+    "no takes": put("innovations", "num_takes", value=[0, 2]),
+    "more takes than there are": put("innovations", "num_takes", value=[1, 2]),
+    "takes of one machine alone": put("innovations", "num_takes", value=[2]),
+    "takes that are not counted, as before they were kept": drop("innovations", "num_takes"),
     "statistics of another detector": put("postprocessing", "statistics", value="network"),
     "no innovations": drop("innovations"),
     "calibrations beside them": put("calibrations", value={"car1": [{"mu": 0.0, "sigma": 1.0}] * 3}),
@@ -77,7 +81,7 @@ def test_a_hostile_header_ends_in_one_line(change, good, tmp_path):
     refused(write(tmp_path / "x.safetensors", header, good[1]))
 
 
-@pytest.mark.parametrize("name", ["normal.means", "normal.spreads", "changes.whitening"])
+@pytest.mark.parametrize("name", ["normal.takes", "normal.spreads", "changes.whitening"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e300])
 def test_normal_sound_that_cannot_be_is_refused_or_still_gives_a_number(name, value, good, tmp_path: Path):
     tensors = {**good[1], name: torch.full_like(good[1][name], value)}

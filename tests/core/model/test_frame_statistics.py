@@ -3,10 +3,19 @@
 import numpy as np
 import pytest
 
-from core.model.frame_statistics import NUM_BANDS, FrameVectors, frame_statistics, num_statistics, statistic_groups
+from core.model.frame_statistics import (
+    NUM_BANDS,
+    WINDOW_MS,
+    FrameVectors,
+    band_edges_hz,
+    frame_statistics,
+    num_statistics,
+    statistic_groups,
+)
 from core.model.innovations import Samples
 
 RATE_HZ, FRAME = 4000, 100
+BIN_HZ = 1000 / WINDOW_MS
 NUM_SAMPLES = 40 * FRAME
 
 
@@ -37,7 +46,27 @@ def test_groups_lie_side_by_side(num_channels: int) -> None:
 @pytest.mark.parametrize("hz", [100.0, 1010.0, 1900.0])
 def test_a_tone_is_heard_in_its_own_band(hz: float) -> None:
     bands = group(statistics(white(), white() + 3 * tone(hz)), "spectrum")
-    assert (bands[0, 5:-5].mean(axis=0).argmax()) == int(hz / (RATE_HZ / 2) * NUM_BANDS)
+    loudest = bands[0, 5:-5].mean(axis=0).argmax()
+    edges = band_edges_hz(RATE_HZ)
+    assert edges[loudest] - BIN_HZ <= hz <= edges[loudest + 1] + BIN_HZ
+
+
+@pytest.mark.parametrize("rate_hz", [800, 4000, 48_000])
+def test_bands_cover_everything_that_can_be_heard_and_widen(rate_hz: int) -> None:
+    edges = band_edges_hz(rate_hz)
+    assert (edges[0], len(edges)) == (0, NUM_BANDS + 1)
+    assert edges[-1] == pytest.approx(rate_hz / 2)
+    assert (np.diff(edges, 2) > 0).all()
+
+
+@pytest.mark.parametrize("rate_hz", [500, 4000, 48_000])
+def test_every_band_of_white_sound_has_its_energy(rate_hz: int) -> None:
+    z = np.random.default_rng(0).standard_normal((1, rate_hz)).astype(np.float32)
+    vectors = frame_statistics(z, z, z, z, frame_samples=rate_hz // 20, sample_rate_hz=rate_hz)
+    energies = np.exp(group(vectors, "colour").astype(float)).mean(axis=(0, 1))
+    num_bins = 1 + round(WINDOW_MS * rate_hz / 1000) // 2
+    assert np.abs(energies[:num_bins] - 1).max() < 0.7
+    assert (energies[num_bins:] < 1e-3).all(), "bands beyond the last bin"
 
 
 def test_white_innovations_have_no_colour_and_no_correlations() -> None:
@@ -61,7 +90,7 @@ def test_a_change_is_in_its_frames_alone() -> None:
     louder = z.copy()
     louder[1, 20 * FRAME : 22 * FRAME] *= 3
     changed = np.flatnonzero((group(statistics(louder), "colour") != group(statistics(z), "colour")).any(axis=(0, 2)))
-    assert set(changed) <= set(range(18, 24))
+    assert set(changed) <= set(range(17, 25)), "windows of 128 ms reach into the frames beside them"
     assert {20, 21} <= set(changed)
 
 
