@@ -35,7 +35,7 @@ from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
 from core.decision.metrics import FloatArray, f1_score
-from core.decision.normal_sound import clip_vectors, fit_normal_sound
+from core.decision.normal_sound import clip_vectors, fit_vectors
 from core.decision.postprocess import STATISTICS, PostprocessingConfig
 from core.model.scored_training import scored_epochs
 from core.sources import open_source
@@ -122,14 +122,28 @@ def _clip_scores(
 
 
 def _band_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, choice: str) -> dict[str, FloatArray]:
-    healthy, groups, found = dataset.calibration, BAND_CHOICES[choice], {}
-    normal = fit_normal_sound(frames["calibration"], healthy.machines, healthy.recording_ids, groups=groups)
+    def vectors_of(clips: np.ndarray) -> dict[str, FloatArray]:
+        return {name: values for name, values in clip_vectors(clips).items() if name in BAND_CHOICES[choice]}  # type: ignore[arg-type]
+
+    return _same_rule_scores({split: vectors_of(each) for split, each in frames.items()}, dataset)
+
+
+def _error_vectors(frames: np.ndarray) -> dict[str, FloatArray]:
+    """(N, C, F) errors of an alternative to the log of their mean over time and of their deviation, (N, C, 2)."""
+    moments = [frames.mean(axis=-1, dtype=np.float64), frames.std(axis=-1, dtype=np.float64)]
+    return {"error": np.log(np.stack(moments, axis=-1) + 1e-6)}
+
+
+def _same_rule_scores(vectors: Mapping[str, Mapping[str, FloatArray]], dataset: Dataset) -> dict[str, FloatArray]:
+    """Of clips' (N, C, statistics) by split and group, by the rule for WaveNet's innovations."""
+    healthy, found = dataset.calibration, {}
+    normal = fit_vectors(vectors["calibration"], healthy.machines, healthy.recording_ids)
     for split in ("validation", "test"):
-        vectors, machines = clip_vectors(frames[split]), np.array(dataset.judged()[split].machines)  # type: ignore[arg-type]
+        machines = np.array(dataset.judged()[split].machines)
         found[split] = np.empty(len(machines))
         for machine in set(machines):
             own = machines == machine
-            deviations = normal.deviations({name: each[own] for name, each in vectors.items()}, machine)
+            deviations = normal.deviations({name: each[own] for name, each in vectors[split].items()}, machine)
             found[split][own] = normal.scores(deviations)
     return found
 
@@ -146,6 +160,10 @@ def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
                     side = "two-sided" if post.two_sided else "one-sided"
                     choice = f"{scored.setup}, {post.window_ms:g} ms, {side}".replace("several speeds", "speeds")
                     found.setdefault(name, {})[choice] = _clip_scores(scored, data, post, kind="its own")
+                if name.startswith("log-mel"):
+                    errors = {split: _error_vectors(each) for split, each in scored.scores["its own"].items()}
+                    same_rule = f"{scored.setup}, the same rule".replace("several speeds", "speeds")
+                    found[name][same_rule] = _same_rule_scores(errors, data)
     return found
 
 

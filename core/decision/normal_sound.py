@@ -39,10 +39,11 @@ HEALTHY_DEVIATIONS = {
     "spectrum": 0.25,
     "spectrum changes": 0.09,
     "level": 1.5,
+    "error": 0.2,
 }
 """How far apart the means of healthy takes of one machine usually are, as a standard deviation in each group's units:
 round values between those of the cars' and the fan's healthy takes, for the level more, which depends on how far away
-the microphone was put."""
+the microphone was put. `error` is that of an alternative detector, in nats."""
 USUAL_MEAN = 0.0
 """Of a log distance, in nats, and of a score before its last step: a healthy take lies one spread from the mean."""
 NEAREST_TAKES = 3
@@ -109,7 +110,13 @@ def fit_normal_sound(
     frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str]
 ) -> NormalSound:
     """Fits healthy clips (N, C, F, K) of these machines and takes, by the statistics of these groups."""
-    vectors = {name: values for name, values in clip_vectors(frames).items() if name in groups}
+    return fit_vectors(
+        {name: values for name, values in clip_vectors(frames).items() if name in groups}, machines, takes
+    )
+
+
+def fit_vectors(vectors: Mapping[str, Array], machines: Sequence[str], takes: Sequence[str]) -> NormalSound:
+    """Fits (N, C, statistics) of healthy clips by group; every group must have its HEALTHY_DEVIATIONS."""
     healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes))
     means, spreads = healthy.means_by_machine(), healthy.spreads()
     left_out = healthy.left_out()

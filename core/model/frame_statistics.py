@@ -17,7 +17,6 @@ of the window's spectrum.
 from dataclasses import dataclass
 from functools import cached_property
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 
@@ -29,6 +28,8 @@ FrameVectors = npt.NDArray[np.float16]
 
 WINDOW_MS = 128
 NUM_BANDS = 40
+MEL_BREAK_HZ = 700.0
+"""Mels are linear in frequency far below and logarithmic far above."""
 LAGS = (1, 2, 3, 4, 6, 8)
 """In samples."""
 QUIETEST_DB = -200.0
@@ -56,7 +57,8 @@ def statistic_groups(num_channels: int) -> dict[str, slice]:
 
 def band_edges_hz(sample_rate_hz: int) -> npt.NDArray[np.float64]:
     """(B + 1,)"""
-    edges: npt.NDArray[np.float64] = librosa.mel_frequencies(NUM_BANDS + 1, fmin=0.0, fmax=sample_rate_hz / 2, htk=True)
+    highest = np.log1p(sample_rate_hz / 2 / MEL_BREAK_HZ)
+    edges: npt.NDArray[np.float64] = MEL_BREAK_HZ * np.expm1(np.linspace(0, highest, NUM_BANDS + 1))
     return edges
 
 
