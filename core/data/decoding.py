@@ -4,6 +4,7 @@ Without a store, a take is decoded again when it is read, and a limited number o
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from core.data.recordings import REPAIR, BadRecording, Corpus, Recording, Skippe
 from core.data.store import BYTES_PER_SAMPLE, Store
 from core.errors import UserError
 
-DECODING_THREADS = 4
+DECODING_THREADS = max(4, os.cpu_count() or 1)
+"""All cores, and a few threads more where cores are few, as some wait for the disk."""
 MAX_CACHED_BYTES = 256_000_000
 """Limits what is held of takes that are decoded without a store."""
 
