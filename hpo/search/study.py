@@ -21,6 +21,7 @@ from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scored_training import FORMAT as TRAININGS_FORMAT
 from core.whole_file import write_text
+from hpo.search.history import SamplerWithHistory, histories_of
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.samplers import derived_seed, make_pruner, make_sampler
 from hpo.search.search_space import SearchSpace
@@ -126,10 +127,15 @@ class OpenStudy:
                 return None
             waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
             number = min(waiting, default=len(trials))
-            self.study.sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))
+            self.study.sampler = self._sampler_of(number)
             trial = self.study.ask()
             assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
             return trial, TrialLease(self.storage, trial, self.trial_directory(number))
+
+    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+        sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))
+        histories = histories_of(self.study)
+        return SamplerWithHistory(sampler, histories, self.space.distributions) if histories else sampler
 
     def _give_back_the_dead(self) -> None:
         """Gives back trials of dead processes. Logs the end of a trial that is not tried again."""

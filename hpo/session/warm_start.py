@@ -1,7 +1,8 @@
 """`--warm-start`: a study begins with the best configurations of other studies.
 
 A configuration fits where each of its parameters that is searched here lies in its range here. The best that fit are
-the first trials after trial 0, which stays the default configuration. Their history does not go to the sampler.
+the first trials after trial 0, which stays the default configuration. The history of a study with the same objective
+goes to the sampler (hpo/search/history.py).
 
 No leak: a study remembers the digests of its validation takes, which chose its best configurations. Where one of them
 is a test take here, the other study is refused.
@@ -16,10 +17,11 @@ import optuna
 from core.data.dataset import Dataset
 from core.data.parts import digest_of_whole
 from core.errors import UserError, did_you_mean
-from hpo.results.winner import choose_best
+from hpo.results.winner import choose_best, has_score
+from hpo.search.history import HISTORY
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy
-from hpo.search.trial_record import trial_records
+from hpo.search.study import OpenStudy, objective_name
+from hpo.search.trial_record import TrialRecord, trial_records
 
 CHOSE = "chose"
 """User attribute of a study: the digests of its validation takes. Absent where they are not listed beforehand."""
@@ -32,10 +34,14 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Offered:
-    """The best configurations of another study, the best first."""
+    """What another study knows."""
 
     name: str
-    parameters: tuple[Mapping[str, Any], ...]
+    objective: str
+    best: tuple[Mapping[str, Any], ...]
+    """Its best configurations, the best first."""
+    trials: tuple[TrialRecord, ...]
+    """Its complete trials."""
 
 
 def remember_what_chose(search: OpenStudy, dataset: Dataset) -> None:
@@ -64,8 +70,8 @@ def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, 
 
 
 def begin_with(search: OpenStudy, offers: Sequence[Offered]) -> list[str]:
-    """Enqueues what fits, and says what it did, in lines."""
-    lines = [line for offered in offers for line in _enqueue(search, offered)]
+    """Enqueues what fits, remembers the histories, and says what it did, in lines."""
+    lines = [line for offered in offers for line in (*_enqueue(search, offered), *_remember(search, offered))]
     search.study.set_user_attr(WARM_START, [offered.name for offered in offers])
     return lines
 
@@ -79,10 +85,16 @@ def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
             f"{did_you_mean(name, known)}"
         )
     _check_no_leak(name, study.user_attrs.get(CHOSE), dataset)
-    best = choose_best(trial_records(study), BEST)
+    records = trial_records(study)
+    best = choose_best(records, BEST)
     if not best:
         raise UserError(f"--warm-start must name studies with a complete trial, but {name!r} has none. Leave it out.")
-    return Offered(name=name, parameters=tuple(record.parameters for record in best))
+    return Offered(
+        name=name,
+        objective=objective_name(study),
+        best=tuple(record.parameters for record in best),
+        trials=tuple(filter(has_score, records)),
+    )
 
 
 def _load(name: str, storage: StudyStorage) -> optuna.Study | None:
@@ -114,7 +126,7 @@ def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
     """Enqueues what fits, and says what does not."""
     space, num_fitting = search.space, 0
     not_searched: set[str] = set()
-    for parameters in offered.parameters:
+    for parameters in offered.best:
         own = {name: value for name, value in parameters.items() if name in space.distributions}
         not_searched |= set(parameters) - set(own)
         outside = [name for name, value in own.items() if not space.holds(name, value)]
@@ -125,4 +137,24 @@ def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
         num_fitting += 1
     if not_searched:
         yield f"{offered.name}: not searched here, and as this study file has it: {', '.join(sorted(not_searched))}"
-    yield f"{offered.name}: {num_fitting} of its best {len(offered.parameters)} configurations come after trial 0"
+    yield f"{offered.name}: {num_fitting} of its best {len(offered.best)} configurations come after trial 0"
+
+
+def _remember(search: OpenStudy, offered: Offered) -> Iterator[str]:
+    """Adds the trials to the study's histories, as far as their parameters are searched here, in their ranges."""
+    sought = objective_name(search.study)
+    if offered.objective != sought:
+        yield f"{offered.name}: the sampler does not see it, as its objective is {offered.objective} and not {sought}"
+        return
+    own = [
+        {
+            name: value
+            for name, value in record.parameters.items()
+            if name in search.space.distributions and search.space.holds(name, value)
+        }
+        for record in offered.trials
+    ]
+    values = [record.objective for record in offered.trials]
+    histories = search.study.user_attrs.get(HISTORY, [])
+    search.study.set_user_attr(HISTORY, [*histories, {"study": offered.name, "parameters": own, "values": values}])
+    yield f"{offered.name}: the sampler sees its complete trials ({len(own)})"

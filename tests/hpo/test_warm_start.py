@@ -34,12 +34,18 @@ def test_the_best_of_the_other_study_come_after_trial_0_and_a_resumed_study_has_
 ) -> None:
     out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "2")
     assert "of its best 3 configurations come after trial 0" in out
+    assert "a: the sampler sees its complete trials (3)" in out
     best = max((trial for trial in trials_of(project, "a") if trial.value is not None), key=lambda trial: trial.value)
     own = trials_of(project, "b")
     assert own[0].params == trials_of(project, "a")[0].params, "trial 0 is the default configuration"
     assert best.params in [trial.params for trial in own[:2]]
     begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "3")
     assert len([trial for trial in trials_of(project, "b") if trial.state.is_finished()]) == 3
+
+
+def test_the_sampler_does_not_see_values_of_another_objective(begun: Command) -> None:
+    out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "1", "--set", "objective=f1")
+    assert "a: the sampler does not see it, as its objective is expected F1 and not F1" in out
 
 
 def test_what_does_not_fit_is_said(begun: Command, project: Path) -> None:
