@@ -16,7 +16,7 @@ import optuna
 from core.data.dataset import Dataset
 from core.data.parts import digest_of_whole
 from core.errors import UserError, did_you_mean
-from hpo.results.winner import choose_best
+from hpo.results.winner import by_objective
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import trial_records
@@ -79,7 +79,7 @@ def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
             f"{did_you_mean(name, known)}"
         )
     _check_no_leak(name, study.user_attrs.get(CHOSE), dataset)
-    best = choose_best(trial_records(study), BEST)
+    best = by_objective(trial_records(study))[:BEST]
     if not best:
         raise UserError(f"--warm-start must name studies with a complete trial, but {name!r} has none. Leave it out.")
     return Offered(name=name, parameters=tuple(record.parameters for record in best))
