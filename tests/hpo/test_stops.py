@@ -174,7 +174,7 @@ def test_an_unexpected_error_ends_one_training_and_the_winner_is_chosen_among_wh
     assert said.err.count("ZeroDivisionError: a bug in the step") == 2
     assert said.out.count("failed    ZeroDivisionError: a bug in the step") == 0
     assert said.out.count("fail      ZeroDivisionError: a bug in the step") == 2
-    assert "warning: All trainings of the finalists failed, so the winner is the best trial of the search." in said.out
+    assert "warning: All trainings of the finalists failed, so the trials of the search decide." in said.out
     result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
     best = max(load(project).trials, key=lambda trial: trial.value or 0)
     assert (result["winner"]["trial"], result["winner"]["seed"]) == (best.number, 1)
