@@ -91,8 +91,8 @@ def _choice_sentence(found: PostSearch) -> str:
         return f"No point has a higher objective on validation than {own}."
     if lead.standard_error is None:
         return "It has the highest objective on validation."
-    ahead = f"the highest objective on validation is ahead of {{}} by {lead.difference:.3f}"
+    ahead = f"by {lead.difference:.3f} of the objective on validation"
     error = f"one standard error over takes ({lead.standard_error:.3f})"
     if lead.is_within_an_error:
-        return f"Kept {own}, because {ahead.format('it')}, which is within {error}."
-    return f"Chosen because {ahead.format(own)}, which is more than {error}."
+        return f"Kept {own}: the highest point is ahead {ahead}, which is within {error}."
+    return f"It is ahead of {own} {ahead}, which is more than {error}."

@@ -303,7 +303,7 @@ def test_the_best_point_s_detector_has_the_metrics_of_the_result(opened: OpenStu
     value = expected_f1(scores, is_anomalous, judged.threshold)
     assert value == pytest.approx(post.found.best.value)
     assert post.found.highest.value == pytest.approx(max(trial.value for trial in companion(opened).trials))
-    assert summary["choice"].startswith("Kept trial 1's own" if value < post.found.highest.value else "Chosen because")
+    assert summary["choice"].startswith("Kept trial 1's own" if value < post.found.highest.value else "It is ahead of")
     assert f"best of {summary['num_points']} points on 24 validation clips" in summary["optimism"]
     written = json.loads((opened.directory / "post/post.json").read_text())
     assert written["best"]["parameters"] == best["parameters"]
