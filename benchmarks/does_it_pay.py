@@ -4,8 +4,9 @@
 
 First it makes the table, and the same command resumes it; with `--no-training` it takes what there is. Then it replays
 studies of 50 trials on the trainings of seed 1 and prints what each rule's winner reaches on fresh takes, which choose
-nothing. Intervals are of a bootstrap over cars. The objective was chosen on the first half of the cars, so the second
-half is also printed alone. Training seeds after the first show how far a training repeats.
+nothing. Intervals are of a bootstrap over cars. The objective and the rule that chooses the winner were chosen on the
+first half of the cars, so the second half is also printed alone. Training seeds after the first show how far a training
+repeats.
 """
 
 import argparse
@@ -21,6 +22,18 @@ import optuna
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
+from benchmarks.choice_rules import (
+    WINDOWS_MS,
+    best_post,
+    by_rule,
+    fewest_false_alarms,
+    first,
+    lower_bound,
+    most_central,
+    narrowest,
+    nearest_to_the_default,
+    post_by_rule,
+)
 from benchmarks.replayed_studies import (
     OBJECTIVES,
     THRESHOLDS,
@@ -29,7 +42,6 @@ from benchmarks.replayed_studies import (
     ReplayedTrial,
     highest,
     judge,
-    one_standard_error,
     replay,
 )
 from benchmarks.table_of_trainings import Place, load_training, make_training, places
@@ -39,8 +51,6 @@ from hpo.search.study_file import StudySpec, load_study_file
 
 STUDY = Path(__file__).resolve().parent.parent / "studies/quickstart.toml"
 NUM_DRAWS = 2000
-WINDOWS_MS = np.geomspace(50, 2000, 20)
-"""Among which the best by hindsight is."""
 Choose = Callable[[Sequence[ReplayedTrial]], ReplayedTrial]
 
 
@@ -54,14 +64,21 @@ class Rule:
     choose: Choose = highest
 
 
-DEFAULT, BEFORE = "trial 0", "TPE, F1: the rule before"
+DEFAULT, BEFORE, NOW = "trial 0", "highest expected F1: the rule before", "trial 0 within one error: the rule now"
+POST_BEFORE, POST_NOW = "its best post-processing", "its own within one error of the best post-processing"
 RULES = (
     Rule(name="random search, F1", kind="random", objective="F1"),
-    Rule(name=BEFORE, objective="F1"),
+    Rule(name="TPE, F1", objective="F1"),
     Rule(name="random search, expected F1", kind="random"),
-    Rule(name="TPE, expected F1: the rule now"),
-    Rule(name="the same, threshold fitted after the choice", choose=lambda trials: highest(trials).fitted),
-    Rule(name="the same, trial 0 within one standard error", choose=one_standard_error),
+    Rule(name=BEFORE),
+    Rule(name=NOW, choose=by_rule),
+    Rule(name="within one error: the first", choose=first),
+    Rule(name="within one error: the nearest to the default", choose=nearest_to_the_default),
+    Rule(name="within one error: the narrowest network", choose=narrowest),
+    Rule(name="within one error: the most central", choose=most_central),
+    Rule(name="within one error: the fewest false alarms", choose=fewest_false_alarms),
+    Rule(name="highest lower bound", choose=lower_bound),
+    Rule(name="the rule before, threshold fitted after the choice", choose=lambda trials: highest(trials).fitted),
     Rule(name="TPE, AUC, threshold fitted", objective="AUC", choose=lambda trials: highest(trials).fitted),
     Rule(name="TPE, separation, threshold fitted", objective="separation", choose=lambda t: highest(t).fitted),
     Rule(
@@ -141,7 +158,11 @@ def rows_of(car: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatAr
                 replay(car, OBJECTIVES[rule.objective], kind=rule.kind, num_trials=num_trials, seed=seed)
                 for seed in range(num_replays)
             ]
-        rows[rule.name] = np.mean([figures_of(rule.choose(trials)) for trials in studies[key]], axis=0)
+        chosen = [rule.choose(trials) for trials in studies[key]]
+        rows[rule.name] = np.mean([figures_of(trial) for trial in chosen], axis=0)
+        if rule.name == NOW:
+            rows[POST_BEFORE] = np.mean([figures_of(best_post(car, trial)) for trial in chosen], axis=0)
+            rows[POST_NOW] = np.mean([figures_of(post_by_rule(car, trial)) for trial in chosen], axis=0)
     return rows
 
 
@@ -154,8 +175,11 @@ def interval(values: FloatArray) -> str:
 
 def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
     """`rows` are (cars, FIGURES) by rule, and `gains` the possible gain of each car."""
-    print("| | F1 | recall | false alarms | AUC | F1 minus trial 0 | F1 minus the rule before | share | flattery |")
-    print("| --- " * 9 + "|")
+    print(
+        "| | F1 | recall | false alarms | AUC | F1 minus trial 0 | F1 minus the rule before | "
+        "false alarms minus the rule before | share | flattery |"
+    )
+    print("| --- " * 10 + "|")
     for name, figures in rows.items():
         gain = figures[:, 0] - rows[DEFAULT][:, 0]
         mean = figures.mean(axis=0)
@@ -163,6 +187,7 @@ def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
         cells += [
             interval(gain),
             interval(figures[:, 0] - rows[BEFORE][:, 0]),
+            interval(figures[:, 2] - rows[BEFORE][:, 2]),
             f"{100 * gain.sum() / gains.sum():.0f} %",
         ]
         cells.append(f"{mean[4]:+.3f} / {np.abs(figures[:, 4]).mean():.3f} ({mean[5]:+.3f})")

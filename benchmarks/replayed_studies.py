@@ -6,8 +6,8 @@ validation; fresh takes measure it and choose nothing.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -125,11 +125,18 @@ def _place(distribution: optuna.distributions.BaseDistribution, value: float) ->
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayedTrial:
-    """A trial with its threshold; `value` is the objective."""
+    """A trial with its threshold."""
 
     judged: Judged
     threshold: float
     value: float = math.nan
+    """The objective."""
+    point: int = 0
+    """Its network."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """Those of the network, and the window and the threshold."""
+    place: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """(parameters,) where each lies in its range, from 0 to 1."""
 
     @property
     def fitted(self) -> "ReplayedTrial":
@@ -162,7 +169,14 @@ def replay(car: Car, objective: Objective, *, kind: str, num_trials: int, seed: 
         if judged is None:
             study.tell(asked, state=TrialState.FAIL)
             continue
-        trial = ReplayedTrial(judged=judged, threshold=asked.params["threshold_sigmas"])
+        parameters = {**asked.params, **car.parameters[point]}
+        trial = ReplayedTrial(
+            judged=judged,
+            threshold=parameters["threshold_sigmas"],
+            point=point,
+            parameters=parameters,
+            place=np.array([_place(space.distributions[name], value) for name, value in parameters.items()]),
+        )
         trials.append(replace(trial, value=objective(trial)))
         study.tell(asked, trials[-1].value)
     return trials
@@ -171,16 +185,3 @@ def replay(car: Car, objective: Objective, *, kind: str, num_trials: int, seed: 
 def highest(trials: Sequence[ReplayedTrial]) -> ReplayedTrial:
     """The first of those with the highest objective."""
     return max(trials, key=lambda trial: trial.value)
-
-
-def one_standard_error(trials: Sequence[ReplayedTrial], *, num_draws: int = 200) -> ReplayedTrial:
-    """Trial 0, unless the best trial's expected F1 is higher by more than a standard error over validation takes."""
-    best, default = highest(trials), trials[0]
-    labels, random = best.judged.is_anomalous, np.random.default_rng(0)
-    differences = []
-    for _ in range(num_draws):
-        rows = np.concatenate([random.choice(np.flatnonzero(of), int(of.sum())) for of in (labels, ~labels)])
-        one, other = (expected_f1(t.judged.validation[rows], labels[rows], t.threshold) for t in (best, default))
-        differences.append(one - other)
-    whole = [expected_f1(t.judged.validation, labels, t.threshold) for t in (best, default)]
-    return best if whole[0] - whole[1] > np.std(differences) else default

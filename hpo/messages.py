@@ -11,7 +11,7 @@ from core.command_line import program_of
 from core.data.recordings import Skipped
 from core.model.wavenet import describe
 from hpo.results.finalists import open_finalists
-from hpo.results.winner import choose_winner
+from hpo.results.winner import highest
 from hpo.search.estimate import Estimate
 from hpo.search.search_space import describe_range
 from hpo.search.study import OpenStudy
@@ -81,7 +81,7 @@ def seconds_of_finalists(inputs: StudyInputs, trial_s: float) -> float:
 def trials_line(inputs: StudyInputs) -> str:
     """How many trainings the study is: the trials, then those of the finalists."""
     if not inputs.num_finalist_trainings:
-        return f"  trials    {inputs.total}; the best of them wins"
+        return f"  trials    {inputs.total}; the best wins, if it beats trial 0 by more than one standard error"
     config, trainings = inputs.spec.finalists, counted(inputs.num_finalist_trainings, "training")
     return (
         f"  trials    {inputs.total}, then {trainings} of the finalists: the best {min(config.count, inputs.total)} "
@@ -96,7 +96,7 @@ def finalists_line(num_finalists: int, num_trainings: int, seconds: float | None
     return (
         f"Finalists: the best {counted(num_finalists, 'trial')} {verb} trained again with new seeds "
         f"({counted(num_trainings, 'training')}{about}), because one training may have been lucky. "
-        f"The best mean {objective} on validation wins."
+        f"The best mean {objective} on validation wins, unless trial 0 is among them within one standard error."
     )
 
 
@@ -131,14 +131,14 @@ def timeout_line(search: OpenStudy, total: int, *, minutes: float) -> str:
 def failed_finalists_line(num_failed: int, num_trainings: int) -> str:
     """Said after the trainings of the finalists, where some have failed."""
     if num_failed == num_trainings:
-        return "warning: All trainings of the finalists failed, so the winner is the best trial of the search."
+        return "warning: All trainings of the finalists failed, so the trials of the search decide."
     failed = f"{num_failed} of {counted(num_trainings, 'training')} of the finalists"
     return f"warning: {failed} failed. A failed training counts as 0 in the mean of its finalist."
 
 
 def resumed_line(ended: Sequence[TrialRecord], total: int, *, objective: str) -> str:
     """What an earlier call of the command has done; for a study with at least one ended trial."""
-    best = choose_winner(ended)
+    best = highest(ended)
     found = f", best {objective} {best.objective:.3f} (trial {best.number})" if best else ""
     return f"  resumed   {len(ended)} of {total} trials have ended{found}"
 

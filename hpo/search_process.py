@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from core.errors import UserError
 from hpo.disk_room import with_room
 from hpo.messages import trial_line
-from hpo.results.winner import choose_winner
+from hpo.results.winner import highest
 from hpo.search.study import MAX_FAILURES_IN_A_ROW, OpenStudy, objective_name
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import TrialRecord, trial_records
@@ -65,7 +65,7 @@ def _work(process: SearchProcess) -> None:
 def _log_best(session: Session, number: int) -> TrialRecord | None:
     """Logs the best objective so far as a curve of the study's own run. Its step counts trials by their number, not by
     their end, because two machines may end trials at the same moment, and a step must have one point."""
-    best = choose_winner(trial_records(session.search.study))
+    best = highest(trial_records(session.search.study))
     if best is not None and best.objective is not None:
         session.log.metrics(number + 1, {"best_objective": best.objective})
     return best

@@ -29,6 +29,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         *(_over_seeds(again) if again else ()),
         f"  validation  F1 {_figures(winner['validation'])}",
         f"  test        F1 {_figures(winner['test'])}",
+        *_choice_lines(result.get("choice")),
         *_evidence_lines(result.get("evidence"), winner["test"]),
         *_promise_lines(result.get("promise")),
         *_prediction_lines(result.get("prediction")),
@@ -67,6 +68,10 @@ def _evidence_lines(evidence: Mapping[str, Any] | None, test: Mapping[str, Any])
     ]
 
 
+def _choice_lines(choice: Mapping[str, Any] | None) -> list[str]:
+    return [] if choice is None else [f"  choice      {choice['sentence']}"]
+
+
 def _promise_lines(promise: Mapping[str, Any] | None) -> list[str]:
     """What sets the winner's threshold, and what happened on test."""
     if promise is None:
@@ -95,6 +100,7 @@ def _post_lines(post: Mapping[str, Any] | None) -> list[str]:
     parameters = ", ".join(f"{name} {short(value)}" for name, value in best["parameters"].items())
     return [
         f"Post-processing alone, {post['num_points']:,} points in {post['seconds']:.1f} s: best was {parameters}",
+        f"  {post['choice']}",
         f"  validation  F1 {_figures(best['validation'])}",
         f"  test        F1 {_figures(best['test'])}",
         f"  {post['optimism']}",

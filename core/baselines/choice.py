@@ -1,7 +1,11 @@
 """Chooses a detector's score, post-processing and threshold on the validation clips.
 
-The same rule is applied to WaveNet and to its alternatives. A detector is given as its frame scores (N, C, F) of the
-judged clips. The test's clips reach nothing in this file but `judge_split`.
+`choose` is for the alternatives. WaveNet's row in a comparison is the study's winner as it is (`as_it_is`). Both are
+chosen on the same validation takes by a one-standard-error rule, in which the simple choice wins unless another one is
+better by more than one standard error over takes. They differ in what is compared: the winner's rule compares trials
+with the default configuration by the study's objective, and `choose` compares post-processings with the first one that
+is as good as the best by AUC. A detector is given as its frame scores (N, C, F) of the judged clips. The test's clips
+reach nothing in this file but `judge_split`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -128,6 +132,12 @@ def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequen
     return next(as_good, best)  # there is no AUC, and so none as good, where no machine has clips of both kinds
 
 
+def as_it_is(scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig) -> Choice:
+    """A choice that was made before, with its figures on validation at its own threshold."""
+    judgement = judge_split(scored, judged, kind, config, "validation")
+    return _with_figures(scored, judgement, judged["validation"], kind, config)[0]
+
+
 def is_within_an_error(best: FloatArray, other: FloatArray) -> bool:
     """Whether `other` is worse than `best` by at most the standard error of their difference.
 
@@ -143,33 +153,40 @@ def _choice(
 ) -> tuple[Choice, SplitDecisions]:
     """The choice with its best threshold, and its decisions about the validation clips."""
     judgement, clips = judge_split(scored, judged, kind, config, "validation"), judged["validation"]
-    event_f1 = None
-    threshold = best_threshold(judgement.clip_scores, clips.is_anomalous)
-    if clips.events is not None:
-        threshold, event_f1 = _best_event_threshold(scored, judgement, clips)
+    if clips.events is None:
+        threshold = best_threshold(judgement.clip_scores, clips.is_anomalous)
+    else:
+        threshold = _best_event_threshold(scored, judgement, clips)
+    return _with_figures(scored, judgement, clips, kind, replace(config, threshold_sigmas=threshold))
+
+
+def _with_figures(
+    scored: ScoredDataset, judgement: Judgement, clips: ClipSet, kind: str, config: PostprocessingConfig
+) -> tuple[Choice, SplitDecisions]:
+    """The choice with its figures at its threshold, and its decisions about the clips."""
+    threshold = config.threshold_sigmas
     decisions = decisions_of(judgement.clip_scores, clips, threshold)
     choice = Choice(
         score=kind,
-        postprocessing=replace(config, threshold_sigmas=threshold),
+        postprocessing=config,
         auc=float(mean_area([decisions], draw_takes([decisions], num_draws=0))[0]),
         f1=f1_score(judgement.clip_scores >= threshold, clips.is_anomalous),
-        event_f1=event_f1,
+        event_f1=None if clips.events is None else _event_f1(scored, judgement, clips, threshold),
     )
     return choice, decisions
 
 
-def _best_event_threshold(scored: ScoredDataset, judgement: Judgement, clips: ClipSet) -> tuple[float, float]:
-    """The best of some thresholds that are spread over the frames' scores, and its event-based F1."""
+def _event_f1(scored: ScoredDataset, judgement: Judgement, clips: ClipSet, threshold: float) -> float:
     assert clips.events is not None
-    spans, frame_s = clips.events, scored.frame_ms / 1000
+    counts = count_events(judgement, clips.events, threshold, first_s=scored.first_s, frame_s=scored.frame_ms / 1000)
+    return event_metrics(counts).event_f1
+
+
+def _best_event_threshold(scored: ScoredDataset, judgement: Judgement, clips: ClipSet) -> float:
+    """The best by event-based F1 of some thresholds that are spread over the frames' scores."""
     finite = judgement.thresholds[np.isfinite(judgement.thresholds)]
     levels = np.unique(np.quantile(finite, np.linspace(0.3, 1, NUM_EVENT_THRESHOLDS))) if finite.size else np.zeros(1)
-    found = []
-    for level in map(float, levels):
-        counts = count_events(judgement, spans, level, first_s=scored.first_s, frame_s=frame_s)
-        found.append((event_metrics(counts).event_f1, level))
-    f1, threshold = max(found)
-    return threshold, f1
+    return max((_event_f1(scored, judgement, clips, level), level) for level in map(float, levels))[1]
 
 
 def best_threshold(scores: FloatArray, is_anomalous: BoolArray) -> float:

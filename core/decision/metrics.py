@@ -54,10 +54,20 @@ def expected_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float, *
     threshold counts in part, so figures on few clips depend less on which side of it each one happens to lie. A score
     of -inf or NaN is never flagged. 0 where nothing is flagged and nothing is anomalous.
     """
-    distances = (np.arcsinh(scores) - np.arcsinh(threshold)) / blur
-    flagged = np.nan_to_num(ndtr(distances))
+    flagged = expected_flags(scores, threshold, blur=blur)
     total = float(flagged.sum() + is_anomalous.sum())
     return 2 * float(flagged[is_anomalous].sum()) / total if total else 0.0
+
+
+def expected_flags(scores: FloatArray, threshold: float, *, blur: float = SCORE_BLUR) -> FloatArray:
+    """(N,) how likely each clip is flagged, as in the expected F1."""
+    flags: FloatArray = np.nan_to_num(ndtr((np.arcsinh(scores) - np.arcsinh(threshold)) / blur))
+    return flags
+
+
+def plain_flags(scores: FloatArray, threshold: float) -> FloatArray:
+    """(N,) 1 for each clip whose score is at least the threshold."""
+    return (scores >= threshold).astype(float)
 
 
 def plain_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float) -> float:
@@ -70,6 +80,11 @@ F1_BY_NAME: Mapping[str, Callable[[FloatArray, BoolArray, float], float]] = {
     "expected_f1": expected_f1,
 }
 """What a study can maximise."""
+FLAGS_BY_NAME: Mapping[str, Callable[[FloatArray, float], FloatArray]] = {
+    "f1": plain_flags,
+    "expected_f1": expected_flags,
+}
+"""How much each clip counts as flagged in each of F1_BY_NAME."""
 
 
 def auc(scores: FloatArray, is_anomalous: BoolArray) -> float:

@@ -14,6 +14,7 @@ from core.decision.fitting import fit_statistic
 from core.decision.metrics import F1_BY_NAME, auc, best_f1
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
+from core.decision.take_counts import TakeCounts
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -87,6 +88,19 @@ def sweep_thresholds(
     is_anomalous = scored["validation"].is_anomalous
     values = [F1_BY_NAME[objective](scores, is_anomalous, float(threshold)) for threshold in thresholds_sigmas]
     return Sweep(values=np.array(values), auc=auc(scores, is_anomalous))
+
+
+def validation_counts(
+    config: PostprocessingConfig, scored: Mapping[str, ScoredClips], *, score: str, frame_ms: float, objective: str
+) -> TakeCounts:
+    """What each validation take adds to the objective at the configuration's own threshold."""
+    return TakeCounts.of(
+        _validation_scores(config, scored, score=score, frame_ms=frame_ms),
+        scored["validation"].is_anomalous,
+        scored["validation"].recording_ids,
+        threshold=config.threshold_sigmas,
+        objective=objective,
+    )
 
 
 def f1_surface(

@@ -14,6 +14,8 @@ class PostView:
     """What `post.html.jinja` shows."""
 
     words: str
+    choice: str
+    """Why the best point is the best."""
     optimism: str
     metrics: Table
     parameters: Table
@@ -26,6 +28,7 @@ def post_view(post: Mapping[str, Any] | None, winner: Mapping[str, Any] | None) 
         return None
     return PostView(
         words=points_sentence(post),
+        choice=post["choice"],
         optimism=post["optimism"],
         metrics=_metrics(post["best"], winner),
         parameters=_parameters(post["best"]),

@@ -101,7 +101,7 @@ def publish_study(
     _ensure_files(search, companion, files)
     result = study_result(search, about=about, companion=companion)
     say_step("Searching post-processing")
-    post = post_result(search, best_records(search, search.spec.post.trials))
+    post = post_result(search, _records_of_post(search, result["winner"]))
     rows = comparison_rows(result["winner"]) if result["winner"] else ()
     comparison = lines_of([rows]) if rows else []
     result |= {"post": post.summary if post else None, "comparison": [asdict(line) for line in comparison]}
@@ -116,6 +116,13 @@ def publish_study(
     if post:
         log.artifact(post.checkpoint, POST_DIRECTORY)
     return result
+
+
+def _records_of_post(search: OpenStudy, winner: Mapping[str, Any] | None) -> list[TrialRecord]:
+    """The winner and the other best trials, whose post-processing is searched."""
+    best = best_records(search, search.spec.post.trials)
+    first = [record for record in trial_records(search.study) if winner and record.number == winner["trial"]]
+    return [*first, *(record for record in best if record not in first)][: search.spec.post.trials]
 
 
 def _ensure_files(search: OpenStudy, companion: FinalistsStudy | None, files: TrialFiles) -> None:

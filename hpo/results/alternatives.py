@@ -1,58 +1,50 @@
 """--compare: compares the study's winner with its alternatives. Each may be tuned for as long as the search took.
 
 The decisions on the test clips are kept in `runs/<study>/comparison.json`, and are made again only for another winner.
-The winner is compared with the score and post-processing that one rule chooses for all detectors; `compared/` holds the
-winner with that choice.
+The winner is compared as it is handed over: with its own score, post-processing and threshold. The alternatives' are
+chosen by core/baselines/choice.py, which says what the two rules have in common.
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from core.baselines import families
-from core.baselines.choice import Choice, ScoredDataset, choices_over, choose
+from core.baselines.choice import ScoredDataset, as_it_is
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.damaged_file import put_aside
 from core.data.dataset import JUDGED, Dataset
-from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
+from core.decision.checkpoint import Detector, load_detector
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
 from core.model.scored_training import encoded_clips
 from core.model.scoring import INNOVATIONS, score_clips
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
-from hpo.results.post_study import recalibrated
 from hpo.search.data_by_rate import Datasets
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord, trial_records
 
-COMPARISON_FILE, COMPARED_DIRECTORY = "comparison.json", "compared"
+COMPARISON_FILE = "comparison.json"
 WAVENET = "WaveNet"
-FORMAT = 4
+FORMAT = 5
 """Format of the file. Raise it when a change compares the same winner in another way."""
 
 
 def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
-    """The rows of the file, WaveNet's first; empty without a file, or where the file is of another winner, or damaged.
-
-    Writes `compared/` again where the rows are of this winner.
-    """
+    """The rows of the file, WaveNet's first. Empty without a file, and where it is of another winner or damaged."""
     path = search.directory / COMPARISON_FILE
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        rows = rows_from_json(table["rows"]) if table["key"] == _key(search, winner) else []
+        return rows_from_json(table["rows"]) if table["key"] == _key(search, winner) else []
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):
         put_aside(path, what_follows="is made again with --compare")
         return []
-    if rows:
-        _keep_compared(search, winner, rows[0].choice)
-    return rows
 
 
 def compare_winner(
@@ -61,31 +53,21 @@ def compare_winner(
     """Returns the rows of the file where it is of this winner, and else compares and writes the file."""
     if kept := kept_comparison(search, winner):
         return kept
-    checkpoint = search.directory / winner["checkpoint"]
     budget_s = sum(record.seconds or 0.0 for record in trial_records(search.study))
     say(f"Comparing the winner with alternatives; each may be tuned for {budget_s / 60:.1f} min, as the trials took.")
-    rows = [_wavenet_row(checkpoint, search, datasets, trial=winner["trial"], seconds_of_tuning=budget_s)]
+    rows = [_wavenet_row(search, datasets, winner, seconds_of_tuning=budget_s)]
     for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
         say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
         rows.append(row)
-    _keep_compared(search, winner, rows[0].choice)
     table = {"key": _key(search, winner), "rows": rows_to_json(rows)}
     write_text(search.directory / COMPARISON_FILE, json.dumps(table) + "\n")
     return rows
 
 
-def _keep_compared(search: OpenStudy, winner: Mapping[str, Any], choice: Choice) -> None:
-    """Saves the winner's weights with the choice of the comparison, for `detect`."""
-    checkpoint, folder = search.directory / winner["checkpoint"], search.directory / COMPARED_DIRECTORY
-    calibration = load_scores(checkpoint.parent / SCORES_FILE)["calibration"]
-    detector = recalibrated(load_detector(checkpoint), calibration, score=choice.score, config=choice.postprocessing)
-    folder.mkdir(exist_ok=True)
-    save_detector(folder / DETECTOR_FILE, detector)
-
-
 def _key(search: OpenStudy, winner: Mapping[str, Any]) -> str:
     checkpoint = (search.directory / winner["checkpoint"]).read_bytes()
-    return hashlib.sha256(checkpoint + f"{FORMAT} {_rates(search)}".encode()).hexdigest()
+    rest = f"{FORMAT} {winner['threshold_sigmas']} {_rates(search)}"
+    return hashlib.sha256(checkpoint + rest.encode()).hexdigest()
 
 
 def _choices_of_data(search: OpenStudy, datasets: Datasets) -> list[Dataset]:
@@ -98,11 +80,11 @@ def _rates(search: OpenStudy) -> Sequence[int]:
     return search.spec.compare.sample_rates_hz or search.space.sample_rates_hz
 
 
-def _wavenet_row(
-    checkpoint: Path, search: OpenStudy, datasets: Datasets, *, trial: int, seconds_of_tuning: float
-) -> Row:
-    """WaveNet's row, from its stored frame scores, with the choices that the alternatives have."""
-    detector, scored = load_detector(checkpoint), load_scores(checkpoint.parent / SCORES_FILE)
+def _wavenet_row(search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any], *, seconds_of_tuning: float) -> Row:
+    """The winner as it is handed over, from its stored frame scores."""
+    checkpoint = search.directory / winner["checkpoint"]
+    detector = load_detector(checkpoint).with_threshold(winner["threshold_sigmas"])
+    scored = load_scores(checkpoint.parent / SCORES_FILE)
     rate, records = detector.front_end.config.sample_rate_hz, trial_records(search.study)
     dataset, frame_samples = datasets.at(rate), detector.scoring.frame_samples(rate)
     wavenet = ScoredDataset(
@@ -115,10 +97,10 @@ def _wavenet_row(
         frame_ms=1000 * frame_samples / rate,
         first_s=detector.context_samples / rate,
         num_weights=detector.model.num_weights,
-        seconds_to_train=_seconds_to_train(records[trial], search),
+        seconds_to_train=_seconds_to_train(records[winner["trial"]], search),
         seconds_to_score=_seconds_to_score(detector, dataset, frame_samples),
     )
-    choice = choose(wavenet, dataset.judged(), choices_over(dataset))
+    choice = as_it_is(wavenet, dataset.judged(), detector.scoring.score, detector.statistic.config)
     return row_of(wavenet, choice, dataset.judged(), num_tried=len(records), seconds_of_tuning=seconds_of_tuning)
 
 

@@ -14,12 +14,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import fit_statistic
 from core.decision.metrics import F1_BY_NAME, BoolArray, FloatArray, auc
+from core.decision.take_counts import TakeCounts
 from hpo.results.judged_trial import JudgedTrial, judge_trial
-from hpo.results.winner import Finalist, SeedTraining, choose_best, choose_finalist, choose_winner, has_score
+from hpo.results.winner import (
+    Finalist,
+    SeedTraining,
+    choose_best,
+    choose_finalist,
+    choose_winner,
+    has_score,
+    is_default,
+)
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord, trial_records
 
@@ -73,6 +83,7 @@ class _Validation:
     clip_scores: FloatArray
     threshold: float
     is_anomalous: BoolArray
+    takes: npt.NDArray[np.str_]
     objective: str
     """A name of F1_BY_NAME."""
 
@@ -80,12 +91,20 @@ class _Validation:
         """The record with the figures that it would have on the clips in `rows`."""
         scores, is_anomalous = self.clip_scores[rows], self.is_anomalous[rows]
         objective = F1_BY_NAME[self.objective](scores, is_anomalous, self.threshold)
-        return replace(record, objective=objective, facts={**record.facts, "val_auc": auc(scores, is_anomalous)})
+        counts = record.take_counts and TakeCounts.of(
+            scores, is_anomalous, self.takes[rows].tolist(), threshold=self.threshold, objective=self.objective
+        )
+        facts = {**record.facts, "val_auc": auc(scores, is_anomalous)}
+        return replace(record, objective=objective, facts=facts, take_counts=counts)
 
 
 def trials_near_winning(search: OpenStudy) -> list[TrialRecord]:
-    """The trials whose validation figures are computed again. Their files must be here."""
-    return choose_best(trial_records(search.study), search.spec.finalists.count + NUM_NEXT)
+    """The trials whose validation figures are computed again: the best ones, and the default, which could be within
+    one standard error of the best. Their files must be here."""
+    records = trial_records(search.study)
+    near = choose_best(records, search.spec.finalists.count + NUM_NEXT)
+    default = [record for record in records if is_default(record.number) and has_score(record)]
+    return near + [record for record in default if record not in near]
 
 
 def takes_that_chose(search: OpenStudy, finalists: Sequence[Finalist], winner: Finalist) -> set[str]:
@@ -121,6 +140,7 @@ def _validation_of(directory: Path, objective: str) -> _Validation:
         clip_scores=trial.judged["validation"].clip_scores,
         threshold=trial.threshold,
         is_anomalous=trial.scored["validation"].is_anomalous,
+        takes=np.array(trial.scored["validation"].recording_ids),
         objective=objective,
     )
 

@@ -1,6 +1,7 @@
 """The result of the search of post-processing: its part of result.json, and the detector of the best point.
 
-The point is chosen on validation. Its test figures are computed after that and are not used for choosing. The search
+The point is chosen on validation by the winner's rule: its own post-processing stays, unless another point is ahead by
+more than one standard error. Its test figures are computed after that and are not used for choosing. The search
 does not change the study's winner.
 """
 
@@ -76,8 +77,22 @@ def post_summary(found: PostSearch, judged: JudgedTrial) -> dict[str, Any]:
             "own_parameters": found.own_parameters(best.trial),
             **{split: split_figures(judged, split) for split in ("validation", "test")},
         },
+        "choice": _choice_sentence(found),
         "optimism": (
             f"The best of {len(found.points):,} points on {num_clips} validation clips, chosen with their labels. On "
             "other takes its F1 is likely to be lower."
         ),
     }
+
+
+def _choice_sentence(found: PostSearch) -> str:
+    lead, own = found.lead, f"trial {found.points[0].trial}'s own post-processing"
+    if not lead.difference:
+        return f"No point has a higher objective on validation than {own}."
+    if lead.standard_error is None:
+        return "It has the highest objective on validation."
+    ahead = f"by {lead.difference:.3f} of the objective on validation"
+    error = f"one standard error over takes ({lead.standard_error:.3f})"
+    if lead.is_within_an_error:
+        return f"Kept {own}: the highest point is ahead {ahead}, which is within {error}."
+    return f"It is ahead of {own} {ahead}, which is more than {error}."

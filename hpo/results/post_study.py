@@ -21,11 +21,13 @@ from optuna.storages import JournalStorage
 
 from core.decision.checkpoint import Detector
 from core.decision.fitting import fit_statistic
-from core.decision.post_search import sweep_thresholds
+from core.decision.post_search import sweep_thresholds, validation_counts
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import ScoredClips
+from core.decision.take_counts import TakeCounts, standard_error
 from core.model.scoring import ScoringConfig
 from hpo.results.judged_trial import JudgedTrial, judge_trial
+from hpo.results.winner import Lead
 from hpo.search.archive import is_companion
 from hpo.search.notes import name_objective, write_note
 from hpo.search.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at
@@ -59,19 +61,34 @@ class PostPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class PostSearch:
-    """All points, and the best one."""
+    """All points, and the best one. The first point is the own choice of the first trial, which is the winner."""
 
     space: Mapping[str, BaseDistribution]
     owns: Mapping[int, OwnChoice]
-    """The trials' own choices by number, the best trial first."""
+    """The trials' own choices by number, the winner first."""
     points: Sequence[PostPoint]
     seconds: float
     """Time for all points."""
+    standard_error: float | None = None
+    """Of the highest objective minus the first point's, over validation takes."""
 
     @property
     def best(self) -> PostPoint:
-        """The highest objective on validation. AUC breaks ties, then the distance to the trial's own choice."""
+        """The winner's own choice within one standard error of the highest objective on validation, else the highest:
+        the rule that chooses the winner."""
+        return self.points[0] if self.lead.is_within_an_error else self.highest
+
+    @property
+    def highest(self) -> PostPoint:
+        """AUC breaks ties, then the distance to the trial's own choice."""
         return min(self.points, key=self._rank)
+
+    @property
+    def lead(self) -> Lead:
+        """Of the highest point over the winner's own choice."""
+        highest = self.highest
+        difference = highest.value - self.points[0].value
+        return Lead(best=highest.trial, difference=difference, standard_error=self.standard_error)
 
     def own_parameters(self, number: int) -> dict[str, Any]:
         return self.owns[number].parameters(list(self.space))
@@ -93,7 +110,7 @@ class PostSearch:
 
 
 def search_study(search: OpenStudy, records: Sequence[TrialRecord]) -> tuple[PostSearch, dict[int, JudgedTrial]] | None:
-    """Searches over these trials, best first. None without trials or where it is off."""
+    """Searches over these trials, the winner first. None without trials or where it is off."""
     if not search.spec.post.points or not records:
         return None
     trials = {record.number: judge_trial(search.trial_directory(record.number)) for record in records}
@@ -130,7 +147,9 @@ def search_post(
         places = (np.arange(NUM_THRESHOLDS) + random.random(NUM_THRESHOLDS)) / NUM_THRESHOLDS
         thresholds = sorted({value_at(space[THRESHOLD], float(place)) for place in places})
         points += _tried(trials[number], chosen, owns[number], number, thresholds, objective)
-    return PostSearch(space=space, owns=owns, points=points, seconds=time.monotonic() - started)
+    found = PostSearch(space=space, owns=owns, points=points, seconds=time.monotonic() - started)
+    sides = [[_counts_at(point, trials[point.trial], objective)] for point in (found.highest, points[0])]
+    return replace(found, standard_error=standard_error(*sides, num_seeds=1))
 
 
 def own_choice(trial: JudgedTrial) -> OwnChoice:
@@ -165,6 +184,16 @@ def _tried(
         PostPoint(parameters={**chosen, THRESHOLD: threshold}, trial=number, value=float(value), auc=sweep.auc)
         for threshold, value in zip(thresholds, sweep.values, strict=True)
     ]
+
+
+def _counts_at(point: PostPoint, trial: JudgedTrial, objective: str) -> TakeCounts:
+    return validation_counts(
+        changed_config(trial.detector.statistic.config, point.parameters),
+        trial.scored,
+        score=point.parameters[SCORE],
+        frame_ms=trial.detector.statistic.frame_ms,
+        objective=objective,
+    )
 
 
 def changed_config(own: PostprocessingConfig, chosen: Mapping[str, Any]) -> PostprocessingConfig:
@@ -211,13 +240,13 @@ def store_points(search: OpenStudy, found: PostSearch) -> int:
 
 
 def stored_points(found: PostSearch, most: int) -> list[PostPoint]:
-    """All points, or `most` of them at random, always with the best."""
+    """All points, or `most` of them at random, always with the highest."""
     points = list(found.points)
     if len(points) <= most:
         return points
-    best = points.index(found.best)
-    others = [int(index) for index in np.random.default_rng(0).permutation(len(points)) if index != best]
-    return [points[index] for index in sorted([best, *others[: most - 1]])]
+    highest = points.index(found.highest)
+    others = [int(index) for index in np.random.default_rng(0).permutation(len(points)) if index != highest]
+    return [points[index] for index in sorted([highest, *others[: most - 1]])]
 
 
 def _digest(uid: str, points: Sequence[PostPoint]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
 from core.decision.false_alarms import HealthyScores
 from core.whole_file import write_text
+from hpo.results.choice_words import choice_of
 from hpo.results.evidence import evidence_of
 from hpo.results.finalists import FinalistsStudy, finalists_of
 from hpo.results.generalization import seed_rows, split_gaps
@@ -24,7 +25,7 @@ from hpo.results.prediction import prediction_of
 from hpo.results.promise import promise_of, set_defaults_threshold, set_winners_threshold
 from hpo.results.shown_training import ShownTraining
 from hpo.results.winner import Finalist, SeedTraining, choose_finalist, choose_winner
-from hpo.search.study import OpenStudy
+from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord, trial_records
 
 RESULT_FILE = "result.json"
@@ -49,6 +50,7 @@ def study_result(
         **about,
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": winner is not None and beats_flagging_everything(winner, figures),
+        "choice": choice_of(records, finalists, winner, objective=objective_name(search.study)),
         "evidence": evidence_of(figures),
         "prediction": prediction_of(records, winner.number if winner else None),
         "promise": promise_of(chosen.threshold, figures["test"]) if chosen and figures else None,
@@ -63,7 +65,7 @@ def study_result(
 
 
 def winner_of(search: OpenStudy, companion: FinalistsStudy | None) -> Finalist | None:
-    """By the finalists' means; by the search where none of their trainings is complete."""
+    """One rule among the finalists by their means; among the trials where none of the trainings is complete."""
     has_means = companion is not None and companion.num_failed() < len(companion.plan)
     if companion is not None and has_means and (chosen := choose_finalist(finalists_of(companion))):
         return chosen

@@ -1,15 +1,21 @@
 """The rule that chooses the winner, for the result, the report and the plots. It does not use test figures.
 
-A single training may be lucky. So the best trials, the finalists, are trained again with new seeds, and the winner is
-the finalist with the best mean over all seeds.
+    The default configuration (trial 0) wins, unless the best trial's objective on validation is higher by more than
+    one standard error over takes. Then the best trial wins.
+
+This is the one-standard-error rule (Breiman and others, 1984) with the default as the simple choice: the best of many
+trials on a few takes is ahead by luck. A single training may be lucky, too. So the best trials by this rule, the
+finalists, are trained again with new seeds, and the same rule chooses among them by the mean over all seeds. Trials of
+an earlier version lack what a standard error needs; then the highest objective wins.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from core.decision.take_counts import TakeCounts, standard_error
 from hpo.search.trial_record import TrialRecord
 
 DECIMALS_OF_A_TIE = 9
@@ -54,24 +60,99 @@ class Finalist:
         return min(complete, key=lambda each: _rank(each.record), default=None)
 
 
-def choose_winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """Highest objective, ties by validation AUC, then by fewer weights, then by the lower number.
+@dataclass(frozen=True, kw_only=True)
+class Lead:
+    """How far the best is ahead of the default configuration."""
 
-    Only complete trials with a finite objective can win; an AUC or a size that is missing or NaN loses its tie.
-    None when nothing can win.
+    best: int
+    """Its trial's number."""
+    difference: float
+    """Of the objective, or of its mean over the seeds."""
+    standard_error: float | None
+    """Of the difference, over validation takes; None where a trial of an earlier version does not tell."""
+
+    @property
+    def is_within_an_error(self) -> bool:
+        if self.standard_error is None:
+            return False
+        return round(self.difference - self.standard_error, DECIMALS_OF_A_TIE) <= 0
+
+
+def choose_winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The default within one standard error of the best, else the best; None when nothing can win.
+
+    The best has the highest objective; ties are broken by validation AUC, then by fewer weights, then by the lower
+    number. Only complete trials with a finite objective can win; an AUC or a size that is missing or NaN loses its tie.
     """
-    return min(filter(has_score, records), key=_rank, default=None)
+    return next(iter(choose_best(records, 1)), None)
 
 
 def choose_best(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]:
     """At most `count` trials, best first, by the same rule: the finalists."""
-    return sorted(filter(has_score, records), key=_rank)[:count]
+    ranked = by_objective(records)
+    lead = lead_of_trials(ranked)
+    if lead is not None and lead.is_within_an_error:
+        ranked.sort(key=lambda record: not is_default(record.number))
+    return ranked[:count]
 
 
 def choose_finalist(finalists: Iterable[Finalist]) -> Finalist | None:
-    """Highest mean objective over the seeds, ties by mean validation AUC, then by fewer weights, then by the lower
-    number. None when no finalist has a complete training."""
-    return min((each for each in finalists if each.best is not None), key=_rank_of_means, default=None)
+    """The default, where it is a finalist and within one standard error of the best mean over the seeds; else the best.
+
+    Ties are broken by mean validation AUC, then by fewer weights, then by the lower number. None when no finalist has a
+    complete training.
+    """
+    ranked = _by_mean(finalists)
+    lead = lead_of_finalists(ranked)
+    if lead is not None and lead.is_within_an_error:
+        return next(each for each in ranked if is_default(each.number))
+    return ranked[0] if ranked else None
+
+
+def by_objective(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that can win, the highest objective first."""
+    return sorted(filter(has_score, records), key=_rank)
+
+
+def highest(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The trial with the highest objective, which is shown while a study runs; None where none is complete."""
+    return next(iter(by_objective(records)), None)
+
+
+def lead_of_trials(records: Iterable[TrialRecord]) -> Lead | None:
+    """How far the best trial is ahead of trial 0; None where trial 0 is not complete."""
+    ranked = by_objective(records)
+    default = next((record for record in ranked if is_default(record.number)), None)
+    if default is None:
+        return None
+    best = ranked[0]
+    assert best.objective is not None
+    assert default.objective is not None
+    return Lead(
+        best=best.number,
+        difference=best.objective - default.objective,
+        standard_error=standard_error(_counts([best]), _counts([default]), num_seeds=1),
+    )
+
+
+def lead_of_finalists(finalists: Iterable[Finalist]) -> Lead | None:
+    """How far the best finalist is ahead of trial 0; None where trial 0 is no finalist with a complete training."""
+    ranked = _by_mean(finalists)
+    default = next((each for each in ranked if is_default(each.number)), None)
+    if default is None:
+        return None
+    best = ranked[0]
+    sides = ([each.record for each in finalist.seeds if has_score(each.record)] for finalist in (best, default))
+    return Lead(
+        best=best.number,
+        difference=fmean(best.objectives) - fmean(default.objectives),
+        standard_error=standard_error(*map(_counts, sides), num_seeds=len(best.seeds)),
+    )
+
+
+def is_default(number: int) -> bool:
+    """Whether the trial of this number has the default configuration, which is the first of every study."""
+    return number == 0
 
 
 def has_score(record: TrialRecord) -> bool:
@@ -79,11 +160,22 @@ def has_score(record: TrialRecord) -> bool:
     return record.objective is not None and math.isfinite(record.objective)
 
 
+def _counts(records: Sequence[TrialRecord]) -> list[TakeCounts]:
+    """Of all trainings; empty where one does not have them."""
+    counts = [record.take_counts for record in records if record.take_counts is not None]
+    return counts if len(counts) == len(records) else []
+
+
 def _rank(record: TrialRecord) -> tuple[float, float, float, int]:
     assert record.objective is not None
     val_auc = _finite(record.facts.get("val_auc"), missing=-math.inf)
     num_weights = _finite(record.facts.get("num_weights"), missing=math.inf)
     return -record.objective, -val_auc, num_weights, record.number
+
+
+def _by_mean(finalists: Iterable[Finalist]) -> list[Finalist]:
+    """Those with a complete training, the highest mean objective first."""
+    return sorted((each for each in finalists if each.best is not None), key=_rank_of_means)
 
 
 def _rank_of_means(finalist: Finalist) -> tuple[float, float, float, int]:

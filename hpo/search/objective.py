@@ -19,8 +19,9 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from core.decision.checkpoint import DETECTOR_FILE
-from core.decision.post_search import best_f1_over_windows
+from core.decision.post_search import best_f1_over_windows, validation_counts
 from core.decision.score_file import load_scores
+from core.decision.take_counts import TakeCounts
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
@@ -32,7 +33,7 @@ from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import StudyTimeout, TrialTimeout
 from hpo.search.study import STATE_TAG, OpenStudy
 from hpo.search.trial_context import TrialContext, TrialEnd
-from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, STOPPED, run_key
+from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, STOPPED, TAKE_COUNTS, run_key
 from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_key import FIRST_RUN
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, read_events
@@ -201,6 +202,8 @@ class TrialRun:
             self.trial.set_user_attr(STOPPED, stopped)
         self.trial.set_user_attr(EPOCHS, [dict(row) for row in result.history])
         self.trial.set_user_attr(FACTS, facts)
+        if not pruned:
+            self.trial.set_user_attr(TAKE_COUNTS, take_counts(self.directory, self.config, self.search).as_lists())
         self._keep_logged()
         self.search.tell(self.trial, None if pruned else objective, state)
         return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts, stopped=stopped)
@@ -259,6 +262,17 @@ def best_postprocessing(directory: Path, config: ExperimentConfig, search: OpenS
         load_scores(directory / SCORES_FILE),
         score=config.scoring.score,
         frame_ms=config.scoring.frame_ms,
+    )
+
+
+def take_counts(directory: Path, config: ExperimentConfig, search: OpenStudy) -> TakeCounts:
+    """What each validation take adds to the trial's objective, for the standard error of the winner's choice."""
+    return validation_counts(
+        config.postprocessing,
+        load_scores(directory / SCORES_FILE),
+        score=config.scoring.score,
+        frame_ms=config.scoring.frame_ms,
+        objective=search.spec.objective,
     )
 
 

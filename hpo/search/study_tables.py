@@ -47,7 +47,7 @@ class PrunerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FinalistsConfig:
-    """The best trials of a search are trained again with new seeds, and the best mean wins."""
+    """The best trials of a search are trained again with new seeds, and their means choose the winner."""
 
     count: int = 3
     """How many trials are trained again."""

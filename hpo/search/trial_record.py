@@ -7,12 +7,15 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from core.decision.take_counts import TakeCounts
 from hpo.tracking.run_key import FIRST_RUN, numbered_run_key
 
 EPOCHS = "epochs"
 """User attribute: one mapping for each epoch, with the key `epoch` (from 1) and the metrics that are sent to MLflow."""
 FACTS = "facts"
 """User attribute: derived facts (num_weights, num_layers, ...) and figures at the best epoch."""
+TAKE_COUNTS = "take_counts"
+"""User attribute of a complete trial: its TakeCounts at the best epoch as lists. An earlier version has none."""
 FAILURE = "failure"
 """User attribute: why the trial failed, in one line."""
 STOPPED = "stopped"
@@ -46,6 +49,8 @@ class TrialRecord:
     failure: str | None
     seconds: float | None
     """Wall-clock seconds from the last start to the end; None until the trial has ended."""
+    take_counts: TakeCounts | None = None
+    """What each validation take adds to the objective; None unless the trial is complete, or of an earlier version."""
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> "TrialRecord":
@@ -59,6 +64,7 @@ class TrialRecord:
             facts=attrs.get(FACTS, {}),
             failure=attrs.get(FAILURE),
             seconds=trial.duration.total_seconds() if trial.duration else None,
+            take_counts=TakeCounts.of_lists(attrs[TAKE_COUNTS]) if TAKE_COUNTS in attrs else None,
         )
 
 

@@ -17,7 +17,7 @@ import optuna
 from core.data.dataset import Dataset
 from core.data.parts import digest_of_whole
 from core.errors import UserError, did_you_mean
-from hpo.results.winner import choose_best, has_score
+from hpo.results.winner import by_objective
 from hpo.search.history import HISTORY
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, objective_name
@@ -85,15 +85,15 @@ def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
             f"{did_you_mean(name, known)}"
         )
     _check_no_leak(name, study.user_attrs.get(CHOSE), dataset)
-    records = trial_records(study)
-    best = choose_best(records, BEST)
+    ranked = by_objective(trial_records(study))
+    best = ranked[:BEST]
     if not best:
         raise UserError(f"--warm-start must name studies with a complete trial, but {name!r} has none. Leave it out.")
     return Offered(
         name=name,
         objective=objective_name(study),
         best=tuple(record.parameters for record in best),
-        trials=tuple(filter(has_score, records)),
+        trials=tuple(ranked),
     )
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.experiment import EpochResult
 from hpo.results.finalists import FinalistsStudy
-from hpo.results.winner import choose_winner
+from hpo.results.winner import highest
 from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord
 from hpo.terminal.console import Console
@@ -69,7 +69,7 @@ def study_progress(search: OpenStudy, companion: FinalistsStudy | None = None) -
         now += [_trained_now(companion, trial, search.spec.finalists.epochs(epochs)) for trial in running]
     return StudyProgress(
         ended=ended,
-        best=choose_winner(ended),
+        best=highest(ended),
         num_finalists_ended=len(companion.plan) - companion.num_missing() if companion else 0,
         trained_now=tuple(now),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.choice_rules import best_post, by_rule, post_by_rule, within_an_error
 from benchmarks.replayed_studies import OBJECTIVES, Car, highest, replay
 from benchmarks.table_of_trainings import Car as CarData
 from benchmarks.table_of_trainings import Place, load_training, make_training, parameters_of, places
@@ -70,6 +71,15 @@ def test_fresh_takes_are_no_takes_of_the_study(spec: StudySpec, tmp_path: Path) 
     assert len(set(fresh.recording_ids)) == len(fresh) == 14
     assert not known & set(fresh.recording_ids)
     assert fresh.is_anomalous.mean() == pytest.approx(data.dataset.validation.is_anomalous.mean(), abs=0.05)
+
+
+def test_the_replayed_rule_prefers_the_default_only_within_one_standard_error(car: Car) -> None:
+    trials = replay(car, OBJECTIVES["expected F1"], kind="random", num_trials=8, seed=1)
+    chosen = by_rule(trials)
+    is_near = trials[0] in within_an_error(trials)
+    assert chosen.value == (trials[0].value if is_near else highest(trials).value)
+    post = post_by_rule(car, chosen)
+    assert post.value in (chosen.value, best_post(car, chosen).value)
 
 
 def test_a_part_of_the_table_has_all_cars_at_the_first_points() -> None:

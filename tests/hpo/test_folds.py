@@ -21,10 +21,12 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
 from hpo.folds import spreads_of
-from hpo.results.alternatives import COMPARED_DIRECTORY, COMPARISON_FILE, WAVENET
+from hpo.results.alternatives import COMPARISON_FILE, WAVENET
+from hpo.results.result import WINNER_DIRECTORY
 
 Command = Callable[..., str]
 FOLDS = ("--folds", "3", "--trials", "1")
+PROMISE = ("--set", "threshold.false_alarms=0.5", "--set", "threshold_sigmas=3")
 
 
 @pytest.fixture
@@ -81,21 +83,24 @@ def test_folds_are_separate_studies_with_one_summary(project: Path, run: Command
 @pytest.mark.usefixtures("quick")
 def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_it(project: Path, run: Command) -> None:
     study = project / "runs/tiny-simulated"
-    run("--trials", "1", "--compare")
+    run("--trials", "1", *PROMISE, "--compare")
     assert json.loads((study / "result.json").read_text())["comparison"]
     rows = load_rows(study / COMPARISON_FILE)
     assert [row.name for row in rows] == [WAVENET, *families()]
-    detector = load_detector(study / COMPARED_DIRECTORY / DETECTOR_FILE)
+    assert not (study / "compared").exists(), "there is one winner"
+    detector = load_detector(study / WINNER_DIRECTORY / DETECTOR_FILE)
     winner = json.loads((study / "result.json").read_text())["winner"]
     test = load_scores((study / winner["checkpoint"]).parent / SCORES_FILE)["test"]
     judged = detector.statistic.judge(test.scores.of(detector.scoring.score), test.machines)
     np.testing.assert_array_equal(judged.clip_scores, rows[0].decisions.scores)
     assert detector.statistic.config == rows[0].choice.postprocessing
+    assert rows[0].decisions.threshold == winner["threshold_sigmas"] != 3, "the promise sets it after the choice"
+    assert rows[0].choice.f1 == pytest.approx(winner["validation"]["f1"])
     changed = json.loads((study / COMPARISON_FILE).read_text()) | {"key": "another winner's"}
     (study / COMPARISON_FILE).write_text(json.dumps(changed))
-    run("--trials", "1")
+    run("--trials", "1", *PROMISE)
     assert json.loads((study / "result.json").read_text())["comparison"] == []
-    run("--trials", "1", "--compare")
+    run("--trials", "1", *PROMISE, "--compare")
     assert json.loads((study / "result.json").read_text())["comparison"]
 
 

@@ -38,6 +38,7 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
     result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
     winner = load(project).trials[result["winner"]["trial"]]
     assert winner.user_attrs[FACTS]["val_f1"] == pytest.approx(result["winner"]["validation"]["f1"])
+    assert f"  choice      {result['choice']['sentence']}" in out
     assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
     assert len(outline(project, f"{STUDY}-post")) == result["post"]["num_points"] == 26
     assert "Post-processing alone, 26 points" in out
@@ -110,7 +111,7 @@ def test_finalists_can_be_skipped_and_are_trained_by_a_later_call(project: Path,
     file = project / "studies/tiny.toml"
     file.write_text(file.read_text().replace("new_seeds = 0", "count = 1\nnew_seeds = 1"))
     skipped = run("--trials", "2", "--no-finalists")
-    assert "trials    2; the best of them wins" in skipped
+    assert "trials    2; the best wins, if it beats trial 0 by more than one standard error" in skipped
     assert "seed 2" not in skipped
     result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
     assert result["finalists"] == []

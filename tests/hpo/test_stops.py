@@ -19,6 +19,8 @@ import hpo.search.stopping
 from core.errors import UserError
 from core.model.partial_epoch import PARTIAL_FILE
 from core.model.tensor_file import read_tensors
+from hpo.results.winner import choose_winner
+from hpo.search.trial_record import trial_records
 from hpo.tracking.run_log import EVENTS_FILE_NAME, Started, read_events
 from hpo.worker_command import worker_command
 from tests.hpo.studies import SECONDS, STUDY, Command, assert_lands_whole, load, outline, start, tracked_runs, wait_for
@@ -174,9 +176,10 @@ def test_an_unexpected_error_ends_one_training_and_the_winner_is_chosen_among_wh
     assert said.err.count("ZeroDivisionError: a bug in the step") == 2
     assert said.out.count("failed    ZeroDivisionError: a bug in the step") == 0
     assert said.out.count("fail      ZeroDivisionError: a bug in the step") == 2
-    assert "warning: All trainings of the finalists failed, so the winner is the best trial of the search." in said.out
+    assert "warning: All trainings of the finalists failed, so the trials of the search decide." in said.out
     result = json.loads((project / f"runs/{STUDY}/result.json").read_text())
-    best = max(load(project).trials, key=lambda trial: trial.value or 0)
+    best = choose_winner(trial_records(load(project)))
+    assert best is not None
     assert (result["winner"]["trial"], result["winner"]["seed"]) == (best.number, 1)
     failed = [each for name, each in tracked_runs(project).items() if "seed" in name]
     assert [each.data.tags["failure"] for each in failed] == ["ZeroDivisionError: a bug in the step"] * 2

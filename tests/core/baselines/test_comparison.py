@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.baselines import Gaussian, autoencoder, families, flatness, loudness
-from core.baselines.choice import ScoredDataset, best_threshold, choose
+from core.baselines.choice import ScoredDataset, as_it_is, best_threshold, choose
 from core.baselines.comparison import Row, compare, fit_and_score, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.clips import ClipConfig, ClipSet
@@ -210,6 +210,23 @@ def test_without_an_auc_the_best_by_f1_is_chosen(car: Dataset) -> None:
     choice = choose(made_up(scores), judged, CHOICES)
     assert np.isnan(choice.auc)
     assert 0 < choice.f1 <= 1
+
+
+@pytest.mark.parametrize("with_events", [False, True])
+def test_a_choice_that_was_made_before_has_the_figures_of_its_own_threshold(car: Dataset, with_events: bool) -> None:
+    judged, scores = dict(car.judged()), {}
+    for name, clips in car.judged().items():
+        if with_events:
+            spans = tuple(((0.32, 0.8),) if label else () for label in clips.is_anomalous)
+            judged[name] = replace(clips, events=spans)
+        scores[name] = np.random.default_rng(len(name)).normal(size=(len(clips), 2, 31)).astype(np.float32)
+        scores[name][clips.is_anomalous, :, 10:25] += 12
+    chosen = choose(made_up(scores), judged, CHOICES)
+    assert as_it_is(made_up(scores), judged, chosen.score, chosen.postprocessing) == chosen
+    never = replace(chosen.postprocessing, threshold_sigmas=1e6)
+    silent = as_it_is(made_up(scores), judged, chosen.score, never)
+    assert (silent.f1, silent.auc, silent.postprocessing) == (0.0, chosen.auc, never)
+    assert silent.event_f1 == (0.0 if with_events else None)
 
 
 def test_events_are_chosen_and_judged_by_their_onsets(car: Dataset) -> None:

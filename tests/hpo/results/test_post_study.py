@@ -123,7 +123,41 @@ def test_the_trials_own_choices_are_among_the_points() -> None:
         assert point.trial == number
         assert point.parameters == {"trial": number} | found.own_parameters(number)
         assert point.value == pytest.approx(validation_f1(judged[number]))
-    assert found.best.value == max(point.value for point in found.points)
+    assert found.highest.value == max(point.value for point in found.points)
+
+
+def post_search(own_value: float, value: float, error: float | None) -> PostSearch:
+    """Two points that flag other takes; the first is the winner's own."""
+    values = enumerate((own_value, value))
+    points = [PostPoint(parameters={"window_ms": 200.0 + i}, trial=0, value=f1, auc=0.5) for i, f1 in values]
+    space = {"window_ms": FloatDistribution(100.0, 10_000.0, log=True)}
+    return PostSearch(space=space, owns={0: own()}, points=points, seconds=1.0, standard_error=error)
+
+
+@pytest.mark.parametrize(
+    ("own_value", "value", "error", "best"),
+    [
+        (0.8, 0.85, 0.06, 0),  # within one standard error
+        (0.8, 0.85, 0.04, 1),  # a clear lead
+        (0.8, 0.8, 0.0, 0),  # equal points
+        (0.8, 0.85, None, 1),  # nothing is known of the error
+    ],
+)
+def test_the_winners_own_stays_within_one_standard_error(
+    own_value: float, value: float, error: float | None, best: int
+) -> None:
+    found = post_search(own_value, value, error)
+    assert found.best is found.points[best]
+
+
+def test_the_error_of_the_search_is_that_of_its_highest_point() -> None:
+    found = search()
+    assert found.standard_error is not None
+    assert found.standard_error > 0
+    assert found.lead.difference == found.highest.value - found.points[0].value
+    assert found.best in (found.points[0], found.highest)
+    alone = search(of={5: trials()[5]}, num_points=1)
+    assert alone.lead.is_within_an_error == (alone.best is alone.points[0])
 
 
 def test_test_scores_are_not_used_for_choosing() -> None:
@@ -173,14 +207,14 @@ def test_points_cover_each_range_evenly() -> None:
     assert sorted(point["gap_ms"] for point in stepped) == [0.0] * 3 + [50.0] * 3 + [100.0] * 3
 
 
-def test_of_equal_points_the_one_with_more_auc_then_the_nearest_to_its_trial_is_the_best() -> None:
+def test_of_equal_points_the_one_with_more_auc_then_the_nearest_to_its_trial_is_the_highest() -> None:
     space = {"window_ms": FloatDistribution(100.0, 10_000.0, log=True)}
     points = [
         PostPoint(parameters={"window_ms": window_ms}, trial=0, value=f1, auc=auc)
         for window_ms, f1, auc in [(200.0, 0.8, 1.0), (6000.0, 0.9, 0.7), (100.0, 0.9, 0.7), (200.0, 0.9, float("nan"))]
     ]
     found = PostSearch(space=space, owns={0: own()}, points=points, seconds=1.0)
-    assert found.best is points[2]  # 200 ms is nearer to 100 than to 6000
+    assert found.highest is points[2]  # 200 ms is nearer to 100 than to 6000
 
 
 def test_a_slice_holds_every_point_once() -> None:
@@ -267,7 +301,9 @@ def test_the_best_point_s_detector_has_the_metrics_of_the_result(opened: OpenStu
     assert validation_f1(judged) == pytest.approx(best["validation"]["f1"])
     scores, is_anomalous = judged.judged["validation"].clip_scores, judged.scored["validation"].is_anomalous
     value = expected_f1(scores, is_anomalous, judged.threshold)
-    assert value == pytest.approx(max(trial.value for trial in companion(opened).trials))
+    assert value == pytest.approx(post.found.best.value)
+    assert post.found.highest.value == pytest.approx(max(trial.value for trial in companion(opened).trials))
+    assert summary["choice"].startswith("Kept trial 1's own" if value < post.found.highest.value else "It is ahead of")
     assert f"best of {summary['num_points']} points on 24 validation clips" in summary["optimism"]
     written = json.loads((opened.directory / "post/post.json").read_text())
     assert written["best"]["parameters"] == best["parameters"]
@@ -302,15 +338,15 @@ def test_a_user_s_study_with_the_companion_s_name_is_left_alone(opened: OpenStud
 
 
 @BOTH
-def test_of_too_many_points_some_are_stored_and_the_best_is_among_them(
+def test_of_too_many_points_some_are_stored_and_the_highest_is_among_them(
     opened: OpenStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = search()
-    assert stored_points(found, 1) == [found.best]
+    assert stored_points(found, 1) == [found.highest]
     assert stored_points(found, 10_000) == found.points
     monkeypatch.setattr(hpo.results.post_study, "MAX_STORED", {"journal": 5, "database": 4})
     assert store_points(opened, found) == len(companion(opened).trials) in (4, 5)
-    assert companion(opened).best_value == found.best.value
+    assert companion(opened).best_value == found.highest.value
 
 
 def test_it_can_be_turned_off_and_needs_a_trial(opened: OpenStudy) -> None:

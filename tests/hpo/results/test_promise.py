@@ -13,15 +13,16 @@ from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
 from core.decision.metrics import auc, expected_f1, f1_score
 from core.decision.statistic import fit_scalar
+from core.decision.take_counts import TakeCounts
 from core.detect import main as detect
 from core.model.scoring import FRAME_SCORES, FrameScores
 from hpo.results.healthy_takes import healthy_scores, seconds_a_clip, takes_that_chose
 from hpo.results.judged_trial import JudgedTrial
 from hpo.results.promise import SetThreshold, outcome_sentence, promise_of
 from hpo.results.result import study_result, write_result
-from hpo.results.winner import Finalist, SeedTraining, choose_winner
+from hpo.results.winner import Finalist, SeedTraining, choose_winner, highest
 from hpo.search.study import OpenStudy
-from hpo.search.trial_record import trial_records
+from hpo.search.trial_record import TrialRecord, trial_records
 from hpo.summary import summary
 from tests.hpo.pages.toy_study import page_of, toy_study
 from tests.hpo.results.test_evidence import figures_of, result_with
@@ -134,6 +135,55 @@ def test_takes_without_which_another_trial_had_won_chose_the_winner(
     chosen = Finalist(number=winner, epochs=1, seeds=(seed,))
     assert takes_that_chose(searched, (), chosen) == expected
     assert 0 < len(expected) < len(healthy), "else the test shows nothing"
+
+
+@pytest.mark.parametrize("seed", [16, 34])
+def test_takes_without_which_one_standard_error_had_decided_otherwise_chose_the_winner(
+    seed: int, searched: OpenStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = list(files_of(searched, monkeypatch, seed=seed).values())
+
+    def without(take: str) -> list[TrialRecord]:
+        return [record_without(take, number, trial) for number, trial in enumerate(trials)]
+
+    whole = without("")
+    monkeypatch.setattr("hpo.results.healthy_takes.trial_records", lambda _: whole)
+    winner = choose_winner(whole)
+    assert winner is not None
+    clips = trials[0].scored["validation"]
+    healthy = [take for take, bad in zip(clips.recording_ids, clips.is_anomalous, strict=True) if not bad]
+    expected = {take for take in healthy if winning_number(without(take)) != winner.number}
+    training = SeedTraining(seed=1, record=winner, directory=searched.trial_directory(winner.number))
+    chosen = Finalist(number=winner.number, epochs=1, seeds=(training,))
+    assert takes_that_chose(searched, (), chosen) == expected
+    by_value = {take for take in healthy if highest(without(take)).number != winner.number}  # type: ignore[union-attr]
+    assert expected not in (set(), by_value), "else the test shows nothing"
+
+
+def record_without(take: str, number: int, trial: JudgedTrial) -> TrialRecord:
+    clips, scores = trial.scored["validation"], trial.judged["validation"].clip_scores
+    rows = np.array([each != take for each in clips.recording_ids])
+    takes = [each for each in clips.recording_ids if each != take]
+    value, area = figures(trial, "expected_f1", take)
+    counts = TakeCounts.of(
+        scores[rows], clips.is_anomalous[rows], takes, threshold=trial.threshold, objective="expected_f1"
+    )
+    return TrialRecord(
+        number=number,
+        state="complete",
+        objective=value,
+        parameters={},
+        epochs=(),
+        facts={"val_auc": area},
+        failure=None,
+        seconds=1.0,
+        take_counts=counts,
+    )
+
+
+def winning_number(records: list[TrialRecord]) -> int | None:
+    winner = choose_winner(records)
+    return winner.number if winner else None
 
 
 def set_threshold(num_takes: int, config: ThresholdConfig | None) -> SetThreshold:

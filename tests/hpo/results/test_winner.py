@@ -1,13 +1,24 @@
 """The rule by which a trial wins."""
 
 import math
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hpo.results.winner import Finalist, SeedTraining, choose_best, choose_finalist, choose_winner
+from core.decision.take_counts import TakeCounts
+from hpo.results.choice_words import choice_of
+from hpo.results.winner import (
+    Finalist,
+    SeedTraining,
+    choose_best,
+    choose_finalist,
+    choose_winner,
+    highest,
+    lead_of_trials,
+)
 from hpo.search.trial_record import TrialRecord
 
 
@@ -16,6 +27,116 @@ def record(number: int, val_f1: float | None, **facts: Any) -> TrialRecord:
     return TrialRecord(
         number=number, state=state, objective=val_f1, parameters={}, epochs=(), facts=facts, failure=None, seconds=1.0
     )
+
+
+NUM_TAKES = 20
+
+
+def judged(number: int, *found: bool, **facts: Any) -> TrialRecord:
+    """A trial that flags these of 20 anomalous takes, and no healthy one; the last answer counts for all others."""
+    flags = [float(found[min(i, len(found) - 1)]) for i in range(NUM_TAKES)]
+    counts = TakeCounts(
+        hits=(*flags, *[0.0] * NUM_TAKES),
+        flagged=(*flags, *[0.0] * NUM_TAKES),
+        anomalous=(1,) * NUM_TAKES + (0,) * NUM_TAKES,
+    )
+    f1 = 2 * sum(flags) / (sum(flags) + NUM_TAKES)
+    return replace(record(number, f1, **{"val_auc": 0.9, "num_weights": 10} | facts), take_counts=counts)
+
+
+HALF = (True, False) * (NUM_TAKES // 2)
+ONE_MORE = (True, True, *HALF[2:])
+TWO_WRONG = (False, True, *HALF[2:])
+
+
+def test_of_equal_trials_the_default_wins() -> None:
+    records = [judged(0, *HALF, val_auc=0.5), judged(1, *HALF, val_auc=0.9), judged(2, *HALF)]
+    assert choose_winner(records) == records[0]
+    assert [each.number for each in choose_best(records, 3)] == [0, 1, 2]
+
+
+def test_the_default_wins_within_one_standard_error() -> None:
+    records = [judged(0, *HALF), judged(1, *ONE_MORE)]
+    assert choose_winner(records) == records[0]
+    assert highest(records) == records[1]
+    lead = lead_of_trials(records)
+    assert lead is not None
+    assert lead.standard_error is not None
+    assert 0 < lead.difference <= lead.standard_error
+
+
+def test_a_clear_winner_wins() -> None:
+    records = [judged(0, *HALF), judged(1, *ONE_MORE), judged(2, True)]
+    assert choose_winner(records) == records[2]
+    assert [each.number for each in choose_best(records, 3)] == [2, 1, 0]
+
+
+def test_of_others_within_one_standard_error_the_best_wins_and_not_the_first() -> None:
+    records = [judged(0, False), judged(1, *HALF), judged(2, *ONE_MORE)]
+    assert choose_winner(records) == records[2]
+
+
+def test_the_order_of_the_trials_does_not_matter() -> None:
+    shuffling = random.Random(0)
+    for default in (HALF, (False,)):
+        records = [judged(0, *default), judged(1, *HALF), judged(2, *ONE_MORE), judged(3, *TWO_WRONG), record(4, None)]
+        chosen = choose_best(records, 4)
+        for _ in range(10):
+            shuffling.shuffle(records)
+            assert choose_best(records, 4) == chosen
+
+
+def test_a_default_that_is_pruned_or_not_finite_cannot_win() -> None:
+    for default in (record(0, None), record(0, math.nan)):
+        assert choose_winner([default, judged(1, *HALF)]) == judged(1, *HALF)
+
+
+@pytest.mark.parametrize("numbers", [(0,), (1,), (0, 1)])
+def test_the_highest_wins_where_an_earlier_version_kept_no_counts(numbers: tuple[int, ...]) -> None:
+    records = [judged(0, *HALF), judged(1, *ONE_MORE)]
+    records = [replace(each, take_counts=None) if each.number in numbers else each for each in records]
+    assert choose_winner(records) == records[1]
+    choice = choice_of(records, (), seeds_of(1, records[1]), objective="F1")
+    assert choice is not None
+    assert choice["sentence"].startswith("The highest F1 on validation wins, because an earlier version")
+
+
+def test_the_sentence_says_what_one_standard_error_decides() -> None:
+    near, clear = [judged(0, *HALF), judged(1, *ONE_MORE)], [judged(0, *HALF), judged(1, True)]
+    said = [choice_of(each, (), seeds_of(0, each[0]), objective="F1") for each in (near, clear)]
+    assert [each["sentence"] for each in said if each] == [
+        "The default configuration (trial 0) wins: trial 1 is ahead by 0.043 of F1 on validation, which is within one "
+        "standard error over takes (0.044).",
+        "The default configuration (trial 0) does not win: trial 1 is ahead by 0.333 of F1 on validation, which is "
+        "more than one standard error over takes (0.102).",
+    ]
+    assert choice_of(near, (), None, objective="F1") is None
+
+
+def seeds_of(number: int, *records: TrialRecord) -> Finalist:
+    seeds = [SeedTraining(seed=i, record=each, directory=Path(f"{i}")) for i, each in enumerate(records, start=1)]
+    return Finalist(number=number, epochs=3, seeds=tuple(seeds))
+
+
+def test_the_default_wins_among_finalists_within_one_standard_error_of_the_best_mean() -> None:
+    default = seeds_of(0, judged(0, *HALF), judged(9, *HALF))
+    near, clear = (seeds_of(n, judged(n, *of), judged(9, *of)) for n, of in ((1, ONE_MORE), (2, (True,))))
+    assert choose_finalist([near, default]) == default
+    assert choose_finalist([clear, near, default]) == clear
+    assert choose_finalist([near, clear]) == clear
+
+
+def test_a_seed_of_the_default_that_failed_lets_the_best_mean_win() -> None:
+    default = seeds_of(0, judged(0, *HALF), record(9, None))
+    near = seeds_of(1, judged(1, *ONE_MORE), judged(9, *ONE_MORE))
+    assert choose_finalist([default, near]) == near
+    assert choose_finalist([seeds_of(0, record(0, None)), near]) == near
+
+
+def test_finalists_of_which_a_seed_has_no_counts_are_chosen_by_the_mean() -> None:
+    old = replace(judged(9, *HALF), take_counts=None)
+    near = seeds_of(1, judged(1, *ONE_MORE), judged(9, *ONE_MORE))
+    assert choose_finalist([seeds_of(0, judged(0, *HALF), old), near]) == near
 
 
 @pytest.mark.parametrize(
@@ -30,7 +151,7 @@ def record(number: int, val_f1: float | None, **facts: Any) -> TrialRecord:
         ([record(0, None)], None),
     ],
 )
-def test_winner(records: list[TrialRecord], winner: int | None) -> None:
+def test_without_counts_the_highest_wins(records: list[TrialRecord], winner: int | None) -> None:
     chosen = choose_winner(records)
     assert (chosen and chosen.number) == winner
 
@@ -62,7 +183,7 @@ def finalist(number: int, *figures: tuple[float | None, float], weights: int = 1
         ([], None),
     ],
 )
-def test_finalist(finalists: list[Finalist], winner: int | None) -> None:
+def test_without_counts_the_finalist_with_the_highest_mean_wins(finalists: list[Finalist], winner: int | None) -> None:
     chosen = choose_finalist(finalists)
     assert (chosen and chosen.number) == winner
 

@@ -141,6 +141,10 @@ def test_the_objective_is_that_of_the_epoch_with_the_best_validation_auc(
         best = max(record.epochs, key=lambda row: (row["val_auc"], row["epoch"]))
         assert record.objective == best[f"val_{objective}"]
         assert record.facts["best_epoch"] == best["epoch"]
+        counts = record.take_counts
+        assert counts is not None, "the winner's choice needs them"
+        total = sum(counts.flagged) + sum(counts.anomalous)
+        assert record.objective == pytest.approx(2 * sum(counts.hits) / total, abs=1e-5)
         assert record.facts["val_f1_best_postprocessing"] >= best["val_f1"] - 1e-12
 
 
