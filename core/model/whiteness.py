@@ -45,8 +45,12 @@ class Whiteness:
     """(C, NUM_BINS)"""
     sums: FloatArray
     """(C,)"""
+    num_pairs: npt.NDArray[np.int64]
+    """(1 + NUM_LAGS,): a sample with the one so many samples before in its clip."""
+    pair_sums: FloatArray
+    """(C, 1 + NUM_LAGS)"""
     products: FloatArray
-    """(C, 1 + NUM_LAGS): of each sample with the one so many samples before in its clip."""
+    """(C, 1 + NUM_LAGS)"""
 
     def __add__(self, other: "Whiteness") -> "Whiteness":
         return Whiteness(**{name: value + getattr(other, name) for name, value in vars(self).items()})
@@ -62,20 +66,26 @@ class Whiteness:
 
     @property
     def variances(self) -> FloatArray:
-        return self.products[:, 0] / (self.num_samples or math.nan) - self.means**2
+        return self._covariances[:, 0]
 
     @property
     def autocorrelations(self) -> FloatArray:
         """(C, 1 + NUM_LAGS), of which the first is 1."""
-        covariances: FloatArray = self.products / (self.num_samples or math.nan) - self.means[:, None] ** 2
-        return covariances / self.variances[:, None]
+        return self._covariances / self.variances[:, None]
 
     @property
     def unlearned_bits(self) -> FloatArray:
         """(C,), 0 or more."""
         by_chance = (NUM_BINS - 1 + NUM_LAGS) / (2 * math.log(2)) / (self.num_samples or math.nan)
-        told: FloatArray = self._by_histogram() + [_bits_by_prediction(channel) for channel in self.products]
+        told: FloatArray = self._by_histogram() + [_bits_by_prediction(channel) for channel in self._covariances]
         return np.maximum(told - by_chance, 0)
+
+    @property
+    def _covariances(self) -> FloatArray:
+        """(C, 1 + NUM_LAGS), with the same divisor at every lag, which keeps a prediction's error above 0."""
+        means = self.means[:, None]
+        centred: FloatArray = self.products - means * self.pair_sums + means**2 * self.num_pairs
+        return centred / (self.num_samples or math.nan)
 
     def _by_histogram(self) -> FloatArray:
         shares = self.shares
@@ -96,8 +106,18 @@ def _sums(z: Samples) -> Whiteness:
         num_samples=z.shape[-1],
         counts=np.stack([np.bincount(np.searchsorted(_EDGES, channel), minlength=NUM_BINS) for channel in z]),
         sums=z.sum(axis=-1, dtype=np.float64),
+        num_pairs=np.maximum(0, z.shape[-1] - np.arange(1 + NUM_LAGS)),
+        pair_sums=_pair_sums(z.astype(np.float64)),
         products=np.stack([_product(z, lag) for lag in range(1 + NUM_LAGS)], axis=-1),
     )
+
+
+def _pair_sums(z: FloatArray) -> FloatArray:
+    """(C, 1 + NUM_LAGS): the sum of all but the first samples, and of all but the last."""
+    ends = [np.pad(end[:, :NUM_LAGS], ((0, 0), (1, max(0, NUM_LAGS - z.shape[-1])))) for end in (z, z[:, ::-1])]
+    left_out = sum(np.cumsum(end, axis=-1) for end in ends)
+    sums: FloatArray = 2 * z.sum(axis=-1, keepdims=True) - left_out
+    return sums
 
 
 def _product(z: Samples, lag: int) -> FloatArray:
@@ -107,9 +127,9 @@ def _product(z: Samples, lag: int) -> FloatArray:
     return products
 
 
-def _bits_by_prediction(products: FloatArray) -> float:
+def _bits_by_prediction(covariances: FloatArray) -> float:
     """Of one channel (1 + NUM_LAGS,): bits a sample that the best linear prediction from the samples before saves."""
-    if not products[0] > 0:
+    if not covariances[0] > 0:
         return math.nan
-    weights = solve_toeplitz(products[:-1], products[1:])
-    return -math.log2(1 - float(weights @ products[1:]) / float(products[0])) / 2
+    weights = solve_toeplitz(covariances[:-1], covariances[1:])
+    return -math.log2(1 - float(weights @ covariances[1:]) / float(covariances[0])) / 2

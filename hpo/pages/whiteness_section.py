@@ -19,7 +19,8 @@ TEXT = (
     "below 1) is of predictions that are not sure enough, one that is high at its ends (variance above 1) of "
     "predictions that are too sure. "
     f"Unlearned is what z still tells beyond white noise, at most {MOST_UNLEARNED_BITS:g} bits a sample in the mean "
-    "over microphones where the network has learned the machine. Healthy test clips, never used for choosing."
+    "over microphones where the network has learned the machine. The table has the autocorrelation at some lags, in "
+    "samples. All of it is of healthy test clips and was never used for choosing."
 )
 
 
@@ -65,12 +66,12 @@ def _highest(densities: np.ndarray) -> float:
 
 def whiteness_table(whiteness: Whiteness) -> Table:
     """A line for each microphone."""
-    titles = ["mean of z", "variance", *(f"autocorrelation at {lag}" for lag in SHOWN_LAGS), "unlearned, bits"]
-    columns = [Column(title="microphone", is_number=False), *(Column(title=title, is_test=True) for title in titles)]
+    titles = ["unlearned, bits", "mean of z", "variance", *(f"lag {lag}" for lag in SHOWN_LAGS)]
+    columns = [Column(title="microphone", is_number=False), *(Column(title=title) for title in titles)]
     correlations = whiteness.autocorrelations[:, SHOWN_LAGS]
-    figures = np.column_stack([whiteness.means, whiteness.variances, correlations, whiteness.unlearned_bits])
+    figures = np.column_stack([whiteness.unlearned_bits, whiteness.means, whiteness.variances, correlations])
     rows = [
-        Row(cells=[text_cell(channel), *(number_cell(float(value), decimals=3) for value in of_channel)])
+        Row(cells=[text_cell(channel), *(number_cell(float(value), decimals=3) for value in of_channel)], css="test")
         for channel, of_channel in enumerate(figures, start=1)
     ]
     return Table(columns=columns, rows=rows)

@@ -258,7 +258,7 @@ def test_the_histogram_of_white_innovations_follows_its_uniform_line_in_each_mic
 def test_the_table_has_a_line_a_microphone() -> None:
     rows = whiteness_table(whiteness(1.0, 1.5)).rows
     assert [row.cells[0].text for row in rows] == ["1", "2"]
-    assert [float(row.cells[2].text) for row in rows] == pytest.approx([1.0, 2.25], rel=0.05)
+    assert [float(row.cells[3].text) for row in rows] == pytest.approx([1.0, 2.25], rel=0.05)
 
 
 def test_a_page_says_that_the_network_has_not_learned_the_machine_where_innovations_are_not_white() -> None:
