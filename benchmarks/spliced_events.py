@@ -50,7 +50,7 @@ SPLICES = {"calibration": 1, "validation": 3, "test": 10}
 """Seeds of each split. Nothing is spliced into calibration clips."""
 SMOOTHINGS_MS = (25.0, 100.0, 200.0)
 STEPS_AND_RATES = ((1000, 1e-3),)
-NETWORKS = ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
+WAVENET, NETWORKS = "WaveNet", ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
 METRICS = ("event_f1", "segment_f1", "auc")
 
 
@@ -99,7 +99,7 @@ def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
     with tempfile.TemporaryDirectory() as folder, ThreadPool(1) as pool:
         (epoch,) = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
     scored = ScoredDataset(
-        name="WaveNet",
+        name=WAVENET,
         setup=f"{dataset.sample_rate_hz} Hz",
         scores={"its innovations'": {name: scores.of("innovations") for name, scores in epoch.scores.items()}},
         frame_ms=1000 * setup.frame_samples / dataset.sample_rate_hz,
@@ -114,7 +114,7 @@ def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
 
 
 def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Iterator[Row]:
-    """WaveNet first. One file a detector."""
+    """One file a detector."""
 
     def kept(name: str, compute: Callable[[], Row]) -> Row:
         file = options.folder / f"{name.replace(' ', '-')}-{fold + 1}.json"
@@ -138,9 +138,9 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
         (row,) = compare(both, variants, seed=fold + 1, budget_s=float("inf"))
         return row
 
-    yield kept("WaveNet", lambda: wavenet_row(dataset_at(spec.front_end.sample_rate_hz), spec, seed=fold + 1))
+    yield kept(WAVENET, lambda: wavenet_row(dataset_at(spec.front_end.sample_rate_hz), spec, seed=fold + 1))
     datasets.clear()
-    for name in NETWORKS:
+    for name in options.against:
         yield kept(name, lambda name=name: best_variant(name))  # type: ignore[misc]
 
 
@@ -173,7 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", required=True, help="such as folder:../shared/recordings/cars")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
-    parser.add_argument("--rates", type=int, nargs="+", default=[4000, 16_000], help="of the alternatives, in Hz")
+    parser.add_argument("--against", nargs="*", default=NETWORKS, metavar="NAME", help="alternatives (default: three)")
+    parser.add_argument("--rates", type=int, nargs="+", default=[16_000], help="of the alternatives, in Hz")
     parser.add_argument("--folder", type=Path, default=Path("runs/spliced_events"), help="where decisions are kept")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
