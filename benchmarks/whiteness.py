@@ -61,9 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     spec = load_study_file(find_study_file("any_machine"))
-    print(
-        "| task | training, s | unlearned, bits | by microphone | bits saved | variance of z | largest autocorrelation |"
-    )
+    print("| task | training, s | unlearned, bits | by microphone | bits saved | variance | largest autocorrelation |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with ThreadPool(1) as pool:
         for task in options.tasks:

@@ -56,7 +56,7 @@ def test_colour_tells_what_a_linear_prediction_saves(correlation: float) -> None
 
 
 def test_few_samples_of_white_noise_are_not_taken_for_something_unlearned() -> None:
-    told = [of(white(num_samples=1500, seed=seed)).unlearned_bits[0] for seed in range(20)]
+    told = [of(white(num_samples=800, seed=seed)).unlearned_bits[0] for seed in range(20)]
     assert max(told) < MOST_UNLEARNED_BITS
 
 
