@@ -51,7 +51,7 @@ SPLICES = {"calibration": 1, "validation": 3, "test": 10}
 SMOOTHINGS_MS = (25.0, 100.0, 200.0)
 STEPS_AND_RATES = ((1000, 1e-3),)
 WAVENET, NETWORKS = "WaveNet", ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
-METRICS = ("event_f1", "segment_f1", "auc")
+METRICS = ("event_f1", "segment_f1")
 
 
 def spliced_dataset(options: argparse.Namespace, spec: StudySpec, fold: int, rate_hz: int) -> Dataset:
@@ -154,10 +154,12 @@ def print_table(folds: Sequence[Sequence[Row]]) -> None:
     print("| detector | event F1 | WaveNet ahead by | segment F1 | WaveNet ahead by | event F1 by fold | clip AUC |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for index, line in enumerate(lines):
-        event, segment, area = (figure_text(line.figures[name]) for name in METRICS)
-        leads = [figure_text(line.differences[name], sign=True) if index else "" for name in METRICS[:2]]
+        event, segment = (figure_text(line.figures[name]) for name in METRICS)
+        leads = [figure_text(line.differences[name], sign=True) if index else "" for name in METRICS]
         of_folds = " ".join(f"{each[index].figures['event_f1'].value:.2f}" for each in by_fold)
-        print(f"| {line.name} | {event} | {leads[0]} | {segment} | {leads[1]} | {of_folds} | {area} |")
+        print(
+            f"| {line.name} | {event} | {leads[0]} | {segment} | {leads[1]} | {of_folds} | {line.figures['auc'].value:.3f} |"
+        )
     for index, line in enumerate(lines):
         print(f"\n{line.name}: validation event F1 by fold", " ".join(f"{r[index].choice.event_f1:.2f}" for r in folds))
         print(

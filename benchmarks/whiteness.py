@@ -37,7 +37,7 @@ def whiteness_after(seconds: float, dataset: Dataset, spec: StudySpec, pool: Thr
     epochs, config = max(1, round(seconds / EPOCH_S)), spec.default_experiment
     training = replace(config.training, epochs=epochs, seconds_per_epoch=seconds / epochs)
     context = config.wavenet(dataset.num_channels).receptive_field_samples
-    setup = replace(config.training_setup(dataset.num_channels, context), training=training, keeps_statistics=False)
+    setup = replace(config.training_setup(dataset.num_channels, context), training=training)
     with tempfile.TemporaryDirectory() as folder:
         *_, last = scored_epochs(setup, dataset, Path(folder), seed=1, device=torch.device("cpu"), pool=pool)
     model, clips = WaveNet(setup.network), dataset.validation
