@@ -157,18 +157,13 @@ def print_table(folds: Sequence[Sequence[Row]]) -> None:
         event, segment = (figure_text(line.figures[name]) for name in METRICS)
         leads = [figure_text(line.differences[name], sign=True) if index else "" for name in METRICS]
         of_folds = " ".join(f"{each[index].figures['event_f1'].value:.2f}" for each in by_fold)
-        print(
-            f"| {line.name} | {event} | {leads[0]} | {segment} | {leads[1]} | {of_folds} | {line.figures['auc'].value:.3f} |"
-        )
+        cells = [line.name, event, leads[0], segment, leads[1], of_folds, f"{line.figures['auc'].value:.3f}"]
+        print(f"| {' | '.join(cells)} |")
     for index, line in enumerate(lines):
-        print(f"\n{line.name}: validation event F1 by fold", " ".join(f"{r[index].choice.event_f1:.2f}" for r in folds))
-        print(
-            *(
-                f"  {choice}, {rows[index].choice.postprocessing.threshold_sigmas:.2f} sigmas"
-                for choice, rows in zip(line.choices, folds, strict=True)
-            ),
-            sep="\n",
-        )
+        print(f"\n{line.name}: validation event F1, choice and threshold by fold")
+        for words, rows in zip(line.choices, folds, strict=True):
+            choice = rows[index].choice
+            print(f"  {choice.event_f1:.2f}  {words}, {choice.postprocessing.threshold_sigmas:.2f} sigmas")
 
 
 def main() -> None:
