@@ -51,6 +51,8 @@ SPLICES = {"calibration": 1, "validation": 3, "test": 10}
 SMOOTHINGS_MS = (25.0, 100.0, 200.0)
 STEPS_AND_RATES = ((1000, 1e-3),)
 WAVENET, NETWORKS = "WaveNet", ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
+ODD_TAKE = "normal/CAR01_NORMAL.flac"
+"""A healthy take that idles faster than its car's others."""
 METRICS = ("event_f1", "segment_f1")
 
 
@@ -148,9 +150,9 @@ def _of_speeds(dataset: Dataset, is_as_recorded: bool) -> Dataset:
     return dataset.as_recorded if is_as_recorded else dataset
 
 
-def print_table(folds: Sequence[Sequence[Row]]) -> None:
-    """The mean over folds, and each fold's event F1."""
-    lines, by_fold = lines_of(folds), [lines_of([rows]) for rows in folds]
+def print_table(folds: Sequence[Sequence[Row]], *, without: Sequence[str]) -> None:
+    """Over all folds, and each fold's event F1; `without` names takes that are not counted."""
+    lines, by_fold = lines_of(folds, without=without), [lines_of([rows], without=without) for rows in folds]
     print("| detector | event F1 | WaveNet ahead by | segment F1 | WaveNet ahead by | event F1 by fold | clip AUC |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for index, line in enumerate(lines):
@@ -159,7 +161,10 @@ def print_table(folds: Sequence[Sequence[Row]]) -> None:
         of_folds = " ".join(f"{each[index].figures['event_f1'].value:.2f}" for each in by_fold)
         cells = [line.name, event, leads[0], segment, leads[1], of_folds, f"{line.figures['auc'].value:.3f}"]
         print(f"| {' | '.join(cells)} |")
-    for index, line in enumerate(lines):
+
+
+def print_choices(folds: Sequence[Sequence[Row]]) -> None:
+    for index, line in enumerate(lines_of(folds)):
         print(f"\n{line.name}: validation event F1, choice and threshold by fold")
         for words, rows in zip(line.choices, folds, strict=True):
             choice = rows[index].choice
@@ -171,12 +176,17 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="such as folder:../shared/recordings/cars")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
     parser.add_argument("--against", nargs="*", default=NETWORKS, metavar="NAME", help="alternatives (default: three)")
+    parser.add_argument("--without", nargs="*", default=[ODD_TAKE], metavar="TAKE", help="of the second table")
     parser.add_argument("--rates", type=int, nargs="+", default=[16_000], help="of the alternatives, in Hz")
     parser.add_argument("--folder", type=Path, default=Path("runs/spliced_events"), help="where decisions are kept")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     spec = load_study_file(find_study_file("cars_spliced"))
-    print_table([list(rows_of_fold(options, spec, fold)) for fold in options.folds])
+    folds = [list(rows_of_fold(options, spec, fold)) for fold in options.folds]
+    print_table(folds, without=[])
+    print(f"\nWithout {', '.join(options.without)}:\n")
+    print_table(folds, without=options.without)
+    print_choices(folds)
 
 
 if __name__ == "__main__":
