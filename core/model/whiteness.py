@@ -28,8 +28,8 @@ NUM_LAGS = 64
 """In samples."""
 MOST_UNLEARNED_BITS = 0.05
 """Of a network that has learned its machine, in the mean over microphones: what a fault of the cars adds to surprise is
-as little. On healthy validation takes of cars, fan and simulated car, which had no part in training, it is 0.02 to 0.04
-after 360 s of training, and 0.06 to 0.14 after 20 s."""
+hardly more. On healthy validation clips of cars, fan and simulated car it is 0.02 to 0.03 after 360 s of training, and
+0.06 to 0.14 after 20 s (benchmarks/whiteness.py)."""
 _EDGES = ndtri(np.arange(1, NUM_BINS) / NUM_BINS)
 
 FloatArray = npt.NDArray[np.float64]
