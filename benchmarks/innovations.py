@@ -1,11 +1,9 @@
 """AUC and event F1 of the score `innovations` on validation clips, fold by fold, for every choice of what is compared.
 
     python benchmarks/innovations.py TASK --data folder:../shared/recordings/fan [--rate 8000] [--pre-emphasis 0.5]
-    python benchmarks/innovations.py spliced --data folder:../shared/recordings/cars --test
 
 One network is trained a fold; the choices train nothing. Thresholds of event F1 are the best on the same clips, so that
-figure is optimistic. Test clips are not looked at: this is where choices are made. With `--test` the smoothing and the
-threshold that are best on a fold's validation clips are judged on its test clips, and nothing else is printed.
+figure is optimistic. Test clips are not looked at: this is where choices are made.
 """
 
 import argparse
@@ -44,7 +42,6 @@ from core.sources import open_source
 from core.thread_pool import ThreadPool
 
 FOLDS = 4
-SMOOTHINGS_MS = (25.0, 100.0, 200.0)
 SPEEDS = SpeedConfig(speeds=(0.92, 0.96, 1.04, 1.08))
 LONG = ClipConfig(clip_seconds=10.0, evaluation_seconds=360.0, calibration_seconds=180.0)
 PARTS = SplitConfig(folds=FOLDS, calibration="parts", calibration_fraction=0.5)
@@ -76,25 +73,17 @@ def trained(config: ExperimentConfig, dataset: Dataset, context: int, seed: int,
     return epoch
 
 
-def events_at(
-    level: float, judgement: Judgement, clips: ClipSet, config: ExperimentConfig, context: int
-) -> tuple[float, float]:
-    """Event F1 and segment F1 of clips with labelled events, at a threshold."""
+def best_events(judgement: Judgement, clips: ClipSet, config: ExperimentConfig, context: int) -> tuple[float, float]:
+    """The highest event F1 of clips with labelled events, and its segment F1."""
     assert clips.events is not None
     rate = config.front_end.sample_rate_hz
     frame_s = config.scoring.frame_samples(rate) / rate
-    found = event_metrics(count_events(judgement, clips.events, level, first_s=context / rate, frame_s=frame_s))
-    return found.event_f1, found.segment_f1
-
-
-def best_events(
-    judgement: Judgement, clips: ClipSet, config: ExperimentConfig, context: int
-) -> tuple[tuple[float, float], float]:
-    """The highest event F1 with its segment F1, and its threshold."""
     levels = np.quantile(judgement.thresholds[np.isfinite(judgement.thresholds)], np.linspace(0.3, 1, 30))
-    return max(
-        (events_at(float(level), judgement, clips, config, context), float(level)) for level in np.unique(levels)
-    )
+    found = [
+        event_metrics(count_events(judgement, clips.events, float(level), first_s=context / rate, frame_s=frame_s))
+        for level in np.unique(levels)
+    ]
+    return max((each.event_f1, each.segment_f1) for each in found)
 
 
 def print_fold(options: argparse.Namespace, fold: int, pool: ThreadPool) -> None:
@@ -103,9 +92,6 @@ def print_fold(options: argparse.Namespace, fold: int, pool: ThreadPool) -> None
     dataset = prepare_dataset(open_source(options.data, options={}, skip_bad_files=False, store=None), data)
     context = config.wavenet(dataset.num_channels).receptive_field_samples
     epoch, clips, healthy = trained(config, dataset, context, fold + 1, pool), dataset.validation, dataset.calibration
-    if options.test:
-        print_test_events(fold, epoch, dataset, config, context)
-        return
     machines = np.array(clips.machines)
     for baseline, statistics in product(BASELINES, STATISTICS):
         post = replace(OF_INNOVATIONS, baseline=baseline, statistics=statistics)
@@ -117,29 +103,9 @@ def print_fold(options: argparse.Namespace, fold: int, pool: ThreadPool) -> None
         areas = [auc(judgement.clip_scores[rows], clips.is_anomalous[rows]) for rows in _by_machine(machines)]
         events = ""
         if clips.events is not None:
-            (event_f1, segment_f1), _ = best_events(judgement, clips, config, context)
+            event_f1, segment_f1 = best_events(judgement, clips, config, context)
             events = f"   event F1 {event_f1:.2f}, segment F1 {segment_f1:.2f}"
         print(f"fold {fold}  {baseline:8}{statistics:9} AUC {np.nanmean(areas):.3f}{events}", flush=True)
-
-
-def print_test_events(fold: int, epoch: ScoredEpoch, dataset: Dataset, config: ExperimentConfig, context: int) -> None:
-    """The smoothing and the threshold are chosen on validation."""
-    healthy, found = dataset.calibration, []
-    for window_ms in SMOOTHINGS_MS:
-        post = replace(OF_INNOVATIONS, baseline="clip", window_ms=window_ms)
-        frames = {name: scores.of("innovations") for name, scores in epoch.scores.items()}
-        fitted = fit_statistic(
-            post, frames["calibration"], healthy.machines, healthy.recording_ids, frame_ms=config.scoring.frame_ms
-        )
-        judged = {name: fitted.judge(frames[name], dataset.judged()[name].machines) for name in ("validation", "test")}
-        on_validation, level = best_events(judged["validation"], dataset.validation, config, context)
-        found.append((on_validation, window_ms, events_at(level, judged["test"], dataset.test, config, context)))
-    (event_f1, segment_f1), window_ms, test = max(found)
-    print(
-        f"fold {fold}  smoothing {window_ms:g} ms: validation event F1 {event_f1:.2f}, segment F1 {segment_f1:.2f};   "
-        f"test event F1 {test[0]:.2f}, segment F1 {test[1]:.2f}",
-        flush=True,
-    )
 
 
 def _by_machine(machines: np.ndarray) -> list[np.ndarray]:
@@ -155,10 +121,7 @@ def main() -> None:
     parser.add_argument("--pre-emphasis", type=float, default=0.5)
     parser.add_argument("--levels", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=120.0, help="of audio that is trained on")
-    parser.add_argument("--test", action="store_true", help="of spliced events: judge validation's choice on test")
     options = parser.parse_args()
-    if options.test and options.task != "spliced":
-        parser.error("--test must come with the task spliced")
     with ThreadPool(1) as pool:
         for fold in options.folds:
             print_fold(options, fold, pool)

@@ -13,6 +13,7 @@ from hpo.folds import run_folds
 from hpo.messages import estimate_line, overview
 from hpo.once import changes_of_configuration, run_once
 from hpo.pages.publish import publish_trial_page
+from hpo.results.whiteness import WhitenessOfTrials
 from hpo.search.trial_record import trial_records
 from hpo.search.workers import is_started_worker
 from hpo.search_run import measured, run_search, run_worker
@@ -76,8 +77,9 @@ def _make_page(session: Session, number: int, console: Console) -> int:
     if number not in ended:
         raise UserError(f"The trial must be one of the study's that has ended an epoch, but got {number}.")
     with console.step("Making the page"):
-        session.inputs.trial_files.ensure(session.search, number)
-        path = publish_trial_page(session.search, session.inputs.datasets, number)
+        files = session.inputs.trial_files
+        files.ensure(session.search, number)
+        path = publish_trial_page(session.search, WhitenessOfTrials(files=files), number)
     shipper = Shipper(session.search.directory, session.target, warn=console.say)
     shipper.start()
     ship(shipper, session, console, SECONDS_TO_SHIP)

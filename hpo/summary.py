@@ -33,6 +33,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         *_evidence_lines(result.get("evidence"), winner["test"]),
         *_promise_lines(result.get("promise")),
         *_prediction_lines(result.get("prediction")),
+        *_whiteness_lines(result.get("whiteness")),
     ]
     if len(winner["per_machine"]) > 1:
         for machine, splits in winner["per_machine"].items():
@@ -81,6 +82,10 @@ def _promise_lines(promise: Mapping[str, Any] | None) -> list[str]:
 
 def _prediction_lines(prediction: Mapping[str, Any] | None) -> list[str]:
     return [] if prediction is None else [f"  prediction  {prediction['sentence']}"]
+
+
+def _whiteness_lines(whiteness: Mapping[str, Any] | None) -> list[str]:
+    return [f"  network     {whiteness['warning']}"] if whiteness and whiteness["warning"] else []
 
 
 def detect_lines(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ field, so that all trials of a study are scored on the same samples and their lo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Literal, NamedTuple
@@ -172,11 +172,10 @@ def _statistics(
     num_frames = num_samples // frame_samples
 
     def statistics_of(clip: int) -> FrameVectors:
-        draws = uniform_draws(clips.first_samples[clip], num_samples, num_channels)
         return frame_statistics(
             samples.surprise[clip],
             samples.entropy[clip],
-            innovations(samples.surprise[clip], samples.below[clip], draws),
+            samples.innovations_of(clip, clips.first_samples[clip]),
             clips.waveforms[clip],
             frame_samples=frame_samples,
             sample_rate_hz=sample_rate_hz,
@@ -195,6 +194,25 @@ class _Samples(NamedTuple):
     entropy: Samples
     normalised_residual: Samples
     below: Samples
+
+    def innovations_of(self, clip: int, first_sample: int) -> Samples:
+        """(C, T) of one clip, whose samples begin at `first_sample` of its recording."""
+        num_channels, num_samples = self.surprise.shape[1:]
+        draws = uniform_draws(first_sample, num_samples, num_channels)
+        return innovations(self.surprise[clip], self.below[clip], draws)
+
+
+def clip_innovations(
+    model: WaveNet, clips: ClipsToScore, *, context_samples: int, pool: ThreadPool
+) -> Iterator[Samples]:
+    """Yields the innovations z of each clip, (C, T), of all samples after its context."""
+    num_samples = max(0, clips.codes.shape[-1] - context_samples)
+    clips_a_group = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:]))
+    for first in range(0, len(clips.codes), clips_a_group):
+        part = clips.part(first, clips_a_group)
+        samples = _score_samples(model, part.codes, context_samples=context_samples, num_samples=num_samples, pool=pool)
+        for clip, first_sample in enumerate(part.first_samples):
+            yield samples.innovations_of(clip, first_sample + context_samples)
 
 
 def _score_samples(

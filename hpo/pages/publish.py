@@ -22,9 +22,9 @@ from hpo.results.healthy_takes import trials_near_winning
 from hpo.results.post_result import POST_DIRECTORY, PostResult, post_result
 from hpo.results.result import WINNER_DIRECTORY, study_result, write_result
 from hpo.results.trial_files import TrialFiles
+from hpo.results.whiteness import WhitenessOfTrials, whiteness_facts
 from hpo.results.winner import choose_best, has_score
 from hpo.results.winner_file import winner_file
-from hpo.search.data_by_rate import Datasets
 from hpo.search.search_space import describe_range
 from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord, trial_records
@@ -105,12 +105,14 @@ def publish_study(
     rows = comparison_rows(result["winner"]) if result["winner"] else ()
     comparison = lines_of([rows]) if rows else []
     result |= {"post": post.summary if post else None, "comparison": [asdict(line) for line in comparison]}
+    innovations = WhitenessOfTrials(files=files)
+    result |= {"whiteness": _whiteness(search, innovations, result["winner"])}
     log.artifact(write_result(search, result))
     say_step("Making pages, plots and the report")
     for record in best_records(search, NUM_PAGES):
-        publish_trial_page(search, files.datasets, record.number)
+        publish_trial_page(search, innovations, record.number)
     if companion is not None:
-        _publish_winning_seed(companion, files.datasets, result)
+        _publish_winning_seed(companion, innovations, result)
     _publish_report(search, log, StudyResults(result=result, post=post, comparison=comparison))
     _publish_winner(search, log, result)
     if post:
@@ -140,13 +142,20 @@ def _ensure_files(search: OpenStudy, companion: FinalistsStudy | None, files: Tr
         files.ensure(search, number)
 
 
-def _publish_winning_seed(companion: FinalistsStudy, datasets: Datasets, result: Mapping[str, Any]) -> None:
+def _whiteness(
+    search: OpenStudy, innovations: WhitenessOfTrials, winner: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Of the winner's network, for result.json."""
+    return whiteness_facts(innovations.of((search.directory / winner["checkpoint"]).parent)) if winner else None
+
+
+def _publish_winning_seed(companion: FinalistsStudy, innovations: WhitenessOfTrials, result: Mapping[str, Any]) -> None:
     """Publishes the page of the winning training, where that is a training of a finalist with a new seed."""
     winner = result["winner"]["trial"] if result["winner"] else None
     for finalist in finalists_of(companion):
         best = finalist.best if finalist.number == winner else None
         if best and best.directory.parent == companion.trials_directory:
-            publish_trial_page(companion, datasets, best.record.number)
+            publish_trial_page(companion, innovations, best.record.number)
 
 
 def _publish_report(search: OpenStudy, log: RunLog, findings: StudyResults) -> None:
@@ -209,14 +218,14 @@ def best_records(search: OpenStudy, count: int) -> list[TrialRecord]:
     return choose_best(trial_records(search.study), count)
 
 
-def publish_trial_page(search: OpenStudy, datasets: Datasets, number: int) -> Path:
+def publish_trial_page(search: OpenStudy, innovations: WhitenessOfTrials, number: int) -> Path:
     """Writes one trial's page to the trial's folder and attaches it to its run. Returns its path."""
     frozen = search.study.get_trials(deepcopy=False)[number]
     record = TrialRecord.of(frozen)
     directory = search.trial_directory(number)
     events_found = {metric: at_best_epoch(record, metric) for metric in event_metrics_in([record])}
     page = trial_page(
-        trial_view(search, datasets, frozen),
+        trial_view(search, innovations, frozen),
         facts={"parameters": dict(record.parameters), **record.facts, **events_found},
         report=Path(os.path.relpath(_report_of(search), directory)).as_posix(),
     )

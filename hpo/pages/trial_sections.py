@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.data.stand_ins import StandIn
+from core.model.whiteness import Whiteness
 from core.web_page.rendering import PageFigure
 from hpo.pages.clip_figure import ClipView, clip_figures, clip_sentence
 from hpo.pages.plot_style import untitled
+from hpo.pages.table import Table
 from hpo.pages.trial_figures import (
     SplitScores,
     histograms_figure,
@@ -15,6 +17,8 @@ from hpo.pages.trial_figures import (
     losses_figure,
     roc_figure,
 )
+from hpo.pages.whiteness_section import TEXT, whiteness_figure, whiteness_table
+from hpo.results.whiteness import whiteness_warning
 
 CLIP_SCORE = "A clip's score is the highest threshold at which an event is still found in it."
 
@@ -33,16 +37,19 @@ class TrialView:
     clips: Sequence[ClipView]
     stand_ins: Sequence[StandIn] = ()
     """What stood in for recordings that are missing."""
+    whiteness: Whiteness | None = None
+    """Of the innovations of healthy test clips; without it the page has no section of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureSection:
-    """A heading, a sentence, a plot, and warnings about values that the plot cannot show."""
+    """A heading, a sentence, a plot, a table of its figures, and warnings about what it shows or cannot show."""
 
     heading: str
     figure: PageFigure
     text: str = ""
     warnings: Sequence[str] = ()
+    table: Table | None = None
 
 
 def trial_sections(trial: TrialView) -> list[FigureSection]:
@@ -62,8 +69,20 @@ def trial_sections(trial: TrialView) -> list[FigureSection]:
             warnings=infinite_scores_sentences(trial.validation, trial.test),
         ),
         FigureSection(heading="ROC of clips", figure=untitled(roc, name="roc")),
+        *([_whiteness_section(trial.whiteness)] if trial.whiteness else []),
         *(
             FigureSection(heading=clip.title, text=clip_sentence(clip), figure=untitled(figure, name=f"clip-{index}"))
             for index, (clip, figure) in enumerate(zip(trial.clips, clip_figures(trial.clips), strict=True))
         ),
     ]
+
+
+def _whiteness_section(whiteness: Whiteness) -> FigureSection:
+    warning = whiteness_warning(whiteness)
+    return FigureSection(
+        heading="Has the network learned the machine?",
+        text=TEXT,
+        figure=untitled(whiteness_figure(whiteness), name="whiteness", min_width_px=640),
+        warnings=[warning] if warning else [],
+        table=whiteness_table(whiteness),
+    )

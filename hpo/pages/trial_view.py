@@ -10,16 +10,17 @@ from hpo.pages.clip_figure import ClipView
 from hpo.pages.trial_figures import SplitScores
 from hpo.pages.trial_sections import TrialView
 from hpo.results.judged_trial import JudgedTrial, judge_trial
-from hpo.search.data_by_rate import Datasets
+from hpo.results.whiteness import WhitenessOfTrials
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord
 
 
-def trial_view(search: OpenStudy, datasets: Datasets, frozen: optuna.trial.FrozenTrial) -> TrialView:
+def trial_view(search: OpenStudy, innovations: WhitenessOfTrials, frozen: optuna.trial.FrozenTrial) -> TrialView:
     """UserError where the trial's files are not on this machine."""
     record = TrialRecord.of(frozen)
-    trial = judge_trial(search.trial_directory(record.number))
-    dataset = datasets.at(trial.detector.front_end.config.sample_rate_hz)
+    directory = search.trial_directory(record.number)
+    trial = judge_trial(directory)
+    dataset = innovations.files.datasets.at(trial.detector.front_end.config.sample_rate_hz)
     return TrialView(
         title=f"{search.study.study_name}, {search.run_name_of(frozen)}",
         epochs=record.epochs,
@@ -29,6 +30,7 @@ def trial_view(search: OpenStudy, datasets: Datasets, frozen: optuna.trial.Froze
         threshold_sigmas=trial.threshold,
         clips=_typical_clips(trial, dataset.validation, dataset.sample_rate_hz),
         stand_ins=trial.detector.stand_ins,
+        whiteness=innovations.of(directory),
     )
 
 

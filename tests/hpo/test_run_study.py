@@ -42,6 +42,10 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
     assert (project / f"runs/{STUDY}/winner/checkpoint.safetensors").exists()
     assert len(outline(project, f"{STUDY}-post")) == result["post"]["num_points"] == 26
     assert "Post-processing alone, 26 points" in out
+    assert result["whiteness"]["unlearned_bits"] > 0
+    assert (result["whiteness"]["warning"] is not None) == ("has not learned this machine" in out)
+    page = (project / f"runs/{STUDY}/trials/{winner.number:04d}/page.html").read_text()
+    assert 'data-figure="figure-whiteness"' in page
     steps = ("Measuring ", "Judging ", "Searching post-processing", "Making pages", "Sending records", "Report: ")
     assert [out.index(step) for step in steps] == sorted(out.index(step) for step in steps), "each is said, in order"
     assert out.splitlines()[-2:] == [

@@ -11,7 +11,8 @@ from core.errors import UserError
 from core.model import scoring
 from core.model.frame_statistics import num_statistics
 from core.model.frontend import Codes
-from core.model.scoring import SCORES, ClipsToScore, FrameScores, ScoringConfig, score_clips
+from core.model.innovations import innovations, uniform_draws
+from core.model.scoring import SCORES, ClipsToScore, FrameScores, ScoringConfig, clip_innovations, score_clips
 from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
 
@@ -116,6 +117,43 @@ def test_slices_and_threads_change_no_score(
         scores = score(model, codes, threads)
     np.testing.assert_allclose(scores.surprise, expected.surprise, rtol=1e-5)
     np.testing.assert_allclose(scores.entropy, expected.entropy, rtol=1e-5)
+
+
+def innovations_of(
+    model: WaveNet, codes: Codes, pool: ThreadPool, *, first_samples: list[int]
+) -> list[np.ndarray[Any, Any]]:
+    clips = ClipsToScore(codes=codes, waveforms=codes.astype(np.float32), first_samples=first_samples)
+    return list(clip_innovations(model, clips, context_samples=CONTEXT_SAMPLES, pool=pool))
+
+
+def test_innovations_are_of_every_sample_after_the_context_and_the_same_in_a_clip_that_is_cut_elsewhere(
+    model: WaveNet, pool: ThreadPool
+) -> None:
+    codes, cut = random_codes(), 50
+    whole = innovations_of(model, codes, pool, first_samples=[1000] * 5)
+    assert [z.shape for z in whole] == [(2, NUM_SAMPLES - CONTEXT_SAMPLES)] * 5
+    before = innovations_of(model, codes[..., :cut], pool, first_samples=[1000] * 5)
+    after = innovations_of(model, codes[..., cut - CONTEXT_SAMPLES :], pool, first_samples=[1000 + cut - 20] * 5)
+    np.testing.assert_allclose(np.concatenate([before, after], axis=-1), whole, rtol=1e-3, atol=1e-4)
+
+
+def test_an_innovation_has_the_draw_of_its_own_place_in_the_recording(model: WaveNet, pool: ThreadPool) -> None:
+    codes, context = random_codes(), CONTEXT_SAMPLES - model.config.receptive_field_samples
+    samples = model.sample_scores(torch.from_numpy(codes[:1]))
+    surprise, below = (kind[0, :, context:].numpy() for kind in (samples.surprise, samples.below))
+    expected = innovations(surprise, below, uniform_draws(1000 + CONTEXT_SAMPLES, surprise.shape[-1], 2))
+    found = innovations_of(model, codes, pool, first_samples=[1000] * 5)[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_groups_of_clips_change_no_innovation(
+    model: WaveNet, monkeypatch: pytest.MonkeyPatch, pool: ThreadPool
+) -> None:
+    codes, first_samples = random_codes(), [0, 100, 200, 300, 400]
+    expected = innovations_of(model, codes, pool, first_samples=first_samples)
+    monkeypatch.setattr(scoring, "GROUP_SAMPLES", 2 * 2 * NUM_SAMPLES)  # of two clips
+    found = innovations_of(model, codes, pool, first_samples=first_samples)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("num_samples", [5, CONTEXT_SAMPLES, CONTEXT_SAMPLES + FRAME_SAMPLES - 1])

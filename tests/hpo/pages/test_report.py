@@ -200,3 +200,17 @@ def test_every_heading_of_the_table_of_trials_is_a_button_and_the_order_is_marke
     assert len(headings) == 12
     assert all('<button type="button">' in heading for heading in headings)
     assert ["aria-sort" in heading for heading in headings] == [True] + [False] * 11
+
+
+def test_the_top_of_the_report_says_that_the_network_has_not_learned_the_machine() -> None:
+    study, words = toy_study(), "The network has not learned this machine: <b>"
+    top = ParsedPage(page_of(study, whiteness={"warning": words})).text.split("Why.")[0]
+    assert words in top
+    assert "learned this machine" not in page_of(study, whiteness={"warning": None})
+
+
+def test_a_result_of_a_version_before_whiteness_has_a_report() -> None:
+    study = toy_study()
+    result = result_of(study)
+    assert "whiteness" not in result
+    assert "learned this machine" not in page_with(study, result)

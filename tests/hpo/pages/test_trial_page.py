@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
+from core.model.whiteness import NUM_BINS, Whiteness, whiteness_of
 from core.web_page.rendering import packed_plotly
 from hpo.pages.clip_figure import FLOOR_DB, MAX_COLUMNS, ClipView, clip_figures, clip_sentence, spectrogram
 from hpo.pages.trial_figures import (
@@ -21,6 +22,8 @@ from hpo.pages.trial_figures import (
 )
 from hpo.pages.trial_page import facts_table, trial_page
 from hpo.pages.trial_sections import TrialView
+from hpo.pages.whiteness_section import whiteness_figure, whiteness_table
+from hpo.results.whiteness import whiteness_facts, whiteness_warning
 
 RATE_HZ = 4000
 THRESHOLD = 2.5
@@ -233,3 +236,43 @@ def test_sentence_of_a_clip(changes: dict[str, Any], words: str) -> None:
     clip = clip_of(**changes)
     assert words in clip_sentence(clip)
     assert words in page_of(clips=[clip])
+
+
+def whiteness(*deviations: float) -> Whiteness:
+    """Of white noise with these deviations, one a microphone."""
+    white = np.random.default_rng(0).normal(size=(len(deviations), 50_000)).astype(np.float32)
+    return whiteness_of([white * np.array(deviations, np.float32)[:, None]], len(deviations))
+
+
+def test_the_histogram_of_white_innovations_follows_its_uniform_line_in_each_microphone() -> None:
+    figure = whiteness_figure(whiteness(1.0, 1.5))
+    histograms = {trace.name: trace for trace in figure.data if trace.line.shape == "hv"}
+    assert list(histograms) == ["microphone 1", "microphone 2"]
+    uniform = next(shape for shape in figure.layout.shapes if shape.yref == "y")
+    np.testing.assert_allclose(histograms["microphone 1"].y, uniform.y0, rtol=0.1)
+    assert max(histograms["microphone 2"].y) > 1.5 * uniform.y0
+    assert len(histograms["microphone 1"].x) == NUM_BINS + 1
+    assert figure.layout.yaxis.range[1] > max(histograms["microphone 2"].y)
+
+
+def test_the_table_has_a_line_a_microphone() -> None:
+    rows = whiteness_table(whiteness(1.0, 1.5)).rows
+    assert [row.cells[0].text for row in rows] == ["1", "2"]
+    assert [float(row.cells[3].text) for row in rows] == pytest.approx([1.0, 2.25], rel=0.05)
+
+
+def test_a_page_says_that_the_network_has_not_learned_the_machine_where_innovations_are_not_white() -> None:
+    words = "The network has not learned this machine"
+    assert words in page_of(whiteness=whiteness(1.5))
+    page = page_of(whiteness=whiteness(1.0))
+    assert words not in page
+    assert 'data-figure="figure-whiteness"' in page
+    assert "learned the machine" not in page_of()
+
+
+def test_without_a_healthy_clip_there_are_no_figures_and_no_sentence() -> None:
+    nothing = whiteness_of([], 2)
+    assert whiteness_warning(nothing) is None
+    assert whiteness_facts(nothing)["warning"] is None
+    assert {cell.text for row in whiteness_table(nothing).rows for cell in row.cells[1:]} == {"–"}
+    assert 'data-figure="figure-whiteness"' in page_of(whiteness=nothing)

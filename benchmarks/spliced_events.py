@@ -1,0 +1,193 @@
+"""How well spliced events are found: WaveNet's innovations and three networks on log-mel frames, each take with ten
+draws of stretches.
+
+    python benchmarks/spliced_events.py --data folder:../shared/recordings/cars
+
+Each fold trains every detector once, as `studies/cars_spliced.toml` says and without its search, and tests it on clips
+that were spliced with ten seeds. Smoothing, post-processing, variant and threshold are those that find most events of
+the validation clips, which were spliced with three seeds. A take's clips of all seeds are drawn together, so a take
+counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same draws.
+
+The decisions of a fold are kept in --folder, so an interrupted command goes on with the next detector.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from itertools import chain, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from core.baselines import families
+from core.baselines.choice import OF_INNOVATIONS, ScoredDataset, choose
+from core.baselines.comparison import Row, compare, row_of
+from core.baselines.comparison_file import rows_from_json, rows_to_json
+from core.baselines.comparison_table import figure_text, lines_of
+from core.data.clips import ClipSet
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
+from core.data.store import Store
+from core.model.scored_training import scored_epochs
+from core.model.wavenet import WaveNet
+from core.sources import open_source
+from core.study_files import find_study_file
+from core.thread_pool import ThreadPool
+from core.whole_file import write_text
+from hpo.search.study_file import StudySpec, load_study_file
+
+FOLDS = 4
+SPLICES = {"calibration": 1, "validation": 3, "test": 10}
+"""Seeds of each split. Nothing is spliced into calibration clips."""
+SMOOTHINGS_MS = (25.0, 100.0, 200.0)
+STEPS_AND_RATES = ((1000, 1e-3),)
+WAVENET, NETWORKS = "WaveNet", ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
+ODD_TAKE = "normal/CAR01_NORMAL.flac"
+"""A healthy take that idles faster than its car's others."""
+METRICS = ("event_f1", "segment_f1")
+
+
+def spliced_dataset(options: argparse.Namespace, spec: StudySpec, fold: int, rate_hz: int) -> Dataset:
+    """The fold's dataset, whose judged clips are those of all seeds of their split."""
+    assert spec.splice
+    config = DataConfig(
+        sample_rate_hz=rate_hz,
+        clips=spec.clips,
+        split=replace(spec.split, folds=FOLDS, fold=fold),
+        speed_perturbation=spec.speed_perturbation,
+        splice=spec.splice,
+    )
+    corpus, store = open_source(options.data), Store(options.folder / "store", max_gb=4)
+    datasets = [
+        prepare_dataset(corpus, replace(config, splice=replace(spec.splice, seed=seed)), store=store)  # type: ignore[arg-type]
+        for seed in range(max(SPLICES.values()))
+    ]
+    judged = {
+        name: joined([dataset.judged()[name] for dataset in datasets[:num_seeds]])
+        for name, num_seeds in SPLICES.items()
+    }
+    return replace(datasets[0], judged=lambda: judged)
+
+
+def joined(sets: Sequence[ClipSet]) -> ClipSet:
+    """One set after the other."""
+
+    def join(values: Sequence[Any]) -> Any:
+        if values[0] is None:
+            return None
+        return np.concatenate(values) if isinstance(values[0], np.ndarray) else tuple(chain(*values))
+
+    return ClipSet(**{each.name: join([getattr(clips, each.name) for clips in sets]) for each in fields(ClipSet)})
+
+
+def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
+    """Trained in one epoch, each clip compared with itself."""
+    config = spec.default_experiment
+    training = replace(
+        config.training, epochs=1, seconds_per_epoch=config.training.epochs * config.training.seconds_per_epoch
+    )
+    config = replace(config, training=training)
+    context = config.wavenet(dataset.num_channels).receptive_field_samples
+    setup, started = config.training_setup(dataset.num_channels, context), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, ThreadPool(1) as pool:
+        (epoch,) = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
+    scored = ScoredDataset(
+        name=WAVENET,
+        setup=f"{dataset.sample_rate_hz} Hz",
+        scores={"its innovations'": {name: scores.of("innovations") for name, scores in epoch.scores.items()}},
+        frame_ms=1000 * setup.frame_samples / dataset.sample_rate_hz,
+        first_s=context / dataset.sample_rate_hz,
+        num_weights=WaveNet(setup.network).num_weights,
+        seconds_to_train=time.perf_counter() - started,
+        seconds_to_score=0.0,  # counted with the training
+    )
+    choices = [replace(OF_INNOVATIONS, baseline="clip", window_ms=window_ms) for window_ms in SMOOTHINGS_MS]
+    choice = choose(scored, dataset.judged(), choices)
+    return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=time.perf_counter() - started)
+
+
+def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Iterator[Row]:
+    """One file a detector."""
+
+    def kept(name: str, compute: Callable[[], Row]) -> Row:
+        file = options.folder / f"{name.replace(' ', '-')}-{fold + 1}.json"
+        if not file.exists():
+            write_text(file, json.dumps(rows_to_json([compute()])))
+            print(file.stem, file=sys.stderr, flush=True)
+        (row,) = rows_from_json(json.loads(file.read_text()))
+        return row
+
+    datasets: dict[int, Dataset] = {}
+
+    def dataset_at(rate_hz: int) -> Dataset:
+        if rate_hz not in datasets:
+            datasets[rate_hz] = spliced_dataset(options, spec, fold, rate_hz)
+        return datasets[rate_hz]
+
+    def best_variant(name: str) -> Row:
+        at_rates = [dataset_at(rate_hz) for rate_hz in options.rates]
+        both = [dataset for pair in product(at_rates, (False, True)) for dataset in [_of_speeds(*pair)]]
+        variants = {name: families(STEPS_AND_RATES)[name]}
+        (row,) = compare(both, variants, seed=fold + 1, budget_s=float("inf"))
+        return row
+
+    yield kept(WAVENET, lambda: wavenet_row(dataset_at(spec.front_end.sample_rate_hz), spec, seed=fold + 1))
+    datasets.clear()
+    for name in options.against:
+        yield kept(name, lambda name=name: best_variant(name))  # type: ignore[misc]
+
+
+def _of_speeds(dataset: Dataset, is_as_recorded: bool) -> Dataset:
+    return dataset.as_recorded if is_as_recorded else dataset
+
+
+def print_table(folds: Sequence[Sequence[Row]], *, without: Sequence[str]) -> None:
+    """Over all folds, and each fold's event F1; `without` names takes that are not counted."""
+    lines, by_fold = lines_of(folds, without=without), [lines_of([rows], without=without) for rows in folds]
+    print("| detector | event F1 | WaveNet ahead by | segment F1 | WaveNet ahead by | event F1 by fold | clip AUC |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for index, line in enumerate(lines):
+        event, segment = (figure_text(line.figures[name]) for name in METRICS)
+        leads = [figure_text(line.differences[name], sign=True) if index else "" for name in METRICS]
+        of_folds = " ".join(f"{each[index].figures['event_f1'].value:.2f}" for each in by_fold)
+        cells = [line.name, event, leads[0], segment, leads[1], of_folds, f"{line.figures['auc'].value:.3f}"]
+        print(f"| {' | '.join(cells)} |")
+
+
+def print_choices(folds: Sequence[Sequence[Row]]) -> None:
+    for index, line in enumerate(lines_of(folds)):
+        print(f"\n{line.name}: validation event F1, choice and threshold by fold")
+        for words, rows in zip(line.choices, folds, strict=True):
+            choice = rows[index].choice
+            print(f"  {choice.event_f1:.2f}  {words}, {choice.postprocessing.threshold_sigmas:.2f} sigmas")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", required=True, help="such as folder:../shared/recordings/cars")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--against", nargs="*", default=NETWORKS, metavar="NAME", help="alternatives (default: three)")
+    parser.add_argument("--without", nargs="*", default=[ODD_TAKE], metavar="TAKE", help="of the second table")
+    parser.add_argument("--rates", type=int, nargs="+", default=[16_000], help="of the alternatives, in Hz")
+    parser.add_argument("--folder", type=Path, default=Path("runs/spliced_events"), help="where decisions are kept")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    spec = load_study_file(find_study_file("cars_spliced"))
+    folds = [list(rows_of_fold(options, spec, fold)) for fold in options.folds]
+    print_table(folds, without=[])
+    print(f"\nWithout {', '.join(options.without)}:\n")
+    print_table(folds, without=options.without)
+    print_choices(folds)
+
+
+if __name__ == "__main__":
+    main()
