@@ -26,6 +26,7 @@ class TakeCounts:
     """Anomalous clips that are flagged."""
     flagged: tuple[float, ...]
     anomalous: tuple[int, ...]
+    clips: tuple[int, ...]
 
     @classmethod
     def of(
@@ -46,6 +47,7 @@ class TakeCounts:
             hits=tuple(round(float(value), DECIMALS) for value in hits),
             flagged=tuple(round(float(value), DECIMALS) for value in flagged),
             anomalous=tuple(int(value) for value in anomalous),
+            clips=tuple(int(value) for value in np.bincount(take_of_clip)),
         )
 
     @classmethod
@@ -55,10 +57,17 @@ class TakeCounts:
             hits=tuple(lists["hits"]),
             flagged=tuple(lists["flagged"]),
             anomalous=tuple(int(value) for value in lists["anomalous"]),
+            clips=tuple(int(value) for value in lists["clips"]),
         )
 
     def as_lists(self) -> dict[str, list[float]]:
         return {name: list(values) for name, values in asdict(self).items()}
+
+    @property
+    def f1_flag_everything(self) -> float:
+        """What a detector that flags every clip has; 0 without a clip."""
+        num_anomalous, num_clips = sum(self.anomalous), sum(self.clips)
+        return 2 * num_anomalous / (num_anomalous + num_clips) if num_clips else 0.0
 
     @property
     def influences(self) -> FloatArray:

@@ -1,7 +1,7 @@
 """The rule that chooses the winner, for the result, the report and the plots. It does not use test figures.
 
     The default configuration (trial 0) wins, unless the best trial's objective on validation is higher by more than
-    one standard error over takes. Then the best trial wins.
+    one standard error over takes, or trial 0 is no better than flagging everything. Then the best trial wins.
 
 This is the one-standard-error rule (Breiman and others, 1984) with the default as the simple choice: the best of many
 trials on a few takes is ahead by luck. A single training may be lucky, too. So the best trials by this rule, the
@@ -70,6 +70,8 @@ class Lead:
     """Of the objective, or of its mean over the seeds."""
     standard_error: float | None
     """Of the difference, over validation takes; None where a trial of an earlier version does not tell."""
+    default_is_a_detector: bool = True
+    """Whether it is better than flagging everything."""
 
     @property
     def is_within_an_error(self) -> bool:
@@ -77,9 +79,14 @@ class Lead:
             return False
         return round(self.difference - self.standard_error, DECIMALS_OF_A_TIE) <= 0
 
+    @property
+    def default_wins(self) -> bool:
+        return self.is_within_an_error and self.default_is_a_detector
+
 
 def choose_winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The default within one standard error of the best, else the best; None when nothing can win.
+    """The default, if it is a detector and within one standard error of the best; else the best. None when nothing can
+    win.
 
     The best has the highest objective; ties are broken by validation AUC, then by fewer weights, then by the lower
     number. Only complete trials with a finite objective can win; an AUC or a size that is missing or NaN loses its tie.
@@ -91,20 +98,21 @@ def choose_best(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]
     """At most `count` trials, best first, by the same rule: the finalists."""
     ranked = by_objective(records)
     lead = lead_of_trials(ranked)
-    if lead is not None and lead.is_within_an_error:
+    if lead is not None and lead.default_wins:
         ranked.sort(key=lambda record: not is_default(record.number))
     return ranked[:count]
 
 
 def choose_finalist(finalists: Iterable[Finalist]) -> Finalist | None:
-    """The default, where it is a finalist and within one standard error of the best mean over the seeds; else the best.
+    """The default, if it is a finalist, a detector, and within one standard error of the best mean over the seeds; else
+    the best.
 
     Ties are broken by mean validation AUC, then by fewer weights, then by the lower number. None when no finalist has a
     complete training.
     """
     ranked = _by_mean(finalists)
     lead = lead_of_finalists(ranked)
-    if lead is not None and lead.is_within_an_error:
+    if lead is not None and lead.default_wins:
         return next(each for each in ranked if is_default(each.number))
     return ranked[0] if ranked else None
 
@@ -132,6 +140,7 @@ def lead_of_trials(records: Iterable[TrialRecord]) -> Lead | None:
         best=best.number,
         difference=best.objective - default.objective,
         standard_error=standard_error(_counts([best]), _counts([default]), num_seeds=1),
+        default_is_a_detector=_is_a_detector(default.objective, [default]),
     )
 
 
@@ -142,11 +151,12 @@ def lead_of_finalists(finalists: Iterable[Finalist]) -> Lead | None:
     if default is None:
         return None
     best = ranked[0]
-    sides = ([each.record for each in finalist.seeds if has_score(each.record)] for finalist in (best, default))
+    sides = [[each.record for each in finalist.seeds if has_score(each.record)] for finalist in (best, default)]
     return Lead(
         best=best.number,
         difference=fmean(best.objectives) - fmean(default.objectives),
         standard_error=standard_error(*map(_counts, sides), num_seeds=len(best.seeds)),
+        default_is_a_detector=_is_a_detector(fmean(default.objectives), sides[1]),
     )
 
 
@@ -158,6 +168,11 @@ def is_default(number: int) -> bool:
 def has_score(record: TrialRecord) -> bool:
     """Whether a trial is complete with a finite objective, and so can be ranked and plotted."""
     return record.objective is not None and math.isfinite(record.objective)
+
+
+def _is_a_detector(objective: float, records: Sequence[TrialRecord]) -> bool:
+    """Whether an objective is above that of flagging everything, where the records know that."""
+    return all(objective > counts.f1_flag_everything for counts in _counts(records))
 
 
 def _counts(records: Sequence[TrialRecord]) -> list[TakeCounts]:

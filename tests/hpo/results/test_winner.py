@@ -29,16 +29,18 @@ def record(number: int, val_f1: float | None, **facts: Any) -> TrialRecord:
     )
 
 
-NUM_TAKES = 20
+NUM_TAKES, NUM_HEALTHY = 20, 60
 
 
 def judged(number: int, *found: bool, **facts: Any) -> TrialRecord:
-    """A trial that flags these of 20 anomalous takes, and no healthy one; the last answer counts for all others."""
+    """A trial that flags these of 20 anomalous takes, and none of 60 healthy ones; the last answer counts for all
+    others."""
     flags = [float(found[min(i, len(found) - 1)]) for i in range(NUM_TAKES)]
     counts = TakeCounts(
-        hits=(*flags, *[0.0] * NUM_TAKES),
-        flagged=(*flags, *[0.0] * NUM_TAKES),
-        anomalous=(1,) * NUM_TAKES + (0,) * NUM_TAKES,
+        hits=(*flags, *[0.0] * NUM_HEALTHY),
+        flagged=(*flags, *[0.0] * NUM_HEALTHY),
+        anomalous=(1,) * NUM_TAKES + (0,) * NUM_HEALTHY,
+        clips=(1,) * (NUM_TAKES + NUM_HEALTHY),
     )
     f1 = 2 * sum(flags) / (sum(flags) + NUM_TAKES)
     return replace(record(number, f1, **{"val_auc": 0.9, "num_weights": 10} | facts), take_counts=counts)
@@ -53,6 +55,18 @@ def test_of_equal_trials_the_default_wins() -> None:
     records = [judged(0, *HALF, val_auc=0.5), judged(1, *HALF, val_auc=0.9), judged(2, *HALF)]
     assert choose_winner(records) == records[0]
     assert [each.number for each in choose_best(records, 3)] == [0, 1, 2]
+
+
+def test_a_default_that_is_no_better_than_flagging_everything_does_not_win() -> None:
+    """Flagging everything has an F1 of 0.4."""
+    records = [judged(0, *found(0, 6)), judged(1, *found(3, 10))]
+    assert choose_winner(records) == records[0]
+    records = [judged(0, *found(0, 4)), judged(1, *found(2, 7))]
+    assert choose_winner(records) == records[1]
+
+
+def found(first: int, end: int) -> list[bool]:
+    return [first <= take < end for take in range(NUM_TAKES)]
 
 
 def test_the_default_wins_within_one_standard_error() -> None:
