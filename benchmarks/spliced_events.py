@@ -18,7 +18,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
-from itertools import chain, product
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
 from core.model.scored_training import scored_epochs
+from core.model.scoring import INNOVATIONS
 from core.model.wavenet import WaveNet
 from core.sources import open_source
 from core.study_files import find_study_file
@@ -89,8 +91,8 @@ def joined(sets: Sequence[ClipSet]) -> ClipSet:
     return ClipSet(**{each.name: join([getattr(clips, each.name) for clips in sets]) for each in fields(ClipSet)})
 
 
-def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
-    """Trained in one epoch, each clip compared with itself."""
+def scored_wavenet(dataset: Dataset, spec: StudySpec, *, seed: int) -> ScoredDataset:
+    """The innovations of the study's default configuration, trained in one epoch."""
     config = spec.default_experiment
     training = replace(
         config.training, epochs=1, seconds_per_epoch=config.training.epochs * config.training.seconds_per_epoch
@@ -100,32 +102,46 @@ def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
     setup, started = config.training_setup(dataset.num_channels, context), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ThreadPool(1) as pool:
         (epoch,) = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
-    scored = ScoredDataset(
+    return ScoredDataset(
         name=WAVENET,
         setup=f"{dataset.sample_rate_hz} Hz",
-        scores={"its innovations'": {name: scores.of("innovations") for name, scores in epoch.scores.items()}},
+        scores={INNOVATIONS: {name: scores.of(INNOVATIONS) for name, scores in epoch.scores.items()}},
         frame_ms=1000 * setup.frame_samples / dataset.sample_rate_hz,
         first_s=context / dataset.sample_rate_hz,
         num_weights=WaveNet(setup.network).num_weights,
         seconds_to_train=time.perf_counter() - started,
         seconds_to_score=0.0,  # counted with the training
     )
+
+
+def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
+    """Each clip is compared with itself."""
+    started, scored = time.perf_counter(), scored_wavenet(dataset, spec, seed=seed)
+    scored = replace(scored, scores={"its innovations'": scored.scores[INNOVATIONS]})  # so that smoothings are tried
     choices = [replace(OF_INNOVATIONS, baseline="clip", window_ms=window_ms) for window_ms in SMOOTHINGS_MS]
     choice = choose(scored, dataset.judged(), choices)
     return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=time.perf_counter() - started)
 
 
+def kept(folder: Path, name: str, compute: Callable[[], Row]) -> Row:
+    """From its file, or computed and kept there."""
+    file = folder / f"{name.replace(' ', '-')}.json"
+    if not file.exists():
+        write_text(file, json.dumps(rows_to_json([compute()])))
+        print(file.stem, file=sys.stderr, flush=True)
+    (row,) = rows_from_json(json.loads(file.read_text()))
+    return row
+
+
+def best_variant(name: str, datasets: Sequence[Dataset], *, seed: int) -> Row:
+    """Of an alternative, at the datasets' rates, with other speeds and without."""
+    both = [each for dataset in datasets for each in (dataset, dataset.as_recorded)]
+    (row,) = compare(both, {name: families(STEPS_AND_RATES)[name]}, seed=seed, budget_s=float("inf"))
+    return row
+
+
 def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Iterator[Row]:
     """One file a detector."""
-
-    def kept(name: str, compute: Callable[[], Row]) -> Row:
-        file = options.folder / f"{name.replace(' ', '-')}-{fold + 1}.json"
-        if not file.exists():
-            write_text(file, json.dumps(rows_to_json([compute()])))
-            print(file.stem, file=sys.stderr, flush=True)
-        (row,) = rows_from_json(json.loads(file.read_text()))
-        return row
-
     datasets: dict[int, Dataset] = {}
 
     def dataset_at(rate_hz: int) -> Dataset:
@@ -133,21 +149,16 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
             datasets[rate_hz] = spliced_dataset(options, spec, fold, rate_hz)
         return datasets[rate_hz]
 
-    def best_variant(name: str) -> Row:
-        at_rates = [dataset_at(rate_hz) for rate_hz in options.rates]
-        both = [dataset for pair in product(at_rates, (False, True)) for dataset in [_of_speeds(*pair)]]
-        variants = {name: families(STEPS_AND_RATES)[name]}
-        (row,) = compare(both, variants, seed=fold + 1, budget_s=float("inf"))
-        return row
+    def own() -> Row:
+        return wavenet_row(dataset_at(spec.front_end.sample_rate_hz), spec, seed=fold + 1)
 
-    yield kept(WAVENET, lambda: wavenet_row(dataset_at(spec.front_end.sample_rate_hz), spec, seed=fold + 1))
+    def of(name: str) -> Row:
+        return best_variant(name, [dataset_at(rate_hz) for rate_hz in options.rates], seed=fold + 1)
+
+    yield kept(options.folder, f"{WAVENET}-{fold + 1}", own)
     datasets.clear()
     for name in options.against:
-        yield kept(name, lambda name=name: best_variant(name))  # type: ignore[misc]
-
-
-def _of_speeds(dataset: Dataset, is_as_recorded: bool) -> Dataset:
-    return dataset.as_recorded if is_as_recorded else dataset
+        yield kept(options.folder, f"{name}-{fold + 1}", partial(of, name))
 
 
 def print_table(folds: Sequence[Sequence[Row]], *, without: Sequence[str]) -> None:

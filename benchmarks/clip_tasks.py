@@ -1,0 +1,110 @@
+"""Clips of the cars, long, short and in noise: WaveNet's innovations and three networks on log-mel frames.
+
+    python benchmarks/clip_tasks.py --data folder:../shared/recordings/cars [--tasks 10s 1s noise-0db] [--folds 0 1 2 3]
+
+WaveNet is the default configuration of studies/any_machine.toml, without its search. For every detector the statistics
+or post-processing, the variant and the threshold are chosen on validation clips, by the one-standard-error rule, and it
+is judged on test clips. Intervals are by takes, and the lead is paired, on the same draws.
+
+The decisions of a detector in a fold are kept in --folder, so an interrupted command goes on with the next one.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from benchmarks.spliced_events import NETWORKS, ODD_TAKE, WAVENET, best_variant, kept, scored_wavenet
+from core.baselines.choice import OF_INNOVATIONS, choose
+from core.baselines.comparison import Row, row_of
+from core.baselines.comparison_table import figure_text, lines_of
+from core.data.clips import ClipConfig
+from core.data.data_config import DataConfig
+from core.data.dataset import Dataset, prepare_dataset
+from core.data.noise import NoiseConfig
+from core.data.store import Store
+from core.sources import open_source
+from core.study_files import find_study_file
+from hpo.search.study_file import StudySpec, load_study_file
+
+FOLDS = 4
+LONG = ClipConfig(clip_seconds=10.0, evaluation_seconds=360, calibration_seconds=180)
+SHORT = ClipConfig(clip_seconds=1.0, evaluation_seconds=240, calibration_seconds=120)
+TASKS: dict[str, tuple[ClipConfig, float | None]] = {
+    "10s": (LONG, None),
+    "1s": (SHORT, None),
+    "noise-0db": (LONG, 0.0),
+    "noise-6db": (LONG, 6.0),
+    "noise-12db": (LONG, 12.0),
+}
+"""Clips, and the signal-to-noise ratio of pink noise in every take, training included."""
+
+
+def dataset_of(task: str, fold: int, rate_hz: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
+    clips, snr_db = TASKS[task]
+    corpus = open_source(options.data)
+    spec = spec.settled(corpus)  # type: ignore[arg-type]
+    config = DataConfig(
+        sample_rate_hz=rate_hz,
+        clips=clips,
+        split=replace(spec.split, folds=FOLDS, fold=fold),
+        noise=None if snr_db is None else NoiseConfig(snr_db=snr_db),
+        speed_perturbation=spec.speed_perturbation,
+    )
+    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
+
+
+def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Iterator[Row]:
+    """WaveNet first."""
+
+    def own() -> Row:
+        dataset, started = dataset_of(task, fold, spec.front_end.sample_rate_hz, options, spec), time.perf_counter()
+        scored = scored_wavenet(dataset, spec, seed=fold + 1)
+        choice = choose(scored, dataset.judged(), [OF_INNOVATIONS])
+        seconds = time.perf_counter() - started
+        return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=seconds)
+
+    def of(name: str) -> Row:
+        return best_variant(name, [dataset_of(task, fold, options.rate, options, spec)], seed=fold + 1)
+
+    yield kept(options.folder, f"{task}-{WAVENET}-{fold + 1}", own)
+    for name in NETWORKS:
+        yield kept(options.folder, f"{task}-{name}-{fold + 1}", partial(of, name))
+
+
+def print_table(task: str, folds: Sequence[Sequence[Row]]) -> None:
+    print(f"\n### {task}\n")
+    print("| detector | AUC | WaveNet ahead by | AUC without the odd take | WaveNet ahead by | F1 | AUC by fold |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    everything, without = lines_of(folds), lines_of(folds, without=[ODD_TAKE])
+    by_fold = [lines_of([rows]) for rows in folds]
+    for index, (line, other) in enumerate(zip(everything, without, strict=True)):
+        leads = [figure_text(each.differences["auc"], sign=True) if index else "" for each in (line, other)]
+        areas = [figure_text(each.figures["auc"]) for each in (line, other)]
+        of_folds = " ".join(f"{each[index].figures['auc'].value:.2f}" for each in by_fold)
+        cells = [line.name, areas[0], leads[0], areas[1], leads[1], f"{line.figures['f1'].value:.3f}", of_folds]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", required=True, help="such as folder:../shared/recordings/cars")
+    parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=tuple(TASKS))
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--rate", type=int, default=16_000, help="of the alternatives, in Hz")
+    parser.add_argument("--folder", type=Path, default=Path("runs/clip_tasks"), help="where decisions are kept")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    spec = load_study_file(find_study_file("any_machine"))
+    for task in options.tasks:
+        print_table(task, [list(rows_of_fold(task, fold, options, spec)) for fold in options.folds])
+
+
+if __name__ == "__main__":
+    main()
