@@ -3,8 +3,9 @@
     python benchmarks/elsewhere.py --cars folder:../shared/recordings/cars --fan folder:../shared/recordings/fan
 
 Every detector is trained and calibrated on healthy takes of the judged machine. Everything that is chosen (statistics,
-post-processing, variant) is what has the highest mean AUC on validation clips of the other machines, and the threshold
-has the highest mean F1 there. It is then judged, as it is, on the machine's test clips:
+post-processing, variant) is the first choice that is within one standard error of the highest mean AUC on validation
+clips of the other machines, and the threshold has the highest mean F1 there. It is then judged, as it is, on the
+machine's test clips:
 
     (a)  the cars, chosen on fan and simulated car      (c)  each car, chosen on the other cars, fan and simulated car
     (b)  the fan, chosen on the cars and simulated car
@@ -28,7 +29,13 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from core.baselines import families
-from core.baselines.choice import OF_INNOVATIONS, ScoredDataset, judge_split
+from core.baselines.choice import (
+    NUM_DRAWS_TO_CHOOSE,
+    OF_INNOVATIONS,
+    ScoredDataset,
+    is_within_an_error,
+    judge_split,
+)
 from core.baselines.comparison import fit_and_score
 from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, of_machine, pooled_f1
 from core.data.data_config import DataConfig
@@ -212,28 +219,41 @@ def _decisions(split: str, scores: FloatArray, dataset: Dataset, machine: str) -
 
 
 def choose_on(others: Sequence[Judged], detector: str) -> tuple[str, float]:
-    """The choice that every one of the others has with the highest mean AUC on validation, and its threshold. Tasks
-    count equally."""
-    choices = set.intersection(*(set(each.decisions[detector]) for each in others))
-    assert choices, f"no choice of {detector} is possible for all machines"
-    best = max(sorted(choices), key=lambda choice: _mean_over_tasks(others, detector, choice, _area))
-    pooled = np.concatenate([each.decisions[detector][best]["validation"].scores for each in others])
-    levels = np.unique(np.quantile(pooled, np.linspace(0.02, 0.98, 97)))
-    threshold = max(levels, key=lambda level: _mean_over_tasks(others, detector, best, lambda d: _f1(d, level)))
-    return best, float(threshold)
-
-
-def _mean_over_tasks(others: Sequence[Judged], detector: str, choice: str, figure) -> float:  # type: ignore[no-untyped-def]
-    tasks = sorted({each.task for each in others})
-    of_tasks = [
-        np.mean([figure(each.decisions[detector][choice]["validation"]) for each in others if each.task == task])
-        for task in tasks
+    """The first choice whose mean AUC on validation clips of the others is within one standard error over takes of the
+    highest, and the threshold with the highest mean F1 there. Tasks count equally."""
+    by_task: dict[str, list[Judged]] = {}
+    for each in others:
+        by_task.setdefault(each.task, []).append(each)
+    choices = [
+        choice for choice in others[0].decisions[detector] if all(choice in j.decisions[detector] for j in others)
     ]
-    return float(np.mean(of_tasks))
+    assert choices, f"no choice of {detector} is possible for all machines"
+    draws = {
+        task: draw_takes(_validation(judged, detector, choices[0]), num_draws=NUM_DRAWS_TO_CHOOSE)
+        for task, judged in by_task.items()
+    }
+    areas = {
+        choice: np.mean(
+            [mean_area(_validation(judged, detector, choice), draws[task]) for task, judged in by_task.items()], axis=0
+        )
+        for choice in choices
+    }
+    highest = max(choices, key=lambda choice: float(areas[choice][0]))
+    chosen = next(choice for choice in choices if is_within_an_error(areas[highest], areas[choice]))
+    pooled = np.concatenate([each.scores for each in _validation(others, detector, chosen)])
+    levels = np.unique(np.quantile(pooled, np.linspace(0.02, 0.98, 97)))
+
+    def mean_f1(level: float) -> float:
+        of_tasks = [
+            np.mean([_f1(each, level) for each in _validation(judged, detector, chosen)]) for judged in by_task.values()
+        ]
+        return float(np.mean(of_tasks))
+
+    return chosen, float(max(levels, key=mean_f1))
 
 
-def _area(decisions: SplitDecisions) -> float:
-    return float(mean_area([decisions], draw_takes([decisions], num_draws=0))[0])
+def _validation(judged: Sequence[Judged], detector: str, choice: str) -> list[SplitDecisions]:
+    return [each.decisions[detector][choice]["validation"] for each in judged]
 
 
 def _f1(decisions: SplitDecisions, threshold: float) -> float:
