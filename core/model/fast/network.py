@@ -23,7 +23,7 @@ from core.model.likelihood import SampleScores, bits_with_gradient, sample_score
 
 AnyStack = TypeVar("AnyStack", Stack, StackGradient)
 
-GROUP_VALUES = {"cpu": 2**14, "cuda": 2**26}
+GROUP_VALUES = {"cpu": 2**16, "cuda": 2**26}
 BLOCK_VALUES = {"cpu": 2**16, "cuda": 2**26}
 """Values of the residual path in a group of windows that is trained on, and in a block of samples that is scored."""
 
