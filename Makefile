@@ -4,9 +4,9 @@
 # make test-faults         studies under kills, full disks, lost machines and servers; half an hour (FAULTS_TABLE=FILE)
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
-# make bench              training and scoring beside a textbook WaveNet: speed and memory, in six minutes
-# make reproduce-quality   the tables of quality, from nothing, in some two hours (CARS=folder:PATH FAN=folder:PATH);
-#                          QUICK=1: one fold of the tasks on which no choice was made
+# make bench               training and scoring beside a textbook WaveNet: speed and memory, in six minutes
+# make reproduce-quality   the tables of quality, from nothing, in hours; an interrupted one goes on (CARS=folder:PATH FAN=folder:PATH);
+#                          QUICK=1: one fold of each, without the tables by surprise
 # make lock                resolves requirements.lock again, from the bounds in pyproject.toml
 #
 # PYTHON=python3.11 names the interpreter, TORCH_ARGS the options of pip that choose the build of PyTorch.
@@ -55,6 +55,9 @@ bench: $(READY)
 
 reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/elsewhere.py --cars $(CARS) --fan $(FAN) $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/spliced_events.py --data $(CARS) $(if $(QUICK),--folds 0)
+	$(BIN)/python benchmarks/clip_tasks.py --data $(CARS) $(if $(QUICK),--folds 0)
+	$(BIN)/python benchmarks/whiteness.py --cars $(CARS) --fan $(FAN)
 	$(if $(QUICK),,$(BIN)/python benchmarks/quality.py --data $(CARS))
 
 # What the interpreter lacks, in words; empty where it fits. Another version than that of .venv makes .venv again.
