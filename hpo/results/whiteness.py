@@ -64,5 +64,5 @@ def whiteness_warning(whiteness: Whiteness) -> str | None:
         return None
     return (
         f"The network has not learned this machine: its innovations of healthy test clips tell {unlearned:.2f} bits a "
-        f"sample beyond white noise (limit {MOST_UNLEARNED_BITS:g}). Train it longer, or search larger ones."
+        f"sample beyond white noise (limit {MOST_UNLEARNED_BITS:g}). Train it longer, or search larger networks."
     )
