@@ -137,7 +137,7 @@ def test_takes_without_which_another_trial_had_won_chose_the_winner(
     assert 0 < len(expected) < len(healthy), "else the test shows nothing"
 
 
-@pytest.mark.parametrize("seed", [16, 34])
+@pytest.mark.parametrize("seed", [0, 34])
 def test_takes_without_which_one_standard_error_had_decided_otherwise_chose_the_winner(
     seed: int, searched: OpenStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
