@@ -42,7 +42,7 @@ from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
 from core.decision.metrics import FloatArray, f1_score
-from core.decision.normal_sound import clip_vectors, fit_vectors
+from core.decision.normal_sound import HEALTHY_DEVIATIONS, clip_vectors, fit_vectors
 from core.decision.postprocess import STATISTICS, PostprocessingConfig
 from core.model.scored_training import scored_epochs
 from core.sources import open_source
@@ -61,6 +61,8 @@ POST_CHOICES = tuple(
     for two_sided in (False, True)
 )
 """Of the alternatives."""
+USUAL_ERROR_DEVIATION = 0.2
+"""Of the log of an alternative's error between healthy takes, as HEALTHY_DEVIATIONS are of WaveNet's statistics."""
 STEPS_AND_RATES = ((1000, 1e-3),)
 SIMULATED = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": 4, "severity": 0.8}
 
@@ -144,7 +146,8 @@ def _error_vectors(frames: np.ndarray) -> dict[str, FloatArray]:
 def _same_rule_scores(vectors: Mapping[str, Mapping[str, FloatArray]], dataset: Dataset) -> dict[str, FloatArray]:
     """Of clips' (N, C, statistics) by split and group, by the rule for WaveNet's innovations."""
     healthy, found = dataset.calibration, {}
-    normal = fit_vectors(vectors["calibration"], healthy.machines, healthy.recording_ids)
+    usual = HEALTHY_DEVIATIONS | {"error": USUAL_ERROR_DEVIATION}
+    normal = fit_vectors(vectors["calibration"], healthy.machines, healthy.recording_ids, usual=usual)
     for split in ("validation", "test"):
         machines = np.array(dataset.judged()[split].machines)
         found[split] = np.empty(len(machines))

@@ -18,7 +18,7 @@ out, and to their mean where none does. No anomalous recording is needed anywher
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +39,10 @@ HEALTHY_DEVIATIONS = {
     "spectrum": 0.25,
     "spectrum changes": 0.09,
     "level": 1.5,
-    "error": 0.2,
 }
 """How far apart the means of healthy takes of one machine usually are, as a standard deviation in each group's units:
 round values between those of the cars' and the fan's healthy takes, for the level more, which depends on how far away
-the microphone was put. `error` is that of an alternative detector, in nats."""
+the microphone was put."""
 USUAL_MEAN = 0.0
 """Of a log distance, in nats, and of a score before its last step: a healthy take lies one spread from the mean."""
 NEAREST_TAKES = 3
@@ -115,9 +114,15 @@ def fit_normal_sound(
     )
 
 
-def fit_vectors(vectors: Mapping[str, Array], machines: Sequence[str], takes: Sequence[str]) -> NormalSound:
-    """Fits (N, C, statistics) of healthy clips by group; every group must have its HEALTHY_DEVIATIONS."""
-    healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes))
+def fit_vectors(
+    vectors: Mapping[str, Array],
+    machines: Sequence[str],
+    takes: Sequence[str],
+    *,
+    usual: Mapping[str, float] = HEALTHY_DEVIATIONS,
+) -> NormalSound:
+    """Fits (N, C, statistics) of healthy clips by group; `usual` are the groups' HEALTHY_DEVIATIONS."""
+    healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes), usual=usual)
     means, spreads = healthy.means_by_machine(), healthy.spreads()
     left_out = healthy.left_out()
 
@@ -146,9 +151,10 @@ def compare_healthy(
     frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str]
 ) -> LeftOut:
     """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
-    normal = fit_normal_sound(frames, machines, takes, groups=groups)
     vectors = {name: values for name, values in clip_vectors(frames).items() if name in groups}
-    deviations = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes)).left_out()
+    normal = fit_vectors(vectors, machines, takes)
+    healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes), usual=HEALTHY_DEVIATIONS)
+    deviations = healthy.left_out()
     return LeftOut(normal=normal, deviations=deviations, scores=normal.scores(deviations))
 
 
@@ -159,6 +165,7 @@ class _Healthy:
     vectors: Mapping[str, Array]
     machines: npt.NDArray[np.str_]
     takes: npt.NDArray[np.str_]
+    usual: Mapping[str, float]
 
     @property
     def freedom(self) -> int:
@@ -167,7 +174,7 @@ class _Healthy:
 
     def without(self, rows: Rows) -> "_Healthy":
         vectors = {name: values[~rows] for name, values in self.vectors.items()}
-        return _Healthy(vectors=vectors, machines=self.machines[~rows], takes=self.takes[~rows])
+        return replace(self, vectors=vectors, machines=self.machines[~rows], takes=self.takes[~rows])
 
     def means_by_machine(self) -> dict[str, dict[str, Array]]:
         """By machine and group: (takes, C, statistics)."""
@@ -186,7 +193,7 @@ class _Healthy:
         keys = sorted(set(zip(self.machines, self.takes, strict=True)))
         spreads = {}
         for name, values in self.vectors.items():
-            own, usual = _pooled_variance([each[name] for each in of_takes]), HEALTHY_DEVIATIONS[name] ** 2
+            own, usual = _pooled_variance([each[name] for each in of_takes]), self.usual[name] ** 2
             between = (self.freedom * own + PRIOR_TAKES * usual) / (self.freedom + PRIOR_TAKES)
             within = _pooled_variance([values[(self.machines == m) & (self.takes == t)] for m, t in keys])
             spreads[name] = np.sqrt(between + (within + within.mean()) / 2)

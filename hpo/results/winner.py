@@ -133,15 +133,8 @@ def lead_of_trials(records: Iterable[TrialRecord]) -> Lead | None:
     default = next((record for record in ranked if is_default(record.number)), None)
     if default is None:
         return None
-    best = ranked[0]
-    assert best.objective is not None
-    assert default.objective is not None
-    return Lead(
-        best=best.number,
-        difference=best.objective - default.objective,
-        standard_error=standard_error(_counts([best]), _counts([default]), num_seeds=1),
-        default_is_a_detector=_is_a_detector(default.objective, [default]),
-    )
+    sides = [(record.objective or 0.0, [record]) for record in (ranked[0], default)]
+    return _lead(ranked[0].number, *sides, num_seeds=1)
 
 
 def lead_of_finalists(finalists: Iterable[Finalist]) -> Lead | None:
@@ -150,14 +143,11 @@ def lead_of_finalists(finalists: Iterable[Finalist]) -> Lead | None:
     default = next((each for each in ranked if is_default(each.number)), None)
     if default is None:
         return None
-    best = ranked[0]
-    sides = [[each.record for each in finalist.seeds if has_score(each.record)] for finalist in (best, default)]
-    return Lead(
-        best=best.number,
-        difference=fmean(best.objectives) - fmean(default.objectives),
-        standard_error=standard_error(*map(_counts, sides), num_seeds=len(best.seeds)),
-        default_is_a_detector=_is_a_detector(fmean(default.objectives), sides[1]),
-    )
+    sides = [
+        (fmean(each.objectives), [seed.record for seed in each.seeds if has_score(seed.record)])
+        for each in (ranked[0], default)
+    ]
+    return _lead(ranked[0].number, *sides, num_seeds=len(default.seeds))
 
 
 def is_default(number: int) -> bool:
@@ -170,9 +160,18 @@ def has_score(record: TrialRecord) -> bool:
     return record.objective is not None and math.isfinite(record.objective)
 
 
-def _is_a_detector(objective: float, records: Sequence[TrialRecord]) -> bool:
-    """Whether an objective is above that of flagging everything, where the records know that."""
-    return all(objective > counts.f1_flag_everything for counts in _counts(records))
+_Side = tuple[float, Sequence[TrialRecord]]
+"""An objective, or its mean, with the trainings that have it."""
+
+
+def _lead(number: int, best: _Side, default: _Side, *, num_seeds: int) -> Lead:
+    counts = [_counts(records) for _, records in (best, default)]
+    return Lead(
+        best=number,
+        difference=best[0] - default[0],
+        standard_error=standard_error(*counts, num_seeds=num_seeds),
+        default_is_a_detector=all(default[0] > each.f1_flag_everything for each in counts[1]),
+    )
 
 
 def _counts(records: Sequence[TrialRecord]) -> list[TakeCounts]:

@@ -146,6 +146,9 @@ def _remember(search: OpenStudy, offered: Offered) -> Iterator[str]:
     if offered.objective != sought:
         yield f"{offered.name}: the sampler does not see it, as its objective is {offered.objective} and not {sought}"
         return
+    if search.spec.sampler.kind == "random":
+        yield f"{offered.name}: the sampler does not see it, as it draws at random"
+        return
     own = [
         {
             name: value

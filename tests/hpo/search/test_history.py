@@ -1,12 +1,17 @@
 """A sampler with a history proposes what was good in other studies, whatever level their values have."""
 
+from pathlib import Path
+
 import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from hpo.search.history import History, SamplerWithHistory, in_deviations
+from hpo.search.history import HISTORY, History, SamplerWithHistory, in_deviations
 from hpo.search.samplers import make_sampler
+from hpo.search.storage import StudyStorage
+from hpo.search.study import open_study
+from hpo.search.study_file import load_study_file
 from hpo.search.study_tables import SamplerConfig
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "kind": CategoricalDistribution(["a", "b"])}
@@ -54,3 +59,24 @@ def test_trials_without_a_parameter_still_tell_of_the_others() -> None:
 @pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.5]])
 def test_values_that_do_not_differ_are_all_the_mean(values: list[float]) -> None:
     assert in_deviations(values) == [0.0] * len(values)
+
+
+def test_a_study_with_a_history_proposes_by_it_from_its_first_trial_on(tmp_path: Path) -> None:
+    spec = load_study_file(Path(__file__).resolve().parents[2] / "data/tiny.toml")
+    storage = StudyStorage(str(tmp_path / "optuna.journal"))
+    rates = np.geomspace(1e-3, 2e-2, 30)
+    low, high = (
+        {
+            "study": "other",
+            "parameters": [{"learning_rate": float(rate)} for rate in rates],
+            "values": [-abs(float(np.log(rate / good))) for rate in rates],
+        }
+        for good in (2e-3, 1.5e-2)
+    )
+    proposed = {}
+    for name, history in (("low", low), ("high", high)):
+        search = open_study(name, spec, data_fingerprint="f00", storage=storage, directory=tmp_path / name)
+        search.study.set_user_attr(HISTORY, [history])
+        claims = [search.claim_trial(5) for _ in range(5)]
+        proposed[name] = [search.space.suggest(claim[0]).training.learning_rate for claim in claims[1:] if claim]
+    assert np.median(proposed["low"]) < 4e-3 < 1e-2 < np.median(proposed["high"])
