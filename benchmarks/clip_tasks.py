@@ -6,7 +6,7 @@ WaveNet is the default configuration of studies/any_machine.toml, without its se
 or post-processing, the variant and the threshold are chosen on validation clips, by the one-standard-error rule, and it
 is judged on test clips. Intervals are by takes, and the lead is paired, on the same draws.
 
-The decisions of a detector in a fold are kept in --folder, so an interrupted command goes on with the next one.
+The decisions of a detector in a fold are kept in --folder, and the same command resumes from them.
 """
 
 import argparse

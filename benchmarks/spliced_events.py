@@ -8,7 +8,7 @@ that were spliced with ten seeds. Smoothing, post-processing, variant and thresh
 the validation clips, which were spliced with three seeds. A take's clips of all seeds are drawn together, so a take
 counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same draws.
 
-The decisions of a fold are kept in --folder, so an interrupted command goes on with the next detector.
+The decisions of a fold are kept in --folder, and the same command resumes from them.
 """
 
 import argparse
