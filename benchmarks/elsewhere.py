@@ -41,8 +41,9 @@ from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
+from core.decision.innovations_statistic import SOUND
 from core.decision.metrics import FloatArray, f1_score
-from core.decision.normal_sound import HEALTHY_DEVIATIONS, clip_vectors, fit_vectors
+from core.decision.normal_sound import HEALTHY_DEVIATIONS, NormalSound, fit_normal_sound, fit_vectors
 from core.decision.postprocess import STATISTICS, PostprocessingConfig
 from core.model.scored_training import scored_epochs
 from core.sources import open_source
@@ -53,7 +54,7 @@ from hpo.search.study_file import StudySpec, load_study_file
 
 FOLDS = 4
 WAVENET, BANDS = "WaveNet", "bands, the same rule"
-BAND_CHOICES = {"with level": ("spectrum", "spectrum changes", "level"), "relative": ("spectrum", "spectrum changes")}
+BAND_CHOICES = {"with level": (*SOUND, "level"), "relative": SOUND}
 """The groups of statistics that need no network."""
 POST_CHOICES = tuple(
     PostprocessingConfig(window_ms=window_ms, two_sided=two_sided, sigma="pooled")
@@ -66,8 +67,10 @@ USUAL_ERROR_DEVIATION = 0.2
 STEPS_AND_RATES = ((1000, 1e-3),)
 SIMULATED = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": 4, "severity": 0.8}
 
-Scores = Mapping[str, Mapping[str, Mapping[str, FloatArray]]]
-"""(N,) clip scores in sigmas by detector, choice and split."""
+SplitScores = dict[str, FloatArray]
+"""(N,) clip scores in sigmas by split."""
+Scores = Mapping[str, Mapping[str, SplitScores]]
+"""By detector and choice."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,12 +106,13 @@ def wavenet_scores(dataset: Dataset, spec: StudySpec, *, seed: int, pool: Thread
     with tempfile.TemporaryDirectory() as folder:
         *_, last = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
     frames = {name: scores.of("innovations") for name, scores in last.scores.items()}
-    scored = _scored(WAVENET, frames, config.scoring.frame_ms)
+    frame_ms = config.scoring.frame_ms
+    scored = _scored(WAVENET, frames, frame_ms)
     found: dict[str, dict[str, FloatArray]] = {}
     for statistics in STATISTICS:
         post = replace(OF_INNOVATIONS, statistics=statistics)
         found[statistics] = _clip_scores(scored, dataset, post, kind="innovations")
-    return {WAVENET: found, BANDS: {name: _band_scores(frames, dataset, name) for name in BAND_CHOICES}}
+    return {WAVENET: found, BANDS: {name: _band_scores(frames, dataset, name, frame_ms) for name in BAND_CHOICES}}
 
 
 def _scored(name: str, frames: Mapping[str, np.ndarray], frame_ms: float) -> ScoredDataset:
@@ -123,18 +127,21 @@ def _scored(name: str, frames: Mapping[str, np.ndarray], frame_ms: float) -> Sco
     )
 
 
-def _clip_scores(
-    scored: ScoredDataset, dataset: Dataset, post: PostprocessingConfig, *, kind: str
-) -> dict[str, FloatArray]:
+def _clip_scores(scored: ScoredDataset, dataset: Dataset, post: PostprocessingConfig, *, kind: str) -> SplitScores:
     judged = dataset.judged()
     return {split: judge_split(scored, judged, kind, post, split).clip_scores for split in ("validation", "test")}
 
 
-def _band_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, choice: str) -> dict[str, FloatArray]:
-    def vectors_of(clips: np.ndarray) -> dict[str, FloatArray]:
-        return {name: values for name, values in clip_vectors(clips).items() if name in BAND_CHOICES[choice]}  # type: ignore[arg-type]
-
-    return _same_rule_scores({split: vectors_of(each) for split, each in frames.items()}, dataset)
+def _band_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, choice: str, frame_ms: float) -> SplitScores:
+    healthy = dataset.calibration
+    normal = fit_normal_sound(
+        frames["calibration"],  # type: ignore[arg-type]
+        healthy.machines,
+        healthy.recording_ids,
+        groups=BAND_CHOICES[choice],
+        frame_ms=frame_ms,
+    )
+    return _scores_by(normal, {split: normal.vectors(each) for split, each in frames.items()}, dataset)  # type: ignore[arg-type]
 
 
 def _error_vectors(frames: np.ndarray) -> dict[str, FloatArray]:
@@ -143,11 +150,16 @@ def _error_vectors(frames: np.ndarray) -> dict[str, FloatArray]:
     return {"error": np.log(np.stack(moments, axis=-1) + 1e-6)}
 
 
-def _same_rule_scores(vectors: Mapping[str, Mapping[str, FloatArray]], dataset: Dataset) -> dict[str, FloatArray]:
-    """Of clips' (N, C, statistics) by split and group, by the rule for WaveNet's innovations."""
-    healthy, found = dataset.calibration, {}
-    usual = HEALTHY_DEVIATIONS | {"error": USUAL_ERROR_DEVIATION}
-    normal = fit_vectors(vectors["calibration"], healthy.machines, healthy.recording_ids, usual=usual)
+def _error_scores(vectors: Mapping[str, Mapping[str, FloatArray]], dataset: Dataset) -> SplitScores:
+    """By the rule for WaveNet's innovations."""
+    healthy, usual = dataset.calibration, HEALTHY_DEVIATIONS | {"error": USUAL_ERROR_DEVIATION}
+    left_out = fit_vectors(vectors["calibration"], healthy.machines, healthy.recording_ids, usual=usual)
+    return _scores_by(left_out.normal, vectors, dataset)
+
+
+def _scores_by(normal: NormalSound, vectors: Mapping[str, Mapping[str, FloatArray]], dataset: Dataset) -> SplitScores:
+    """Of clips' (N, C, statistics) by split and group."""
+    found = {}
     for split in ("validation", "test"):
         machines = np.array(dataset.judged()[split].machines)
         found[split] = np.empty(len(machines))
@@ -173,7 +185,7 @@ def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
                 if name.startswith("log-mel"):
                     errors = {split: _error_vectors(each) for split, each in scored.scores["its own"].items()}
                     same_rule = f"{scored.setup}, the same rule".replace("several speeds", "speeds")
-                    found[name][same_rule] = _same_rule_scores(errors, data)
+                    found[name][same_rule] = _error_scores(errors, data)
     return found
 
 

@@ -1,10 +1,11 @@
 """The part of a detector's file that holds the normal sound of an `InnovationsStatistic`: a header and tensors.
 
-C channels, D statistics of a clip in all groups together, E statistics of a frame whose changes are sought.
+C channels, D statistics of a clip in all groups together, E statistics of a frame whose changes are sought, S bands of
+a frame and of those around it.
 Tensors are F64, so that a detector that is loaded gives the same scores to the bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from core.decision.change_points import ChangeModel
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
-from core.decision.normal_sound import FLUCTUATING, NormalSound
+from core.decision.interpolation import Interpolator, num_surrounding, step_frames
+from core.decision.normal_sound import INTERPOLATED, NormalSound
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
 from core.errors import UserError
-from core.model.frame_statistics import statistic_groups
+from core.model.frame_statistics import NUM_BANDS, statistic_groups
 from core.model.tensor_file import TensorInfo
 
 TAKES, SPREADS, WHITENING = "normal.takes", "normal.spreads", "changes.whitening"
@@ -58,7 +60,10 @@ class InnovationsHeader:
     def check_groups(self, config: PostprocessingConfig) -> None:
         """UserError unless the standards are those of the groups of these statistics."""
         if set(self.standards) != {*GROUPS[config.statistics], SCORE}:
-            raise UserError(f"innovations.standards must be those of the statistics {config.statistics!r}, but differ.")
+            raise UserError(
+                f"innovations.standards must be those of the statistics {config.statistics!r}, but differ. "
+                "Train a detector of an older version again."
+            )
 
 
 def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
@@ -82,30 +87,49 @@ def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
     takes = [
         np.concatenate([normal.takes[machine][name] for name in groups], axis=-1) for machine in statistic.machines
     ]
-    return {
+    tensors = {
         TAKES: torch.from_numpy(np.concatenate(takes)),
         SPREADS: torch.from_numpy(np.concatenate([normal.spreads[name] for name in groups], axis=-1)),
         WHITENING: torch.from_numpy(statistic.changes.whitening),
     }
+    for name, interpolator in normal.interpolators.items():
+        tensors[_means_of(name)] = torch.from_numpy(interpolator.means)
+        tensors[_weights_of(name)] = torch.from_numpy(interpolator.weights)
+    return tensors
+
+
+def _means_of(group: str) -> str:
+    return f"{group}.means".replace(" ", ".")
+
+
+def _weights_of(group: str) -> str:
+    return f"{group}.weights".replace(" ", ".")
 
 
 def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_channels: int) -> dict[str, TensorInfo]:
     """What the tensors of such a header must be."""
-    total = sum(sizes(config, num_channels).values())
+    of_groups = sizes(config, num_channels)
+    total, surrounding = sum(of_groups.values()), num_surrounding(NUM_BANDS)
     changing = sum(_group_sizes(num_channels)[name] for name in CHANGING)
     shapes = {
         TAKES: (sum(header.num_takes), num_channels, total),
         SPREADS: (num_channels, total),
         WHITENING: (num_channels, changing, changing),
     }
+    for name in _interpolated(of_groups):
+        shapes[_means_of(name)] = (num_channels, surrounding)
+        shapes[_weights_of(name)] = (surrounding - NUM_BANDS, NUM_BANDS)
     return {name: TensorInfo(dtype="F64", shape=shape) for name, shape in shapes.items()}
 
 
 def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
     """By group, in the order of the tensors: how many statistics of a clip it has."""
-    of_group = _group_sizes(num_channels)
-    of_group |= {f"{name} changes": of_group[name] for name in FLUCTUATING}
-    return {name: size for name, size in of_group.items() if name in GROUPS[config.statistics]}
+    of_group = _group_sizes(num_channels) | dict.fromkeys(INTERPOLATED, 1)
+    return {name: of_group[name] for name in GROUPS[config.statistics]}
+
+
+def _interpolated(groups: Iterable[str]) -> list[str]:
+    return [name for name in groups if name in INTERPOLATED]
 
 
 def _group_sizes(num_channels: int) -> dict[str, int]:
@@ -130,6 +154,14 @@ def statistic_from(
         },
         spreads={name: spreads[:, place] for name, place in places.items()},
         standards=header.standards,
+        interpolators={
+            name: Interpolator(
+                step=step_frames(frame_ms),
+                means=tensors[_means_of(name)].numpy(),
+                weights=tensors[_weights_of(name)].numpy(),
+            )
+            for name in _interpolated(places)
+        },
     )
     changes = ChangeModel(
         whitening=tensors[WHITENING].numpy(), penalty=header.penalty, standard=header.changes, shortest=header.shortest

@@ -15,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.change_points import ChangeModel, fit_changes
-from core.decision.normal_sound import NormalSound, clip_vectors, fit_normal_sound
+from core.decision.normal_sound import NormalSound, fit_normal_sound
 from core.decision.postprocess import Frames, PostprocessingConfig, clip_scores, event_thresholds, smooth
 from core.decision.statistic import Judgement, rows_by_machine
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, statistic_groups
 
-NETWORK = ("likelihood", "colour", "colour changes", "whiteness")
+NETWORK = ("likelihood", "colour", "colour pattern", "colour changes", "whiteness")
+SOUND = ("spectrum", "spectrum pattern", "spectrum changes")
 GROUPS = {
-    "all": (*NETWORK, "spectrum", "spectrum changes", "level"),
-    "relative": (*NETWORK, "spectrum", "spectrum changes"),
+    "all": (*NETWORK, *SOUND, "level"),
+    "relative": (*NETWORK, *SOUND),
     "network": NETWORK,
 }
 """By `PostprocessingConfig.statistics`."""
@@ -67,7 +68,7 @@ class InnovationsStatistic:
 
     def _whole_clips(self, frames: FrameVectors, machines: Sequence[str]) -> Frames:
         """(N, 1 + C): of all channels together, then of each."""
-        vectors, sigmas = clip_vectors(frames), np.empty((len(frames), 1 + frames.shape[1]))
+        vectors, sigmas = self.normal.vectors(frames), np.empty((len(frames), 1 + frames.shape[1]))
         for machine, rows in rows_by_machine(machines).items():
             deviations = self.normal.deviations({name: each[rows] for name, each in vectors.items()}, machine)
             sigmas[rows, 0] = self.normal.scores(deviations)
@@ -106,6 +107,6 @@ def fit_innovations(
     return InnovationsStatistic(
         config=config,
         frame_ms=frame_ms,
-        normal=fit_normal_sound(frames, machines, takes, groups=GROUPS[config.statistics]),
+        normal=fit_normal_sound(frames, machines, takes, groups=GROUPS[config.statistics], frame_ms=frame_ms),
         changes=fit_changes(changing(frames, config, frame_ms), num_takes=len(set(takes)), frame_ms=frame_ms),
     )

@@ -1,12 +1,16 @@
 """How far a whole clip is from its machine's normal sound: statistics in groups, each in its own standard deviations.
 
 N clips, C channels, D statistics of a clip: the mean over its frames of every statistic of core/model/frame_statistics,
-and for bands also the log of the deviation over its frames (`colour changes`, `spectrum changes`: a missing pulse or a
-loose part changes how much a band fluctuates).
+and for the groups of bands also how badly its frames follow from those around them (core/decision/interpolation.py):
+`colour pattern` and `spectrum pattern` of the bands as they are, `colour changes` and `spectrum changes` of the bands
+without their mean over the clip, which is how unsteady they are (a missing pulse, a loose part).
 
     1  distance of a group    root mean square over channels and statistics of (value - normal value) / spread
     2  its sigmas             (log distance - mean) / deviation, over healthy takes that were left out
     3  score of the clip      log of the mean over groups of exp(sigmas), standardised in the same way
+
+The log error of an interpolation is one number with a direction, and a fault makes it larger. So the sigmas of these
+groups are (value - normal value) / spread itself, and a clip that follows better than usual is not strange for it.
 
 The normal value is the mean of those takes of the machine that are nearest to the clip, NEAREST_TAKES of them, in each
 group: a machine that runs in several ways is normal in each of them, and not half-way between. The spread is the same
@@ -23,21 +27,27 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from core.decision.interpolation import Interpolator, fit_interpolator
 from core.decision.standard import PRIOR_TAKES, Standard, standard_of
 from core.model.frame_statistics import FrameVectors, statistic_groups
 
 Array = npt.NDArray[np.float64]
+Bands = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.bool_]
 
-FLUCTUATING = ("colour", "spectrum")
-"""Groups whose deviation over time is a group of its own."""
+IN_BANDS = ("colour", "spectrum")
+"""Groups whose frames are interpolated."""
+INTERPOLATED = tuple(f"{name} {kind}" for name in IN_BANDS for kind in ("pattern", "changes"))
+"""Groups of one log error a channel."""
 HEALTHY_DEVIATIONS = {
     "likelihood": 0.05,
     "colour": 0.2,
-    "colour changes": 0.07,
+    "colour pattern": 0.2,
+    "colour changes": 0.1,
     "whiteness": 0.04,
     "spectrum": 0.25,
-    "spectrum changes": 0.09,
+    "spectrum pattern": 0.2,
+    "spectrum changes": 0.1,
     "level": 1.5,
 }
 """How far apart the means of healthy takes of one machine usually are, as a standard deviation in each group's units:
@@ -45,18 +55,23 @@ round values between those of the cars' and the fan's healthy takes, for the lev
 the microphone was put."""
 USUAL_MEAN = 0.0
 """Of a log distance, in nats, and of a score before its last step: a healthy take lies one spread from the mean."""
+DEVIATION_ITSELF = Standard(mean=0.0, deviation=1.0)
 NEAREST_TAKES = 3
 LEAST_DISTANCE = 0.1
 """Added before the logarithm: takes that are alike by chance are not infinitely close."""
 
 
-def clip_vectors(frames: FrameVectors) -> dict[str, Array]:
-    """(N, C, F, K) to (N, C, statistics) by group. F must be at least 1; the deviation of one frame is 0."""
+def clip_means(frames: FrameVectors) -> dict[str, Array]:
+    """(N, C, F, K) to (N, C, statistics) by group of core/model/frame_statistics. F must be at least 1."""
     values = frames.astype(np.float64)
-    groups = statistic_groups(frames.shape[1])
-    vectors = {name: values[..., place].mean(axis=2) for name, place in groups.items()}
-    changes = {f"{name} changes": np.log(values[..., groups[name]].std(axis=2) + 1e-2) for name in FLUCTUATING}
-    return vectors | changes
+    return {name: values[..., place].mean(axis=2) for name, place in statistic_groups(frames.shape[1]).items()}
+
+
+def interpolated_bands(frames: FrameVectors, group: str) -> Bands:
+    """(N, C, F, K) to the bands (N, C, F, B) whose interpolation is a group."""
+    name, kind = group.split()
+    bands = frames[..., statistic_groups(frames.shape[1])[name]].astype(np.float32)
+    return bands if kind == "pattern" else bands - bands.mean(axis=2, keepdims=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +84,16 @@ class NormalSound:
     """By group, (C, statistics)."""
     standards: Mapping[str, Standard]
     """By group: of the log distance. `score`: of the clip's score before its last step."""
+    interpolators: Mapping[str, Interpolator]
+    """By group of INTERPOLATED."""
+
+    def vectors(self, frames: FrameVectors) -> dict[str, Array]:
+        """(N, C, F, K) to (N, C, statistics) by group."""
+        means = clip_means(frames)
+        return {name: self._log_errors(frames, name) if name in INTERPOLATED else means[name] for name in self.spreads}
+
+    def _log_errors(self, frames: FrameVectors, group: str) -> Array:
+        return self.interpolators[group].log_errors(interpolated_bands(frames, group))[..., None]
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
         """(N, C, statistics) by group: in spreads from the normal value."""
@@ -77,7 +102,7 @@ class NormalSound:
 
     def group_sigmas(self, deviations: Mapping[str, Array]) -> Array:
         """(N, C, statistics) by group to (N, groups)."""
-        columns = [self.standards[name].sigmas(log_distance(each)) for name, each in deviations.items()]
+        columns = [self.standards[name].sigmas(strangeness(name, each)) for name, each in deviations.items()]
         return np.stack(columns, axis=-1)
 
     def scores(self, deviations: Mapping[str, Array]) -> Array:
@@ -93,6 +118,12 @@ def _deviations(values: Array, takes: Array, spread: Array) -> Array:
     return deviations
 
 
+def strangeness(group: str, deviations: Array) -> Array:
+    """(N, C, statistics) of a group to (N,): its log distance, or its one deviation."""
+    deviation: Array = deviations.mean(axis=(1, 2))
+    return deviation if group in INTERPOLATED else log_distance(deviations)
+
+
 def log_distance(deviations: Array) -> Array:
     """(N, C, statistics) to (N,)."""
     distance: Array = np.log(np.sqrt(np.square(deviations).mean(axis=(1, 2))) + LEAST_DISTANCE)
@@ -106,33 +137,10 @@ def combined(sigmas: Array) -> Array:
 
 
 def fit_normal_sound(
-    frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str]
+    frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str], frame_ms: float
 ) -> NormalSound:
     """Fits healthy clips (N, C, F, K) of these machines and takes, by the statistics of these groups."""
-    return fit_vectors(
-        {name: values for name, values in clip_vectors(frames).items() if name in groups}, machines, takes
-    )
-
-
-def fit_vectors(
-    vectors: Mapping[str, Array],
-    machines: Sequence[str],
-    takes: Sequence[str],
-    *,
-    usual: Mapping[str, float] = HEALTHY_DEVIATIONS,
-) -> NormalSound:
-    """Fits (N, C, statistics) of healthy clips by group; `usual` are the groups' HEALTHY_DEVIATIONS."""
-    healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes), usual=usual)
-    means, spreads = healthy.means_by_machine(), healthy.spreads()
-    left_out = healthy.left_out()
-
-    def standard(values: Array) -> Standard:
-        return standard_of(values, freedom=healthy.freedom, usual_mean=USUAL_MEAN)
-
-    standards = {name: standard(log_distance(each)) for name, each in left_out.items()}
-    plain = NormalSound(takes=means, spreads=spreads, standards=standards)
-    score = standard(combined(plain.group_sigmas(left_out)))
-    return NormalSound(takes=means, spreads=spreads, standards=standards | {"score": score})
+    return compare_healthy(frames, machines, takes, groups=groups, frame_ms=frame_ms).normal
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,14 +156,42 @@ class LeftOut:
 
 
 def compare_healthy(
-    frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str]
+    frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str], frame_ms: float
 ) -> LeftOut:
     """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
-    vectors = {name: values for name, values in clip_vectors(frames).items() if name in groups}
-    normal = fit_vectors(vectors, machines, takes)
-    healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes), usual=HEALTHY_DEVIATIONS)
-    deviations = healthy.left_out()
-    return LeftOut(normal=normal, deviations=deviations, scores=normal.scores(deviations))
+    vectors, interpolators, of_takes = clip_means(frames), {}, list(zip(machines, takes, strict=True))
+    for name in set(INTERPOLATED) & set(groups):
+        bands = interpolated_bands(frames, name)
+        interpolators[name], log_errors = fit_interpolator(bands, of_takes, frame_ms=frame_ms)
+        vectors[name] = log_errors[..., None]
+    left_out = fit_vectors({name: vectors[name] for name in groups}, machines, takes)
+    return replace(left_out, normal=replace(left_out.normal, interpolators=interpolators))
+
+
+def fit_vectors(
+    vectors: Mapping[str, Array],
+    machines: Sequence[str],
+    takes: Sequence[str],
+    *,
+    usual: Mapping[str, float] = HEALTHY_DEVIATIONS,
+) -> LeftOut:
+    """Fits (N, C, statistics) of healthy clips by group; `usual` are the groups' HEALTHY_DEVIATIONS."""
+    healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes), usual=usual)
+    left_out = healthy.left_out()
+
+    def standard(values: Array) -> Standard:
+        return standard_of(values, freedom=healthy.freedom, usual_mean=USUAL_MEAN)
+
+    standards = {
+        name: DEVIATION_ITSELF if name in INTERPOLATED else standard(log_distance(each))
+        for name, each in left_out.items()
+    }
+    plain = NormalSound(
+        takes=healthy.means_by_machine(), spreads=healthy.spreads(), standards=standards, interpolators={}
+    )
+    score = standard(combined(plain.group_sigmas(left_out)))
+    normal = replace(plain, standards=standards | {"score": score})
+    return LeftOut(normal=normal, deviations=left_out, scores=normal.scores(left_out))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,8 +2,9 @@
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. A band reaches as far around
-the most deviating one as the deviation keeps its sign and half its size.
+(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. Of the groups of the same
+bands one is named: `colour pattern` is said as `colour` or `colour changes`, whichever of them stands out more. A band
+reaches as far around the most deviating one as the deviation keeps its sign and half its size.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.innovations_statistic import CHANGING, InnovationsStatistic
-from core.decision.normal_sound import clip_vectors, log_distance
+from core.decision.normal_sound import IN_BANDS, strangeness
 from core.decision.postprocess import Event
 from core.decision.standard import Standard
 from core.model.frame_statistics import NUM_BANDS, FrameVectors, band_edges_hz, statistic_groups
@@ -36,7 +37,6 @@ WORDS = {
     "level": ("louder than usual", "quieter than usual"),
 }
 """By group, where the most deviating statistic is above normal and below."""
-IN_BANDS = ("colour", "colour changes", "spectrum", "spectrum changes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +77,26 @@ def strongest_reasons(
     deviations: Mapping[str, Array], standards: Mapping[str, Standard], *, sample_rate_hz: int
 ) -> tuple[Reason, ...]:
     """From (D,) deviations by group and the standards of their distances; at least one, the strongest first."""
-    sigmas = {
-        name: float(standards[name].sigmas(log_distance(each[None, None]))[0]) for name, each in deviations.items()
+    of_groups = {
+        name: float(standards[name].sigmas(strangeness(name, each[None, None]))[0]) for name, each in deviations.items()
     }
+    sigmas = _named(of_groups)
     strongest = sorted(sigmas, key=lambda name: -sigmas[name])[:MAX_REASONS]
     named = [name for index, name in enumerate(strongest) if index == 0 or sigmas[name] >= LEAST_SIGMAS]
     return tuple(_reason(name, sigmas[name], deviations[name], sample_rate_hz) for name in named)
+
+
+def _named(sigmas: Mapping[str, float]) -> dict[str, float]:
+    """Of each kind of statistics the group that is named, with the most sigmas of the kind."""
+    kinds: dict[str, list[str]] = {}
+    for name in sigmas:
+        kinds.setdefault(name.split()[0], []).append(name)
+    return {
+        max((name for name in names if name in WORDS), key=lambda name: sigmas[name]): max(
+            sigmas[name] for name in names
+        )
+        for names in kinds.values()
+    }
 
 
 def _deviations(
@@ -90,7 +104,7 @@ def _deviations(
 ) -> Mapping[str, Array]:
     """(C, D) by group, in the spreads of healthy takes."""
     stretch = frames[None, :, event.first_frame : event.end_frame]
-    deviations = statistic.normal.deviations(clip_vectors(stretch), machine)
+    deviations = statistic.normal.deviations(statistic.normal.vectors(stretch), machine)
     if statistic.config.baseline != "clip":
         return {name: each[0] for name, each in deviations.items()}
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)

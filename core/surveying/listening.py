@@ -16,12 +16,13 @@ from core.data.clips import read_clips
 from core.data.decoding import read_all
 from core.data.recordings import Corpus
 from core.data.store import Store
+from core.decision.innovations_statistic import SOUND
 from core.decision.normal_sound import LeftOut, compare_healthy
 from core.decision.reasons import strongest_reasons
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, frame_statistics
 
-GROUPS = ("spectrum", "spectrum changes")
+GROUPS = SOUND
 """The statistics that need no network. The level is left out, because it says where the microphone stood."""
 FRAME_MS = 25
 MAX_CLIPS = 8
@@ -52,7 +53,7 @@ def strangest_first(
     )
     clips = read_clips(read.takes, round(clip_seconds * sample_rate_hz), sample_rate_hz, most=MAX_CLIPS)
     frames = np.stack([_sound_statistics(each, sample_rate_hz) for each in clips.waveforms])
-    left_out = compare_healthy(frames, clips.machines, clips.recording_ids, groups=GROUPS)
+    left_out = compare_healthy(frames, clips.machines, clips.recording_ids, groups=GROUPS, frame_ms=FRAME_MS)
     machines = dict(zip(clips.recording_ids, clips.machines, strict=True))
     found = _by_recording(left_out, np.array(clips.recording_ids), machines, sample_rate_hz)
     return sorted(found, key=lambda each: -each.sigmas)

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from core.decision.normal_sound import HEALTHY_DEVIATIONS, NormalSound, clip_vectors, fit_normal_sound
+from core.decision.innovations_statistic import GROUPS
+from core.decision.normal_sound import HEALTHY_DEVIATIONS, NormalSound, fit_normal_sound
 from core.model.frame_statistics import FrameVectors, num_statistics, statistic_groups
 
-GROUPS = ("likelihood", "colour", "colour changes", "whiteness", "spectrum", "spectrum changes", "level")
-NUM_FRAMES = 20
+ALL = GROUPS["all"]
+NUM_FRAMES, FRAME_MS = 20, 25.0
 
 
 def frames(num_takes: int, *, seed: int, clips_a_take: int = 3, take_spread: float = 1.0) -> FrameVectors:
@@ -22,13 +23,12 @@ def takes(num_takes: int, clips_a_take: int = 3) -> list[str]:
     return [str(take) for take in np.repeat(np.arange(num_takes), clips_a_take)]
 
 
-def fitted(healthy: FrameVectors, names: list[str], groups: tuple[str, ...] = GROUPS) -> NormalSound:
-    return fit_normal_sound(healthy, ["fan"] * len(healthy), names, groups=groups)
+def fitted(healthy: FrameVectors, names: list[str], groups: tuple[str, ...] = ALL) -> NormalSound:
+    return fit_normal_sound(healthy, ["fan"] * len(healthy), names, groups=groups, frame_ms=FRAME_MS)
 
 
 def scores(normal: NormalSound, clips: FrameVectors) -> np.ndarray:
-    vectors = {name: values for name, values in clip_vectors(clips).items() if name in normal.spreads}
-    return normal.scores(normal.deviations(vectors, "fan"))
+    return normal.scores(normal.deviations(normal.vectors(clips), "fan"))
 
 
 @pytest.mark.parametrize("num_takes", [5, 12])
@@ -78,8 +78,8 @@ def test_spread_comes_from_takes_and_not_from_clips_of_one_take() -> None:
 def test_two_takes_that_agree_by_chance_do_not_make_the_next_one_strange() -> None:
     """The next one differs from them by the usual deviation in every statistic at once."""
     random = np.random.default_rng(0)
-    alike = 0.01 * random.standard_normal((6, 2, NUM_FRAMES, num_statistics(2)))
-    others = 0.01 * random.standard_normal((100, 2, NUM_FRAMES, num_statistics(2)))
+    alike = 0.2 * random.standard_normal((6, 2, NUM_FRAMES, num_statistics(2)))
+    others = 0.2 * random.standard_normal((100, 2, NUM_FRAMES, num_statistics(2)))
     for name, place in statistic_groups(2).items():
         size = (100, 2, 1, place.stop - place.start)
         others[..., place] += HEALTHY_DEVIATIONS[name] * random.standard_normal(size)
@@ -90,9 +90,13 @@ def test_two_takes_that_agree_by_chance_do_not_make_the_next_one_strange() -> No
 def test_machines_share_their_spread_and_have_their_own_mean() -> None:
     healthy = np.concatenate([frames(6, seed=0), frames(2, seed=1) + np.float16(8)])
     normal = fit_normal_sound(
-        healthy, ["fan"] * 18 + ["pump"] * 6, takes(6) + [f"pump {take}" for take in takes(2)], groups=GROUPS
+        healthy,
+        ["fan"] * 18 + ["pump"] * 6,
+        takes(6) + [f"pump {take}" for take in takes(2)],
+        groups=ALL,
+        frame_ms=FRAME_MS,
     )
-    vectors = clip_vectors(frames(50, seed=2) + np.float16(8))
+    vectors = normal.vectors(frames(50, seed=2) + np.float16(8))
     assert np.median(normal.scores(normal.deviations(vectors, "pump"))) < 2
     assert np.median(normal.scores(normal.deviations(vectors, "fan"))) > 3
 
@@ -104,7 +108,7 @@ def test_hardly_any_recordings_still_give_finite_scores(num_takes: int, clips_a_
 
 
 def test_a_group_that_is_left_out_has_no_say() -> None:
-    without = tuple(name for name in GROUPS if name != "level")
+    without = tuple(name for name in ALL if name != "level")
     clips = frames(5, seed=1)
     louder = clips.copy()
     louder[..., statistic_groups(2)["level"]] += 20
