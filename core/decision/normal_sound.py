@@ -55,6 +55,9 @@ round values between those of the cars' and the fan's healthy takes, for the lev
 the microphone was put."""
 USUAL_MEAN = 0.0
 """Of a log distance, in nats, and of a score before its last step: a healthy take lies one spread from the mean."""
+USUAL_DISTANCE_DEVIATION = 0.8
+"""Of a group's log distance between healthy takes, in nats: the upper end of what groups had on 10 takes of the fan, so
+that one odd group is no alarm. With 0.4 three times as many healthy validation clips were above two sigmas."""
 DEVIATION_ITSELF = Standard(mean=0.0, deviation=1.0)
 NEAREST_TAKES = 3
 LEAST_DISTANCE = 0.1
@@ -179,17 +182,17 @@ def fit_vectors(
     healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes), usual=usual)
     left_out = healthy.left_out()
 
-    def standard(values: Array) -> Standard:
-        return standard_of(values, freedom=healthy.freedom, usual_mean=USUAL_MEAN)
+    def standard(name: str, deviations: Array) -> Standard:
+        if name in INTERPOLATED:
+            return DEVIATION_ITSELF
+        distances, usual_deviation = log_distance(deviations), USUAL_DISTANCE_DEVIATION
+        return standard_of(distances, freedom=healthy.freedom, usual_mean=USUAL_MEAN, usual_deviation=usual_deviation)
 
-    standards = {
-        name: DEVIATION_ITSELF if name in INTERPOLATED else standard(log_distance(each))
-        for name, each in left_out.items()
-    }
+    standards = {name: standard(name, each) for name, each in left_out.items()}
     plain = NormalSound(
         takes=healthy.means_by_machine(), spreads=healthy.spreads(), standards=standards, interpolators={}
     )
-    score = standard(combined(plain.group_sigmas(left_out)))
+    score = standard_of(combined(plain.group_sigmas(left_out)), freedom=healthy.freedom, usual_mean=USUAL_MEAN)
     normal = replace(plain, standards=standards | {"score": score})
     return LeftOut(normal=normal, deviations=left_out, scores=normal.scores(left_out))
 

@@ -8,9 +8,8 @@ import numpy.typing as npt
 
 PRIOR_TAKES = 6
 """What is learned from healthy takes is pooled with what is usual for machines, which counts as so many more takes."""
-PRIOR_DEVIATION = 0.4
-"""The usual deviation, in nats. It is a round value: groups had 0.2 to 0.4 on 16 takes of the simulated car and 0.3 to
-0.8 on 10 takes of the fan."""
+USUAL_DEVIATION = 0.4
+"""Of a score between healthy takes, in nats."""
 MAX_SIGMAS = 30.0
 """In either direction, so that exp of sigmas is finite."""
 
@@ -27,13 +26,19 @@ class Standard:
         return sigmas
 
 
-def standard_of(values: npt.NDArray[np.float64], *, freedom: int, usual_mean: float | None = None) -> Standard:
+def standard_of(
+    values: npt.NDArray[np.float64],
+    *,
+    freedom: int,
+    usual_mean: float | None = None,
+    usual_deviation: float = USUAL_DEVIATION,
+) -> Standard:
     """The standard of (N,) logarithms of clips, whose takes differ in `freedom` independent ways. N must be at least 1.
 
     Without a usual mean, the mean is that of the values alone.
     """
     weight = freedom / (freedom + PRIOR_TAKES)
     own_mean = float(values.mean())
-    variance = weight * float(values.var()) + (1 - weight) * PRIOR_DEVIATION**2
+    variance = weight * float(values.var()) + (1 - weight) * usual_deviation**2
     mean = own_mean if usual_mean is None else weight * own_mean + (1 - weight) * usual_mean
     return Standard(mean=mean, deviation=math.sqrt(variance))
