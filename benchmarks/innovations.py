@@ -1,16 +1,19 @@
-"""AUC and event F1 of the score `innovations` on validation clips, fold by fold, for every choice of what is compared.
+"""What the score `innovations` is worth on validation clips, task by task: where choices are made. No clip is tested.
 
-    python benchmarks/innovations.py TASK --data folder:../shared/recordings/fan [--rate 8000] [--pre-emphasis 0.5]
+    python benchmarks/innovations.py cars fan simulated CAR01 noise [--rate 8000] [--pre-emphasis 0.5] [--seconds 180]
 
-One network is trained a fold; the choices train nothing. Thresholds of event F1 are the best on the same clips, so that
-figure is optimistic. Test clips are not looked at: this is where choices are made.
+The network is that of studies/any_machine.toml with these settings, trained once a fold, and its statistics are kept in
+--folder, so an interrupted command goes on and other statistics train nothing. Real faults and, for the tasks of many
+clips, faults injected into healthy validation clips (core/data/faults): the mean AUC over machines and kinds. A
+threshold of two sigmas: how many healthy and how many really faulty clips are above it. `spliced` has event F1 at the
+best threshold on the same clips, which is optimistic.
 """
 
 import argparse
 import sys
 import tempfile
-from dataclasses import replace
-from itertools import product
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,54 +26,164 @@ from core.baselines.choice import OF_INNOVATIONS
 from core.data.clips import ClipConfig, ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
-from core.data.speed_perturbation import SpeedConfig
+from core.data.faults.library import HIGHEST_HZ, LIBRARY, STRENGTHS, apply_fault
+from core.data.faults.signals import Setting
+from core.data.noise import NoiseConfig
 from core.data.splicing import SpliceConfig
-from core.data.splits import SplitConfig
+from core.data.store import Store
 from core.decision.evaluation import count_events
 from core.decision.event_metrics import event_metrics
 from core.decision.fitting import fit_statistic
 from core.decision.metrics import auc
-from core.decision.postprocess import BASELINES, STATISTICS
+from core.decision.postprocess import STATISTICS
 from core.decision.statistic import Judgement
-from core.experiment import ExperimentConfig, NetworkConfig
-from core.model.frontend import FrontEndConfig
+from core.experiment import ExperimentConfig
 from core.model.scored_training import scored_epochs
-from core.model.scoring import ScoringConfig
-from core.model.training import TrainingConfig
-from core.model.training_record import ScoredEpoch
 from core.sources import open_source
+from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
+from hpo.search.study_file import StudySpec, load_study_file
 
 FOLDS = 4
-SPEEDS = SpeedConfig(speeds=(0.92, 0.96, 1.04, 1.08))
 LONG = ClipConfig(clip_seconds=10.0, evaluation_seconds=360.0, calibration_seconds=180.0)
-PARTS = SplitConfig(folds=FOLDS, calibration="parts", calibration_fraction=0.5)
+SIMULATED = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": 4, "severity": 0.8}
+INJECTED = "injected "
+NUM_INJECTED = 8
+"""Healthy clips of a machine that get every fault of the library."""
+SIGMAS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Recordings, and what is done to them."""
+
+    data: str
+    """An option of the command, or `simulated`."""
+    machine: str | None = None
+    """The only one that is heard; all where it is None."""
+    clips: ClipConfig | None = None
+    """Those of the study where it is None."""
+    noise: NoiseConfig | None = None
+    splice: SpliceConfig | None = None
+    is_injected: bool = False
+
+
 TASKS = {
-    "takes": DataConfig(sample_rate_hz=8000, clips=LONG, split=SplitConfig(folds=FOLDS, calibration_fraction=0.5)),
-    "cars": DataConfig(sample_rate_hz=8000, clips=LONG, split=PARTS, speed_perturbation=SPEEDS),
-    "spliced": DataConfig(
-        sample_rate_hz=8000, clips=LONG, split=PARTS, speed_perturbation=SPEEDS, splice=SpliceConfig()
-    ),
+    "cars": Task(data="cars", is_injected=True),
+    "fan": Task(data="fan", is_injected=True),
+    "simulated": Task(data="simulated", is_injected=True),
+    **{name: Task(data="cars", machine=name) for name in ("CAR01", "CAR02", "CAR03")},
+    "long": Task(data="cars", clips=LONG),
+    "noise": Task(data="cars", clips=LONG, noise=NoiseConfig(snr_db=0.0)),
+    "spliced": Task(data="cars", clips=LONG, splice=SpliceConfig()),
 }
-"""For many takes of a machine, for a few, and for faults of a moment in a few."""
 
 
-def config_of(options: argparse.Namespace) -> ExperimentConfig:
-    return ExperimentConfig(
-        front_end=FrontEndConfig(
-            sample_rate_hz=options.rate, pre_emphasis=options.pre_emphasis, mu_law_levels=options.levels
-        ),
-        network=NetworkConfig(dilation_depth=7, receptive_field_ms=32),
-        scoring=ScoringConfig(score="innovations"),
-        training=TrainingConfig(epochs=1, seconds_per_epoch=options.seconds, learning_rate=8e-3),
+def config_of(options: argparse.Namespace, spec: StudySpec) -> ExperimentConfig:
+    config = spec.default_experiment
+    front_end = replace(config.front_end, sample_rate_hz=options.rate, pre_emphasis=options.pre_emphasis)
+    training = replace(config.training, epochs=1, seconds_per_epoch=options.seconds)
+    return replace(config, front_end=front_end, training=training)
+
+
+def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
+    """Some healthy validation clips come again with every fault. Of the test clips there is one, which nobody reads."""
+    if task.data == "simulated":
+        corpus = open_source("simulated", options={**SIMULATED, "sample_rate_hz": options.rate, "seed": fold + 1})
+    else:
+        corpus = open_source(getattr(options, task.data))
+    if task.machine:
+        own = tuple(each for each in corpus.recordings if each.machine == task.machine)  # type: ignore[union-attr]
+        corpus = replace(corpus, recordings=own)  # type: ignore[type-var]
+    spec = spec.settled(corpus)
+    config = DataConfig(
+        sample_rate_hz=options.rate,
+        clips=task.clips or spec.clips,
+        split=replace(spec.split, folds=FOLDS, fold=fold),
+        noise=task.noise,
+        splice=task.splice,
+        speed_perturbation=spec.speed_perturbation,
+    )
+    dataset = prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
+    judged = dict(dataset.judged())
+    judged["test"] = some_of(judged["calibration"], [0])
+    if task.is_injected:
+        judged["validation"] = with_faults(judged["validation"], options.rate)
+    return replace(dataset, judged=lambda: judged)
+
+
+def some_of(clips: ClipSet, which: list[int]) -> ClipSet:
+    def of(values: object) -> object:
+        if values is None:
+            return None
+        return values[which] if isinstance(values, np.ndarray) else tuple(values[index] for index in which)  # type: ignore[index]
+
+    return ClipSet(**{each.name: of(getattr(clips, each.name)) for each in fields(ClipSet)})
+
+
+def with_faults(clips: ClipSet, rate_hz: int) -> ClipSet:
+    """The clips, and after them some healthy ones with each fault of the library, clearly audible."""
+    healthy: list[int] = []
+    for machine in sorted(set(clips.machines)):
+        own = np.flatnonzero(~clips.is_anomalous & (np.array(clips.machines) == machine))
+        healthy += [int(index) for index in own[np.unique(np.linspace(0, len(own) - 1, NUM_INJECTED).astype(int))]]
+    setting = Setting(sample_rate_hz=rate_hz, strength=STRENGTHS["clear"], highest_hz=HIGHEST_HZ)
+    places = [(number, kind, index) for number, kind in enumerate(LIBRARY) for index in healthy]
+    faulty = [
+        apply_fault(kind, clips.waveforms[index], setting=setting, random=np.random.default_rng([number, index]))
+        for number, kind, index in places
+    ]
+    both = some_of(clips, [*range(len(clips)), *(index for *_, index in places)])
+    return replace(
+        both,
+        waveforms=np.concatenate([clips.waveforms, np.stack(faulty)]),
+        conditions=clips.conditions + tuple(INJECTED + kind for _, kind, _ in places),
+        is_anomalous=np.concatenate([clips.is_anomalous, np.ones(len(places), dtype=np.bool_)]),
     )
 
 
-def trained(config: ExperimentConfig, dataset: Dataset, context: int, seed: int, pool: ThreadPool) -> ScoredEpoch:
-    setup = config.training_setup(dataset.num_channels, context)
-    with tempfile.TemporaryDirectory() as folder:
-        (epoch,) = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
-    return epoch
+def statistics_of(
+    name: str, fold: int, dataset: Dataset, config: ExperimentConfig, folder: Path
+) -> dict[str, np.ndarray]:
+    """Of calibration and validation clips, (N, C, F, K); kept."""
+    front_end = config.front_end
+    settings = f"{front_end.sample_rate_hz}-{front_end.pre_emphasis:g}-{config.training.seconds_per_epoch:g}"
+    file = folder / f"{name}-{fold + 1}-{settings}.npz"
+    if not file.exists():
+        context = config.wavenet(dataset.num_channels).receptive_field_samples
+        setup = config.training_setup(dataset.num_channels, context)
+        with tempfile.TemporaryDirectory() as trainings, ThreadPool(1) as pool:
+            (epoch,) = scored_epochs(
+                setup, dataset, Path(trainings), seed=fold + 1, device=torch.device("cpu"), pool=pool
+            )
+        np.savez(file, **{split: epoch.scores[split].statistics for split in ("calibration", "validation")})
+    with np.load(file) as kept:
+        return dict(kept)
+
+
+def areas(scores: np.ndarray, clips: ClipSet) -> tuple[float, float]:
+    """Mean AUC of real faults over machines, and of injected ones over machines and kinds; NaN where there is none."""
+    machines, conditions = np.array(clips.machines), np.array(clips.conditions)
+    is_injected, found = np.char.startswith(conditions, INJECTED), {False: [np.nan], True: [np.nan]}
+    for machine in set(machines):
+        own = machines == machine
+        kinds = {
+            True: [own & (conditions == each) for each in set(conditions[is_injected])],
+            False: [own & ~is_injected],
+        }
+        for injected, rows_of_kinds in kinds.items():
+            for rows in rows_of_kinds:
+                both = (rows & clips.is_anomalous) | (own & ~clips.is_anomalous)
+                found[injected].append(auc(scores[both], clips.is_anomalous[both]))
+    real, injected_area = (float(np.nanmean(found[each])) if len(found[each]) > 1 else np.nan for each in (False, True))
+    return real, injected_area
+
+
+def alarms(scores: np.ndarray, clips: ClipSet) -> tuple[float, float]:
+    """The shares of healthy and of really faulty clips above SIGMAS."""
+    is_real = ~np.char.startswith(np.array(clips.conditions), INJECTED)
+    above = scores > SIGMAS
+    return float(above[~clips.is_anomalous].mean()), float(above[clips.is_anomalous & is_real].mean())
 
 
 def best_events(judgement: Judgement, clips: ClipSet, config: ExperimentConfig, context: int) -> tuple[float, float]:
@@ -86,45 +199,46 @@ def best_events(judgement: Judgement, clips: ClipSet, config: ExperimentConfig, 
     return max((each.event_f1, each.segment_f1) for each in found)
 
 
-def print_fold(options: argparse.Namespace, fold: int, pool: ThreadPool) -> None:
-    task, config = TASKS[options.task], config_of(options)
-    data = replace(task, sample_rate_hz=options.rate, split=replace(task.split, fold=fold))
-    dataset = prepare_dataset(open_source(options.data, options={}, skip_bad_files=False, store=None), data)
-    context = config.wavenet(dataset.num_channels).receptive_field_samples
-    epoch, clips, healthy = trained(config, dataset, context, fold + 1, pool), dataset.validation, dataset.calibration
-    machines = np.array(clips.machines)
-    for baseline, statistics in product(BASELINES, STATISTICS):
-        post = replace(OF_INNOVATIONS, baseline=baseline, statistics=statistics)
-        frames = {name: scores.statistics for name, scores in epoch.scores.items()}
+def figures_of_fold(name: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Iterator[tuple[float, ...]]:
+    """For each of STATISTICS: AUC of real and of injected faults, false alarms, hits, event F1, segment F1."""
+    config, dataset = config_of(options, spec), dataset_of(TASKS[name], fold, options, spec)
+    frames = statistics_of(name, fold, dataset, config, options.folder)
+    healthy, clips = dataset.calibration, dataset.validation
+    for statistics in STATISTICS:
+        baseline = "clip" if TASKS[name].splice else "machine"
+        post = replace(OF_INNOVATIONS, baseline=baseline, statistics=statistics)  # type: ignore[arg-type]
         fitted = fit_statistic(
             post, frames["calibration"], healthy.machines, healthy.recording_ids, frame_ms=config.scoring.frame_ms
         )
-        judgement = fitted.judge(frames["validation"], clips.machines)  # type: ignore[arg-type]
-        areas = [auc(judgement.clip_scores[rows], clips.is_anomalous[rows]) for rows in _by_machine(machines)]
-        events = ""
+        judgement, events = fitted.judge(frames["validation"], clips.machines), (np.nan, np.nan)  # type: ignore[arg-type]
         if clips.events is not None:
-            event_f1, segment_f1 = best_events(judgement, clips, config, context)
-            events = f"   event F1 {event_f1:.2f}, segment F1 {segment_f1:.2f}"
-        print(f"fold {fold}  {baseline:8}{statistics:9} AUC {np.nanmean(areas):.3f}{events}", flush=True)
-
-
-def _by_machine(machines: np.ndarray) -> list[np.ndarray]:
-    return [machines == machine for machine in sorted(set(machines))]
+            context = config.wavenet(dataset.num_channels).receptive_field_samples
+            events = best_events(judgement, clips, config, context)
+        scores = judgement.clip_scores
+        yield (*areas(scores, clips), *alarms(scores, clips), *events)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("task", choices=tuple(TASKS))
-    parser.add_argument("--data", required=True, help="such as folder:../shared/recordings/fan")
+    parser.add_argument("tasks", nargs="+", choices=tuple(TASKS))
+    parser.add_argument("--cars", default="folder:../shared/recordings/cars")
+    parser.add_argument("--fan", default="folder:../shared/recordings/fan")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
     parser.add_argument("--rate", type=int, default=8000)
     parser.add_argument("--pre-emphasis", type=float, default=0.5)
-    parser.add_argument("--levels", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=120.0, help="of audio that is trained on")
+    parser.add_argument("--seconds", type=float, default=180.0, help="of audio that is trained on")
+    parser.add_argument("--folder", type=Path, default=Path("runs/innovations"), help="where statistics are kept")
     options = parser.parse_args()
-    with ThreadPool(1) as pool:
-        for fold in options.folds:
-            print_fold(options, fold, pool)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    spec = load_study_file(find_study_file("any_machine"))
+    print("| task | statistics | AUC | AUC by fold | AUC, injected | false alarms | hits | event F1 | segment F1 |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in options.tasks:
+        folds = np.array([list(figures_of_fold(name, fold, options, spec)) for fold in options.folds])
+        for statistics, of_folds in zip(STATISTICS, np.moveaxis(folds, 1, 0), strict=True):
+            means = ["" if np.isnan(each) else f"{each:.3f}" for each in of_folds.mean(axis=0)]
+            by_fold = " ".join(f"{area:.2f}" for area in of_folds[:, 0])
+            print(f"| {name} | {statistics} | {means[0]} | {by_fold} | {' | '.join(means[1:])} |", flush=True)
 
 
 if __name__ == "__main__":
