@@ -15,7 +15,7 @@ from torch import Tensor
 from core.decision.change_points import ChangeModel
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
 from core.decision.interpolation import Interpolator, num_surrounding, step_frames
-from core.decision.normal_sound import INTERPOLATED, NormalSound
+from core.decision.normal_sound import CHANGES, NormalSound
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
 from core.errors import UserError
@@ -116,7 +116,7 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
         SPREADS: (num_channels, total),
         WHITENING: (num_channels, changing, changing),
     }
-    for name in _interpolated(of_groups):
+    for name in _changes(of_groups):
         shapes[_means_of(name)] = (num_channels, surrounding)
         shapes[_weights_of(name)] = (surrounding - NUM_BANDS, NUM_BANDS)
     return {name: TensorInfo(dtype="F64", shape=shape) for name, shape in shapes.items()}
@@ -124,12 +124,12 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
 
 def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
     """By group, in the order of the tensors: how many statistics of a clip it has."""
-    of_group = _group_sizes(num_channels) | dict.fromkeys(INTERPOLATED, 1)
+    of_group = _group_sizes(num_channels) | dict.fromkeys(CHANGES, 1)
     return {name: of_group[name] for name in GROUPS[config.statistics]}
 
 
-def _interpolated(groups: Iterable[str]) -> list[str]:
-    return [name for name in groups if name in INTERPOLATED]
+def _changes(groups: Iterable[str]) -> list[str]:
+    return [name for name in groups if name in CHANGES]
 
 
 def _group_sizes(num_channels: int) -> dict[str, int]:
@@ -160,7 +160,7 @@ def statistic_from(
                 means=tensors[_means_of(name)].numpy(),
                 weights=tensors[_weights_of(name)].numpy(),
             )
-            for name in _interpolated(places)
+            for name in _changes(places)
         },
     )
     changes = ChangeModel(

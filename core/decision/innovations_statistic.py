@@ -21,8 +21,8 @@ from core.decision.statistic import Judgement, rows_by_machine
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, statistic_groups
 
-NETWORK = ("likelihood", "colour", "colour pattern", "colour changes", "whiteness")
-SOUND = ("spectrum", "spectrum pattern", "spectrum changes")
+NETWORK = ("likelihood", "colour", "colour changes", "whiteness")
+SOUND = ("spectrum", "spectrum changes")
 GROUPS = {
     "all": (*NETWORK, *SOUND, "level"),
     "relative": (*NETWORK, *SOUND),

@@ -7,7 +7,7 @@ detection based on interpolation deep neural network", ICASSP 2020), without its
 
     log error of a clip = mean over bands of log(mean over frames of (frame - predicted frame)^2)
 
-Bands that go up and down, or that lie otherwise to each other than in the sound that was learned, have a large error.
+Bands that go up and down, otherwise than in the sound that was learned, have a large error.
 """
 
 from collections.abc import Sequence

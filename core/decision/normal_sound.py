@@ -1,16 +1,15 @@
 """How far a whole clip is from its machine's normal sound: statistics in groups, each in its own standard deviations.
 
 N clips, C channels, D statistics of a clip: the mean over its frames of every statistic of core/model/frame_statistics,
-and for the groups of bands also how badly its frames follow from those around them (core/decision/interpolation.py):
-`colour pattern` and `spectrum pattern` of the bands as they are, `colour changes` and `spectrum changes` of the bands
-without their mean over the clip, which is how unsteady they are (a missing pulse, a loose part).
+and for bands also how unsteady they are (`colour changes`, `spectrum changes`: a missing pulse, a loose part), which is
+how badly their frames, less the clip's mean, follow from those around them (core/decision/interpolation.py).
 
     1  distance of a group    root mean square over channels and statistics of (value - normal value) / spread
     2  its sigmas             (log distance - mean) / deviation, over healthy takes that were left out
     3  score of the clip      log of the mean over groups of exp(sigmas), standardised in the same way
 
-The log error of an interpolation is one number with a direction, and a fault makes it larger. So the sigmas of these
-groups are (value - normal value) / spread itself, and a clip that follows better than usual is not strange for it.
+Of changes, one number with a direction, a fault makes more. So the sigmas of these groups are (value - normal value) /
+spread itself, and a clip that is steadier than usual is not strange for it.
 
 The normal value is the mean of those takes of the machine that are nearest to the clip, NEAREST_TAKES of them, in each
 group: a machine that runs in several ways is normal in each of them, and not half-way between. The spread is the same
@@ -36,18 +35,15 @@ Bands = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.bool_]
 
 IN_BANDS = ("colour", "spectrum")
-"""Groups whose frames are interpolated."""
-INTERPOLATED = tuple(f"{name} {kind}" for name in IN_BANDS for kind in ("pattern", "changes"))
-"""Groups of one log error a channel."""
+CHANGES = {f"{name} changes": name for name in IN_BANDS}
+"""Groups of one log error of interpolation a channel, and those of their bands."""
 HEALTHY_DEVIATIONS = {
     "likelihood": 0.05,
     "colour": 0.2,
-    "colour pattern": 0.2,
-    "colour changes": 0.1,
+    "colour changes": 0.07,
     "whiteness": 0.04,
     "spectrum": 0.25,
-    "spectrum pattern": 0.2,
-    "spectrum changes": 0.1,
+    "spectrum changes": 0.07,
     "level": 1.5,
 }
 """How far apart the means of healthy takes of one machine usually are, as a standard deviation in each group's units:
@@ -70,11 +66,11 @@ def clip_means(frames: FrameVectors) -> dict[str, Array]:
     return {name: values[..., place].mean(axis=2) for name, place in statistic_groups(frames.shape[1]).items()}
 
 
-def interpolated_bands(frames: FrameVectors, group: str) -> Bands:
-    """(N, C, F, K) to the bands (N, C, F, B) whose interpolation is a group."""
-    name, kind = group.split()
-    bands = frames[..., statistic_groups(frames.shape[1])[name]].astype(np.float32)
-    return bands if kind == "pattern" else bands - bands.mean(axis=2, keepdims=True)
+def changing_bands(frames: FrameVectors, group: str) -> Bands:
+    """(N, C, F, K) to the bands (N, C, F, B) of a group of CHANGES, less their mean over the clip."""
+    bands = frames[..., statistic_groups(frames.shape[1])[CHANGES[group]]].astype(np.float32)
+    changing: Bands = bands - bands.mean(axis=2, keepdims=True)
+    return changing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,15 +84,15 @@ class NormalSound:
     standards: Mapping[str, Standard]
     """By group: of the log distance. `score`: of the clip's score before its last step."""
     interpolators: Mapping[str, Interpolator]
-    """By group of INTERPOLATED."""
+    """By group of CHANGES."""
 
     def vectors(self, frames: FrameVectors) -> dict[str, Array]:
         """(N, C, F, K) to (N, C, statistics) by group."""
         means = clip_means(frames)
-        return {name: self._log_errors(frames, name) if name in INTERPOLATED else means[name] for name in self.spreads}
+        return {name: self._log_errors(frames, name) if name in CHANGES else means[name] for name in self.spreads}
 
     def _log_errors(self, frames: FrameVectors, group: str) -> Array:
-        return self.interpolators[group].log_errors(interpolated_bands(frames, group))[..., None]
+        return self.interpolators[group].log_errors(changing_bands(frames, group))[..., None]
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
         """(N, C, statistics) by group: in spreads from the normal value."""
@@ -124,7 +120,7 @@ def _deviations(values: Array, takes: Array, spread: Array) -> Array:
 def strangeness(group: str, deviations: Array) -> Array:
     """(N, C, statistics) of a group to (N,): its log distance, or its one deviation."""
     deviation: Array = deviations.mean(axis=(1, 2))
-    return deviation if group in INTERPOLATED else log_distance(deviations)
+    return deviation if group in CHANGES else log_distance(deviations)
 
 
 def log_distance(deviations: Array) -> Array:
@@ -163,8 +159,8 @@ def compare_healthy(
 ) -> LeftOut:
     """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
     vectors, interpolators, of_takes = clip_means(frames), {}, list(zip(machines, takes, strict=True))
-    for name in set(INTERPOLATED) & set(groups):
-        bands = interpolated_bands(frames, name)
+    for name in CHANGES.keys() & set(groups):
+        bands = changing_bands(frames, name)
         interpolators[name], log_errors = fit_interpolator(bands, of_takes, frame_ms=frame_ms)
         vectors[name] = log_errors[..., None]
     left_out = fit_vectors({name: vectors[name] for name in groups}, machines, takes)
@@ -183,7 +179,7 @@ def fit_vectors(
     left_out = healthy.left_out()
 
     def standard(name: str, deviations: Array) -> Standard:
-        if name in INTERPOLATED:
+        if name in CHANGES:
             return DEVIATION_ITSELF
         distances, usual_deviation = log_distance(deviations), USUAL_DISTANCE_DEVIATION
         return standard_of(distances, freedom=healthy.freedom, usual_mean=USUAL_MEAN, usual_deviation=usual_deviation)

@@ -2,9 +2,8 @@
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. Of the groups of the same
-bands one is named: `colour pattern` is said as `colour` or `colour changes`, whichever of them stands out more. A band
-reaches as far around the most deviating one as the deviation keeps its sign and half its size.
+(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. A band reaches as far around
+the most deviating one as the deviation keeps its sign and half its size.
 """
 
 from collections.abc import Mapping
@@ -77,26 +76,12 @@ def strongest_reasons(
     deviations: Mapping[str, Array], standards: Mapping[str, Standard], *, sample_rate_hz: int
 ) -> tuple[Reason, ...]:
     """From (D,) deviations by group and the standards of their distances; at least one, the strongest first."""
-    of_groups = {
+    sigmas = {
         name: float(standards[name].sigmas(strangeness(name, each[None, None]))[0]) for name, each in deviations.items()
     }
-    sigmas = _named(of_groups)
     strongest = sorted(sigmas, key=lambda name: -sigmas[name])[:MAX_REASONS]
     named = [name for index, name in enumerate(strongest) if index == 0 or sigmas[name] >= LEAST_SIGMAS]
     return tuple(_reason(name, sigmas[name], deviations[name], sample_rate_hz) for name in named)
-
-
-def _named(sigmas: Mapping[str, float]) -> dict[str, float]:
-    """Of each kind of statistics the group that is named, with the most sigmas of the kind."""
-    kinds: dict[str, list[str]] = {}
-    for name in sigmas:
-        kinds.setdefault(name.split()[0], []).append(name)
-    return {
-        max((name for name in names if name in WORDS), key=lambda name: sigmas[name]): max(
-            sigmas[name] for name in names
-        )
-        for names in kinds.values()
-    }
 
 
 def _deviations(

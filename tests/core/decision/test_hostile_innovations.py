@@ -46,7 +46,6 @@ HOSTILE_HEADERS = {
     "more takes than there are": put("innovations", "num_takes", value=[1, 2]),
     "takes of one machine alone": put("innovations", "num_takes", value=[2]),
     "takes that are not counted, as before they were kept": drop("innovations", "num_takes"),
-    "no group of patterns, as before there were any": drop("innovations", "standards", "colour pattern"),
     "statistics of another detector": put("postprocessing", "statistics", value="network"),
     "no innovations": drop("innovations"),
     "calibrations beside them": put("calibrations", value={"car1": [{"mu": 0.0, "sigma": 1.0}] * 3}),
@@ -83,7 +82,7 @@ def test_a_hostile_header_ends_in_one_line(change, good, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["normal.takes", "normal.spreads", "changes.whitening", "colour.pattern.means", "spectrum.changes.weights"]
+    "name", ["normal.takes", "normal.spreads", "changes.whitening", "colour.changes.means", "spectrum.changes.weights"]
 )
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e300])
 def test_normal_sound_that_cannot_be_is_refused_or_still_gives_a_number(name, value, good, tmp_path: Path):
