@@ -6,7 +6,6 @@ computed in bits, since 2 ** x takes a third of the time of e ** x.
 """
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,13 +14,16 @@ from torch import Tensor
 from core.model.fast.workspace import workspace
 
 LOSS_SLICE_LOGITS = {"cpu": 2**18, "cuda": 2**26}
-SCORE_SLICE_LOGITS = {"cpu": 2**18, "cuda": 2**26}
+SCORE_SLICE_LOGITS = {"cpu": 2**19, "cuda": 2**26}
 """Logits a slice, by kind of device: on a CPU, few enough for the cache and enough to hide the cost of a call."""
 
 BITS_PER_NAT = 1 / math.log(2)
 LEAST_VARIANCE = 0.1
 """Bits squared, added to the variance of surprise that a prediction expects. Without it a prediction with nearly all
 probability on one level would score any other level as infinite. A Gaussian of any width has a variance of 1.04."""
+LARGEST_PARTITION = 2.0**24
+"""Of sums of 2 ** logit. Beyond it, and below its inverse, the largest logit is subtracted first, which costs a tenth:
+moments of logits far from 0 would lose digits, and their exponential ends at 2 ** 128."""
 
 
 class SampleScores(NamedTuple):
@@ -36,12 +38,11 @@ class SampleScores(NamedTuple):
     surprise is from its expectation, in standard deviations. Its mean is 0 where the network is right."""
     below: Tensor
     """The probability of all levels below x, from 0 to 1. With p(x) = 2 ** -surprise it places x in the predicted
-    distribution."""
+    distribution. NaN where it was not asked for."""
 
 
-def _slices(num_samples: int, num_logits: int, slice_logits: dict[str, int], device: torch.device) -> Iterator[slice]:
-    rows = max(1, slice_logits.get(device.type, slice_logits["cpu"]) // num_logits)
-    return (slice(start, min(start + rows, num_samples)) for start in range(0, num_samples, rows))
+def _rows_a_slice(num_logits: int, slice_logits: dict[str, int], device: torch.device) -> int:
+    return max(1, slice_logits.get(device.type, slice_logits["cpu"]) // num_logits)
 
 
 def bits_with_gradient(
@@ -55,7 +56,9 @@ def bits_with_gradient(
     weight_bits, bias_bits, scale = weight * BITS_PER_NAT, (bias * BITS_PER_NAT).unsqueeze(-1), share * BITS_PER_NAT
     grad_hidden = workspace().take("grad hidden", *hidden.shape, like=hidden)
     total = hidden.new_zeros(())
-    for columns in _slices(num_samples, len(weight), LOSS_SLICE_LOGITS, hidden.device):
+    rows = _rows_a_slice(len(weight), LOSS_SLICE_LOGITS, hidden.device)
+    for start in range(0, num_samples, rows):
+        columns = slice(start, start + rows)
         inputs, target = hidden[:, columns], targets[:, None, columns]
         flat = workspace().take("logits", len(weight), inputs.shape[1], like=hidden)
         logits = torch.addmm(bias_bits, weight_bits, inputs, out=flat).view(num_channels, -1, inputs.shape[1])
@@ -72,31 +75,65 @@ def bits_with_gradient(
     return total * share, grad_hidden
 
 
-def sample_scores(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> SampleScores:
-    """Scores of each sample and channel, tensors (C, N), at one exponential a logit. Logits are (n, C, Q)."""
+def sample_scores(
+    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, with_below: bool = True
+) -> SampleScores:
+    """Scores of each sample and channel, tensors (C, N), at one exponential a logit."""
+    sums = _sums(hidden, weight, bias, targets, with_below=with_below)
+    smallest, largest = torch.aminmax(sums.partition)
+    if not (smallest > 1 / LARGEST_PARTITION and largest < LARGEST_PARTITION):  # also where they are NaN
+        sums = _sums(hidden, weight, bias, targets, with_below=with_below, is_shifted=True)
+    partition, target_logit, *of_logits = (each.t() for each in sums)
+    mean_logit, mean_square, below = (each / partition for each in of_logits)
+    log_partition, variance = partition.log2(), mean_square.addcmul_(mean_logit, mean_logit, value=-1).clamp_(min=0)
+    return SampleScores(
+        surprise=(log_partition - target_logit).clamp_(min=0),
+        entropy=(log_partition - mean_logit).clamp_(min=0),
+        normalised_residual=(mean_logit - target_logit) * (variance + LEAST_VARIANCE).rsqrt(),
+        below=below,
+    )
+
+
+class _Sums(NamedTuple):
+    """Sums over a channel's levels of w = 2 ** logit, and the logit of the sample's level, each (N, C)."""
+
+    partition: Tensor
+    """Of w."""
+    target_logit: Tensor
+    first_moment: Tensor
+    """Of w * logit."""
+    second_moment: Tensor
+    """Of w * logit * logit."""
+    below: Tensor
+    """Of w, over all levels below the sample's; NaN where it is not asked for."""
+
+
+def _sums(
+    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, with_below: bool, is_shifted: bool = False
+) -> _Sums:
+    """In few calls of PyTorch a slice, since each call takes as long as ten thousand logits."""
     num_channels, num_samples = targets.shape
-    levels = len(weight) // num_channels
+    levels, rows = len(weight) // num_channels, _rows_a_slice(len(weight), SCORE_SLICE_LOGITS, hidden.device)
     weight_bits, bias_bits = (weight * BITS_PER_NAT).t(), bias * BITS_PER_NAT
-    is_below = hidden.new_ones(levels, levels).tril(-1)  # row: the target's level
-    scores = SampleScores(*(hidden.new_empty(targets.shape) for _ in SampleScores._fields))
-    for columns in _slices(num_samples, len(weight), SCORE_SLICE_LOGITS, hidden.device):
-        inputs, target = hidden[:, columns].t(), targets[:, columns].t()
-        shape = (len(inputs), num_channels, levels)
-        logits, weights, masks = (workspace().take(name, *shape, like=hidden) for name in ("logits", "p", "masks"))
+    sums = _Sums(*hidden.new_full((len(_Sums._fields), num_samples, num_channels, 1), math.nan))
+    slices = (torch.split(tensor, rows) for tensor in (hidden.t(), targets.t().unsqueeze(-1), *sums))
+    for inputs, target, *of_slice in zip(*slices, strict=True):
+        shape, part = (len(inputs), num_channels, levels), _Sums(*of_slice)
+        logits, weights = (workspace().take(name, *shape, like=hidden) for name in ("logits", "p"))
         torch.addmm(bias_bits, inputs, weight_bits, out=logits.flatten(1))
-        logits -= logits.amax(dim=-1, keepdim=True)
-        target_logits = logits.gather(-1, target.unsqueeze(-1)).squeeze(-1)
-        torch.exp2(logits, out=weights)
-        partition = weights.sum(dim=-1)
-        torch.index_select(is_below, 0, target.flatten(), out=masks.flatten(0, 1))
-        below = masks.mul_(weights).sum(dim=-1) / partition
-        mean_logit = weights.mul_(logits).sum(dim=-1) / partition
-        mean_square = weights.mul_(logits).sum(dim=-1) / partition
-        log_partition = partition.log2()
-        variance = (mean_square - mean_logit.square()).clamp_(min=0)
-        scores.surprise[:, columns] = (log_partition - target_logits).t()
-        scores.entropy[:, columns] = (log_partition - mean_logit).t()
-        residual = mean_logit - target_logits
-        scores.normalised_residual[:, columns] = (residual * (variance + LEAST_VARIANCE).rsqrt()).t()
-        scores.below[:, columns] = below.t()
-    return scores
+        if is_shifted:
+            logits -= logits.amax(dim=-1, keepdim=True)
+        torch.gather(logits, -1, target, out=part.target_logit)
+        torch.sum(torch.exp2(logits, out=weights), -1, True, out=part.partition)
+        if with_below:
+            masks = workspace().take("masks", *shape, like=hidden)
+            torch.index_select(_is_below(levels, hidden), 0, target.flatten(), out=masks.flatten(0, 1))
+            torch.sum(masks.mul_(weights), -1, True, out=part.below)
+        torch.sum(weights.mul_(logits), -1, True, out=part.first_moment)
+        torch.sum(weights.mul_(logits), -1, True, out=part.second_moment)
+    return _Sums(*(each.squeeze(-1) for each in sums))
+
+
+def _is_below(levels: int, like: Tensor) -> Tensor:
+    """(Q, Q): 1 where the column's level is below the row's, else 0."""
+    return workspace().keep(lambda: like.new_ones(levels, levels).tril_(-1), name=("is below", levels), like=like)

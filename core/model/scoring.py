@@ -144,7 +144,14 @@ def score_clips(
     clips_a_group, groups = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:])), []
     for first in range(0, max(1, len(clips.codes)), clips_a_group):
         part = clips.part(first, clips_a_group)
-        samples = _score_samples(model, part.codes, context_samples=context_samples, num_samples=num_samples, pool=pool)
+        samples = _score_samples(
+            model,
+            part.codes,
+            context_samples=context_samples,
+            num_samples=num_samples,
+            with_below=with_statistics,
+            pool=pool,
+        )
         num_frames = num_samples // frame_samples
         statistics = np.empty((*samples.surprise.shape[:2], num_frames, 0), np.float16)
         if with_statistics:
@@ -210,15 +217,18 @@ def clip_innovations(
     clips_a_group = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:]))
     for first in range(0, len(clips.codes), clips_a_group):
         part = clips.part(first, clips_a_group)
-        samples = _score_samples(model, part.codes, context_samples=context_samples, num_samples=num_samples, pool=pool)
+        samples = _score_samples(
+            model, part.codes, context_samples=context_samples, num_samples=num_samples, with_below=True, pool=pool
+        )
         for clip, first_sample in enumerate(part.first_samples):
             yield samples.innovations_of(clip, first_sample + context_samples)
 
 
 def _score_samples(
-    model: WaveNet, codes: Codes, *, context_samples: int, num_samples: int, pool: ThreadPool
+    model: WaveNet, codes: Codes, *, context_samples: int, num_samples: int, with_below: bool, pool: ThreadPool
 ) -> _Samples:
-    """The scores of `num_samples` samples after the context."""
+    """The scores of `num_samples` samples after the context. The innovations alone need `below`."""
+    network = model.fast()
     receptive_field = model.config.receptive_field_samples
     assert context_samples >= receptive_field, "the context must cover the receptive field"
     device = next(model.parameters()).device
@@ -231,7 +241,7 @@ def _score_samples(
         last = min(first + slice_targets, num_samples)
         begin, end = context_samples + first - receptive_field, context_samples + last
         part = torch.from_numpy(codes[first_clip : first_clip + clips_a_slice, :, begin:end]).to(device)
-        for kind, values in enumerate(model.sample_scores(part)):
+        for kind, values in enumerate(network.sample_scores(part, with_below=with_below)):
             scores[kind, first_clip : first_clip + clips_a_slice, :, first:last] = values.cpu().numpy()
 
     pool.map(score, product(range(0, len(codes), clips_a_slice), range(0, num_samples, slice_targets)))

@@ -24,10 +24,10 @@ from core.model.likelihood import SampleScores, bits_with_gradient, sample_score
 AnyStack = TypeVar("AnyStack", Stack, StackGradient)
 
 GROUP_VALUES = {"cpu": 2**16, "cuda": 2**26}
-BLOCK_VALUES = {"cpu": 2**16, "cuda": 2**26}
+BLOCK_VALUES = {"cpu": 2**17, "cuda": 2**26}
 """Values of the residual path in a group of windows that is trained on, and in a block of samples that is scored."""
 
-STEPS_A_BLOCK = 64
+STEPS_A_BLOCK = 16
 """Blocks are of multiples of this length, so that clips of similar lengths share memory."""
 
 
@@ -107,7 +107,7 @@ class FastNetwork:
         return loss
 
     @torch.no_grad()
-    def sample_scores(self, codes: Tensor) -> SampleScores:
+    def sample_scores(self, codes: Tensor, *, with_below: bool = True) -> SampleScores:
         """(B, C, T) codes to (B, C, T - context) tensors, a block of samples at a time."""
         num_windows, (inputs, targets) = len(codes), self._inputs_and_targets(codes)
         num_steps, first = len(inputs) // num_windows, self._context - 1
@@ -124,7 +124,8 @@ class FastNetwork:
                 continue
             hidden = self._hidden(stack.skip_sum(slice((begin - start) * num_windows, (end - start) * num_windows)))[1]
             part = targets[:, (begin - first) * num_windows : (end - first) * num_windows]
-            scores.append(sample_scores(hidden, self._weights.heads, self._weights.heads_bias, part))
+            heads = self._weights.heads, self._weights.heads_bias
+            scores.append(sample_scores(hidden, *heads, part, with_below=with_below))
         rows = (torch.cat(kind, dim=1).view(self._num_channels, -1, num_windows) for kind in zip(*scores, strict=True))
         return SampleScores(*(row.permute(2, 0, 1) for row in rows))
 

@@ -69,8 +69,8 @@ def test_gradients_by_the_weights_are_added_to_those_given() -> None:
 
 
 @torch.no_grad()
-def scores_of(*tensors: Tensor) -> SampleScores:
-    return sample_scores(*tensors)
+def scores_of(*tensors: Tensor, with_below: bool = True) -> SampleScores:
+    return sample_scores(*tensors, with_below=with_below)
 
 
 @torch.no_grad()
@@ -94,6 +94,21 @@ def test_scores_are_those_of_log_softmax(rows: int, monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(
         normalised, (surprise - entropy) / (variance + LEAST_VARIANCE).sqrt(), rtol=1e-9, atol=1e-12
     )
+
+
+def test_without_below_all_else_is_the_same() -> None:
+    *others, below = scores_of(*inputs(), with_below=False)
+    assert below.isnan().all()
+    for ours, expected in zip(others, scores_of(*inputs()), strict=False):
+        assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("offset", [-200.0, -30.0, 30.0, 200.0])
+def test_a_constant_added_to_all_logits_changes_no_score(offset: float) -> None:
+    hidden, weight, bias, targets = inputs()
+    expected = scores_of(hidden, weight, bias, targets)
+    scores = scores_of(hidden.float(), weight.float(), bias.float() + offset, targets)
+    torch.testing.assert_close(tuple(scores), tuple(expected), rtol=1e-4, atol=1e-4, check_dtype=False)
 
 
 def test_normalised_residuals_of_a_right_prediction_have_mean_zero_and_deviation_one() -> None:
