@@ -21,9 +21,6 @@ BITS_PER_NAT = 1 / math.log(2)
 LEAST_VARIANCE = 0.1
 """Bits squared, added to the variance of surprise that a prediction expects. Without it a prediction with nearly all
 probability on one level would score any other level as infinite. A Gaussian of any width has a variance of 1.04."""
-LARGEST_PARTITION = 2.0**24
-"""Of sums of 2 ** logit. Beyond it, and below its inverse, the largest logit is subtracted first, which costs a tenth:
-moments of logits far from 0 would lose digits, and their exponential ends at 2 ** 128."""
 
 
 class SampleScores(NamedTuple):
@@ -80,22 +77,22 @@ def sample_scores(
 ) -> SampleScores:
     """Scores of each sample and channel, tensors (C, N), at one exponential a logit."""
     sums = _sums(hidden, weight, bias, targets, with_below=with_below)
-    smallest, largest = torch.aminmax(sums.partition)
-    if not (smallest > 1 / LARGEST_PARTITION and largest < LARGEST_PARTITION):  # also where they are NaN
-        sums = _sums(hidden, weight, bias, targets, with_below=with_below, is_shifted=True)
     partition, target_logit, *of_logits = (each.t() for each in sums)
     mean_logit, mean_square, below = (each / partition for each in of_logits)
     log_partition, variance = partition.log2(), mean_square.addcmul_(mean_logit, mean_logit, value=-1).clamp_(min=0)
     return SampleScores(
-        surprise=(log_partition - target_logit).clamp_(min=0),
-        entropy=(log_partition - mean_logit).clamp_(min=0),
+        surprise=log_partition - target_logit,
+        entropy=log_partition - mean_logit,
         normalised_residual=(mean_logit - target_logit) * (variance + LEAST_VARIANCE).rsqrt(),
         below=below,
     )
 
 
 class _Sums(NamedTuple):
-    """Sums over a channel's levels of w = 2 ** logit, and the logit of the sample's level, each (N, C)."""
+    """Sums over a channel's levels of w = 2 ** logit, and the logit of the sample's level, each (N, C).
+
+    Logits are relative to the largest. Those of a network can be 170 bits from 0, as adding a constant changes nothing.
+    """
 
     partition: Tensor
     """Of w."""
@@ -108,9 +105,7 @@ class _Sums(NamedTuple):
     """Of w, over all levels below the sample's; NaN where it is not asked for."""
 
 
-def _sums(
-    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, with_below: bool, is_shifted: bool = False
-) -> _Sums:
+def _sums(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, with_below: bool) -> _Sums:
     """In few calls of PyTorch a slice, since each call takes as long as ten thousand logits."""
     num_channels, num_samples = targets.shape
     levels, rows = len(weight) // num_channels, _rows_a_slice(len(weight), SCORE_SLICE_LOGITS, hidden.device)
@@ -121,8 +116,7 @@ def _sums(
         shape, part = (len(inputs), num_channels, levels), _Sums(*of_slice)
         logits, weights = (workspace().take(name, *shape, like=hidden) for name in ("logits", "p"))
         torch.addmm(bias_bits, inputs, weight_bits, out=logits.flatten(1))
-        if is_shifted:
-            logits -= logits.amax(dim=-1, keepdim=True)
+        logits -= logits.amax(dim=-1, keepdim=True)
         torch.gather(logits, -1, target, out=part.target_logit)
         torch.sum(torch.exp2(logits, out=weights), -1, True, out=part.partition)
         if with_below:
