@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.data.real_paths import RealPaths
+
 RACY_NS = 2_000_000_000
 
 
@@ -32,9 +34,10 @@ class CachedDigests:
         self._memory = memory
         self._known: dict[str, Any] = _read(memory)
         self._is_changed = False
+        self._real_paths = RealPaths()
 
     def __call__(self, path: Path) -> str:
-        real_path = os.path.realpath(path)
+        real_path = self._real_paths(path)
         status = os.stat(real_path)
         identity = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         known = self._known.get(real_path)

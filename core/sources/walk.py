@@ -4,12 +4,17 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from core.data.real_paths import RealPaths
 from core.errors import UserError
 
 
 def is_within(path: Path, root: Path) -> bool:
     """Whether `path` lies below `root` once links are resolved; loops are no problem. `root` is resolved already."""
-    return Path(os.path.realpath(path)).is_relative_to(root)
+    return _is_below(os.path.realpath(path), root)
+
+
+def _is_below(real_path: str, root: Path) -> bool:
+    return real_path == str(root) or real_path.startswith(os.path.join(root, ""))
 
 
 def walk(folder: Path, root: Path) -> Iterator[Path]:
@@ -44,11 +49,13 @@ def _entries(folder: Path) -> list[Path]:
         ) from error
 
 
-def why_unusable(file: Path, name: str, root: Path, *, suffixes: Collection[str]) -> str:
+def why_unusable(
+    file: Path, name: str, root: Path, *, suffixes: Collection[str], real_paths: RealPaths | None = None
+) -> str:
     """Why a file that `walk` yielded cannot be used, or an empty string. `suffixes` are those that can be read."""
     if file.name.startswith("."):
         return f"{name!r} is hidden"
-    if not is_within(file, root):
+    if not _is_below((real_paths or os.path.realpath)(file), root):
         return f"{name!r} is a link that leads out of the folder"
     if file.is_dir():
         return f"{name!r} is a folder that is listed already, by another name"

@@ -13,6 +13,7 @@ machines.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -78,6 +79,7 @@ def is_named_normal(folder: str) -> bool:
     return not {"normal", "healthy"}.isdisjoint(words) and "anomalous" not in map(label_of_word, words)
 
 
+@lru_cache(maxsize=2**16)  # a listing asks twice
 def parse_path(path: str, *, corpus_name: str, unlabelled_are_normal: bool = False) -> NamedFile | None:
     """`path` is relative to the corpus's folder, POSIX style. None if no folder is a label and no DCASE name matches.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.data.digests import Digest, digest_of
+from core.data.real_paths import RealPaths
 from core.data.recordings import BadRecording, Corpus, Recording, Skipped
 from core.errors import UserError
 from core.sources.audio_files import LIBSNDFILE_SUFFIXES, LOOKS_LIKE_AUDIO, READABLE_SUFFIXES, is_for_ffmpeg
@@ -135,6 +136,7 @@ def _usable_names(
     skipped: list[Skipped] = []
     counted: dict[str, list[str]] = {"hidden": [], "not audio": []}
     seen: set[str] = set()
+    real_paths = RealPaths()
     files = list(walk(folder, folder))
     twins = {file.with_suffix("") for file in files if file.suffix.lower() in LIBSNDFILE_SUFFIXES}
     # Links last, so that of a file and a link to it the file is used.
@@ -146,7 +148,7 @@ def _usable_names(
             skipped.append(Skipped(name=name, reason=f"{name!r} is a workbook; save it as {MANIFEST} to use it"))
         elif file.suffix.lower() not in LOOKS_LIKE_AUDIO and not file.is_dir():
             counted["not audio"].append(name)
-        elif reason := _why_not(file, name, folder, seen, corpus_name, unlabelled_are_normal):
+        elif reason := _why_not(file, name, folder, seen, corpus_name, unlabelled_are_normal, real_paths):
             skipped.append(Skipped(name=name, reason=reason))
         elif is_for_ffmpeg(file) and file.with_suffix("") in twins:
             skipped.append(Skipped(name=name, reason=f"{name!r} has the name of another file, which was converted"))
@@ -155,13 +157,21 @@ def _usable_names(
     return sorted(names), [*skipped, *_counts(counted)]
 
 
-def _why_not(file: Path, name: str, root: Path, seen: set[str], corpus_name: str, unlabelled_are_normal: bool) -> str:
+def _why_not(
+    file: Path,
+    name: str,
+    root: Path,
+    seen: set[str],
+    corpus_name: str,
+    unlabelled_are_normal: bool,
+    real_paths: RealPaths,
+) -> str:
     """Why a file that looks like audio is not used, or an empty string."""
-    if reason := why_unusable(file, name, root, suffixes=READABLE_SUFFIXES):
+    if reason := why_unusable(file, name, root, suffixes=READABLE_SUFFIXES, real_paths=real_paths):
         return reason
     if parse_path(name, corpus_name=corpus_name, unlabelled_are_normal=unlabelled_are_normal) is None:
         return f"{name!r} is in no folder named after a label ({EXAMPLES}), and has no name as in DCASE"
-    real_path = os.path.realpath(file)
+    real_path = real_paths(file)
     if real_path in seen:
         return f"{name!r} is a link to a file that is already listed"
     seen.add(real_path)
