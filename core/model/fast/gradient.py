@@ -28,8 +28,8 @@ class _LayerGradient:
     """(R, n)."""
     last_units: Tensor
     """(R, M): of those that have skips."""
-    of_skips: Tensor
-    """(R, M): what the skips contribute to `units`."""
+    skips: Tensor
+    """(R, S): the layer's skip weights, transposed."""
     before: Tensor
     """(2 R, n): before the sigmoids, by f without its slope of 4, and by g."""
     before_filter: Tensor
@@ -50,7 +50,6 @@ class StackGradient:
         self._slopes = slopes.repeat_interleave(width).unsqueeze(-1)
         self._older, self._newer = like.new_empty(2, num_layers, 2 * width, width)
         self._grad_x = like.new_empty(width, shape.num_columns)
-        self._of_skips = like.new_empty(num_layers * width, stack.num_outputs)
         units, before = like.new_empty(width * shape.num_columns), like.new_empty(2 * width * shape.num_columns)
         self._layers = [self._layer(number, layer, units, before) for number, layer in enumerate(stack.layers)]
         self._grad_taps = like.new_zeros(shape.num_columns + shape.num_windows, 2 * width)
@@ -68,7 +67,7 @@ class StackGradient:
             newer_x=self._grad_x[:, first:],
             units=units,
             last_units=units[:, -self.stack.num_outputs :],
-            of_skips=self._of_skips[number * width : (number + 1) * width],
+            skips=self.stack.skips[:, number * width : (number + 1) * width].t(),
             before=before,
             before_filter=of_filter,
             before_gate=of_gate,
@@ -91,7 +90,6 @@ class StackGradient:
         stack, num_skips, width = self.stack, len(grad_skips), self.stack.shape.residual_channels
         of_skip_weights = torch.split(grad_skips @ stack.units[:, -stack.num_outputs :].t(), width, dim=1)
         of_skip_bias = grad_skips.sum(dim=1)
-        torch.mm(stack.skips.t(), grad_skips, out=self._of_skips)
         self._grad_x.zero_()
         for layer, at, grad, of_skip_weight in zip(
             reversed(stack.layers), reversed(self._layers), reversed(grads), reversed(of_skip_weights), strict=True
@@ -99,12 +97,12 @@ class StackGradient:
             grad.out[-num_skips:] += of_skip_weight
             grad.out_bias[-num_skips:] += of_skip_bias
             if at.above is None:
-                at.units.copy_(at.of_skips)
+                torch.mm(at.skips, grad_skips, out=at.units)
             else:
                 grad.out[:width].addmm_(at.above, layer.units.t())
                 grad.out_bias[:width] += at.above.sum(dim=1)
                 torch.mm(layer.residual.t(), at.above, out=at.units)
-                at.last_units.add_(at.of_skips)
+                at.last_units.addmm_(at.skips, grad_skips)
             torch.mul(at.units, layer.gate, out=at.before_filter)
             torch.ops.aten.sigmoid_backward.grad_input(at.before_filter, layer.filtered, grad_input=at.before_filter)
             torch.mul(at.units, layer.units, out=at.before_gate)
