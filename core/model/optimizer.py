@@ -63,10 +63,10 @@ class WaveNetOptimizer(torch.optim.Optimizer):
             weights: list[Tensor] = group["params"]
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             assert len(gradients) == len(weights), "every weight has a gradient"
-            for weight, change in zip(weights, self._changes(group["kind"], weights, gradients), strict=True):
-                weight.sub_(change.reshape(weight.shape), alpha=group["lr"])
+            pairs = zip(weights, self._changes(group["kind"], weights, gradients), strict=True)
+            torch._foreach_sub_(weights, [change.reshape(weight.shape) for weight, change in pairs], alpha=group["lr"])
 
-    def _changes(self, kind: str, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+    def _changes(self, kind: str, weights: Sequence[Tensor], gradients: list[Tensor]) -> list[Tensor]:
         """What is subtracted from the weights of a kind, for one learning rate."""
         if kind == LEVELS:
             return self._smooth_changes(weights, gradients)
@@ -95,21 +95,27 @@ class WaveNetOptimizer(torch.optim.Optimizer):
         """Of weights with a row a level, for one learning rate: Adam's changes of the cosines' coefficients."""
         by_level = [gradient.reshape(self._by_level) for gradient in gradients]
         widths = [len(gradient[0, 0]) for gradient in by_level]  # one product for all of them
-        coefficients = torch.split(self._cosines.t() @ torch.cat(by_level, dim=-1), widths, dim=-1)
+        coefficients = list(torch.split(self._cosines.t() @ torch.cat(by_level, dim=-1), widths, dim=-1))
         changes = self._cosines @ torch.cat(self._adam_changes(weights, coefficients), dim=-1)
         return list(torch.split(changes, widths, dim=-1))
 
-    def _adam_changes(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        """Adam's, for one learning rate."""
-        changes = []
-        for weight, gradient in zip(weights, gradients, strict=True):
-            num_steps = self._state_of(weight, "step", torch.zeros(())).add_(1).item()
-            mean = self._state_of(weight, "exp_avg", gradient).lerp_(gradient, 1 - ADAM_BETAS[0])
-            square = self._state_of(weight, "exp_avg_sq", gradient).mul_(ADAM_BETAS[1])
-            square.addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
-            unbiased = [1 - beta**num_steps for beta in ADAM_BETAS]
-            changes.append(mean / (square / unbiased[1]).sqrt_().add_(EPSILON) / unbiased[0])
-        return changes
+    def _adam_changes(self, weights: Sequence[Tensor], gradients: list[Tensor]) -> list[Tensor]:
+        """Adam's, for one learning rate. Small weights are many, so each operation is one call for all of them."""
+        pairs = list(zip(weights, gradients, strict=True))
+        steps = [self._state_of(weight, "step", torch.zeros(())) for weight in weights]
+        means = [self._state_of(weight, "exp_avg", gradient) for weight, gradient in pairs]
+        squares = [self._state_of(weight, "exp_avg_sq", gradient) for weight, gradient in pairs]
+        torch._foreach_add_(steps, 1)
+        unbiased = [1 - beta ** steps[0].item() for beta in ADAM_BETAS]
+        torch._foreach_lerp_(means, gradients, 1 - ADAM_BETAS[0])
+        torch._foreach_mul_(squares, ADAM_BETAS[1])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - ADAM_BETAS[1])
+        deviations = torch._foreach_div(squares, unbiased[1])
+        torch._foreach_sqrt_(deviations)
+        torch._foreach_add_(deviations, EPSILON)
+        changes = torch._foreach_div(means, deviations)
+        torch._foreach_div_(changes, unbiased[0])
+        return list(changes)
 
     def _state_of(self, weight: Tensor, name: str, like: Tensor) -> Tensor:
         """A tensor that is kept from step to step, and saved with the weights. It starts with zeros."""
