@@ -1,8 +1,10 @@
-"""Digests of files, cached by path, size and modification time, so that a file is read for its digest once.
+"""Digests and headers of files, cached by path, size and modification time, so that a file is read for them once.
 
 The inode's change time (ctime) is part of the key as well, because `cp -p` and archives restore the modification time,
 and recordings of one length have one size. As in git's index, a file that changed within the last two seconds is not
 cached, because it might change again within the resolution of the clock. The digest depends only on the bytes.
+
+    {"/real/path": [size, modification time, change time, inode, digest, header]}
 """
 
 import hashlib
@@ -37,17 +39,43 @@ class CachedDigests:
         self._real_paths = RealPaths()
 
     def __call__(self, path: Path) -> str:
+        real_path, identity = self._identity(path)
+        known = self._facts_of(real_path, identity)
+        if known:
+            return str(known[0])
+        digest = digest_of(path)
+        self._remember(real_path, identity, [digest])
+        return digest
+
+    def header(self, path: Path, read: Callable[[], dict[str, int]], *, version: str) -> dict[str, int]:
+        """What `read` returned for this file and version before. It is cached with the digest, which is asked first."""
+        real_path, identity = self._identity(path)
+        known = self._facts_of(real_path, identity)
+        if len(known) > 1 and isinstance(known[1], dict) and version in known[1]:
+            return dict(known[1][version])
+        header = read()
+        if known:
+            self._remember(real_path, identity, [known[0], {version: header}])
+        return header
+
+    def _identity(self, path: Path) -> tuple[str, list[int]]:
+        """The real path, and what changes with the file. Raises OSError."""
         real_path = self._real_paths(path)
         status = os.stat(real_path)
-        identity = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        return real_path, [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+    def _facts_of(self, real_path: str, identity: list[int]) -> list[Any]:
+        """The digest, and the header where it is known; empty where the file is not known as it is now."""
         known = self._known.get(real_path)
-        if isinstance(known, list) and known[:-1] == identity:
-            return str(known[-1])
-        digest = digest_of(path)
-        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > RACY_NS:
-            self._known[real_path] = [*identity, digest]
+        if not isinstance(known, list) or known[: len(identity)] != identity:
+            return []
+        return known[len(identity) :]
+
+    def _remember(self, real_path: str, identity: list[int], facts: list[Any]) -> None:
+        _, modified_ns, changed_ns, _ = identity
+        if time.time_ns() - max(modified_ns, changed_ns) > RACY_NS:
+            self._known[real_path] = [*identity, *facts]
             self._is_changed = True
-        return digest
 
     def save(self) -> None:
         """Writes the cache atomically. Entries that another process added meanwhile may be lost.

@@ -25,6 +25,8 @@ FORMATS = "wav, flac, ogg, mp3, aiff, au or opus, or m4a, aac, wma and others th
 """For messages."""
 MP3_SLACK_SAMPLES = 4 * 1152
 """Decoders of mp3 disagree on the padding at both ends; a frame is 1152 samples."""
+HEADER_VERSION = "header-1"
+"""Of headers in the cache. Change it with the checks of `read_header` and with the fields of Header."""
 PIECE_SAMPLES = 2**18
 """Of all channels together: what is held of a file that is read in pieces."""
 

@@ -6,17 +6,17 @@ samples.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
 from core.data.audio import Waveform
-from core.data.digests import Digest, digest_of
+from core.data.digests import CachedDigests, Digest, digest_of
 from core.data.recordings import REPAIR, AskedSplit, BadRecording, Label, Recording, check_waveform
 from core.errors import UserError
-from core.sources.audio_files import Header, read_header, read_samples, reason_of
+from core.sources.audio_files import HEADER_VERSION, Header, read_header, read_samples, reason_of
 from core.sources.labelled_events import LabelledEvent, merge_events
 
 Channels = Literal["mix", "first"]
@@ -57,11 +57,11 @@ def recording_of(files: TakeFiles, *, digest_of: Digest = digest_of, channels: C
     Raises BadRecording for headers that cannot be read or do not agree. Raises UserError if the stated rate or the
     times of events do not agree with the header.
     """
-    headers = [read_header(files.root / name, name) for name in files.names]
+    digest = _digest_of_all(digest_of, files)
+    headers = [_header(digest_of, files.root / name, name) for name in files.names]
     if len(headers) > 1:
         check_channel_files(files.names, headers)
     _check_stated_rates(files, headers[0])
-    digest = _digest_of_all(digest_of, files)
     num_channels = sum(header.num_channels for header in headers)
     if channels and num_channels > 1:
         digest = hashlib.sha256(f"{MONO_FORMAT} {channels} {digest}".encode()).hexdigest()[:16]
@@ -124,6 +124,13 @@ def check_channel_files(names: Sequence[str], headers: Sequence[Header]) -> None
                 f"{header.num_samples} samples at {header.sample_rate_hz} Hz against "
                 f"{headers[0].num_samples} at {headers[0].sample_rate_hz}. {REPAIR}"
             )
+
+
+def _header(digest_of: Digest, path: Path, name: str) -> Header:
+    """From the cache of digests, where there is one."""
+    if not isinstance(digest_of, CachedDigests):
+        return read_header(path, name)
+    return Header(**digest_of.header(path, lambda: asdict(read_header(path, name)), version=HEADER_VERSION))
 
 
 def _digest_of_all(digest_of: Digest, files: TakeFiles) -> str:

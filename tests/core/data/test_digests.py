@@ -64,6 +64,50 @@ def test_a_file_is_the_same_by_whatever_path_it_is_reached(tmp_path, readings, m
     assert len(readings) == 1
 
 
+class Reader:
+    """Reads a header: the file's length. Counts how often."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.num_readings = path, 0
+
+    def __call__(self) -> dict[str, int]:
+        self.num_readings += 1
+        return {"length": self.path.stat().st_size}
+
+
+@pytest.mark.usefixtures("_settled")
+def test_a_header_is_read_once_by_all_who_share_the_memory(tmp_path):
+    path, memory = write(tmp_path / "a.wav"), tmp_path / "memory.json"
+    read, first = Reader(path), CachedDigests(memory)
+    digest = first(path)
+    assert first.header(path, read, version="1") == first.header(path, read, version="1") == {"length": 10}
+    first.save()
+    again = CachedDigests(memory)
+    assert (again(path), again.header(path, read, version="1")) == (digest, {"length": 10})
+    assert read.num_readings == 1
+
+
+@pytest.mark.usefixtures("_settled")
+def test_a_header_of_another_version_or_without_a_digest_is_read_again(tmp_path):
+    path = write(tmp_path / "a.wav")
+    read, remembered = Reader(path), CachedDigests(tmp_path / "memory.json")
+    assert remembered.header(path, read, version="1") == remembered.header(path, read, version="1") == {"length": 10}
+    assert read.num_readings == 2
+    remembered(path)
+    for version in ("1", "2"):
+        assert remembered.header(path, read, version=version) == {"length": 10}
+    assert read.num_readings == 4
+
+
+def test_the_header_of_a_file_that_changed_just_now_is_not_remembered(tmp_path):
+    path = write(tmp_path / "a.wav")
+    read, remembered = Reader(path), CachedDigests(tmp_path / "memory.json")
+    for _ in range(2):
+        remembered(path)
+        remembered.header(path, read, version="1")
+    assert read.num_readings == 2
+
+
 def change_in_place(path: Path) -> None:
     path.write_bytes(b"some bytEs")
 
@@ -109,6 +153,18 @@ def test_a_file_that_changed_has_its_new_digest(tmp_path, change):
     time.sleep(0.02)  # clocks of file systems tick every few milliseconds
     change(path)
     assert before != CachedDigests(memory)(path) == remembered(path) == fresh(path)
+
+
+@pytest.mark.usefixtures("_settled")
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_changed_has_its_new_header(tmp_path, change):
+    path = write(tmp_path / "a.wav")
+    remembered = CachedDigests(tmp_path / "memory.json")
+    remembered(path)
+    remembered.header(path, lambda: {"length": 1}, version="1")
+    time.sleep(0.02)
+    change(path)
+    assert remembered.header(path, lambda: {"length": 2}, version="1") == {"length": 2}
 
 
 @pytest.mark.parametrize("put_back", [False, True])
