@@ -105,6 +105,7 @@ def test_scores_do_not_depend_on_the_size_of_a_block(
     field = model.config.receptive_field_samples
     codes = random_codes(model, field + 41, num_clips=3)
     monkeypatch.setattr(network, "STEPS_A_BLOCK", 1)
+    monkeypatch.setattr(network, "LEAST_BLOCK_COLUMNS", 1)
     monkeypatch.setitem(network.BLOCK_VALUES, "cpu", block_values * model.config.residual_channels)
     scores = model.sample_scores(codes)
     log2_p = model(codes[..., :-1]).detach().log_softmax(dim=-1) / math.log(2)
