@@ -20,6 +20,8 @@ class EvidenceView:
     advice: Sequence[str]
     curve: Table | None
     """None where something stood in for recordings: more of that would prove nothing."""
+    calibration: str | None
+    """What fewer calibration recordings cost."""
 
 
 def evidence_view(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -> EvidenceView | None:
@@ -33,6 +35,7 @@ def evidence_view(evidence: Mapping[str, Any] | None, test: Mapping[str, Any]) -
         ),
         advice=evidence["advice"],
         curve=None if evidence["stand_ins"] else _curve(evidence["learning_curve"]),
+        calibration=evidence["calibration_sentence"],
     )
 
 

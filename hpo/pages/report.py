@@ -26,7 +26,13 @@ from hpo.results.winner_file import WinnerFile
 from hpo.search.study import objective_name
 from hpo.search.trial_record import trial_records
 
-MIN_WIDTHS_PX = {"loss_by_epoch": 640, "parallel_coordinates": 760, "parameter_slices": 760, SLICES: 760}
+MIN_WIDTHS_PX = {
+    "loss_by_epoch": 640,
+    "learning_curves": 560,
+    "parallel_coordinates": 760,
+    "parameter_slices": 760,
+    SLICES: 760,
+}
 """Of plots whose labels would overlap on a telephone."""
 BUTTON_PX = 100
 """About the width of a button that is named after a metric."""

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from core.decision.healthy_prediction import HEALTHY_BITS_SAVED, HEALTHY_CORRELATION
 from core.decision.post_search import F1Surface
 from hpo.pages.event_metrics import EVENT_METRICS, event_metrics_in
+from hpo.pages.evidence_figure import learning_curves_figure
 from hpo.pages.formatting import is_missing, number_text
 from hpo.pages.importance_figure import importance_figure
 from hpo.pages.parameter_axis import parameter_axes
@@ -80,6 +81,9 @@ def study_figures(
     }
     if surface is not None and winner is not None:
         figures["f1_surface"] = surface_figure(surface, winner)
+    evidence = result and result["evidence"]
+    if evidence and (curves := learning_curves_figure(evidence)):
+        figures["learning_curves"] = curves
     return figures
 
 

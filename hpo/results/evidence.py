@@ -7,9 +7,11 @@ or by parts of takes, however good its figures are.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from core.data.stand_ins import SENTENCES, StandIn
+from core.decision.calibration_curve import CalibrationPoint
 from core.decision.exact_figures import (
     SIGNIFICANT,
     enough_recordings,
@@ -20,6 +22,10 @@ from core.decision.exact_figures import (
 
 TIMES = (1, 2, 4, 8)
 """Multiples of the test recordings in the learning curve."""
+MOST_TIMES = 16
+"""Up to which is sought how many times the recordings halve the interval of F1."""
+WORTH_RECORDING = 0.01
+"""A rise of F1 or AUC by which twice the calibration takes are worth their recording."""
 ONE_SIDED_SIGMAS = 1.645
 """Of a normal distribution, beyond which SIGNIFICANT lies."""
 ADVICE: dict[StandIn, str] = {
@@ -35,10 +41,13 @@ ADVICE: dict[StandIn, str] = {
 """What to record in place of what stood in for it."""
 
 
-def evidence_of(winner: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def evidence_of(
+    winner: Mapping[str, Any] | None, calibration: Sequence[CalibrationPoint] = ()
+) -> dict[str, Any] | None:
     """`evidence` of result.json, from the winner's figures there; None without a winner or test clips.
 
-    `banner` is None where the winner is proven, and `advice` says in sentences how much more to record.
+    `banner` is None where the winner is proven, and `advice` says in sentences how much more to record. `calibration`
+    is the winner's calibration curve.
     """
     test = winner and winner["test"]
     if winner is None or not test:
@@ -62,8 +71,10 @@ def evidence_of(winner: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "stand_ins": stand_ins,
         "banner": " ".join(banners) or None,
         "advice": _advice_on(stand_ins)
-        or [*_advice(test, num_anomalous, num_normal, is_proven=is_proven), *curve_sentences(curve)],
+        or [*_advice(test, num_anomalous, num_normal, is_proven=is_proven), *curve_sentences(test, curve)],
         "learning_curve": curve,
+        "calibration_curve": [asdict(point) for point in calibration],
+        "calibration_sentence": calibration_sentence(calibration),
     }
 
 
@@ -120,32 +131,58 @@ def times_to_prove(auc: float, num_anomalous: int, num_normal: int) -> int | Non
 
 def learning_curve(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> list[dict[str, Any]]:
     """What the intervals would be at the same rates with some multiples of the test recordings."""
-    rows = []
-    for times in TIMES:
-        recall = share_interval(test["recall"], times * num_anomalous)
-        false_alarms = share_interval(test["false_alarms"], times * num_normal)
-        rows.append(
-            {
-                "num_anomalous": times * num_anomalous,
-                "num_normal": times * num_normal,
-                "recall_interval": recall,
-                "false_alarms_interval": false_alarms,
-                "f1_interval": f1_interval(recall, false_alarms, prevalence=test["prevalence"]),
-            }
-        )
-    return rows
+    return [_intervals(test, times * num_anomalous, times * num_normal) for times in TIMES]
 
 
-def curve_sentences(curve: list[dict[str, Any]]) -> list[str]:
+def _intervals(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> dict[str, Any]:
+    recall = share_interval(test["recall"], num_anomalous)
+    false_alarms = share_interval(test["false_alarms"], num_normal)
+    return {
+        "num_anomalous": num_anomalous,
+        "num_normal": num_normal,
+        "recall_interval": recall,
+        "false_alarms_interval": false_alarms,
+        "f1_interval": f1_interval(recall, false_alarms, prevalence=test["prevalence"]),
+    }
+
+
+def curve_sentences(test: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> list[str]:
     """The learning curve in a sentence; none where F1 has no interval."""
-    now, *others = curve
+    now, twice, *_ = curve
     if math.isnan(now["f1_interval"][0]):
         return []
-    sizes = ", ".join(f"{_width(row):.2f} with {row['num_anomalous'] + row['num_normal']}" for row in others)
+    low, high = twice["f1_interval"]
     return [
-        f"The interval of test F1 is {_width(now):.2f} wide with {now['num_anomalous'] + now['num_normal']} test "
-        f"recordings; at the same rates it would be {sizes}."
+        f"With twice as many test recordings ({_num_recordings(twice)} in place of {_num_recordings(now)}) the "
+        f"interval of test F1 would be about {low:.2f} to {high:.2f}, which is {_width(twice):.2f} wide in place of "
+        f"{_width(now):.2f}, if the rates stay the same. {_halving(test, now)}"
     ]
+
+
+def _halving(test: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """By the rule of 1 / sqrt(n) four times the recordings halve an interval; fewer where there are few."""
+    num_anomalous, num_normal = now["num_anomalous"], now["num_normal"]
+    for times in range(2, MOST_TIMES + 1):
+        if 2 * _width(_intervals(test, times * num_anomalous, times * num_normal)) <= _width(now):
+            return f"{times} times as many would halve it."
+    return f"{MOST_TIMES} times as many would not halve it."
+
+
+def calibration_sentence(points: Sequence[CalibrationPoint]) -> str | None:
+    """What the last doubling of the healthy calibration recordings has changed; None where there was no doubling."""
+    if len(points) < 2:
+        return None
+    fewer, now = points[-2:]
+    is_worth_it = max(now.f1 - fewer.f1, now.auc - fewer.auc) >= WORTH_RECORDING
+    return (
+        f"Calibrated on {fewer.num_takes} of the {now.num_takes} healthy recordings that are kept for that, the same "
+        f"network has a validation F1 of {fewer.f1:.3f} in place of {now.f1:.3f}, and an AUC of {fewer.auc:.3f} in "
+        f"place of {now.auc:.3f}, so more of them {'should help' if is_worth_it else 'would hardly help'}."
+    )
+
+
+def _num_recordings(row: Mapping[str, Any]) -> int:
+    return int(row["num_anomalous"] + row["num_normal"])
 
 
 def _width(row: Mapping[str, Any]) -> float:

@@ -51,7 +51,7 @@ def study_result(
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": winner is not None and beats_flagging_everything(winner, figures),
         "choice": choice_of(records, finalists, winner, objective=objective_name(search.study)),
-        "evidence": evidence_of(figures),
+        "evidence": evidence_of(figures, chosen.calibration_curve() if chosen else ()),
         "prediction": prediction_of(records, winner.number if winner else None),
         "promise": promise_of(chosen.threshold, figures["test"]) if chosen and figures else None,
         "winner": figures,

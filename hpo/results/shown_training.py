@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from core.decision.calibration_curve import CalibrationPoint, calibration_curve
 from core.decision.checkpoint import DETECTOR_FILE
 from hpo.results.judged_trial import JudgedTrial
 from hpo.results.missed_faults import SPLITS, missed_fault_rows
@@ -49,3 +50,12 @@ class ShownTraining:
     def faults(self) -> list[dict[str, Any]]:
         flagged = {split: self.trial.judged[split].clip_scores >= self.trial.threshold for split in SPLITS}
         return missed_fault_rows(flagged, self.trial.scored)
+
+    def calibration_curve(self) -> list[CalibrationPoint]:
+        detector = self.trial.detector
+        return calibration_curve(
+            detector.statistic.config,
+            self.trial.scored,
+            score=detector.scoring.score,
+            frame_ms=detector.statistic.frame_ms,
+        )

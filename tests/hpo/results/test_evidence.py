@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from core.data.stand_ins import SENTENCES
-from core.decision.exact_figures import chance_p_value, exact_figures
+from core.decision.calibration_curve import CalibrationPoint
+from core.decision.exact_figures import chance_p_value, exact_figures, f1_interval, share_interval
 from core.decision.metrics import auc
+from hpo.pages.evidence_figure import learning_curves_figure
 from hpo.pages.evidence_tables import evidence_view
 from hpo.results.evidence import evidence_of, times_to_prove
 from hpo.summary import summary
@@ -116,6 +118,45 @@ def test_intervals_of_the_learning_curve_shrink() -> None:
     assert [row["num_normal"] for row in curve] == [6, 12, 24, 48]
 
 
+def test_so_many_times_the_recordings_halve_the_interval_and_one_time_less_does_not() -> None:
+    test = figures_of(6, 6, gap=1.0)
+    (sentence,) = [each for each in evidence(test)["advice"] if "would halve it" in each]
+    times = int(re.search(r"(\d+) times as many", sentence)[1])  # type: ignore[index]
+    widths = {each: np.subtract(*_interval(test, 6 * each)[::-1]) for each in (1, times - 1, times)}
+    assert widths[times] <= widths[1] / 2 < widths[times - 1]
+
+
+def _interval(test: dict[str, Any], num_each: int) -> tuple[float, float]:
+    rates = [share_interval(test[name], num_each) for name in ("recall", "false_alarms")]
+    return f1_interval(*rates, prevalence=0.5)
+
+
+@pytest.mark.parametrize(("rise", "words"), [(0.05, "should help"), (0.001, "would hardly help"), (-0.05, "hardly")])
+def test_more_calibration_recordings_are_advised_where_the_last_doubling_helped(rise: float, words: str) -> None:
+    points = [
+        CalibrationPoint(num_takes=4, auc=0.8, f1=0.7, f1_range=(0.6, 0.8)),
+        CalibrationPoint(num_takes=8, auc=0.8, f1=0.7 + rise, f1_range=(0.7, 0.7)),
+    ]
+    found = evidence_of({"test": figures_of(8, 8)}, points)
+    assert found is not None
+    assert f"F1 of 0.700 in place of {0.7 + rise:.3f}" in found["calibration_sentence"]
+    assert words in found["calibration_sentence"]
+
+
+def test_the_curve_of_test_recordings_is_left_out_where_something_stood_in_for_them() -> None:
+    points = [CalibrationPoint(num_takes=n, auc=0.8, f1=0.7, f1_range=(0.6, 0.8)) for n in (1, 2, 4)]
+    test = figures_of(8, 8, gap=1.0)
+
+    def names(**winner: Any) -> list[str]:
+        found = evidence_of({"test": test} | winner, points)
+        figure = found and learning_curves_figure(found)
+        return [trace.name for trace in figure.data] if figure else []
+
+    assert names() == ["interval of test F1", "with more recordings", "validation F1", "validation AUC"]
+    assert names(stand_ins=["faults"]) == ["validation F1", "validation AUC"]
+    assert learning_curves_figure(evidence(test) | {"stand_ins": ["faults"]}) is None
+
+
 def test_without_a_winner_or_test_clips_there_is_no_evidence() -> None:
     assert evidence_of(None) is None
     assert evidence_of({"test": {}}) is None
@@ -129,7 +170,8 @@ def test_the_report_has_the_banner_and_the_curve(num_each: int, is_proven: bool)
     assert ("Too few recordings to tell" in winner) is not is_proven
     assert ("<b>Unproven: trial" in winner) is not is_proven
     assert "How much more to record" in winner
-    assert "it would be" in winner
+    assert "With twice as many test recordings" in winner
+    assert 'id="figure-learning_curves"' in winner
 
 
 @pytest.mark.parametrize("stand_ins", [["faults"], ["parts"], ["faults", "parts"]])
