@@ -16,6 +16,7 @@ from hpo.search.trial_record import TrialRecord
 
 WINDOWS_MS = np.geomspace(50, 2000, 20)
 """Of points of post-processing, with THRESHOLDS."""
+WITHOUT_TRAINING = ("window_ms", "threshold_sigmas")
 
 
 def counts_of(trial: ReplayedTrial) -> TakeCounts:
@@ -92,6 +93,21 @@ def lower_bound(trials: Sequence[ReplayedTrial]) -> ReplayedTrial:
         return trial.value - error
 
     return max(trials, key=bound)
+
+
+def highest_crossfitted(trials: Sequence[ReplayedTrial]) -> ReplayedTrial:
+    """The trial whose network and window have the highest cross-fitted F1, with its cross-fitted threshold."""
+    return max(trials, key=lambda trial: trial.judged.crossfitted[0]).crossfitted
+
+
+def middle_of_family(car: Car, trials: Sequence[ReplayedTrial]) -> ReplayedTrial:
+    """The highest trial's network, with the median window and threshold of its trials within one standard error."""
+    best = highest(trials)
+    family = [trial.parameters for trial in within_an_error(trials) if trial.point == best.point]
+    window_ms, threshold = (float(np.median([each[name] for each in family])) for name in WITHOUT_TRAINING)
+    judged = car.judged(best.point, window_ms)
+    assert judged is not None, "its network is trained"
+    return replace(best, judged=judged, threshold=threshold)
 
 
 def best_post(car: Car, winner: ReplayedTrial) -> ReplayedTrial:

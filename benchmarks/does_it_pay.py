@@ -5,7 +5,7 @@
 First it makes the table, and the same command resumes it; with `--no-training` it takes what there is. Then it replays
 studies of 50 trials on the trainings of seed 1 and prints what each rule's winner reaches on fresh takes, which choose
 nothing. Intervals are of a bootstrap over cars. The objective and the rule that chooses the winner were chosen on the
-first half of the cars, so the second half is also printed alone. Training seeds after the first show how far a training
+first half of the cars, so both halves are also printed alone. Training seeds after the first show how far a training
 repeats.
 """
 
@@ -28,7 +28,9 @@ from benchmarks.choice_rules import (
     by_rule,
     fewest_false_alarms,
     first,
+    highest_crossfitted,
     lower_bound,
+    middle_of_family,
     most_central,
     narrowest,
     nearest_to_the_default,
@@ -66,6 +68,7 @@ class Rule:
 
 DEFAULT, BEFORE, NOW = "trial 0", "highest expected F1: the rule before", "trial 0 within one error: the rule now"
 POST_BEFORE, POST_NOW = "its best post-processing", "its own within one error of the best post-processing"
+MIDDLE = "within one error: the middle of the highest one's network"
 RULES = (
     Rule(name="random search, F1", kind="random", objective="F1"),
     Rule(name="TPE, F1", objective="F1"),
@@ -79,6 +82,10 @@ RULES = (
     Rule(name="within one error: the fewest false alarms", choose=fewest_false_alarms),
     Rule(name="highest lower bound", choose=lower_bound),
     Rule(name="the rule before, threshold fitted after the choice", choose=lambda trials: highest(trials).fitted),
+    Rule(
+        name="the rule now, threshold cross-fitted after the choice", choose=lambda trials: by_rule(trials).crossfitted
+    ),
+    Rule(name="highest cross-fitted F1, threshold cross-fitted", choose=highest_crossfitted),
     Rule(name="TPE, AUC, threshold fitted", objective="AUC", choose=lambda trials: highest(trials).fitted),
     Rule(name="TPE, separation, threshold fitted", objective="separation", choose=lambda t: highest(t).fitted),
     Rule(
@@ -102,15 +109,14 @@ def make_table(options: argparse.Namespace, spec: StudySpec) -> None:
             print(f"{path.relative_to(options.table)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def load_cars(options: argparse.Namespace, spec: StudySpec) -> dict[int, Car]:
+def load_cars(folder: Path, numbers: Sequence[int], num_points: int, spec: StudySpec) -> dict[int, Car]:
     """The cars by seed, all with the same points: those that the table has of every car."""
-    numbers = range(1, options.cars + 1)
     table = {
-        (car, point): load_training(Place(car=car, point=point, seed=1), options.table)
+        (car, point): load_training(Place(car=car, point=point, seed=1), folder)
         for car in numbers
-        for point in range(options.points)
+        for point in range(num_points)
     }
-    points = [point for point in range(options.points) if all(table[car, point] for car in numbers)]
+    points = [point for point in range(num_points) if all(table[car, point] for car in numbers)]
     return {car: Car(spec, [found for point in points if (found := table[car, point])]) for car in numbers}
 
 
@@ -161,6 +167,8 @@ def rows_of(car: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatAr
         chosen = [rule.choose(trials) for trials in studies[key]]
         rows[rule.name] = np.mean([figures_of(trial) for trial in chosen], axis=0)
         if rule.name == NOW:
+            middles = [middle_of_family(car, trials) for trials in studies[key]]
+            rows[MIDDLE] = np.mean([figures_of(trial) for trial in middles], axis=0)
             rows[POST_BEFORE] = np.mean([figures_of(best_post(car, trial)) for trial in chosen], axis=0)
             rows[POST_NOW] = np.mean([figures_of(post_by_rule(car, trial)) for trial in chosen], axis=0)
     return rows
@@ -231,7 +239,7 @@ def main() -> None:
     spec = load_study_file(STUDY)
     if not options.no_training:
         make_table(options, spec)
-    cars = load_cars(options, spec)
+    cars = load_cars(options.table, range(1, options.cars + 1), options.points, spec)
     found, gains = [], []
     for number, car in cars.items():
         found.append(rows_of(car, num_replays=options.replays, num_trials=options.trials))
@@ -239,7 +247,12 @@ def main() -> None:
         print(f"car {number}: replayed", file=sys.stderr, flush=True)
     num_points, half = len(next(iter(cars.values())).trainings), len(cars) // 2
     print(f"{len(cars)} cars, {num_points} networks, {options.replays} studies of {options.trials} trials each\n")
-    for title, part in (("All cars", slice(None)), (f"Cars {half + 1} and on, which chose nothing", slice(half, None))):
+    parts = (
+        ("All cars", slice(None)),
+        (f"Cars 1 to {half}, which chose the rules", slice(half)),
+        (f"Cars {half + 1} and on, which chose nothing", slice(half, None)),
+    )
+    for title, part in parts:
         print(f"{title}\n")
         print_table({n: np.array([rows[n] for rows in found[part]]) for n in found[0]}, np.array(gains[part]))
     print_repeats(options, cars)

@@ -1,11 +1,12 @@
 """Studies that are replayed on a table of trainings (benchmarks/table_of_trainings.py): they train nothing.
 
 A replayed trial has one of the table's networks, the one nearest to what the sampler proposes, with the window and the
-threshold that it proposes. Trial 0 is the default configuration. No trial is pruned. A rule chooses the winner from
-validation; fresh takes measure it and choose nothing.
+threshold that it proposes. Trial 0 is the default configuration. A rule chooses the winner from validation; fresh takes
+measure it and choose nothing.
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,10 +18,11 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from benchmarks.table_of_trainings import MACHINE, Training, parameters_of
-from core.decision.metrics import auc, expected_f1, f1_score
+from core.decision.metrics import auc, expected_f1, expected_flags, f1_score
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import fit_scalar
 from core.model.scoring import Scores
+from hpo.search.history import History, SamplerWithHistory
 from hpo.search.samplers import derived_seed, make_sampler
 from hpo.search.study_file import StudySpec
 from hpo.search.study_tables import SamplerConfig
@@ -28,6 +30,8 @@ from hpo.search.study_tables import SamplerConfig
 FloatArray = npt.NDArray[np.float64]
 THRESHOLDS = np.sinh(np.linspace(math.asinh(-3), math.asinh(60), 150))
 """Of a fitted threshold."""
+NUM_SPLITS = 10
+"""Ways to halve the validation takes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +64,26 @@ class Judged:
         return float(THRESHOLDS[self.expected_f1s.argmax()])
 
     @cached_property
+    def crossfitted(self) -> tuple[float, float]:
+        """The expected F1 of each half of the validation takes at the threshold that is best for the other half, and
+        the mean of these thresholds: means over NUM_SPLITS ways to halve the takes of each label."""
+        flags = np.array([expected_flags(self.validation, float(t)) for t in THRESHOLDS])  # (thresholds, N)
+        random, found = np.random.default_rng(0), []
+        for _ in range(NUM_SPLITS):
+            shuffled = np.lexsort((random.random(len(self.validation)), self.is_anomalous))
+            halves = shuffled[::2], shuffled[1::2]
+            first, second = (self._f1s(flags[:, rows], rows) for rows in halves)
+            found += [(second[first.argmax()], first.argmax()), (first[second.argmax()], second.argmax())]
+        f1s, best = zip(*found, strict=True)
+        return float(np.mean(f1s)), float(np.sinh(np.arcsinh(THRESHOLDS[list(best)]).mean()))
+
+    def _f1s(self, flags: FloatArray, rows: npt.NDArray[np.intp]) -> FloatArray:
+        """(thresholds,) expected F1 of (thresholds, rows) flags."""
+        labels = self.is_anomalous[rows]
+        f1s: FloatArray = 2 * flags[:, labels].sum(axis=1) / (flags.sum(axis=1) + labels.sum())
+        return f1s
+
+    @cached_property
     def fresh_halves(self) -> tuple[FloatArray, FloatArray]:
         """F1 of two halves of the fresh takes at each of THRESHOLDS."""
         is_first = np.arange(len(self.fresh)) % 2 == 0
@@ -71,12 +95,8 @@ class Judged:
 
 
 def judge(training: Training, window_ms: float, frame_ms: float) -> Judged:
-    config = PostprocessingConfig(window_ms=window_ms)
-
     def clip_scores(epoch: int, scores: Scores) -> FloatArray:
-        calibration = training.calibration[epoch - 1]
-        statistic = fit_scalar(config, calibration, [MACHINE] * len(calibration), frame_ms=frame_ms)
-        return statistic.judge(scores, [MACHINE] * len(scores)).clip_scores
+        return _clip_scores(training, epoch, scores, window_ms, frame_ms)
 
     validation = {epoch: clip_scores(epoch, training.validation[epoch - 1]) for epoch in training.fresh}
     best = max(validation, key=lambda epoch: (auc(validation[epoch], training.is_anomalous), epoch))
@@ -88,6 +108,13 @@ def judge(training: Training, window_ms: float, frame_ms: float) -> Judged:
     )
 
 
+def _clip_scores(training: Training, epoch: int, scores: Scores, window_ms: float, frame_ms: float) -> FloatArray:
+    """Of frame scores after that epoch, from 1, by the statistic of its calibration clips."""
+    config, calibration = PostprocessingConfig(window_ms=window_ms), training.calibration[epoch - 1]
+    statistic = fit_scalar(config, calibration, [MACHINE] * len(calibration), frame_ms=frame_ms)
+    return statistic.judge(scores, [MACHINE] * len(scores)).clip_scores
+
+
 class Car:
     """All trainings of one car, judged when they are asked for."""
 
@@ -96,15 +123,31 @@ class Car:
         self.spec = spec
         self.trainings = {training.place.point: training for training in trainings}
         self.parameters = {point: parameters_of(spec, point) for point in self.trainings}
+        self.num_epochs = spec.training.epochs
         self._judged: dict[tuple[int, int], Judged] = {}
+        self._aucs: dict[tuple[int, int], list[float]] = {}
 
     def judged(self, point: int, window_ms: float) -> Judged | None:
         """None where the training failed. Windows of as many frames are the same."""
-        training, frame_ms = self.trainings[point], self.spec.scoring.frame_ms
-        num_frames = max(1, round(window_ms / frame_ms))
+        training, num_frames = self.trainings[point], self._num_frames(window_ms)
+        frame_ms = self.spec.scoring.frame_ms
         if training.failure is None and (point, num_frames) not in self._judged:
             self._judged[point, num_frames] = judge(training, num_frames * frame_ms, frame_ms)
         return self._judged.get((point, num_frames))
+
+    def aucs(self, point: int, window_ms: float) -> list[float]:
+        """On validation after each epoch, which a pruner sees."""
+        training, num_frames = self.trainings[point], self._num_frames(window_ms)
+        frame_ms = self.spec.scoring.frame_ms
+        if (point, num_frames) not in self._aucs:
+            self._aucs[point, num_frames] = [
+                auc(_clip_scores(training, epoch, scores, num_frames * frame_ms, frame_ms), training.is_anomalous)
+                for epoch, scores in enumerate(training.validation, start=1)
+            ]
+        return self._aucs[point, num_frames]
+
+    def _num_frames(self, window_ms: float) -> int:
+        return max(1, round(window_ms / self.spec.scoring.frame_ms))
 
     def nearest_point(self, proposed: dict[str, float]) -> int:
         distributions = self.spec.search_space.distributions
@@ -137,11 +180,18 @@ class ReplayedTrial:
     """Those of the network, and the window and the threshold."""
     place: FloatArray = field(default_factory=lambda: np.zeros(0))
     """(parameters,) where each lies in its range, from 0 to 1."""
+    ended_s: float = 0.0
+    """Seconds of the study up to its end: processor time of the sampler, and what the epochs would take."""
 
     @property
     def fitted(self) -> "ReplayedTrial":
         """With the threshold that is best for the expected F1."""
         return replace(self, threshold=self.judged.fitted_threshold)
+
+    @property
+    def crossfitted(self) -> "ReplayedTrial":
+        """With the mean of the thresholds that are best for halves of the validation takes."""
+        return replace(self, threshold=self.judged.crossfitted[1])
 
 
 Objective = Callable[[ReplayedTrial], float]
@@ -156,18 +206,47 @@ OBJECTIVES: dict[str, Objective] = {
 """AUC breaks ties of F1, as in a study. The last three do not depend on the trial's own threshold."""
 
 
-def replay(car: Car, objective: Objective, *, kind: str, num_trials: int, seed: int) -> list[ReplayedTrial]:
-    """The trials of one study, trial 0 first, without those that failed."""
-    space, trials = car.spec.search_space, []
-    study = optuna.create_study(direction="maximize")
-    study.enqueue_trial(space.default_parameters)
+def replay(
+    car: Car,
+    objective: Objective,
+    *,
+    kind: str,
+    num_trials: int,
+    seed: int,
+    pruner: optuna.pruners.BasePruner | None = None,
+    epoch_seconds: Mapping[int, float] | None = None,
+    max_seconds: float = math.inf,
+    first: Sequence[Mapping[str, float]] = (),
+    histories: Sequence[History] = (),
+) -> list[ReplayedTrial]:
+    """The complete trials of one study, trial 0 first.
+
+    Without a pruner none is pruned. `epoch_seconds` are those of an epoch by point; the study ends with the trial that
+    reaches `max_seconds`. The configurations of `first` come after trial 0, and the sampler sees the histories.
+    """
+    space, trials, spent_s = car.spec.search_space, [], 0.0
+    study = optuna.create_study(
+        study_name=f"replay-{seed}", direction="maximize", pruner=pruner or optuna.pruners.NopPruner()
+    )
+    for parameters in (space.default_parameters, *first):
+        study.enqueue_trial(dict(parameters))
     for number in range(num_trials):
-        study.sampler = make_sampler(SamplerConfig(kind=kind), seed=derived_seed(seed, number))  # type: ignore[arg-type]
+        if spent_s >= max_seconds:
+            break
+        started = time.process_time()
+        sampler = make_sampler(SamplerConfig(kind=kind), seed=derived_seed(seed, number))  # type: ignore[arg-type]
+        study.sampler = SamplerWithHistory(sampler, histories, space.distributions) if histories else sampler
         asked = study.ask(dict(space.distributions))
+        spent_s += time.process_time() - started
         point = car.nearest_point(asked.params) if number else 0
         judged = car.judged(point, asked.params["window_ms"])
-        if judged is None:
-            study.tell(asked, state=TrialState.FAIL)
+        num_epochs, is_pruned = (
+            _epochs_until_pruned(asked, car, point) if judged and pruner else (car.num_epochs, False)
+        )
+        spent_s += num_epochs * (epoch_seconds or {}).get(point, 0.0)
+        if judged is None or is_pruned:
+            assert number, "trial 0 is complete"
+            study.tell(asked, state=TrialState.PRUNED if is_pruned else TrialState.FAIL)
             continue
         parameters = {**asked.params, **car.parameters[point]}
         trial = ReplayedTrial(
@@ -176,10 +255,21 @@ def replay(car: Car, objective: Objective, *, kind: str, num_trials: int, seed: 
             point=point,
             parameters=parameters,
             place=np.array([_place(space.distributions[name], value) for name, value in parameters.items()]),
+            ended_s=spent_s,
         )
         trials.append(replace(trial, value=objective(trial)))
         study.tell(asked, trials[-1].value)
     return trials
+
+
+def _epochs_until_pruned(asked: optuna.Trial, car: Car, point: int) -> tuple[int, bool]:
+    """How many epochs the trial has, and whether it is pruned after them."""
+    aucs = car.aucs(point, asked.params["window_ms"])
+    for epoch, value in enumerate(aucs, start=1):
+        asked.report(value, epoch)
+        if epoch < len(aucs) and asked.should_prune():
+            return epoch, True
+    return len(aucs), False
 
 
 def highest(trials: Sequence[ReplayedTrial]) -> ReplayedTrial:

@@ -32,11 +32,18 @@ class Estimate:
 def estimate_trial_seconds(space: SearchSpace, dataset: Dataset, device: torch.device, pool: ThreadPool) -> Estimate:
     """Times the smallest, the default and the largest network of the space on this machine, as it is now."""
     smallest, largest = space.extremes(dataset.num_channels)
-    seconds = [_trial_seconds(config, dataset, device, pool) for config in (smallest, space.default, largest)]
+    seconds = [trial_seconds(config, dataset, device, pool) for config in (smallest, space.default, largest)]
     return Estimate(smallest=seconds[0], default=seconds[1], largest=seconds[2])
 
 
-def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.device, pool: ThreadPool) -> float:
+def trial_seconds(
+    config: ExperimentConfig,
+    dataset: Dataset,
+    device: torch.device,
+    pool: ThreadPool,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Epochs times (steps times the time of a step, plus judged seconds of audio times the time to score one)."""
     training, rate, network = config.training, config.front_end.sample_rate_hz, config.wavenet(dataset.num_channels)
     model = WaveNet(network).to(device)
@@ -71,16 +78,16 @@ def _trial_seconds(config: ExperimentConfig, dataset: Dataset, device: torch.dev
             pool=pool,
         )
 
-    per_second = _best_of(score) / (NUM_CLIPS * samples) * rate
+    per_second = _best_of(score, clock) / (NUM_CLIPS * samples) * rate
     judged_s = dataset.num_judged_samples / dataset.sample_rate_hz
-    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step) + judged_s * per_second)
+    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step, clock) + judged_s * per_second)
 
 
-def _best_of(work: Callable[[], None], repeats: int = 3) -> float:
+def _best_of(work: Callable[[], None], clock: Callable[[], float], repeats: int = 3) -> float:
     """Seconds of the shortest of a few runs after one that warms up."""
     seconds = []
     for _ in range(repeats + 1):
-        started = time.perf_counter()
+        started = clock()
         work()
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock() - started)
     return min(seconds[1:])

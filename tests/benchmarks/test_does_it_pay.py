@@ -1,9 +1,11 @@
 """The table of trainings, and the studies that are replayed on it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from benchmarks.choice_rules import best_post, by_rule, post_by_rule, within_an_error
@@ -13,6 +15,7 @@ from benchmarks.table_of_trainings import Place, load_training, make_training, p
 from core.data.store import Store
 from core.decision.metrics import f1_score
 from core.thread_pool import ThreadPool
+from hpo.search.history import History
 from hpo.search.study_file import StudySpec, load_study_file
 
 FIRST, SECOND = Place(car=1, point=0, seed=1), Place(car=1, point=1, seed=1)
@@ -51,6 +54,7 @@ def test_a_replayed_trial_has_the_validation_figures_of_the_experiment(spec: Stu
     judged = car.judged(0, own.window_ms)
     assert judged is not None
     assert judged.auc == best["val_auc"]
+    assert car.aucs(0, own.window_ms) == [row["val_auc"] for row in epochs], "what a pruner sees"
     assert f1_score(judged.validation >= own.threshold_sigmas, judged.is_anomalous) == best["val_f1"]
 
 
@@ -102,3 +106,42 @@ def test_a_replay_repeats_and_begins_with_the_default(spec: StudySpec, car: Car)
     assert one[0].threshold == spec.postprocessing.threshold_sigmas
     assert one[0].judged is car.judged(0, spec.postprocessing.window_ms)
     assert highest(one).value == max(trial.value for trial in one)
+
+
+class PrunesAllButTrial0(optuna.pruners.BasePruner):
+    def prune(self, _: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        return trial.number > 0
+
+
+def test_a_pruned_trial_takes_its_epochs_and_is_not_chosen(car: Car) -> None:
+    objective, seconds = OBJECTIVES["expected F1"], {0: 10.0, 1: 10.0}
+    study = {"kind": "random", "num_trials": 4, "seed": 1, "epoch_seconds": seconds}
+    (default,) = replay(car, objective, pruner=PrunesAllButTrial0(), **study)  # type: ignore[arg-type]
+    whole = replay(car, objective, **study)  # type: ignore[arg-type]
+    assert [round(trial.ended_s, -1) for trial in whole] == [30, 60, 90, 120]
+    assert default.ended_s == pytest.approx(30, abs=1)
+    shorter = replay(car, objective, max_seconds=40, **study)  # type: ignore[arg-type]
+    assert [trial.ended_s for trial in shorter] == pytest.approx([30, 60], abs=1)
+
+
+def test_configurations_of_another_study_come_after_trial_0_and_a_history_changes_what_is_proposed(car: Car) -> None:
+    objective = OBJECTIVES["expected F1"]
+    known = replay(car, objective, kind="tpe", num_trials=14, seed=5)
+    history = History(study="other", parameters=[t.parameters for t in known], values=[t.value for t in known])
+    study = {"kind": "tpe", "num_trials": 4, "seed": 1}
+    alone = replay(car, objective, **study)  # type: ignore[arg-type]
+    started = replay(car, objective, first=[known[3].parameters], **study)  # type: ignore[arg-type]
+    informed = replay(car, objective, histories=[history], **study)  # type: ignore[arg-type]
+    assert started[1].parameters == known[3].parameters
+    assert [t.parameters for t in (started[0], informed[0])] == [alone[0].parameters] * 2
+    assert informed[1].parameters != alone[1].parameters
+
+
+def test_a_cross_fitted_threshold_parts_what_can_be_parted_and_noise_has_no_better_f1_for_it(car: Car) -> None:
+    judged = car.judged(0, car.spec.postprocessing.window_ms)
+    assert judged is not None
+    easy = replace(judged, validation=np.where(judged.is_anomalous, 50.0, 0.0))
+    assert easy.crossfitted[0] == pytest.approx(1.0, abs=0.01)
+    assert 0 < easy.crossfitted[1] < 50
+    noise = replace(judged, validation=np.random.default_rng(0).standard_normal(len(judged.validation)))
+    assert noise.crossfitted[0] < noise.expected_f1s.max()
