@@ -1,17 +1,19 @@
 """Trials judged by injected faults, against the same trials judged by real ones, on data that has both.
 
     python benchmarks/injected_faults.py car-1 cars-1s fan-1s fan-0db [--configurations 12] [--two-sided]
+    python benchmarks/injected_faults.py cars-1s fan-1s fan-0db --score innovations [--seconds 60]
 
 Of each task the anomalous takes are dropped, and faults are injected into the healthy validation clips as a study does
 it where it has no anomalous take. The same networks are then judged by both kinds of faults: points of a Sobol set of
-the space of studies/quickstart.toml, trial 0 first. Real faults choose only where a column says so.
+the space of studies/quickstart.toml, trial 0 first. With the score innovations they have the front end and the
+post-processing of studies/any_machine.toml. Real faults choose only where a column says so.
 
     rank correlation   of validation AUC on injected faults with AUC on real faults, over the configurations
     lost               AUC on real test faults of the choice by real validation faults, less that by injected ones
 
 The second table has each fault of the library at each strength, on NUM_HEALTHY healthy validation clips: the mean AUC
 over the configurations, and the rank correlation of its mean over strengths with AUC on real test faults. A
-configuration trains for one epoch, as long as a trial of the study trains in all.
+configuration trains for one epoch.
 """
 
 import argparse
@@ -43,18 +45,17 @@ from core.data.recordings import Corpus  # noqa: E402
 from core.data.splits import SplitConfig  # noqa: E402
 from core.decision.fitting import fit_statistic  # noqa: E402
 from core.decision.metrics import auc  # noqa: E402
+from core.decision.postprocess import STATISTICS, PostprocessingConfig  # noqa: E402
 from core.experiment import ExperimentConfig  # noqa: E402
 from core.model.scored_training import scored_epochs  # noqa: E402
-from core.model.scoring import FrameScores  # noqa: E402
+from core.model.scoring import INNOVATIONS, FrameScores  # noqa: E402
 from core.sources import open_source  # noqa: E402
 from core.thread_pool import ThreadPool  # noqa: E402
-from hpo.search.search_space import SearchSpace  # noqa: E402
-from hpo.search.study_file import load_study_file  # noqa: E402
+from hpo.search.study_file import StudySpec, load_study_file  # noqa: E402
 
-RATE_HZ = 4000
 NUM_HEALTHY = 8
 WINDOWS_MS = (100.0, 500.0, 2000.0)
-STUDY = ROOT / "studies/quickstart.toml"
+STUDY, OF_INNOVATIONS = ROOT / "studies/quickstart.toml", ROOT / "studies/any_machine.toml"
 RECORDINGS = ROOT.parent / "shared/recordings"
 Metrics = Mapping[str, float]
 
@@ -69,8 +70,9 @@ class Task:
     seconds_per_epoch: float
 
 
-def car(seed: int) -> Task:
+def car(seed: int, rate_hz: int) -> Task:
     options = {
+        "sample_rate_hz": rate_hz,
         "seconds": 2.0,
         "num_normal": 96,
         "num_anomalous": 96,
@@ -79,24 +81,25 @@ def car(seed: int) -> Task:
         "seed": seed,
     }
     clips = ClipConfig(clip_seconds=2.0, evaluation_seconds=144, calibration_seconds=24)
-    data = DataConfig(sample_rate_hz=RATE_HZ, clips=clips, split=SplitConfig())
+    data = DataConfig(sample_rate_hz=rate_hz, clips=clips, split=SplitConfig())
     return Task(source="simulated", options=options, data=data, seconds_per_epoch=120)
 
 
-def recorded(name: str, clips: ClipConfig, noise: NoiseConfig | None = None, **options: object) -> Task:
-    data = DataConfig(sample_rate_hz=RATE_HZ, clips=clips, split=SplitConfig(calibration="parts"), noise=noise)
+def recorded(name: str, rate_hz: int, clips: ClipConfig, noise: NoiseConfig | None = None, **options: object) -> Task:
+    data = DataConfig(sample_rate_hz=rate_hz, clips=clips, split=SplitConfig(calibration="parts"), noise=noise)
     return Task(source=f"folder:{RECORDINGS / name}", options=options, data=data, seconds_per_epoch=240)
 
 
 ONE_SECOND = ClipConfig(clip_seconds=1.0, evaluation_seconds=120, calibration_seconds=60)
-TASKS: Mapping[str, Callable[[], Task]] = {
-    "car-1": lambda: car(1),
-    "car-2": lambda: car(2),
-    "car-3": lambda: car(3),
-    "cars-1s": lambda: recorded("cars", ONE_SECOND),
-    "fan-1s": lambda: recorded("fan", ONE_SECOND, channels="first"),
-    "fan-0db": lambda: recorded("fan", ONE_SECOND, NoiseConfig(snr_db=0.0), channels="first"),
+TASKS: Mapping[str, Callable[[int], Task]] = {
+    "car-1": lambda rate_hz: car(1, rate_hz),
+    "car-2": lambda rate_hz: car(2, rate_hz),
+    "car-3": lambda rate_hz: car(3, rate_hz),
+    "cars-1s": lambda rate_hz: recorded("cars", rate_hz, ONE_SECOND),
+    "fan-1s": lambda rate_hz: recorded("fan", rate_hz, ONE_SECOND, channels="first"),
+    "fan-0db": lambda rate_hz: recorded("fan", rate_hz, ONE_SECOND, NoiseConfig(snr_db=0.0), channels="first"),
 }
+"""By name, at a sample rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +125,7 @@ def both_kinds(task: Task) -> BothKinds:
     dataset = prepare_dataset(corpus, task.data)
     healthy_clips = np.flatnonzero(~injected["validation"].is_anomalous)
     healthy_clips = healthy_clips[np.linspace(0, len(healthy_clips) - 1, NUM_HEALTHY).astype(int)]
-    everything, conditions = with_every_fault(injected["validation"], healthy_clips.tolist())
+    everything, conditions = with_every_fault(injected["validation"], healthy_clips.tolist(), task.data.sample_rate_hz)
     validation = joined([real["validation"], injected["validation"], everything])
     judged = {"calibration": real["calibration"], "validation": validation, "test": real["test"]}
     return BothKinds(
@@ -134,14 +137,14 @@ def both_kinds(task: Task) -> BothKinds:
     )
 
 
-def with_every_fault(clips: ClipSet, healthy: Sequence[int]) -> tuple[ClipSet, list[str]]:
+def with_every_fault(clips: ClipSet, healthy: Sequence[int], rate_hz: int) -> tuple[ClipSet, list[str]]:
     """Each of the healthy clips with each fault at each strength, and their conditions."""
     found = [(kind, words, index) for kind in LIBRARY for words in STRENGTHS for index in healthy]
     waveforms = [
         apply_fault(
             kind,
             clips.waveforms[index],
-            setting=Setting(sample_rate_hz=RATE_HZ, strength=STRENGTHS[words], highest_hz=HIGHEST_HZ),
+            setting=Setting(sample_rate_hz=rate_hz, strength=STRENGTHS[words], highest_hz=HIGHEST_HZ),
             random=np.random.default_rng([list(LIBRARY).index(kind), index]),
         )
         for kind, words, index in found
@@ -170,22 +173,51 @@ def joined(sets: Sequence[ClipSet]) -> ClipSet:
     )
 
 
-def configurations(space: SearchSpace, count: int) -> list[ExperimentConfig]:
-    """The default, and points of a Sobol set of the space."""
-    study = optuna.create_study(sampler=QMCSampler(qmc_type="sobol", scramble=True, seed=1))
-    found = [space.default_parameters]
-    for _ in range(count - 1):
-        found.append(study.ask(space.distributions).params)
-        study.tell(len(study.trials) - 1, 0.0)
-    return [space.configuration(parameters) for parameters in found]
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """What judges the networks."""
+
+    score: str = "surprise"
+    two_sided: bool = False
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study file whose front end and post-processing are used."""
+        return load_study_file(OF_INNOVATIONS if self.score == INNOVATIONS else STUDY)
+
+    def configurations(self, count: int) -> list[ExperimentConfig]:
+        """The default, and points of a Sobol set of the space of STUDY."""
+        space, own = load_study_file(STUDY).search_space, self.spec.search_space.default
+        study = optuna.create_study(sampler=QMCSampler(qmc_type="sobol", scramble=True, seed=1))
+        found = [space.default_parameters]
+        for _ in range(count - 1):
+            found.append(study.ask(space.distributions).params)
+            study.tell(len(study.trials) - 1, 0.0)
+        configs = [space.configuration(parameters) for parameters in found]
+        if self.score != INNOVATIONS:
+            return configs
+        return [
+            replace(each, front_end=own.front_end, scoring=own.scoring, postprocessing=own.postprocessing)
+            for each in configs
+        ]
+
+    def own_post(self, config: ExperimentConfig, clip_ms: float) -> PostprocessingConfig:
+        post = config.postprocessing
+        return replace(post, window_ms=min(post.window_ms, clip_ms), two_sided=self.two_sided)
+
+    def other_posts(self, config: ExperimentConfig, clip_ms: float) -> list[PostprocessingConfig]:
+        """Every window, or with innovations every group of statistics."""
+        own = self.own_post(config, clip_ms)
+        if self.score == INNOVATIONS:
+            return [replace(own, statistics=each) for each in STATISTICS]
+        return [replace(own, window_ms=each) for each in WINDOWS_MS if each <= clip_ms]
 
 
 def judge(
-    scores: Mapping[str, FrameScores], both: BothKinds, config: ExperimentConfig, window_ms: float, *, two_sided: bool
+    scores: Mapping[str, FrameScores], both: BothKinds, config: ExperimentConfig, post: PostprocessingConfig
 ) -> dict[str, float]:
     """AUC on real faults of validation and test, on injected faults, and on each fault of the library."""
     judged = both.dataset.judged()
-    post = replace(config.postprocessing, window_ms=window_ms, two_sided=two_sided)
     statistic = fit_statistic(
         post,
         scores["calibration"].of(config.scoring.score),
@@ -214,24 +246,20 @@ def judge(
     return figures
 
 
-def figures_of(task: Task, count: int, pool: ThreadPool, *, two_sided: bool) -> tuple[list[Metrics], list[Metrics]]:
-    """One row a configuration at its own window, and one for each training and each of WINDOWS_MS."""
-    spec = load_study_file(STUDY)
-    both, space = both_kinds(task), spec.search_space
+def figures_of(task: Task, judging: Judging, count: int, pool: ThreadPool) -> tuple[list[Metrics], list[Metrics]]:
+    """One row a configuration with its own post-processing, and one for each training and each other one."""
+    both, context = both_kinds(task), load_study_file(STUDY).search_space.context_samples(task.data.sample_rate_hz)
     clip_ms = 1000 * task.data.clips.clip_seconds
     own, others = [], []
-    for config in configurations(space, count):
+    for config in judging.configurations(count):
         training = replace(config.training, epochs=1, seconds_per_epoch=task.seconds_per_epoch)
-        setup = replace(config, training=training).training_setup(
-            both.dataset.num_channels, space.context_samples(RATE_HZ)
-        )
+        setup = replace(config, training=training).training_setup(both.dataset.num_channels, context)
         with tempfile.TemporaryDirectory(prefix="injected-faults-") as folder:
             epochs = scored_epochs(setup, both.dataset, Path(folder), seed=1, device=torch.device("cpu"), pool=pool)
             for scored in epochs:
                 scores = scored.scores
-        window_ms = min(config.postprocessing.window_ms, clip_ms)
-        own.append(judge(scores, both, config, window_ms, two_sided=two_sided))
-        others += [judge(scores, both, config, each, two_sided=two_sided) for each in WINDOWS_MS if each <= clip_ms]
+        own.append(judge(scores, both, config, judging.own_post(config, clip_ms)))
+        others += [judge(scores, both, config, post) for post in judging.other_posts(config, clip_ms)]
         print(".", end="", file=sys.stderr, flush=True)
     return own, others
 
@@ -300,17 +328,22 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--configurations", type=int, default=12)
     parser.add_argument("--two-sided", action="store_true", help="sound that is too predictable is strange, too")
+    parser.add_argument("--score", choices=("surprise", INNOVATIONS), default="surprise")
+    parser.add_argument("--seconds", type=float, help="of audio that a configuration trains on")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own: dict[str, list[Metrics]] = {}
+    judging = Judging(score=arguments.score, two_sided=arguments.two_sided)
     print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}", flush=True)
     with ThreadPool(arguments.threads) as pool:
         for name in arguments.tasks:
             started = time.perf_counter()
-            own[name], others = figures_of(TASKS[name](), arguments.configurations, pool, two_sided=arguments.two_sided)
+            task = TASKS[name](judging.spec.front_end.sample_rate_hz)
+            task = replace(task, seconds_per_epoch=arguments.seconds or task.seconds_per_epoch)
+            own[name], others = figures_of(task, judging, arguments.configurations, pool)
             print(summary(name, own[name], str(len(own[name]))), flush=True)
-            print(summary(f"{name}, every window", others, str(len(others))), flush=True)
+            print(summary(f"{name}, all post-processing", others, str(len(others))), flush=True)
             print(f" {name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     print("\n".join(["", *table_of_faults(own)]))
 
