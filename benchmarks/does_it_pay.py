@@ -184,8 +184,8 @@ def interval(values: FloatArray) -> str:
 def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
     """`rows` are (cars, FIGURES) by rule, and `gains` the possible gain of each car."""
     print(
-        "| | F1 | recall | false alarms | AUC | F1 minus trial 0 | F1 minus the rule before | "
-        "false alarms minus the rule before | share | flattery |"
+        "| | F1 | recall | false alarms | AUC | F1 minus trial 0 | F1 minus the rule now | "
+        "false alarms minus the rule now | share | flattery |"
     )
     print("| --- " * 10 + "|")
     for name, figures in rows.items():
@@ -194,8 +194,8 @@ def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
         cells = [f"{mean[column]:.3f}" for column in range(4)]
         cells += [
             interval(gain),
-            interval(figures[:, 0] - rows[BEFORE][:, 0]),
-            interval(figures[:, 2] - rows[BEFORE][:, 2]),
+            interval(figures[:, 0] - rows[NOW][:, 0]),
+            interval(figures[:, 2] - rows[NOW][:, 2]),
             f"{100 * gain.sum() / gains.sum():.0f} %",
         ]
         cells.append(f"{mean[4]:+.3f} / {np.abs(figures[:, 4]).mean():.3f} ({mean[5]:+.3f})")
