@@ -95,9 +95,9 @@ def row_of(number: int, car: Car, options: argparse.Namespace) -> str:
         for each in (result["winner"], result["default"])
     )
     replayed, of_table = replayed_figures(car, options), figures_of(default_trial(car))
-    share_below = float((replayed[:, 0] < winner[0]).mean())
+    rank = float(((replayed[:, 0] < winner[0]) + (replayed[:, 0] <= winner[0])).mean()) / 2  # ties count half
     cells = [str(number), f"{result['winner']['trial']}", f"{default[0]:.3f}", f"{of_table[0]:.3f}"]
-    cells += [f"{winner[0]:.3f}", _spread(replayed[:, 0]), f"{share_below:.0%}"]
+    cells += [f"{winner[0]:.3f}", _spread(replayed[:, 0]), f"{rank:.2f}"]
     cells += [f"{winner[place]:.3f} / {replayed[:, place].mean():.3f}" for place in (2, 3)]
     return f"| {' | '.join(cells)} |"
 
@@ -113,7 +113,7 @@ HEAD = (
     "in the table",
     "winner's F1, live",
     "replayed, mean (lowest to highest)",
-    "replays below",
+    "its rank among them, 0 to 1",
     "false alarms, live / replayed",
     "AUC, live / replayed",
 )
