@@ -3,7 +3,7 @@
     python benchmarks/innovations.py cars fan simulated CAR01 noise [--rate 8000] [--pre-emphasis 0.5] [--seconds 180]
 
 The network is that of studies/any_machine.toml with these settings, trained once a fold, and its statistics are kept in
---folder, so an interrupted command goes on and other statistics train nothing. Real faults and, for the tasks of many
+--folder, so an interrupted command goes on and other statistics train nothing (after a change of the training, empty it). Real faults and, for the tasks of many
 clips, faults injected into healthy validation clips (core/data/faults): the mean AUC over machines and kinds. A
 threshold of two sigmas: how many healthy and how many really faulty clips are above it. `spliced` has event F1 at the
 best threshold on the same clips, which is optimistic.
@@ -156,7 +156,9 @@ def statistics_of(
             (epoch,) = scored_epochs(
                 setup, dataset, Path(trainings), seed=fold + 1, device=torch.device("cpu"), pool=pool
             )
-        np.savez(file, **{split: epoch.scores[split].statistics for split in ("calibration", "validation")})
+        scratch = file.with_suffix(".part.npz")
+        np.savez(scratch, **{split: epoch.scores[split].statistics for split in ("calibration", "validation")})
+        scratch.replace(file)
     with np.load(file) as kept:
         return dict(kept)
 

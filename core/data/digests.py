@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +43,20 @@ class CachedDigests:
         known = self._facts_of(real_path, identity)
         if known:
             return str(known[0])
-        digest = digest_of(path)
+        digest = digest_of(Path(real_path))
         self._remember(real_path, identity, [digest])
         return digest
 
-    def header(self, path: Path, read: Callable[[], dict[str, int]], *, version: str) -> dict[str, int]:
-        """What `read` returned for this file and version before. It is cached with the digest, which is asked first."""
+    def header(
+        self, path: Path, read: Callable[[], dict[str, int]], *, version: str, fields: Collection[str]
+    ) -> dict[str, int]:
+        """What `read` returned for this file and version before: these fields, all above 0. It is cached with the
+        digest, which is asked first."""
         real_path, identity = self._identity(path)
         known = self._facts_of(real_path, identity)
-        if len(known) > 1 and isinstance(known[1], dict) and version in known[1]:
-            return dict(known[1][version])
+        headers = known[1] if len(known) > 1 and isinstance(known[1], dict) else {}
+        if _is_header(headers.get(version), fields):
+            return dict(headers[version])
         header = read()
         if known:
             self._remember(real_path, identity, [known[0], {version: header}])
@@ -69,7 +73,8 @@ class CachedDigests:
         known = self._known.get(real_path)
         if not isinstance(known, list) or known[: len(identity)] != identity:
             return []
-        return known[len(identity) :]
+        facts = known[len(identity) :]
+        return facts if facts and isinstance(facts[0], str) else []
 
     def _remember(self, real_path: str, identity: list[int], facts: list[Any]) -> None:
         _, modified_ns, changed_ns, _ = identity
@@ -95,10 +100,16 @@ class CachedDigests:
         self._is_changed = False
 
 
+def _is_header(kept: Any, fields: Collection[str]) -> bool:
+    if not isinstance(kept, dict) or kept.keys() != set(fields):
+        return False
+    return all(type(value) is int and value > 0 for value in kept.values())
+
+
 def _read(memory: Path) -> dict[str, Any]:
     """The cached digests; empty if the file is missing or damaged, in which case files are read again."""
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

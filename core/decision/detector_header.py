@@ -109,9 +109,10 @@ def check_tensors(header: DetectorHeader, tensors: Mapping[str, TensorInfo]) -> 
         expected |= tensor_infos(header.innovations, header.postprocessing, header.network.num_channels)
     for name in sorted(expected.keys() | tensors.keys()):
         if tensors.get(name) != expected.get(name):
+            repair = "" if name in tensors else " Train a detector of an older version again."
             raise UserError(
                 f"its tensor {_short(name)} must be {_described(expected.get(name))} for its header's network, "
-                f"but is {_described(tensors.get(name))}."
+                f"but is {_described(tensors.get(name))}.{repair}"
             )
 
 

@@ -22,7 +22,7 @@ Bands = npt.NDArray[np.floating]
 NEIGHBOURS = 2
 STEP_MS = 50.0
 RIDGE = 0.1
-"""Added to the variance of each band, which is 1 after scaling."""
+"""Added to the variance of each band, which is 1 after scaling, with as much again as there are weights for a frame."""
 SMALLEST = 0.01
 """Added to squares and variances, in squared nats: errors below a tenth of a nat (0.4 dB) are alike."""
 
@@ -102,9 +102,10 @@ def _fit(moments: _Moments, num_bands: int, step: int) -> Interpolator:
     variance = moments.products / moments.num_frames / len(means) - means.T @ means / len(means)
     scale = np.sqrt(np.maximum(np.diag(variance), 0) + SMALLEST)
     correlations = variance / scale / scale[:, None]
-    around = slice(len(scale) - num_bands)
+    num_around = len(scale) - num_bands
+    around, ridge = slice(num_around), RIDGE + num_around / (moments.num_frames * len(means))
     weights = np.linalg.solve(
-        correlations[around, around] + RIDGE * np.eye(len(scale) - num_bands), correlations[around, -num_bands:]
+        correlations[around, around] + ridge * np.eye(num_around), correlations[around, -num_bands:]
     )
     return Interpolator(step=step, means=means, weights=weights * scale[-num_bands:] / scale[around, None])
 
@@ -112,13 +113,14 @@ def _fit(moments: _Moments, num_bands: int, step: int) -> Interpolator:
 def fit_interpolator(bands: Bands, takes: Sequence[object], *, frame_ms: float) -> tuple[Interpolator, Array]:
     """Fits healthy clips (N, C, F, B) of these takes. Also the log errors (N, C) of clips whose take was left out.
 
-    A single take is measured by itself.
+    Of a single take each clip is left out in place of the take. A single clip is measured by itself.
     """
     step, num_bands = step_frames(frame_ms), bands.shape[-1]
     everything, left_out = _moments(bands, step), np.empty(bands.shape[:2])
     fitted = _fit(everything, num_bands, step)
-    for take in dict.fromkeys(takes):
-        own = np.array([each == take for each in takes])
+    units = takes if len(set(takes)) > 1 else range(len(takes))
+    for unit in dict.fromkeys(units):
+        own = np.array([each == unit for each in units])
         others = fitted if own.all() else _fit(everything.minus(_moments(bands[own], step)), num_bands, step)
         left_out[own] = others.log_errors(bands[own])
     return fitted, left_out

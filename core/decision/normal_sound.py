@@ -82,7 +82,7 @@ class NormalSound:
     spreads: Mapping[str, Array]
     """By group, (C, statistics)."""
     standards: Mapping[str, Standard]
-    """By group: of the log distance. `score`: of the clip's score before its last step."""
+    """By group: of its strangeness. `score`: of the clip's score before its last step."""
     interpolators: Mapping[str, Interpolator]
     """By group of CHANGES."""
 

@@ -2,8 +2,9 @@
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. A band reaches as far around
-the most deviating one as the deviation keeps its sign and half its size.
+(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. How unsteady sound is, is said
+of whole clips alone. A band reaches as far around the most deviating one as the deviation keeps its sign and half its
+size.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.innovations_statistic import CHANGING, InnovationsStatistic
-from core.decision.normal_sound import IN_BANDS, strangeness
+from core.decision.normal_sound import CHANGES, IN_BANDS, strangeness
 from core.decision.postprocess import Event
 from core.decision.standard import Standard
 from core.model.frame_statistics import NUM_BANDS, FrameVectors, band_edges_hz, statistic_groups
@@ -44,7 +45,7 @@ class Reason:
 
     group: str
     sigmas: float
-    """Of the group's distance."""
+    """Of the group's strangeness."""
     is_above: bool
     """Whether the most deviating statistic is above normal."""
     band_hz: tuple[float, float] | None
@@ -88,13 +89,14 @@ def _deviations(
     statistic: InnovationsStatistic, frames: FrameVectors, event: Event, machine: str
 ) -> Mapping[str, Array]:
     """(C, D) by group, in the spreads of healthy takes."""
-    stretch = frames[None, :, event.first_frame : event.end_frame]
-    deviations = statistic.normal.deviations(statistic.normal.vectors(stretch), machine)
+    stretch = frames[:, event.first_frame : event.end_frame]
     if statistic.config.baseline != "clip":
-        return {name: each[0] for name, each in deviations.items()}
+        deviations = statistic.normal.deviations(statistic.normal.vectors(stretch[None]), machine)
+        is_whole = stretch.shape[1] == frames.shape[1]
+        return {name: each[0] for name, each in deviations.items() if is_whole or name not in CHANGES}
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
     places, spreads = statistic_groups(len(frames)), statistic.normal.spreads
-    means = stretch[0].astype(np.float64).mean(axis=1)
+    means = stretch.astype(np.float64).mean(axis=1)
     return {name: (means - usual)[:, places[name]] / spreads[name] for name in CHANGING}
 
 

@@ -6,7 +6,7 @@ samples.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -130,7 +130,9 @@ def _header(digest_of: Digest, path: Path, name: str) -> Header:
     """From the cache of digests, where there is one."""
     if not isinstance(digest_of, CachedDigests):
         return read_header(path, name)
-    return Header(**digest_of.header(path, lambda: asdict(read_header(path, name)), version=HEADER_VERSION))
+    names = [field.name for field in fields(Header)]
+    read = digest_of.header(path, lambda: asdict(read_header(path, name)), version=HEADER_VERSION, fields=names)
+    return Header(**read)
 
 
 def _digest_of_all(digest_of: Digest, files: TakeFiles) -> str:

@@ -6,7 +6,7 @@ core/decision/normal_sound.py, without any network. Nothing is removed: a strang
 cold engine, which a detector has to know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from core.data.decoding import read_all
 from core.data.recordings import Corpus
 from core.data.store import Store
 from core.decision.innovations_statistic import SOUND
-from core.decision.normal_sound import LeftOut, compare_healthy
+from core.decision.normal_sound import Array, LeftOut, NormalSound, compare_healthy
 from core.decision.reasons import strongest_reasons
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, frame_statistics
@@ -47,6 +47,11 @@ def strangest_first(
     corpus: Corpus, *, sample_rate_hz: int, clip_seconds: float, skip_bad_files: bool, store: Store | None
 ) -> list[HealthyRecording]:
     """Every healthy recording of the machines that have enough of them. UserError if there is none."""
+    if clip_seconds < FRAME_MS / 1000:
+        raise UserError(
+            f"clips.clip_seconds must be at least {FRAME_MS / 1000} for --listen, but got {clip_seconds}. "
+            "Take longer clips."
+        )
     normal = _comparable(corpus)
     read = read_all(
         normal, sample_rate_hz=sample_rate_hz, min_seconds=clip_seconds, skip_bad_files=skip_bad_files, store=store
@@ -87,9 +92,8 @@ def _by_recording(
 ) -> Iterator[HealthyRecording]:
     for recording_id, machine in machines.items():
         own = recording_ids == recording_id
-        deviations = {name: each[own].mean(axis=0) for name, each in left_out.deviations.items()}  # (C, statistics)
-        squares = np.sum([np.square(each).mean(axis=1) for each in deviations.values()], axis=0)
-        of_channel = {name: each[squares.argmax()] for name, each in deviations.items()}
+        deviations = {name: each[own].mean(axis=0, keepdims=True) for name, each in left_out.deviations.items()}
+        of_channel = _strangest_channel(deviations, left_out.normal)
         reasons = strongest_reasons(of_channel, left_out.normal.standards, sample_rate_hz=sample_rate_hz)
         yield HealthyRecording(
             recording_id=recording_id,
@@ -97,3 +101,10 @@ def _by_recording(
             sigmas=float(left_out.scores[own].mean()),
             reason=", and ".join(reason.words for reason in reasons),
         )
+
+
+def _strangest_channel(deviations: Mapping[str, Array], normal: NormalSound) -> dict[str, Array]:
+    """(1, C, statistics) by group to the (statistics,) of the channel with the highest score of its own."""
+    by_channel = {name: np.moveaxis(each, 1, 0) for name, each in deviations.items()}
+    strangest = normal.scores(by_channel).argmax()
+    return {name: each[strangest, 0] for name, each in by_channel.items()}

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.decision.normal_sound import LeftOut, NormalSound
+from core.decision.standard import Standard
+from core.model.frame_statistics import NUM_BANDS
 from core.survey import main
+from core.surveying.listening import _by_recording
 
 RATE_HZ = 8000
 
@@ -58,3 +62,18 @@ def test_two_recordings_cannot_tell_which_one_is_strange(folder: Path, capsys: p
         (folder / f"normal/{index}.wav").unlink()
     assert main([str(folder), "--listen", "--no-store"], root=folder.parent) == 2
     assert "must have 3 healthy recordings of a machine" in capsys.readouterr().err
+
+
+def test_the_reason_is_that_of_the_strangest_microphone() -> None:
+    """A microphone that is much steadier than usual is not strange."""
+    recordings = np.array(["a", "b", "c"])
+    names = ("spectrum", "spectrum changes")
+    spreads = {name: np.ones((2, size)) for name, size in zip(names, (NUM_BANDS, 1), strict=True)}
+    standards = dict.fromkeys((*names, "score"), Standard(mean=0.0, deviation=1.0))
+    normal = NormalSound(takes={}, spreads=spreads, standards=standards, interpolators={})
+    deviations = {"spectrum": np.full((3, 2, NUM_BANDS), -0.1), "spectrum changes": np.zeros((3, 2, 1))}
+    deviations["spectrum changes"][:, 0] = -20
+    deviations["spectrum"][:, 1] = 8
+    left_out = LeftOut(normal=normal, deviations=deviations, scores=np.zeros(3))
+    found = list(_by_recording(left_out, recordings, dict.fromkeys(recordings, "fan"), 8000))
+    assert {each.reason.split(" between")[0] for each in found} == {"stronger than usual"}

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.decision.checkpoint import save_detector
+from core.decision.checkpoint import load_detector, save_detector
 from core.decision.innovations_statistic import fit_innovations
 from core.decision.postprocess import PostprocessingConfig
+from core.errors import UserError
 from core.model.frame_statistics import num_statistics
 from core.model.scoring import ScoringConfig
 from core.model.tensor_file import read_tensors
@@ -72,6 +73,12 @@ def test_the_untouched_file_judges(good, tmp_path):
     detector = loaded(write(tmp_path / "x.safetensors", *good))
     assert detector is not None
     judges(detector)
+
+
+def test_a_detector_of_before_changes_were_interpolated_is_refused_with_the_repair(good, tmp_path: Path) -> None:
+    kept = {name: tensor for name, tensor in good[1].items() if not name.endswith((".means", ".weights"))}
+    with pytest.raises(UserError, match=r"Train a detector of an older version again\.$"):
+        load_detector(write(tmp_path / "x.safetensors", good[0], kept))
 
 
 @pytest.mark.parametrize("change", HOSTILE_HEADERS.values(), ids=HOSTILE_HEADERS.keys())

@@ -79,7 +79,7 @@ def test_a_detector_s_file_keeps_it_to_the_bit(statistics: str, tmp_path: Path) 
     )
     save_detector(tmp_path / "detector", detector)
     loaded = load_detector(tmp_path / "detector")
-    frames = with_event(clips(6, seed=1))
+    frames = np.concatenate([with_event(clips(6, seed=1)), clips(6, seed=2)])
     assert isinstance(loaded.statistic, InnovationsStatistic)
     np.testing.assert_array_equal(judge(loaded.statistic, frames).sigmas, judge(statistic, frames).sigmas)
 

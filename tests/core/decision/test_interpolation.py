@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.decision.interpolation import SMALLEST, Interpolator, fit_interpolator
+from core.decision.interpolation import SMALLEST, Interpolator, fit_interpolator, step_frames, surroundings
 
 FRAME_MS, NUM_FRAMES, NUM_BANDS = 25.0, 60, 5
 
@@ -65,10 +65,36 @@ def test_an_odd_take_is_stranger_when_it_is_left_out() -> None:
     assert left_out[6].min() > left_out[:6].max() + 1
 
 
-def test_a_single_take_is_measured_by_itself() -> None:
+def test_of_a_single_take_each_clip_is_left_out() -> None:
     clips = swinging(3, seed=0)
-    interpolator, left_out = fit_interpolator(clips, ["a"] * 3, frame_ms=FRAME_MS)
+    _, of_take = fit_interpolator(clips, ["a"] * 3, frame_ms=FRAME_MS)
+    _, of_clips = fit_interpolator(clips, range(3), frame_ms=FRAME_MS)
+    np.testing.assert_array_equal(of_take, of_clips)
+
+
+def test_a_single_clip_is_measured_by_itself() -> None:
+    clips = swinging(1, seed=0)
+    interpolator, left_out = fit_interpolator(clips, ["a"], frame_ms=FRAME_MS)
     np.testing.assert_array_equal(left_out, interpolator.log_errors(clips))
+
+
+@pytest.mark.parametrize("num_clips", [1, 2, 4])
+def test_few_frames_are_not_learned_by_heart(num_clips: int) -> None:
+    """New clips of the same sound are hardly stranger than those that were learned."""
+    clips = noise(num_clips, seed=0, channels=1)
+    interpolator = fitted(clips)
+    assert interpolator.log_errors(noise(50, seed=1, channels=1)).mean() < interpolator.log_errors(clips).mean() + 1
+
+
+@pytest.mark.parametrize(("frame_ms", "frames"), [(10.0, 5), (25.0, 2), (100.0, 1)])
+def test_neighbours_are_fifty_milliseconds_apart(frame_ms: float, frames: int) -> None:
+    assert step_frames(frame_ms) == frames
+
+
+def test_frames_beyond_the_ends_are_like_the_first_and_the_last() -> None:
+    short = noise(1, seed=0)[0, :, :3]
+    longer = np.concatenate([short[:, :1]] * 4 + [short] + [short[:, -1:]] * 4, axis=1)
+    np.testing.assert_array_equal(surroundings(short, 2), surroundings(longer, 2)[:, 4:-4])
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 5])

@@ -60,6 +60,28 @@ def test_fluctuation_alone_stands_out() -> None:
     assert np.median(scores(normal, faulty)) > 3
 
 
+def test_a_clip_that_is_steadier_than_usual_is_not_strange_for_it() -> None:
+    healthy, clips, place = frames(12, seed=0), frames(20, seed=1), statistic_groups(2)["colour"]
+    normal = fitted(healthy, takes(12), ("colour changes",))
+    middle = clips[..., place].mean(axis=2, keepdims=True)
+    steadier, unsteadier = clips.copy(), clips.copy()
+    steadier[..., place] = middle + (clips[..., place] - middle) / 4
+    unsteadier[..., place] = middle + (clips[..., place] - middle) * 4
+    usual = np.median(scores(normal, clips))
+    assert np.median(scores(normal, steadier)) < usual
+    assert np.median(scores(normal, unsteadier)) > usual + 3
+
+
+@pytest.mark.parametrize("clips_a_take", [2, 3, 8])
+def test_one_healthy_take_tells_healthy_clips_from_unsteady_ones(clips_a_take: int) -> None:
+    normal = fitted(frames(1, seed=0, clips_a_take=clips_a_take), takes(1, clips_a_take), ("colour changes",))
+    new = frames(30, seed=1)
+    unsteady = new.copy()
+    unsteady[:, :, ::2, statistic_groups(2)["colour"]] += 2
+    healthy, faulty = (normal.group_sigmas(normal.deviations(normal.vectors(each), "fan")) for each in (new, unsteady))
+    assert np.median(healthy) < 10 < np.median(faulty)
+
+
 def test_a_machine_that_runs_in_two_ways_is_normal_in_both_and_not_half_way_between() -> None:
     way = np.repeat([-3, 3], 18)[:, None, None, None]  # six takes of three clips each
     normal = fitted((frames(12, seed=0, take_spread=0.3) + way).astype(np.float16), takes(12))
@@ -78,8 +100,8 @@ def test_spread_comes_from_takes_and_not_from_clips_of_one_take() -> None:
 def test_two_takes_that_agree_by_chance_do_not_make_the_next_one_strange() -> None:
     """The next one differs from them by the usual deviation in every statistic at once."""
     random = np.random.default_rng(0)
-    alike = 0.2 * random.standard_normal((6, 2, NUM_FRAMES, num_statistics(2)))
-    others = 0.2 * random.standard_normal((100, 2, NUM_FRAMES, num_statistics(2)))
+    alike = 0.01 * random.standard_normal((6, 2, NUM_FRAMES, num_statistics(2)))
+    others = 0.01 * random.standard_normal((100, 2, NUM_FRAMES, num_statistics(2)))
     for name, place in statistic_groups(2).items():
         size = (100, 2, 1, place.stop - place.start)
         others[..., place] += HEALTHY_DEVIATIONS[name] * random.standard_normal(size)

@@ -75,5 +75,15 @@ def test_normal_sound_that_is_flagged_all_the_same_has_a_reason() -> None:
     assert 1 <= len(reasons(clips(1, seed=5)[0])) <= MAX_REASONS
 
 
+def test_of_a_whole_clip_that_swings_it_is_said_that_it_is_unsteady() -> None:
+    frames = clips(1, seed=1)[0]
+    frames[1, ::2, statistic_groups(2)["spectrum"]] += np.float16(6)
+    frames[1, 1::2, statistic_groups(2)["spectrum"]] -= np.float16(6)
+    whole = Event(first_frame=0, end_frame=NUM_FRAMES)
+    (first, *_) = reasons_of(fitted("machine"), frames, whole, "fan", channel=1, sample_rate_hz=RATE_HZ)
+    assert first.words == "unsteadier than usual"
+    assert all("changes" not in reason.group for reason in reasons(frames))
+
+
 def test_every_group_has_words() -> None:
     assert set(WORDS) == set(fitted("machine").normal.spreads)

@@ -1,5 +1,6 @@
 """A folder that was listed before is listed again without opening its files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,26 @@ def test_a_file_that_is_no_audio_is_refused_every_time(folder: Path) -> None:
     for _ in range(2):
         with pytest.raises(BadRecording, match="must be audio"):
             listed(folder)
+
+
+@pytest.mark.parametrize(
+    "damage", [5, "abc", [1], None, {}, {"num_channels": 2}, {"num_channels": "2"}, {"num_samples": -1}, {"more": 1}]
+)
+def test_a_damaged_memory_of_headers_costs_a_reading_and_nothing_else(folder: Path, damage: object) -> None:
+    first, (memory,) = listed(folder), list((folder.parent / "store").glob("*digests*"))
+    known = json.loads(memory.read_text())
+    for facts in known.values():
+        header = facts[-1][take_files.HEADER_VERSION]
+        is_change = isinstance(damage, dict) and damage and damage != {"num_channels": 2}
+        facts[-1][take_files.HEADER_VERSION] = {**header, **damage} if is_change else damage  # type: ignore[dict-item]
+    memory.write_text(json.dumps(known))
+    assert listed(folder) == first
+
+
+def test_a_digest_that_is_no_text_is_computed_again(folder: Path) -> None:
+    first, (memory,) = listed(folder), list((folder.parent / "store").glob("*digests*"))
+    known = json.loads(memory.read_text())
+    for facts in known.values():
+        facts[-2] = None
+    memory.write_text(json.dumps(known))
+    assert listed(folder) == first
