@@ -3,10 +3,10 @@
     python benchmarks/innovations.py cars fan simulated CAR01 noise [--rate 8000] [--pre-emphasis 0.5] [--seconds 180]
 
 The network is that of studies/any_machine.toml with these settings, trained once a fold, and its statistics are kept in
---folder, so an interrupted command goes on and other statistics train nothing (after a change of the training, empty it). Real faults and, for the tasks of many
-clips, faults injected into healthy validation clips (core/data/faults): the mean AUC over machines and kinds. A
-threshold of two sigmas: how many healthy and how many really faulty clips are above it. `spliced` has event F1 at the
-best threshold on the same clips, which is optimistic.
+--folder (empty it after a change of the training), so an interrupted command goes on and other statistics train
+nothing. Real faults and, for the tasks of many clips, faults injected into healthy validation clips (core/data/faults):
+the mean AUC over machines and kinds. A threshold of two sigmas: how many healthy and how many really faulty clips are
+above it. `spliced` has event F1 at the best threshold on the same clips, which is optimistic.
 """
 
 import argparse
