@@ -119,8 +119,7 @@ def _deviations(values: Array, takes: Array, spread: Array) -> Array:
 
 def strangeness(group: str, deviations: Array) -> Array:
     """(N, C, statistics) of a group to (N,): its log distance, or its one deviation."""
-    deviation: Array = deviations.mean(axis=(1, 2))
-    return deviation if group in CHANGES else log_distance(deviations)
+    return deviations.mean(axis=(1, 2)) if group in CHANGES else log_distance(deviations)
 
 
 def log_distance(deviations: Array) -> Array:

@@ -171,9 +171,9 @@ class WaveNet(nn.Module):
         loss: Tensor = LossBits.apply(self.fast(), codes, *self.parameters())  # type: ignore[no-untyped-call]
         return loss
 
-    def sample_scores(self, codes: Tensor, *, with_below: bool = True) -> SampleScores:
+    def sample_scores(self, codes: Tensor) -> SampleScores:
         """(B, C, T) codes to (B, C, T - receptive_field) tensors."""
-        return self.fast().sample_scores(codes, with_below=with_below)
+        return self.fast().sample_scores(codes)
 
 
 def marginals_of(codes: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.float64]:
