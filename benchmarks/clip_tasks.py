@@ -64,7 +64,7 @@ def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudyS
     """WaveNet first."""
 
     def own() -> Row:
-        dataset, started = dataset_of(task, fold, spec.front_end.sample_rate_hz, options, spec), time.perf_counter()
+        dataset, started = dataset_of(task, fold, spec.front_end.read_rate_hz, options, spec), time.perf_counter()
         scored = scored_wavenet(dataset, spec, seed=fold + 1)
         choice = choose(scored, dataset.judged(), [OF_INNOVATIONS])
         seconds = time.perf_counter() - started

@@ -85,12 +85,12 @@ class Judged:
 
 def dataset_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
     if task == "simulated":
-        corpus = open_source("simulated", options={**SIMULATED, "sample_rate_hz": 8000, "seed": fold + 1})
+        corpus = open_source("simulated", options={**SIMULATED, "sample_rate_hz": 16_000, "seed": fold + 1})
     else:
         corpus = open_source(getattr(options, task))
     spec = spec.settled(corpus)
     config = DataConfig(
-        sample_rate_hz=spec.front_end.sample_rate_hz,
+        sample_rate_hz=spec.front_end.read_rate_hz,
         clips=spec.clips,
         split=replace(spec.split, folds=FOLDS, fold=fold),
         speed_perturbation=spec.speed_perturbation,

@@ -339,7 +339,7 @@ def main() -> None:
     with ThreadPool(arguments.threads) as pool:
         for name in arguments.tasks:
             started = time.perf_counter()
-            task = TASKS[name](judging.spec.front_end.sample_rate_hz)
+            task = TASKS[name](judging.spec.front_end.read_rate_hz)
             task = replace(task, seconds_per_epoch=arguments.seconds or task.seconds_per_epoch)
             own[name], others = figures_of(task, judging, arguments.configurations, pool)
             print(summary(name, own[name], str(len(own[name]))), flush=True)

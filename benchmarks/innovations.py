@@ -1,6 +1,6 @@
 """What the score `innovations` is worth on validation clips, task by task: where choices are made. No clip is tested.
 
-    python benchmarks/innovations.py cars fan simulated CAR01 noise [--rate 8000] [--pre-emphasis 0.5] [--seconds 180]
+    python benchmarks/innovations.py cars fan CAR01 noise [--rate 8000] [--spectrum-rate 16000] [--seconds 180]
 
 The network is that of studies/any_machine.toml with these settings, trained once a fold, and its statistics are kept in
 --folder (empty it after a change of the training), so an interrupted command goes on and other statistics train
@@ -81,7 +81,12 @@ TASKS = {
 
 def config_of(options: argparse.Namespace, spec: StudySpec) -> ExperimentConfig:
     config = spec.default_experiment
-    front_end = replace(config.front_end, sample_rate_hz=options.rate, pre_emphasis=options.pre_emphasis)
+    front_end = replace(
+        config.front_end,
+        sample_rate_hz=options.rate,
+        spectrum_rate_hz=options.spectrum_rate,
+        pre_emphasis=options.pre_emphasis,
+    )
     training = replace(config.training, epochs=1, seconds_per_epoch=options.seconds)
     return replace(config, front_end=front_end, training=training)
 
@@ -89,7 +94,9 @@ def config_of(options: argparse.Namespace, spec: StudySpec) -> ExperimentConfig:
 def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
     """Some healthy validation clips come again with every fault. Of the test clips there is one, which nobody reads."""
     if task.data == "simulated":
-        corpus = open_source("simulated", options={**SIMULATED, "sample_rate_hz": options.rate, "seed": fold + 1})
+        corpus = open_source(
+            "simulated", options={**SIMULATED, "sample_rate_hz": options.spectrum_rate, "seed": fold + 1}
+        )
     else:
         corpus = open_source(getattr(options, task.data))
     if task.machine:
@@ -97,7 +104,7 @@ def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySp
         corpus = replace(corpus, recordings=own)  # type: ignore[type-var]
     spec = spec.settled(corpus)
     config = DataConfig(
-        sample_rate_hz=options.rate,
+        sample_rate_hz=options.spectrum_rate,
         clips=task.clips or spec.clips,
         split=replace(spec.split, folds=FOLDS, fold=fold),
         noise=task.noise,
@@ -108,7 +115,7 @@ def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySp
     judged = dict(dataset.judged())
     judged["test"] = some_of(judged["calibration"], [0])
     if task.is_injected:
-        judged["validation"] = with_faults(judged["validation"], options.rate)
+        judged["validation"] = with_faults(judged["validation"], options.spectrum_rate)
     return replace(dataset, judged=lambda: judged)
 
 
@@ -147,7 +154,8 @@ def statistics_of(
 ) -> dict[str, np.ndarray]:
     """Of calibration and validation clips, (N, C, F, K); kept."""
     front_end = config.front_end
-    settings = f"{front_end.sample_rate_hz}-{front_end.pre_emphasis:g}-{config.training.seconds_per_epoch:g}"
+    rates = f"{front_end.sample_rate_hz}-{front_end.read_rate_hz}"
+    settings = f"{rates}-{front_end.pre_emphasis:g}-{config.training.seconds_per_epoch:g}"
     file = folder / f"{name}-{fold + 1}-{settings}.npz"
     if not file.exists():
         context = config.wavenet(dataset.num_channels).receptive_field_samples
@@ -226,7 +234,8 @@ def main() -> None:
     parser.add_argument("--cars", default="folder:../shared/recordings/cars")
     parser.add_argument("--fan", default="folder:../shared/recordings/fan")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
-    parser.add_argument("--rate", type=int, default=8000)
+    parser.add_argument("--rate", type=int, default=8000, help="of the network, in Hz")
+    parser.add_argument("--spectrum-rate", type=int, default=16_000, help="of the recordings, in Hz")
     parser.add_argument("--pre-emphasis", type=float, default=0.5)
     parser.add_argument("--seconds", type=float, default=180.0, help="of audio that is trained on")
     parser.add_argument("--folder", type=Path, default=Path("runs/innovations"), help="where statistics are kept")

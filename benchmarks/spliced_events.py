@@ -100,14 +100,15 @@ def scored_wavenet(dataset: Dataset, spec: StudySpec, *, seed: int) -> ScoredDat
     config = replace(config, training=training)
     context = config.wavenet(dataset.num_channels).receptive_field_samples
     setup, started = config.training_setup(dataset.num_channels, context), time.perf_counter()
+    rate_hz = config.front_end.sample_rate_hz
     with tempfile.TemporaryDirectory() as folder, ThreadPool(1) as pool:
         (epoch,) = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
     return ScoredDataset(
         name=WAVENET,
-        setup=f"{dataset.sample_rate_hz} Hz",
+        setup=f"{rate_hz} Hz",
         scores={INNOVATIONS: {name: scores.of(INNOVATIONS) for name, scores in epoch.scores.items()}},
-        frame_ms=1000 * setup.frame_samples / dataset.sample_rate_hz,
-        first_s=context / dataset.sample_rate_hz,
+        frame_ms=1000 * setup.frame_samples / rate_hz,
+        first_s=context / rate_hz,
         num_weights=WaveNet(setup.network).num_weights,
         seconds_to_train=time.perf_counter() - started,
         seconds_to_score=0.0,  # counted with the training
@@ -150,7 +151,7 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
         return datasets[rate_hz]
 
     def own() -> Row:
-        return wavenet_row(dataset_at(spec.front_end.sample_rate_hz), spec, seed=fold + 1)
+        return wavenet_row(dataset_at(spec.front_end.read_rate_hz), spec, seed=fold + 1)
 
     def of(name: str) -> Row:
         return best_variant(name, [dataset_at(rate_hz) for rate_hz in options.rates], seed=fold + 1)

@@ -43,7 +43,7 @@ def whiteness_after(seconds: float, dataset: Dataset, spec: StudySpec, pool: Thr
     model, clips = WaveNet(setup.network), dataset.validation
     model.load_state_dict(last.weights)
     rows = np.flatnonzero(~clips.is_anomalous)
-    first_samples = [round(clips.starts_s[row] * dataset.sample_rate_hz) for row in rows]
+    first_samples = [round(clips.starts_s[row] * setup.front_end.sample_rate_hz) for row in rows]
     healthy = ClipsToScore.encoded(last.front_end, clips.waveforms[rows], first_samples)
     z = clip_innovations(model, healthy, context_samples=context, pool=pool)
     saved = last.memoryless_bits["validation"] - float(last.scores["validation"].surprise.mean())

@@ -137,7 +137,7 @@ def run_experiment(
     Raises ConfigurationFailed where the configuration diverges or does not fit into memory. What `around_batch` raises
     leaves an epoch that resumes at its next batch.
     """
-    assert config.front_end.sample_rate_hz == dataset.sample_rate_hz, "the dataset was made for another rate"
+    assert config.front_end.read_rate_hz == dataset.sample_rate_hz, "the dataset was made for another rate"
     directory.mkdir(parents=True, exist_ok=True)
     setup = config.training_setup(dataset.num_channels, context_samples)
     trainings = trainings or directory / TRAININGS_DIRECTORY
@@ -153,7 +153,7 @@ def run_experiment(
                 scoring=config.scoring,
                 postprocessing=config.postprocessing,
                 context_samples=context_samples,
-                sample_rate_hz=dataset.sample_rate_hz,
+                sample_rate_hz=config.front_end.sample_rate_hz,
             )
             history.append(_row(scored, figures, dataset))
             if math.isnan(history[-1]["val_auc"]):

@@ -43,7 +43,7 @@ with environment():
     from core.data.data_config import DataConfig
     from core.data.faults.injection import FaultsConfig
     from core.data.recordings import Corpus, StreamedCorpus
-    from core.data.settling import settle_calibration, settle_speeds
+    from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds
     from core.data.speed_perturbation import SpeedConfig
     from core.data.splicing import SpliceConfig
     from core.data.splits import SplitConfig
@@ -87,19 +87,20 @@ class StudyTables:
         if "high" in searched:
             low, high, step = (int(searched.get(key, 1)) for key in ("low", "high", "step"))
             rates = [high - (high - low) % step]
-        return max([self.front_end.sample_rate_hz, *rates])
+        return max([self.front_end.read_rate_hz, *rates])
 
     def settled(self, corpus: Corpus | StreamedCorpus) -> "StudyTables":
         """With what the file leaves to the corpus."""
         return replace(
             self,
+            front_end=self.front_end.settled(lowest_rate_hz(corpus)),
             split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
             speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
         )
 
     def data_config(self, *, skip_bad_files: bool) -> DataConfig:
         return DataConfig(
-            sample_rate_hz=self.front_end.sample_rate_hz,
+            sample_rate_hz=self.front_end.read_rate_hz,
             clips=self.clips,
             split=self.split,
             skip_bad_files=skip_bad_files,
@@ -174,7 +175,7 @@ def _listen(
         )
     found = strangest_first(
         corpus,
-        sample_rate_hz=tables.front_end.sample_rate_hz,
+        sample_rate_hz=tables.front_end.read_rate_hz,
         clip_seconds=tables.clips.clip_seconds,
         skip_bad_files=options.skip_bad_files,
         store=store,

@@ -71,7 +71,7 @@ def _train(session: Session, config: ExperimentConfig, directory: Path, log: Run
     rate = config.front_end.sample_rate_hz
     epochs = run_experiment(
         config,
-        session.inputs.datasets.at(rate),
+        session.inputs.datasets.at(config.front_end.read_rate_hz),
         directory,
         seed=session.search.spec.seed,
         context_samples=session.search.space.context_samples(rate),

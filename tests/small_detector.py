@@ -45,7 +45,15 @@ def make_detector() -> Detector:
     """Every setting differs from its default, so that none can be forgotten unseen."""
     model = build()
     front_end = fit_front_end(
-        FrontEndConfig(sample_rate_hz=2000, level="train_gain", pre_emphasis=0.7, rms=0.2, mu_law_levels=64), CLIPS
+        FrontEndConfig(
+            sample_rate_hz=2000,
+            spectrum_rate_hz=4000,
+            level="train_gain",
+            pre_emphasis=0.7,
+            rms=0.2,
+            mu_law_levels=64,
+        ),
+        CLIPS,
     )
     postprocessing = PostprocessingConfig(
         window_ms=60, threshold_sigmas=1.7, median_ms=60, gap_ms=40, min_event_ms=40, two_sided=True

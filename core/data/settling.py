@@ -1,4 +1,5 @@
-"""Settles what a study file leaves to the corpus: what calibrates, and whether takes are heard at other speeds."""
+"""Settles what a study file leaves to the corpus: what calibrates, whether takes are heard at other speeds, and how far
+up their spectrum is heard."""
 
 from dataclasses import replace
 
@@ -29,3 +30,10 @@ def settle_speeds(speeds: SpeedConfig | None, corpus: Corpus | StreamedCorpus) -
     """None for a stream, which is read at one rate, where the config says that other speeds are left out there."""
     is_left_out = speeds is not None and speeds.in_streams == "leave out" and isinstance(corpus, StreamedCorpus)
     return None if is_left_out else speeds
+
+
+def lowest_rate_hz(corpus: Corpus | StreamedCorpus) -> int | None:
+    """Of all recordings; None for a stream, whose rates are known when it is read."""
+    if isinstance(corpus, StreamedCorpus):
+        return None
+    return min((recording.sample_rate_hz for recording in corpus.recordings), default=None)

@@ -40,9 +40,10 @@ class Detector:
     scoring: ScoringConfig
     statistic: AnyStatistic
     clip_samples: int
-    """Length of a clip: levels, smoothing and calibration are those of clips of this length."""
+    """Length of a clip at the rate at which recordings are read: levels, smoothing and calibration are those of clips
+    of this length."""
     context_samples: int
-    """Samples at the beginning of a clip that are heard but not scored."""
+    """Samples of the network at the beginning of a clip that are heard but not scored."""
     levels: Mapping[str, tuple[LevelRange, ...]] | None = None
     """Levels of the calibration clips by machine and channel. None for a file that lacks them."""
     healthy: HealthyScores | None = None

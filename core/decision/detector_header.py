@@ -70,7 +70,7 @@ class DetectorHeader:
     def __post_init__(self) -> None:
         _check_network(self.network)
         _check_lengths(self)
-        _check_postprocessing(self.postprocessing, 1000 * self.clip_samples / self.front_end.sample_rate_hz)
+        _check_postprocessing(self.postprocessing, 1000 * self.clip_samples / self.front_end.read_rate_hz)
         _check_channels(self)
         if self.healthy is not None:
             _check_healthy(self.healthy)
@@ -130,11 +130,11 @@ def _check_network(network: WaveNetConfig) -> None:
 
 def _check_lengths(header: DetectorHeader) -> None:
     """A clip has at least one frame after its context, and the context covers the receptive field."""
-    rate_hz = header.front_end.sample_rate_hz
-    frame_samples = header.scoring.frame_samples(rate_hz)
+    front_end = header.front_end
+    frame_samples = header.scoring.frame_samples(front_end.sample_rate_hz)
     _check_range("frame_ms", header.frame_ms, 1, 1000)
-    _check_range("clip_samples", header.clip_samples, 1, MAX_CLIP_SECONDS * rate_hz)
-    longest_context = header.clip_samples - frame_samples
+    _check_range("clip_samples", header.clip_samples, 1, MAX_CLIP_SECONDS * front_end.read_rate_hz)
+    longest_context = header.clip_samples // front_end.decimation - frame_samples
     _check_range("context_samples", header.context_samples, header.network.receptive_field_samples, longest_context)
 
 

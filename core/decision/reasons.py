@@ -18,6 +18,7 @@ from core.decision.normal_sound import CHANGES, IN_BANDS, strangeness
 from core.decision.postprocess import Event
 from core.decision.standard import Standard
 from core.model.frame_statistics import NUM_BANDS, FrameVectors, band_edges_hz, statistic_groups
+from core.model.frontend import FrontEndConfig
 
 Array = npt.NDArray[np.float64]
 
@@ -64,17 +65,17 @@ def reasons_of(
     machine: str,
     *,
     channel: int,
-    sample_rate_hz: int,
+    front_end: FrontEndConfig,
 ) -> tuple[Reason, ...]:
     """Why an event of a clip with (C, F, K) statistics stands out to a microphone; at least one reason, the strongest
     first."""
     of_all = _deviations(statistic, frames, event, machine)
     deviations = {name: each[channel] for name, each in of_all.items()}
-    return strongest_reasons(deviations, statistic.normal.standards, sample_rate_hz=sample_rate_hz)
+    return strongest_reasons(deviations, statistic.normal.standards, front_end)
 
 
 def strongest_reasons(
-    deviations: Mapping[str, Array], standards: Mapping[str, Standard], *, sample_rate_hz: int
+    deviations: Mapping[str, Array], standards: Mapping[str, Standard], front_end: FrontEndConfig
 ) -> tuple[Reason, ...]:
     """From (D,) deviations by group and the standards of their distances; at least one, the strongest first."""
     sigmas = {
@@ -82,7 +83,7 @@ def strongest_reasons(
     }
     strongest = sorted(sigmas, key=lambda name: -sigmas[name])[:MAX_REASONS]
     named = [name for index, name in enumerate(strongest) if index == 0 or sigmas[name] >= LEAST_SIGMAS]
-    return tuple(_reason(name, sigmas[name], deviations[name], sample_rate_hz) for name in named)
+    return tuple(_reason(name, sigmas[name], deviations[name], front_end) for name in named)
 
 
 def _deviations(
@@ -100,14 +101,15 @@ def _deviations(
     return {name: (means - usual)[:, places[name]] / spreads[name] for name in CHANGING}
 
 
-def _reason(group: str, sigmas: float, deviations: Array, sample_rate_hz: int) -> Reason:
+def _reason(group: str, sigmas: float, deviations: Array, front_end: FrontEndConfig) -> Reason:
     """From the (D,) deviations of the group."""
     peak = int(np.abs(deviations).argmax())
+    rate_hz = front_end.read_rate_hz if group == "spectrum" else front_end.sample_rate_hz
     return Reason(
         group=group,
         sigmas=sigmas,
         is_above=bool(deviations[peak] > 0),
-        band_hz=_band_around(peak, deviations, sample_rate_hz) if group in IN_BANDS else None,
+        band_hz=_band_around(peak, deviations, rate_hz) if group in IN_BANDS else None,
     )
 
 

@@ -75,7 +75,7 @@ def requirements_of(detector: Detector) -> AudioRequirements:
     """What recordings must be like for the detector to judge them."""
     return AudioRequirements(
         num_channels=detector.model.config.num_channels,
-        sample_rate_hz=detector.front_end.config.sample_rate_hz,
+        sample_rate_hz=detector.front_end.config.read_rate_hz,
         min_samples=detector.clip_samples,
     )
 
@@ -93,14 +93,15 @@ def judge_recording(
     A recording that is only FAR_DB quieter, is quiet in some clips, or is too loud may come from another gain or from
     a fault. It is judged, and `level_warnings` says so.
     """
-    frame_samples = detector.scoring.frame_samples(audio.sample_rate_hz)
+    rate_hz = detector.front_end.config.sample_rate_hz
+    frame_samples = detector.scoring.frame_samples(rate_hz)
     frames = _judged_frames(audio, detector, machine, frame_samples, pool)
     if len(frames.clip_scores) < min_anomalous_clips:
         raise BadRecording(
             f"Recording {audio.name!r} must hold at least {min_anomalous_clips} clips of the detector's, since so many "
             f"must be anomalous, but holds {len(frames.clip_scores)}. Record for longer, or ask for fewer."
         )
-    first_s, frame_s = detector.context_samples / audio.sample_rate_hz, frame_samples / audio.sample_rate_hz
+    first_s, frame_s = detector.context_samples / rate_hz, frame_samples / rate_hz
     threshold = detector.statistic.config.threshold_sigmas
     found = tuple(
         RecordingEvent(
@@ -127,7 +128,8 @@ def judge_recording(
 
 
 def clip_first_frames(num_samples: int, *, clip_samples: int, context_samples: int, frame_samples: int) -> list[int]:
-    """The frame, counted over the recording, with which each clip begins; there is room for one clip or more."""
+    """The frame, counted over the recording, with which each clip begins; there is room for one clip or more. All
+    samples are those of the network."""
     last = (num_samples - clip_samples) // frame_samples
     frames_a_clip = (clip_samples - context_samples) // frame_samples
     return [*range(0, last, frames_a_clip), last]
@@ -136,13 +138,15 @@ def clip_first_frames(num_samples: int, *, clip_samples: int, context_samples: i
 def _judged_frames(
     audio: AudioStream, detector: Detector, machine: str, frame_samples: int, pool: ThreadPool
 ) -> _FrameTable:
+    config = detector.front_end.config
+    clip_samples = detector.clip_samples // config.decimation
     firsts = clip_first_frames(
-        audio.num_samples,
-        clip_samples=detector.clip_samples,
+        audio.num_samples // config.decimation,
+        clip_samples=clip_samples,
         context_samples=detector.context_samples,
         frame_samples=frame_samples,
     )
-    num_frames = firsts[-1] + (detector.clip_samples - detector.context_samples) // frame_samples
+    num_frames = firsts[-1] + (clip_samples - detector.context_samples) // frame_samples
     frames = _FrameTable(
         thresholds=np.full(num_frames, -np.inf),
         sigmas=np.full(num_frames, np.nan),
@@ -152,7 +156,7 @@ def _judged_frames(
         reasons=[],
     )
     clips_a_batch = max(1, BATCH_SAMPLES // detector.clip_samples)
-    clips = _clips(audio, [first * frame_samples for first in firsts], detector.clip_samples)
+    clips = _clips(audio, [first * frame_samples * config.decimation for first in firsts], detector.clip_samples)
     for batch in (firsts[i : i + clips_a_batch] for i in range(0, len(firsts), clips_a_batch)):
         waveforms = np.stack([next(clips) for _ in batch])
         frames.clip_levels.extend(clip_levels(waveforms))
@@ -161,7 +165,7 @@ def _judged_frames(
             ClipsToScore.encoded(detector.front_end, waveforms, [first * frame_samples for first in batch]),
             context_samples=detector.context_samples,
             frame_samples=frame_samples,
-            sample_rate_hz=audio.sample_rate_hz,
+            sample_rate_hz=config.sample_rate_hz,
             with_statistics=detector.scoring.score == INNOVATIONS,
             pool=pool,
         )
@@ -172,18 +176,13 @@ def _judged_frames(
             batch, judged.thresholds, judged.sigmas, judged.channel_sigmas, strict=True
         ):
             frames.put(first, thresholds, sigmas, channels)
-        frames.reasons.extend(_clip_reasons(detector, judged, scores, machine, batch, audio.sample_rate_hz))
+        frames.reasons.extend(_clip_reasons(detector, judged, scores, machine, batch))
     assert next(clips, None) is None, "no clip is left"  # and the audio is read to its end, where a change is seen
     return frames
 
 
 def _clip_reasons(
-    detector: Detector,
-    judged: Judgement,
-    scores: FrameScores,
-    machine: str,
-    first_frames: Sequence[int],
-    sample_rate_hz: int,
+    detector: Detector, judged: Judgement, scores: FrameScores, machine: str, first_frames: Sequence[int]
 ) -> Iterator[_ClipReason]:
     """Of every event of these clips."""
     statistic = detector.statistic
@@ -197,7 +196,7 @@ def _clip_reasons(
                 event,
                 machine,
                 channel=judged.channel_of(clip, event),
-                sample_rate_hz=sample_rate_hz,
+                front_end=detector.front_end.config,
             )
             yield _ClipReason(
                 event=Event(first_frame=first + event.first_frame, end_frame=first + event.end_frame),

@@ -7,11 +7,11 @@ window.
     likelihood    mean surprise and entropy in bits, log energy of the innovations z: how well the network predicts
     colour        log energy of z in bands: which frequencies it does not expect
     whiteness     mean products of z with z some samples before, and with the other microphones: what it misses
-    spectrum      log energy of the sound itself in the same bands, at one level
+    spectrum      log energy of the sound itself in bands, at one level
     level         the clip's loudness in dB, the same in every frame
 
 Bands are equally wide on the mel scale (O'Shaughnessy, 1987), from 0 Hz to half the sample rate, and at least one bin
-of the window's spectrum.
+of the window's spectrum. The sound itself may have a multiple of the network's rate, so that its bands reach higher.
 """
 
 from dataclasses import dataclass
@@ -70,19 +70,16 @@ def num_statistics(num_channels: int) -> int:
 def frame_statistics(
     surprise: Samples, entropy: Samples, z: Samples, sound: Waveform, *, frame_samples: int, sample_rate_hz: int
 ) -> FrameVectors:
-    """(C, T) of one clip to (C, F, K). `sound` is the waveform of the same samples.
+    """(C, T) of one clip to (C, F, K). `sound` is the waveform of that time, (C, T) or (C, n T) at n times the rate.
 
     A silent channel has the lowest energies. An incomplete last frame is dropped; F may be 0. NaN stays NaN.
     """
-    num_frames = surprise.shape[-1] // frame_samples
-    if not num_frames:
+    num_samples = surprise.shape[-1]
+    if num_samples < frame_samples:
         return np.empty((len(surprise), 0, num_statistics(len(surprise))), np.float16)
-    windows = _Windows(
-        num_samples=surprise.shape[-1],
-        window=min(round(WINDOW_MS * sample_rate_hz / 1000), surprise.shape[-1]),
-        middles=np.arange(num_frames) * frame_samples + frame_samples // 2,
-        sample_rate_hz=sample_rate_hz,
-    )
+    finer = sound.shape[-1] // num_samples
+    windows = _Windows.of_frames(num_samples, frame_samples, sample_rate_hz)
+    windows_of_sound = _Windows.of_frames(num_samples * finer, frame_samples * finer, sample_rate_hz * finer)
     power = np.square(sound, dtype=np.float64).mean(axis=-1, keepdims=True)
     at_one_level = (sound / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
     columns = [
@@ -92,7 +89,7 @@ def frame_statistics(
         windows.log_bands(z, INNOVATION_FLOOR),
         np.stack([windows.means(_product(z, lag)) for lag in LAGS], axis=-1),
         *([windows.means(z * _mean_of_others(z))[..., None]] if len(z) > 1 else []),
-        windows.log_bands(at_one_level, SOUND_FLOOR),
+        windows_of_sound.log_bands(at_one_level, SOUND_FLOOR),
         np.broadcast_to(_decibels(power)[..., None], (*windows.shape_of(surprise), 1)),
     ]
     vectors: FrameVectors = np.clip(np.concatenate(columns, axis=-1), -LARGEST, LARGEST).astype(np.float16)
@@ -108,6 +105,15 @@ class _Windows:
     middles: npt.NDArray[np.int_]
     """(F,)"""
     sample_rate_hz: int
+
+    @classmethod
+    def of_frames(cls, num_samples: int, frame_samples: int, sample_rate_hz: int) -> "_Windows":
+        return cls(
+            num_samples=num_samples,
+            window=min(round(WINDOW_MS * sample_rate_hz / 1000), num_samples),
+            middles=np.arange(num_samples // frame_samples) * frame_samples + frame_samples // 2,
+            sample_rate_hz=sample_rate_hz,
+        )
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int_]:

@@ -53,6 +53,8 @@ class TrainingSetup:
         setup = asdict(self)
         if not self.keeps_statistics:  # as before it was an option: the key decides the seed
             del setup["keeps_statistics"]
+        if self.front_end.spectrum_rate_hz is None:  # likewise
+            del setup["front_end"]["spectrum_rate_hz"]
         parts = {
             "format": FORMAT,
             "setup": setup,
@@ -132,7 +134,7 @@ def _train(
             optimizer,
             windows,
             config=setup.training,
-            sample_rate_hz=dataset.sample_rate_hz,
+            sample_rate_hz=setup.front_end.sample_rate_hz,
             seed=seed,
             pool=pool,
             first_epoch=num_done + 1,

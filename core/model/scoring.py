@@ -1,13 +1,14 @@
 """Network output to frame scores: four scores and a vector of statistics of each frame of each clip, from one pass.
 
-In: codes (N, C, T) and the waveforms that they encode. Out: scores (N, C, F), F = (T - context) // frame samples, and
-statistics (N, C, F, K). Frame f begins at sample context + f * frame. The context is the study's largest receptive
-field, so that all trials of a study are scored on the same samples and their losses can be compared.
+In: codes (N, C, T) and the waveforms that they encode, which may have several samples a code. Out: scores (N, C, F),
+F = (T - context) // frame samples, and statistics (N, C, F, K). Frame f begins at sample context + f * frame. The
+context is the study's largest receptive field, so that all trials of a study are scored on the same samples and their
+losses can be compared.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -100,29 +101,33 @@ class ClipsToScore:
     codes: Codes
     """(N, C, T)."""
     waveforms: Waveform
-    """(N, C, T), before the front end."""
+    """(N, C, T * decimation) or a few samples more, before the front end."""
     first_samples: Sequence[int]
-    """Where each clip begins in its recording."""
+    """Where each clip begins in its recording, in samples of the network."""
+    decimation: int = 1
+    """Of the front end."""
 
     def part(self, first: int, num_clips: int) -> "ClipsToScore":
         """Some of the clips, from `first` on."""
         some = slice(first, first + num_clips)
-        return ClipsToScore(
-            codes=self.codes[some], waveforms=self.waveforms[some], first_samples=self.first_samples[some]
+        return replace(
+            self, codes=self.codes[some], waveforms=self.waveforms[some], first_samples=self.first_samples[some]
         )
 
     def after(self, context_samples: int, num_samples: int) -> "ClipsToScore":
         """So many samples of every clip, after its context."""
-        scored = slice(context_samples, context_samples + num_samples)
-        return ClipsToScore(
-            codes=self.codes[..., scored],
-            waveforms=self.waveforms[..., scored],
+        end = context_samples + num_samples
+        return replace(
+            self,
+            codes=self.codes[..., context_samples:end],
+            waveforms=self.waveforms[..., context_samples * self.decimation : end * self.decimation],
             first_samples=[first + context_samples for first in self.first_samples],
         )
 
     @classmethod
     def encoded(cls, front_end: FrontEnd, waveforms: Waveform, first_samples: Sequence[int]) -> "ClipsToScore":
-        return cls(codes=front_end.encode(waveforms), waveforms=waveforms, first_samples=first_samples)
+        codes, decimation = front_end.encode(waveforms), front_end.config.decimation
+        return cls(codes=codes, waveforms=waveforms, first_samples=first_samples, decimation=decimation)
 
 
 def score_clips(
@@ -138,7 +143,8 @@ def score_clips(
     """Scores clips of one length, in slices of bounded size, on the pool's threads.
 
     The statistics take thirty times the room of a score, so they are measured for those who ask for them. A clip
-    without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped.
+    without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped. The context,
+    frames and the rate are those of the network.
     """
     num_samples = max(0, (clips.codes.shape[-1] - context_samples) // frame_samples) * frame_samples
     clips_a_group, groups = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:])), []

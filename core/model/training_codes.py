@@ -34,8 +34,8 @@ class TrainingCodes:
         """(B, C, num_samples) codes; shorter where clips are."""
         which = random.integers(len(self._everything) if self._everything else POOL_CLIPS, size=num_windows)
         clips = [self._clip(step, int(index)) for index in which]
-        length = min(num_samples, clips[0].num_samples)
-        starts = random.integers(clips[0].num_samples - length + 1, size=num_windows)
+        length = min(num_samples, self._num_samples(clips[0]))
+        starts = random.integers(self._num_samples(clips[0]) - length + 1, size=num_windows)
         windows = [
             self.encode(clip, int(first), int(first) + length) for clip, first in zip(clips, starts, strict=True)
         ]
@@ -43,9 +43,14 @@ class TrainingCodes:
 
     def encode(self, clip: Clip, first: int, end: int) -> Codes:
         """(C, end - first): this part of what `FrontEnd.encode` returns for the clip."""
-        has_past = first > 0
-        samples = clip.read(first - has_past, end)
-        return self.front_end.encode_part(samples, self.level_of(clip), has_past=has_past)
+        config = self.front_end.config
+        num_past = min(first, config.past_samples)
+        samples = clip.read((first - num_past) * config.decimation, end * config.decimation)
+        return self.front_end.encode_part(samples, self.level_of(clip), num_past=num_past)
+
+    def _num_samples(self, clip: Clip) -> int:
+        """Codes of the clip."""
+        return clip.num_samples // self.front_end.config.decimation
 
     def _clip(self, step: int, index: int) -> Clip:
         return self._everything[index] if self._everything else self.order.at(step + index)
@@ -65,14 +70,18 @@ def fit_to_training(
     pool_size = len(everything) if everything else POOL_CLIPS
     places = np.unique(np.linspace(0, pool_size - 1, FIT_CLIPS).round().astype(int))
     clips = [everything[place] if everything else order.at(int(place)) for place in places]
-    spans = [_middle(clip, config.sample_rate_hz) for clip in clips]
-    pieces: list[Waveform] = [clip.read(first, end) for clip, (first, end) in zip(clips, spans, strict=True)]
+    spans, step = [_middle(clip, config) for clip in clips], config.decimation
+    pieces: list[Waveform] = [
+        clip.read(first * step, end * step) for clip, (first, end) in zip(clips, spans, strict=True)
+    ]
     codes = TrainingCodes(order=order, front_end=fit_front_end(config, pieces), measurements=measurements)
     sample = [codes.encode(clip, first, end) for clip, (first, end) in zip(clips, spans, strict=True)]
     return codes, np.stack(sample)
 
 
-def _middle(clip: Clip, sample_rate_hz: int) -> tuple[int, int]:
-    length = min(clip.num_samples, round(FIT_SECONDS * sample_rate_hz))
-    first = (clip.num_samples - length) // 2
+def _middle(clip: Clip, config: FrontEndConfig) -> tuple[int, int]:
+    """The first code of the clip's middle, and its end."""
+    num_samples = clip.num_samples // config.decimation
+    length = min(num_samples, round(FIT_SECONDS * config.sample_rate_hz))
+    first = (num_samples - length) // 2
     return first, first + length

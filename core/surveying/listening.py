@@ -21,6 +21,7 @@ from core.decision.normal_sound import Array, LeftOut, NormalSound, compare_heal
 from core.decision.reasons import strongest_reasons
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, frame_statistics
+from core.model.frontend import FrontEndConfig
 
 GROUPS = SOUND
 """The statistics that need no network. The level is left out, because it says where the microphone stood."""
@@ -94,7 +95,8 @@ def _by_recording(
         own = recording_ids == recording_id
         deviations = {name: each[own].mean(axis=0, keepdims=True) for name, each in left_out.deviations.items()}
         of_channel = _strangest_channel(deviations, left_out.normal)
-        reasons = strongest_reasons(of_channel, left_out.normal.standards, sample_rate_hz=sample_rate_hz)
+        front_end = FrontEndConfig(sample_rate_hz=sample_rate_hz)
+        reasons = strongest_reasons(of_channel, left_out.normal.standards, front_end)
         yield HealthyRecording(
             recording_id=recording_id,
             machine=machine,

@@ -20,7 +20,7 @@ def trial_view(search: OpenStudy, innovations: WhitenessOfTrials, frozen: optuna
     record = TrialRecord.of(frozen)
     directory = search.trial_directory(record.number)
     trial = judge_trial(directory)
-    dataset = innovations.files.datasets.at(trial.detector.front_end.config.sample_rate_hz)
+    dataset = innovations.files.datasets.at(trial.detector.front_end.config.read_rate_hz)
     return TrialView(
         title=f"{search.study.study_name}, {search.run_name_of(frozen)}",
         epochs=record.epochs,
@@ -28,7 +28,7 @@ def trial_view(search: OpenStudy, innovations: WhitenessOfTrials, frozen: optuna
         validation=_split_scores(trial, "validation"),
         test=_split_scores(trial, "test"),
         threshold_sigmas=trial.threshold,
-        clips=_typical_clips(trial, dataset.validation, dataset.sample_rate_hz),
+        clips=_typical_clips(trial, dataset.validation),
         stand_ins=trial.detector.stand_ins,
         whiteness=innovations.of(directory),
     )
@@ -38,22 +38,21 @@ def _split_scores(trial: JudgedTrial, split: str) -> SplitScores:
     return SplitScores(clip_scores=trial.judged[split].clip_scores, is_anomalous=trial.scored[split].is_anomalous)
 
 
-def _typical_clips(trial: JudgedTrial, clips: ClipSet, sample_rate_hz: int) -> list[ClipView]:
+def _typical_clips(trial: JudgedTrial, clips: ClipSet) -> list[ClipView]:
     """The normal and the anomalous validation clip with the median score of their label."""
     judged = trial.judged["validation"]
     views = []
     for label, rows in (("normal", ~clips.is_anomalous), ("anomalous", clips.is_anomalous)):
         indices = np.flatnonzero(rows)
         median = indices[np.argsort(judged.clip_scores[indices], kind="stable")[len(indices) // 2]]
-        views.append(_clip_view(trial, judged, clips, int(median), label, sample_rate_hz))
+        views.append(_clip_view(trial, judged, clips, int(median), label))
     return views
 
 
-def _clip_view(
-    trial: JudgedTrial, judged: Judgement, clips: ClipSet, index: int, label: str, sample_rate_hz: int
-) -> ClipView:
-    frame_s = trial.detector.scoring.frame_samples(sample_rate_hz) / sample_rate_hz
-    first_frame_s = trial.detector.context_samples / sample_rate_hz
+def _clip_view(trial: JudgedTrial, judged: Judgement, clips: ClipSet, index: int, label: str) -> ClipView:
+    config = trial.detector.front_end.config
+    frame_s = trial.detector.scoring.frame_samples(config.sample_rate_hz) / config.sample_rate_hz
+    first_frame_s = trial.detector.context_samples / config.sample_rate_hz
     found = [(event, judged.channel_of(index, event)) for event in events(judged.thresholds[index], trial.threshold)]
     channel = found[0][1] if found else 0
     return ClipView(
@@ -62,7 +61,7 @@ def _clip_view(
         label=label,
         condition=clips.conditions[index],
         waveform=clips.waveforms[index, channel],
-        sample_rate_hz=sample_rate_hz,
+        sample_rate_hz=config.read_rate_hz,
         frame_ms=1000 * frame_s,
         scores=judged.sigmas[index],
         threshold_sigmas=trial.threshold,

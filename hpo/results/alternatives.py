@@ -77,7 +77,7 @@ def _choices_of_data(search: OpenStudy, datasets: Datasets) -> list[Dataset]:
 
 
 def _rates(search: OpenStudy) -> Sequence[int]:
-    return search.spec.compare.sample_rates_hz or search.space.sample_rates_hz
+    return search.spec.compare.sample_rates_hz or search.space.read_rates_hz
 
 
 def _wavenet_row(search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any], *, seconds_of_tuning: float) -> Row:
@@ -86,7 +86,7 @@ def _wavenet_row(search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any
     detector = load_detector(checkpoint).with_threshold(winner["threshold_sigmas"])
     scored = load_scores(checkpoint.parent / SCORES_FILE)
     rate, records = detector.front_end.config.sample_rate_hz, trial_records(search.study)
-    dataset, frame_samples = datasets.at(rate), detector.scoring.frame_samples(rate)
+    dataset, frame_samples = datasets.at(detector.front_end.config.read_rate_hz), detector.scoring.frame_samples(rate)
     wavenet = ScoredDataset(
         name=WAVENET,
         setup=f"{rate} Hz, {len(detector.model.config.dilations)} layers",
@@ -119,7 +119,7 @@ def _seconds_to_score(detector: Detector, dataset: Dataset, frame_samples: int) 
                 encoded_clips(detector.front_end, dataset.judged()[name]),
                 context_samples=detector.context_samples,
                 frame_samples=frame_samples,
-                sample_rate_hz=dataset.sample_rate_hz,
+                sample_rate_hz=detector.front_end.config.sample_rate_hz,
                 with_statistics=detector.scoring.score == INNOVATIONS,
                 pool=pool,
             )

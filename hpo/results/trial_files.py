@@ -97,7 +97,7 @@ class TrialFiles:
         rate, best_epoch = config.front_end.sample_rate_hz, best_epoch_of(TrialRecord.of(trial))
         epochs = run_experiment(
             config,
-            self.datasets.at(rate),
+            self.datasets.at(config.front_end.read_rate_hz),
             directory,
             seed=search.training_seed_of(trial),
             context_samples=search.space.context_samples(rate),

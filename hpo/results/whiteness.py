@@ -29,7 +29,7 @@ class WhitenessOfTrials:
         """Of the trial in that folder, whose detector must be there."""
         if directory not in self._measured:
             detector = load_detector(directory / DETECTOR_FILE, self.files.device)
-            clips = self.files.datasets.at(detector.front_end.config.sample_rate_hz).test
+            clips = self.files.datasets.at(detector.front_end.config.read_rate_hz).test
             self._measured[directory] = healthy_whiteness(detector, clips, self.files.pool)
         return self._measured[directory]
 

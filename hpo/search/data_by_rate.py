@@ -1,4 +1,4 @@
-"""The study's clips at every sample rate that it searches: the same stretches of the same takes at each rate."""
+"""The study's clips at every rate at which it reads them: the same stretches of the same takes at each rate."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -57,8 +57,8 @@ def open_datasets(
     corpus: Corpus | StreamedCorpus, spec: StudySpec, *, skip_bad_files: bool, store: Store | None
 ) -> Datasets:
     """Prepares the default rate. UserError where the data do not allow the study at every rate."""
-    default_hz = spec.front_end.sample_rate_hz
-    others_hz = [rate for rate in spec.search_space.sample_rates_hz if rate != default_hz]
+    default_hz = spec.front_end.read_rate_hz
+    others_hz = [rate for rate in spec.search_space.read_rates_hz if rate != default_hz]
     if others_hz and isinstance(corpus, StreamedCorpus):
         raise UserError(
             "space.sample_rate_hz must be left out where the data is streamed, as a stream is read once and at one "

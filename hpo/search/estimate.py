@@ -53,7 +53,10 @@ def trial_seconds(
     shape = (NUM_CLIPS, network.num_channels, context + max(samples, training.window_targets))
     noise = np.random.default_rng(0).integers(network.mu_law_levels, size=shape, dtype=np.uint8)
     codes = noise[..., : context + samples]
-    clips = ClipsToScore(codes=codes, waveforms=codes.astype(np.float32), first_samples=[0] * NUM_CLIPS)
+    waveforms = codes.repeat(config.front_end.decimation, axis=-1).astype(np.float32)
+    clips = ClipsToScore(
+        codes=codes, waveforms=waveforms, first_samples=[0] * NUM_CLIPS, decimation=config.front_end.decimation
+    )
     one_step = TrainingConfig(
         epochs=1,
         seconds_per_epoch=training.batch_windows * training.window_targets / rate,

@@ -103,7 +103,7 @@ class TrialRun:
     def _state_here(self) -> str:
         """What the trial resumes from, in words."""
         rate = self.config.front_end.sample_rate_hz
-        dataset = self.context.datasets.at(rate)
+        dataset = self.context.datasets.at(self.config.front_end.read_rate_hz)
         setup = self.config.training_setup(dataset.num_channels, self.search.space.context_samples(rate))
         key = setup.key(dataset.config, seed=self.search.training_seed_of(self.trial))
         num_epochs = TrainingRecord(self.search.trainings_directory / key).num_epochs
@@ -146,7 +146,7 @@ class TrialRun:
         rate = self.config.front_end.sample_rate_hz
         return run_experiment(
             self.config,
-            self.context.datasets.at(rate),
+            self.context.datasets.at(self.config.front_end.read_rate_hz),
             self.directory,
             seed=self.search.training_seed_of(self.trial),
             context_samples=self.search.space.context_samples(rate),

@@ -149,6 +149,12 @@ class SearchSpace:
             return (self.default.front_end.sample_rate_hz,)
         return _walk(self.distributions["sample_rate_hz"])
 
+    @property
+    def read_rates_hz(self) -> tuple[int, ...]:
+        """All rates at which recordings are read."""
+        front_ends = [replace(self.default.front_end, sample_rate_hz=rate) for rate in self.sample_rates_hz]
+        return tuple(dict.fromkeys(each.read_rate_hz for each in front_ends))
+
     def context_samples(self, sample_rate_hz: int) -> int:
         """The samples at a clip's start that no configuration of this rate scores: the largest receptive field.
 

@@ -18,7 +18,7 @@ from core.data.clips import ClipConfig
 from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
 from core.data.recordings import Corpus, StreamedCorpus
-from core.data.settling import settle_calibration, settle_speeds
+from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splicing import SpliceConfig
 from core.data.splits import SplitConfig
@@ -113,6 +113,7 @@ class StudySpec:
         """With what the file leaves to the corpus."""
         return replace(
             self,
+            front_end=self.front_end.settled(lowest_rate_hz(corpus)),
             split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
             speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
         )
@@ -125,6 +126,8 @@ class StudySpec:
             del rows[key]
         if self.faults is None:  # as in studies that were made before there was such a table
             del rows["faults"]
+        if self.front_end.spectrum_rate_hz is None:  # likewise
+            del rows["front_end"]["spectrum_rate_hz"]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
         return rows
@@ -191,6 +194,8 @@ def _check_lengths(spec: StudySpec) -> None:
 def _check_rates(spec: StudySpec) -> None:
     """Where several rates are searched, frames must lie at the same times at all of them, and be as many."""
     space, frame_ms = spec.search_space, spec.scoring.frame_ms
+    for rate in space.sample_rates_hz:
+        replace(spec.front_end, sample_rate_hz=rate)  # UserError where spectrum_rate_hz is no multiple of it
     if len(space.sample_rates_hz) == 1:
         return
     num_frames = set()

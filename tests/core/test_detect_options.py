@@ -20,7 +20,7 @@ from core.thread_pool import ThreadPool
 from tests.folder_files import write
 from tests.small_detector import make_detector
 
-RATE_HZ, CLIP = 2000, 1500
+RATE_HZ, CLIP = 4000, 1500
 SCORED = 1440
 """Samples of a clip that lie in its frames."""
 LAST_BIT = 1 / 32768
@@ -207,18 +207,18 @@ def test_of_a_detector_without_levels_nothing_is_said(study, detect, tmp_path):
 
 def test_samples_in_memory_are_judged_as_their_file(tmp_path):
     samples, detector = sound(3), make_detector()
-    path = write(tmp_path / "x.wav", samples, 3000, subtype="FLOAT")
+    path = write(tmp_path / "x.wav", samples, 6000, subtype="FLOAT")
     needed = requirements_of(detector)
     with ThreadPool(1) as pool:
         of_file, in_memory = (
             judge_recording(audio, detector, "car1", pool=pool)
-            for audio in (open_audio(str(path), needed), open_waveform(samples.T, 3000, needed))
+            for audio in (open_audio(str(path), needed), open_waveform(samples.T, 6000, needed))
         )
     assert of_file.clip_scores == in_memory.clip_scores
     assert of_file.events == in_memory.events
 
 
-@pytest.mark.parametrize("waveform", [np.zeros((2, 3000), np.int16), np.zeros((1, 2, 3000)), np.zeros(3000, bool)])
+@pytest.mark.parametrize("waveform", [np.zeros((2, 6000), np.int16), np.zeros((1, 2, 6000)), np.zeros(6000, bool)])
 def test_an_array_that_is_no_waveform_is_one_line(waveform):
     with pytest.raises(UserError, match=r"^A waveform must be an array \(C, T\) or \(T,\)[^\n]*$"):
         open_waveform(waveform, RATE_HZ, requirements_of(make_detector()))

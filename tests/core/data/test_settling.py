@@ -1,10 +1,12 @@
 """What a study file leaves to the corpus is settled by the lengths of its takes, and by whether it is streamed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core.data.recordings import Corpus, Recording, StreamedCorpus
-from core.data.settling import settle_calibration, settle_speeds
+from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splits import SplitConfig
 
@@ -66,3 +68,11 @@ def test_a_stream_is_heard_at_one_speed_where_the_file_says_so() -> None:
 
 def test_what_a_stream_does_changes_no_training() -> None:
     assert SpeedConfig(speeds=(0.9,)).identity() == SpeedConfig(speeds=(0.9,), in_streams="leave out").identity()
+
+
+def test_the_lowest_rate_is_that_of_one_recording() -> None:
+    first, second = corpus(2.0, 3.0).recordings
+    both = Corpus(name="it", description="", recordings=(replace(first, sample_rate_hz=8000), second))
+    assert lowest_rate_hz(both) == 1000
+    assert lowest_rate_hz(STREAM) is None
+    assert lowest_rate_hz(corpus()) is None

@@ -10,8 +10,10 @@ from core.decision.normal_sound import IN_BANDS
 from core.decision.postprocess import Event, PostprocessingConfig
 from core.decision.reasons import MAX_REASONS, WORDS, Reason, reasons_of
 from core.model.frame_statistics import FrameVectors, band_edges_hz, num_statistics, statistic_groups
+from core.model.frontend import FrontEndConfig
 
 RATE_HZ, NUM_FRAMES = 4800, 60
+FRONT_END = FrontEndConfig(sample_rate_hz=RATE_HZ, spectrum_rate_hz=2 * RATE_HZ)
 EVENT = Event(first_frame=20, end_frame=50)
 
 
@@ -27,7 +29,7 @@ def fitted(baseline: str) -> InnovationsStatistic:
 
 
 def reasons(frames: FrameVectors, *, baseline: str = "machine", channel: int = 1) -> tuple[Reason, ...]:
-    return reasons_of(fitted(baseline), frames, EVENT, "fan", channel=channel, sample_rate_hz=RATE_HZ)
+    return reasons_of(fitted(baseline), frames, EVENT, "fan", channel=channel, front_end=FRONT_END)
 
 
 def changed(group: str, by: float, *, bands: slice = slice(None)) -> FrameVectors:
@@ -46,11 +48,15 @@ def test_the_group_that_changed_is_named_with_its_direction(group: str, by: floa
     assert (strongest.band_hz is not None) == (group in IN_BANDS)
 
 
-def test_bands_are_in_hertz() -> None:
-    strongest = reasons(changed("spectrum", 20.0, bands=slice(3, 6)))[0]
-    low, high = band_edges_hz(RATE_HZ)[[3, 6]]
+@pytest.mark.parametrize(
+    ("group", "words", "rate_hz"),
+    [("spectrum", "stronger than usual", 2 * RATE_HZ), ("colour", "more that was not expected", RATE_HZ)],
+)
+def test_bands_are_in_hertz_of_the_sound_or_of_what_the_network_hears(group: str, words: str, rate_hz: int) -> None:
+    strongest = reasons(changed(group, 20.0, bands=slice(3, 6)))[0]
+    low, high = band_edges_hz(rate_hz)[[3, 6]]
     assert strongest.band_hz == (low, high)
-    assert strongest.words == f"stronger than usual between {low:.0f} and {high:.0f} Hz"
+    assert strongest.words == f"{words} between {low:.0f} and {high:.0f} Hz"
 
 
 def test_of_a_clip_compared_with_itself_the_change_within_it_is_named() -> None:
@@ -80,7 +86,7 @@ def test_of_a_whole_clip_that_swings_it_is_said_that_it_is_unsteady() -> None:
     frames[1, ::2, statistic_groups(2)["spectrum"]] += np.float16(6)
     frames[1, 1::2, statistic_groups(2)["spectrum"]] -= np.float16(6)
     whole = Event(first_frame=0, end_frame=NUM_FRAMES)
-    (first, *_) = reasons_of(fitted("machine"), frames, whole, "fan", channel=1, sample_rate_hz=RATE_HZ)
+    (first, *_) = reasons_of(fitted("machine"), frames, whole, "fan", channel=1, front_end=FRONT_END)
     assert first.words == "unsteadier than usual"
     assert all("changes" not in reason.group for reason in reasons(frames))
 

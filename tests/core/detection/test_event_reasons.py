@@ -19,7 +19,7 @@ from core.model.scoring import ClipsToScore, ScoringConfig, score_clips
 from core.thread_pool import ThreadPool
 from tests.small_detector import make_detector
 
-RATE_HZ, CLIP = 2000, 1500
+RATE_HZ, CLIP = 4000, 1500
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def detector() -> Detector:
             ClipsToScore.encoded(plain.front_end, clips, [0] * len(clips)),
             context_samples=plain.context_samples,
             frame_samples=40,
-            sample_rate_hz=RATE_HZ,
+            sample_rate_hz=RATE_HZ // 2,
             with_statistics=True,
             pool=pool,
         )

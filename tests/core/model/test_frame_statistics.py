@@ -51,6 +51,18 @@ def test_a_tone_is_heard_in_its_own_band(hz: float) -> None:
     assert edges[loudest] - BIN_HZ <= hz <= edges[loudest + 1] + BIN_HZ
 
 
+def test_a_sound_of_a_higher_rate_is_heard_above_what_the_network_hears() -> None:
+    z, finer = white(), np.random.default_rng(1).standard_normal((2, 4 * NUM_SAMPLES)).astype(np.float32)
+    finer[0, 2 * NUM_SAMPLES :] += 3 * np.sin(2 * np.pi * 5000 * np.arange(2 * NUM_SAMPLES) / (4 * RATE_HZ))
+    vectors = statistics(z, finer)
+    assert vectors.shape == (2, 40, num_statistics(2))
+    bands = group(vectors, "spectrum").astype(float)
+    rise = bands[0, 25:-5].mean(axis=0) - bands[0, 5:15].mean(axis=0)
+    edges = band_edges_hz(4 * RATE_HZ)
+    assert edges[rise.argmax()] - BIN_HZ <= 5000 <= edges[rise.argmax() + 1] + BIN_HZ
+    np.testing.assert_array_equal(group(vectors, "colour"), group(statistics(z), "colour"))
+
+
 @pytest.mark.parametrize("rate_hz", [800, 4000, 48_000])
 def test_bands_cover_everything_that_can_be_heard_and_widen(rate_hz: int) -> None:
     edges = band_edges_hz(rate_hz)

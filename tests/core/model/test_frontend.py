@@ -187,13 +187,64 @@ def test_an_experiment_takes_its_gains_from_the_training_clips_alone(tmp_path: P
     assert load_detector(tmp_path / DETECTOR_FILE).front_end == fitted
 
 
-@given(st.integers(0, 998), st.integers(1, 1000), st.sampled_from(["matched", "train_gain"]), st.floats(0, 0.97))
-def test_a_part_of_a_clip_is_coded_as_it_is_in_the_whole(first: int, length: int, level: Any, pre: float) -> None:
-    clip = noise(2, 1000) + np.float32(0.05)
-    front_end = FrontEnd(config=FrontEndConfig(level=level, pre_emphasis=pre), channel_gains=(1.0, 3.0))
-    end, has_past = min(first + length, 1000), first > 0
-    part = front_end.encode_part(clip[:, first - has_past : end], front_end.level_of(clip), has_past=has_past)
+@given(
+    st.integers(0, 498),
+    st.integers(1, 500),
+    st.sampled_from(["matched", "train_gain"]),
+    st.floats(0, 0.97),
+    st.sampled_from([1, 2, 4]),
+)
+def test_a_part_of_a_clip_is_coded_as_it_is_in_the_whole(
+    first: int, length: int, level: Any, pre: float, decimation: int
+) -> None:
+    clip = noise(2, 500 * decimation + decimation - 1) + np.float32(0.05)
+    config = FrontEndConfig(level=level, pre_emphasis=pre, spectrum_rate_hz=4000 * decimation)
+    front_end = FrontEnd(config=config, channel_gains=(1.0, 3.0))
+    end, num_past = min(first + length, 500), min(first, config.past_samples)
+    samples = clip[:, (first - num_past) * decimation : end * decimation]
+    part = front_end.encode_part(samples, front_end.level_of(clip), num_past=num_past)
     np.testing.assert_array_equal(part, front_end.encode(clip)[:, first:end])
+
+
+def test_a_network_hears_what_is_below_half_its_rate() -> None:
+    time_s = np.arange(16_000) / 16_000
+    config = FrontEndConfig(sample_rate_hz=4000, spectrum_rate_hz=16_000, level="train_gain", pre_emphasis=0.0)
+    front_end = FrontEnd(config=config, channel_gains=(1.0,))
+
+    def heard_rms(frequency_hz: float) -> float:
+        tone = 0.5 * np.sin(2 * np.pi * frequency_hz * time_s, dtype=np.float32)
+        codes = front_end.encode(tone[None])
+        assert codes.shape == (1, 4000)
+        return float(np.sqrt(np.square(mu_law_decode(codes)).mean()))
+
+    assert heard_rms(1000) == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
+    assert heard_rms(3000) < 0.002
+    assert heard_rms(7000) < 0.002
+
+
+def test_codes_depend_on_no_sound_that_comes_later() -> None:
+    config = FrontEndConfig(sample_rate_hz=4000, spectrum_rate_hz=16_000, level="train_gain")
+    front_end, clip = FrontEnd(config=config, channel_gains=(1.0, 1.0)), noise(2, 4000)
+    other = clip.copy()
+    other[:, 2000:] = noise(2, 2000)[:, ::-1]
+    level = front_end.level_of(clip)
+    one, two = (front_end.encode_part(each, level, num_past=0) for each in (clip, other))
+    np.testing.assert_array_equal(one[:, :500], two[:, :500])
+    assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("rate_hz", [6000, 10_000, 2000, 196_000])
+def test_the_rate_of_the_spectrum_is_a_multiple_of_the_networks(rate_hz: int) -> None:
+    with pytest.raises(UserError, match=rf"^front_end\.spectrum_rate_hz must be a multiple [^\n]* got {rate_hz}\. "):
+        FrontEndConfig(sample_rate_hz=4000, spectrum_rate_hz=rate_hz)
+
+
+@pytest.mark.parametrize(
+    ("lowest_hz", "expected"), [(16_000, 16_000), (44_100, 16_000), (15_999, None), (None, 16_000)]
+)
+def test_a_spectrum_is_heard_as_far_as_the_recordings_reach(lowest_hz: int | None, expected: int | None) -> None:
+    config = FrontEndConfig(sample_rate_hz=8000, spectrum_rate_hz=16_000)
+    assert config.settled(lowest_hz).spectrum_rate_hz == expected
 
 
 @pytest.mark.parametrize(

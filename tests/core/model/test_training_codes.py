@@ -168,11 +168,14 @@ def test_passes_differ_from_one_another_and_a_first_one_may_be_as_listed():
     which=st.integers(0, 6),
     level=st.sampled_from(["matched", "train_gain"]),
     pre_emphasis=st.sampled_from([0.0, 0.9]),
+    decimation=st.sampled_from([1, 3]),
 )
-def test_a_window_is_bitwise_what_the_front_end_makes_of_the_whole_clip(first, length, which, level, pre_emphasis):
-    source = clips(7)
+def test_a_window_is_bitwise_what_the_front_end_makes_of_the_whole_clip(
+    first, length, which, level, pre_emphasis, decimation
+):
+    source = clips(7, CLIP_SAMPLES * decimation + decimation - 1)
     clip, end = source[which], min(CLIP_SAMPLES, first + length)
-    windows = codes(source, level=level, pre_emphasis=pre_emphasis)
+    windows = codes(source, level=level, pre_emphasis=pre_emphasis, spectrum_rate_hz=decimation * RATE_HZ)
     whole = windows.front_end.encode(clip.read())
     np.testing.assert_array_equal(windows.encode(clip, first, end), whole[:, first:end])
 

@@ -147,6 +147,11 @@ WRONG = {
     "a rate that is none": (RATES, "sample_rate_hz = { choices = [20, 4000] }", "sample_rate_hz must be 1000 to"),
     "a level that is none": ('"train_gain"]', '"loud"]', "front_end.level must be one of"),
     "too many levels": ("[64, 256]", "[256, 512]", "front_end.mu_law_levels must be 2 to 256"),
+    "a spectrum that is no multiple": (
+        f"[space]\n{RATES}",
+        "[front_end]\nspectrum_rate_hz = 16_000\n[space]\nsample_rate_hz = { choices = [3000, 4000] }",
+        "front_end.spectrum_rate_hz must be a multiple of sample_rate_hz (3000)",
+    ),
     "a frame more at one rate": (
         "receptive_field_ms = 8\nskip_channels = 8",
         "receptive_field_ms = 10.2\nskip_channels = 8\n[scoring]\nframe_ms = 5.0",
