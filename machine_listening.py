@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import core.decision.checkpoint
     from core.data.recordings import Corpus, Recording, StreamedCorpus
     from core.detection.decision import RecordingDecision
-    from core.experiment import ExperimentConfig
     from core.thread_pool import ThreadPool
     from hpo.search.search_space import SearchSpace
 
@@ -112,21 +111,22 @@ def run_experiment(
 
     spec = load_study_file(find_study_file(str(study or default_study(data))))
     spec = replace(spec, data=core.sources.choose_source(spec.data, data, Path.cwd()))
-    config = _configuration(spec.search_space, parameters or {})
+    _check(parameters or {}, spec.search_space)
     options = {key: value for key, value in spec.data.items() if key != "source"}
     corpus = core.sources.open_source(spec.data["source"], options=options)
     spec = spec.settled(corpus)
     datasets = open_datasets(corpus, spec, skip_bad_files=False, store=None)
-    rate = config.front_end.sample_rate_hz
+    config = spec.search_space.configuration(parameters or {})
+    context_samples = spec.search_space.context_samples(config.front_end.sample_rate_hz)
     directory = Path(directory)
     try:
         with _thread_pool(threads) as pool:
             *_, last = core.experiment.run_experiment(
                 config,
-                datasets.at(rate),
+                datasets.at(config.front_end.read_rate_hz),
                 directory,
                 seed=spec.seed,
-                context_samples=spec.search_space.context_samples(rate),
+                context_samples=context_samples,
                 device=torch.device(device),
                 pool=pool,
             )
@@ -137,15 +137,14 @@ def run_experiment(
     return Experiment(metrics=last.best, history=last.history, detector_file=directory / DETECTOR_FILE)
 
 
-def _configuration(space: "SearchSpace", parameters: Mapping[str, Any]) -> "ExperimentConfig":
-    """The default configuration with these parameters. UserError for a name or a value that the space does not have."""
+def _check(parameters: Mapping[str, Any], space: "SearchSpace") -> None:
+    """UserError for a name or a value that the space does not have."""
     from hpo.search.search_space import describe_range
 
-    config = space.configuration(parameters)
+    space.configuration(parameters)
     for name, value in parameters.items():
         if not space.holds(name, value):
             raise UserError(f"{name} must lie in {describe_range(space.distributions[name])}, but got {value!r}.")
-    return config
 
 
 class Detector:
@@ -153,7 +152,7 @@ class Detector:
 
     def __init__(self, loaded: "core.decision.checkpoint.Detector") -> None:
         self._loaded = loaded
-        self.sample_rate_hz = loaded.front_end.config.sample_rate_hz
+        self.sample_rate_hz = loaded.front_end.config.read_rate_hz
         self.num_channels = loaded.model.config.num_channels
         self.clip_seconds = loaded.clip_samples / self.sample_rate_hz
         """A clip is what is judged as a whole: a waveform must be as long, and a longer one has several."""

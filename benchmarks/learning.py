@@ -112,7 +112,7 @@ def study_task(study: str, source: str | None, *, budget_s: float, former_rate: 
     options = {name: value for name, value in spec.data.items() if name != "source"}
     corpus = open_source(source) if source else open_source(str(spec.data["source"]), options=options)
     data = DataConfig(
-        sample_rate_hz=spec.default_experiment.front_end.sample_rate_hz,
+        sample_rate_hz=spec.default_experiment.front_end.read_rate_hz,
         clips=spec.clips,
         split=spec.split,
         speed_perturbation=spec.speed_perturbation,
@@ -129,7 +129,7 @@ def fan_task(source: str) -> Task:
         front_end=FrontEndConfig(mu_law_levels=64),
         network=NetworkConfig(dilation_depth=6, residual_channels=16, receptive_field_ms=24, skip_channels=32),
     )
-    data = DataConfig(sample_rate_hz=config.front_end.sample_rate_hz, clips=clips, split=SplitConfig())
+    data = DataConfig(sample_rate_hz=config.front_end.read_rate_hz, clips=clips, split=SplitConfig())
     return Task(dataset=dataset_of(open_source(source), data), config=config, budget_s=300, former_rate=1e-2)
 
 
