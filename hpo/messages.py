@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from core.command_line import program_of
 from core.data.recordings import Skipped
+from core.model.frontend import FrontEndConfig
 from core.model.wavenet import describe
 from hpo.results.finalists import open_finalists
 from hpo.results.winner import highest
@@ -36,13 +37,19 @@ def overview(inputs: StudyInputs) -> list[str]:
         f"  data      {inputs.corpus.description} (fingerprint {inputs.corpus.fingerprint})",
         f"  takes     {dataset.takes()}",
         f"            clips of {dataset.config.clips.clip_seconds:g} s, {counted(dataset.num_channels, 'channel')} "
-        f"at {dataset.sample_rate_hz} Hz",
+        f"at {_rates(spec.front_end)}",
         *(f"            {note}" for note in dataset.notes),
         *(f"            {line}" for line in _left_out(dataset.skipped())),
         f"  searched  {'; '.join(searched)}",
         f"  networks  from {sizes[0]} to {sizes[1]}",
         trials_line(inputs),
     ]
+
+
+def _rates(front_end: FrontEndConfig) -> str:
+    """Of the default configuration, in words."""
+    heard = "" if front_end.decimation == 1 else f", of which the network hears {front_end.sample_rate_hz} Hz"
+    return f"{front_end.read_rate_hz} Hz{heard}"
 
 
 def _left_out(skipped: Sequence[Skipped]) -> list[str]:

@@ -1,11 +1,13 @@
 """Study files: a correct file loads, and an error is one line that names the thing and the rule."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.errors import UserError
 from core.model.wavenet import describe, receptive_field_of
+from core.sources import open_source
 from hpo.search.study_file import load_study_file
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -159,3 +161,18 @@ def test_the_identity_ignores_words_and_counts_but_not_the_space(tmp_path: Path)
     assert identity(TINY.replace("seed = 7", "seed = 8")) != same
     assert identity(TINY + "[noise]\nsnr_db = 6.0\n") != same
     assert identity(TINY + "[noise]\nsnr_db = 6.0\n") != identity(TINY + "[noise]\nsnr_db = 12.0\n")
+
+
+@pytest.mark.parametrize(("rate_hz", "expected"), [(16_000, 16_000), (12_000, None), (8000, None)])
+def test_recordings_of_a_low_rate_are_heard_as_far_as_they_reach(rate_hz: int, expected: int | None) -> None:
+    options = {"sample_rate_hz": rate_hz, "num_normal": 8, "num_anomalous": 4, "seconds": 2.0}
+    spec = load_study_file(ROOT / "studies/any_machine.toml").settled(open_source("simulated", options=options))
+    assert (spec.front_end.sample_rate_hz, spec.front_end.spectrum_rate_hz) == (8000, expected)
+    assert spec.search_space.read_rates_hz == (expected or 8000,)
+
+
+def test_a_spectrum_at_the_networks_rate_is_the_study_of_before_there_was_another() -> None:
+    spec = load_study_file(ROOT / "studies/any_machine.toml")
+    plain = replace(spec, front_end=replace(spec.front_end, spectrum_rate_hz=None))
+    assert spec.identity() != plain.identity()
+    assert "spectrum_rate_hz" not in plain.identity()["front_end"]
