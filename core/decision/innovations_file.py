@@ -60,7 +60,10 @@ class InnovationsHeader:
     def check_groups(self, config: PostprocessingConfig) -> None:
         """UserError unless the standards are those of the groups of these statistics."""
         if set(self.standards) != {*GROUPS[config.statistics], SCORE}:
-            raise UserError(f"innovations.standards must be those of the statistics {config.statistics!r}, but differ.")
+            raise UserError(
+                f"innovations.standards must be those of the statistics {config.statistics!r}, but differ. "
+                "Train a detector of an older version again."
+            )
 
 
 def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:

@@ -21,7 +21,7 @@ from core.decision.statistic import Judgement, rows_by_machine
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, statistic_groups
 
-NETWORK = ("likelihood", "colour", "colour changes", "whiteness")
+NETWORK = ("likelihood", "colour", "colour changes", "whiteness", "impulses")
 SOUND = ("spectrum", "spectrum changes")
 GROUPS = {
     "all": (*NETWORK, *SOUND, "level"),

@@ -8,8 +8,8 @@ how badly their frames, less the clip's mean, follow from those around them (cor
     2  its sigmas             (log distance - mean) / deviation, over healthy takes that were left out
     3  score of the clip      log of the mean over groups of exp(sigmas), standardised in the same way
 
-Of changes, one number with a direction, a fault makes more. So the sigmas of these groups are (value - normal value) /
-spread itself, and a clip that is steadier than usual is not strange for it.
+Of changes and of impulses a fault makes more. So the sigmas of these groups (ONE_SIDED) are the mean of (value - normal
+value) / spread itself, and a clip that is steadier than usual is not strange for it.
 
 The normal value is the mean of those takes of the machine that are nearest to the clip, NEAREST_TAKES of them, in each
 group: a machine that runs in several ways is normal in each of them, and not half-way between. The spread is the same
@@ -37,11 +37,13 @@ Rows = npt.NDArray[np.bool_]
 IN_BANDS = ("colour", "spectrum")
 CHANGES = {f"{name} changes": name for name in IN_BANDS}
 """Groups of one log error of interpolation a channel, and those of their bands."""
+ONE_SIDED = (*CHANGES, "impulses")
 HEALTHY_DEVIATIONS = {
     "likelihood": 0.05,
     "colour": 0.2,
     "colour changes": 0.07,
     "whiteness": 0.04,
+    "impulses": 0.05,
     "spectrum": 0.25,
     "spectrum changes": 0.07,
     "level": 1.5,
@@ -118,8 +120,8 @@ def _deviations(values: Array, takes: Array, spread: Array) -> Array:
 
 
 def strangeness(group: str, deviations: Array) -> Array:
-    """(N, C, statistics) of a group to (N,): its log distance, or its one deviation."""
-    return deviations.mean(axis=(1, 2)) if group in CHANGES else log_distance(deviations)
+    """(N, C, statistics) of a group to (N,): its log distance, or its mean deviation."""
+    return deviations.mean(axis=(1, 2)) if group in ONE_SIDED else log_distance(deviations)
 
 
 def log_distance(deviations: Array) -> Array:
@@ -178,7 +180,7 @@ def fit_vectors(
     left_out = healthy.left_out()
 
     def standard(name: str, deviations: Array) -> Standard:
-        if name in CHANGES:
+        if name in ONE_SIDED:
             return DEVIATION_ITSELF
         distances, usual_deviation = log_distance(deviations), USUAL_DISTANCE_DEVIATION
         return standard_of(distances, freedom=healthy.freedom, usual_mean=USUAL_MEAN, usual_deviation=usual_deviation)

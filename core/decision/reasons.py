@@ -33,6 +33,7 @@ WORDS = {
         "what was not expected is steadier than usual",
     ),
     "whiteness": ("a regularity that was not learned", "a regularity is missing"),
+    "impulses": ("knocks more than usual", "knocks less than usual"),
     "spectrum": ("stronger than usual", "weaker than usual"),
     "spectrum changes": ("unsteadier than usual", "steadier than usual"),
     "level": ("louder than usual", "quieter than usual"),

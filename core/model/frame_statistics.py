@@ -7,11 +7,14 @@ window.
     likelihood    mean surprise and entropy in bits, log energy of the innovations z: how well the network predicts
     colour        log energy of z in bands: which frequencies it does not expect
     whiteness     mean products of z with z some samples before, and with the other microphones: what it misses
+    impulses      how unevenly the energy of z lies in time: the flatness and the crest of stretches of IMPULSE_MS
     spectrum      log energy of the sound itself in bands, at one level
     level         the clip's loudness in dB, the same in every frame
 
 Bands are equally wide on the mel scale (O'Shaughnessy, 1987), from 0 Hz to half the sample rate, and at least one bin
 of the window's spectrum. The sound itself may have a multiple of the network's rate, so that its bands reach higher.
+Flatness is the log of the stretches' mean energy less the mean of their logs, and the crest the log of their largest
+energy less that of their mean.
 """
 
 from dataclasses import dataclass
@@ -26,7 +29,9 @@ from core.model.innovations import Samples
 FrameVectors = npt.NDArray[np.float16]
 """(..., F, K)"""
 
-WINDOW_MS = 128
+FORMAT = 2
+"""Raise it when the statistics of the same samples change."""
+WINDOW_MS, IMPULSE_MS = 128, 2
 NUM_BANDS = 40
 MEL_BREAK_HZ = 700.0
 """Mels are linear in frequency far below and logarithmic far above."""
@@ -35,7 +40,7 @@ LAGS = (1, 2, 3, 4, 6, 8)
 QUIETEST_DB = -200.0
 LARGEST = float(np.finfo(np.float16).max)
 """Of a statistic: beyond it is the surprise of a network that has diverged."""
-INNOVATION_FLOOR, SOUND_FLOOR = 1e-4, 1e-6
+INNOVATION_FLOOR, IMPULSE_FLOOR, SOUND_FLOOR = 1e-4, 1e-2, 1e-6
 """Added to energies before their logarithm. White z of variance 1 has an energy of 1 in every band."""
 
 
@@ -45,6 +50,7 @@ def statistic_groups(num_channels: int) -> dict[str, slice]:
         "likelihood": 3,
         "colour": NUM_BANDS,
         "whiteness": len(LAGS) + (num_channels > 1),
+        "impulses": 2,
         "spectrum": NUM_BANDS,
         "level": 1,
     }
@@ -89,6 +95,7 @@ def frame_statistics(
         windows.log_bands(z, INNOVATION_FLOOR),
         np.stack([windows.means(_product(z, lag)) for lag in LAGS], axis=-1),
         *([windows.means(z * _mean_of_others(z))[..., None]] if len(z) > 1 else []),
+        windows.impulses(z),
         windows_of_sound.log_bands(at_one_level, SOUND_FLOOR),
         np.broadcast_to(_decibels(power)[..., None], (*windows.shape_of(surprise), 1)),
     ]
@@ -127,6 +134,18 @@ class _Windows:
         sums = np.concatenate([np.zeros((len(samples), 1)), np.cumsum(samples, axis=-1, dtype=np.float64)], axis=-1)
         means: npt.NDArray[np.float64] = (sums[:, self.starts + self.window] - sums[:, self.starts]) / self.window
         return means
+
+    def impulses(self, z: Samples) -> npt.NDArray[np.float64]:
+        """(C, T) to (C, F, 2): flatness and crest."""
+        stretch = min(max(1, round(IMPULSE_MS * self.sample_rate_hz / 1000)), self.window)
+        num_stretches, width = self.num_samples // stretch, self.window // stretch
+        energies = np.square(z[:, : num_stretches * stretch].reshape(len(z), -1, stretch)).mean(axis=-1)
+        starts = np.clip(self.starts // stretch, 0, num_stretches - width)
+        cut = np.lib.stride_tricks.sliding_window_view(energies + IMPULSE_FLOOR, width, axis=-1)[:, starts]
+        log_mean = np.log(cut.mean(axis=-1))
+        flatness, crest = log_mean - np.log(cut).mean(axis=-1), np.log(cut.max(axis=-1)) - log_mean
+        both: npt.NDArray[np.float64] = np.stack([flatness, crest], axis=-1)
+        return both
 
     def log_bands(self, samples: Samples, floor: float) -> npt.NDArray[np.float64]:
         """(C, T) to (C, F, B): natural log of the mean power of the spectrum's bins in each band."""

@@ -20,6 +20,7 @@ from core.data.clips import ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import JUDGED, Dataset
 from core.data.faults.library import LIBRARY_VERSION
+from core.model.frame_statistics import FORMAT as STATISTICS_FORMAT
 from core.model.frontend import Codes, FrontEnd, FrontEndConfig
 from core.model.optimizer import make_optimizer
 from core.model.partial_epoch import PartialEpoch
@@ -32,6 +33,11 @@ from core.thread_pool import ThreadPool
 
 FORMAT = "scored-training-3"
 """Part of every key. Raise it when the same setup gives another training, or is written in another way."""
+
+
+def format_of(*, keeps_statistics: bool) -> str:
+    """Of trainings with the statistics of their frames, or without."""
+    return f"{FORMAT} with statistics {STATISTICS_FORMAT}" if keeps_statistics else FORMAT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,7 @@ class TrainingSetup:
         if self.front_end.spectrum_rate_hz is None:  # likewise
             del setup["front_end"]["spectrum_rate_hz"]
         parts = {
-            "format": FORMAT,
+            "format": format_of(keeps_statistics=self.keeps_statistics),
             "setup": setup,
             "clips": asdict(data.clips),
             "split": asdict(data.split),

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.damaged_file import put_aside, say_missing
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
-from core.model.scored_training import FORMAT as TRAININGS_FORMAT
+from core.model.scored_training import format_of
 from core.whole_file import write_text
 from hpo.search.history import SamplerWithHistory, histories_of
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
@@ -170,7 +170,7 @@ def open_study(
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
         study = _study_of(name, storage)
-        more = {"data_fingerprint": data_fingerprint, TRAININGS: TRAININGS_FORMAT}
+        more = {"data_fingerprint": data_fingerprint, TRAININGS: format_of(keeps_statistics=spec.keeps_statistics)}
         identity = json.loads(json.dumps(spec.identity() | more))
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)

@@ -27,7 +27,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
-from core.model.scoring import ScoringConfig
+from core.model.scoring import INNOVATIONS, ScoringConfig
 from core.model.training import TrainingConfig
 from core.sources import KINDS, known_options
 from hpo.search.assignments import with_assignments
@@ -108,6 +108,11 @@ class StudySpec:
     @property
     def search_space(self) -> SearchSpace:
         return SearchSpace.parse(self.space, self.default_experiment)
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether a trial can have the score `innovations`."""
+        return INNOVATIONS in {self.scoring.score, *self.space.get("score", {}).get("choices", ())}
 
     def settled(self, corpus: Corpus | StreamedCorpus) -> "StudySpec":
         """With what the file leaves to the corpus."""

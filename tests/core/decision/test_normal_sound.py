@@ -39,7 +39,7 @@ def test_new_healthy_takes_score_as_those_that_were_left_out(num_takes: int) -> 
     assert np.mean(new > 3) < 0.1
 
 
-@pytest.mark.parametrize("name", ["likelihood", "colour", "whiteness", "spectrum", "level"])
+@pytest.mark.parametrize("name", ["likelihood", "colour", "whiteness", "impulses", "spectrum", "level"])
 def test_a_fault_in_one_group_stands_out(name: str) -> None:
     normal = fitted(frames(12, seed=0), takes(12))
     faulty = frames(20, seed=1)
@@ -70,6 +70,17 @@ def test_a_clip_that_is_steadier_than_usual_is_not_strange_for_it() -> None:
     usual = np.median(scores(normal, clips))
     assert np.median(scores(normal, steadier)) < usual
     assert np.median(scores(normal, unsteadier)) > usual + 3
+
+
+def test_a_clip_that_knocks_less_than_usual_is_not_strange_for_it() -> None:
+    normal = fitted(frames(12, seed=0), takes(12), ("impulses",))
+    clips, place = frames(20, seed=1), statistic_groups(2)["impulses"]
+    smoother, knocking = clips.copy(), clips.copy()
+    smoother[..., place] -= 2
+    knocking[..., place] += 2
+    usual = np.median(scores(normal, clips))
+    assert np.median(scores(normal, smoother)) < usual
+    assert np.median(scores(normal, knocking)) > usual + 3
 
 
 @pytest.mark.parametrize("clips_a_take", [2, 3, 8])

@@ -91,5 +91,10 @@ def test_of_a_whole_clip_that_swings_it_is_said_that_it_is_unsteady() -> None:
     assert all("changes" not in reason.group for reason in reasons(frames))
 
 
+def test_a_knock_is_a_reason() -> None:
+    strongest = reasons(changed("impulses", 8.0))[0]
+    assert strongest.words == "knocks more than usual"
+
+
 def test_every_group_has_words() -> None:
     assert set(WORDS) == set(fitted("machine").normal.spreads)

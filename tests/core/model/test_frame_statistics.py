@@ -81,6 +81,20 @@ def test_every_band_of_white_sound_has_its_energy(rate_hz: int) -> None:
     assert (energies[num_bins:] < 1e-3).all(), "bands beyond the last bin"
 
 
+def test_knocks_are_impulses_and_not_a_matter_of_level() -> None:
+    z = white()
+    z[0, NUM_SAMPLES // 2 :: RATE_HZ // 10] += 12
+    impulses = group(statistics(z), "impulses").astype(float)
+    before, knocking = impulses[:, :15].mean(axis=1), impulses[:, 25:].mean(axis=1)
+    flatness, crest = knocking[0] - before[0]
+    assert flatness > 0.1
+    assert crest > 0.5
+    np.testing.assert_allclose(knocking[1], before[1], atol=0.2)
+    louder = group(statistics(3 * z), "impulses").astype(float)
+    np.testing.assert_allclose(louder, impulses, atol=0.05)
+    assert (group(statistics(np.zeros_like(z)), "impulses") == 0).all()
+
+
 def test_white_innovations_have_no_colour_and_no_correlations() -> None:
     vectors = statistics(white())
     assert np.abs(np.exp(group(vectors, "colour").astype(float)).mean(axis=1) - 1).max() < 0.5
