@@ -12,6 +12,7 @@ Bands that go up and down, otherwise than in the sound that was learned, have a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +78,13 @@ class _Moments:
     products: Array
     """(S, S), over the channels, too."""
 
+    def plus(self, other: "_Moments") -> "_Moments":
+        return _Moments(
+            num_frames=self.num_frames + other.num_frames,
+            sums=self.sums + other.sums,
+            products=self.products + other.products,
+        )
+
     def minus(self, other: "_Moments") -> "_Moments":
         return _Moments(
             num_frames=self.num_frames - other.num_frames,
@@ -115,12 +123,13 @@ def fit_interpolator(bands: Bands, takes: Sequence[object], *, frame_ms: float) 
 
     Of a single take each clip is left out in place of the take. A single clip is measured by itself.
     """
-    step, num_bands = step_frames(frame_ms), bands.shape[-1]
-    everything, left_out = _moments(bands, step), np.empty(bands.shape[:2])
-    fitted = _fit(everything, num_bands, step)
+    step, num_bands, left_out = step_frames(frame_ms), bands.shape[-1], np.empty(bands.shape[:2])
     units = takes if len(set(takes)) > 1 else range(len(takes))
-    for unit in dict.fromkeys(units):
-        own = np.array([each == unit for each in units])
-        others = fitted if own.all() else _fit(everything.minus(_moments(bands[own], step)), num_bands, step)
+    rows = [np.array([each == unit for each in units]) for unit in dict.fromkeys(units)]
+    moments = [_moments(bands[own], step) for own in rows]
+    everything = reduce(_Moments.plus, moments)
+    fitted = _fit(everything, num_bands, step)
+    for own, of_own in zip(rows, moments, strict=True):
+        others = fitted if own.all() else _fit(everything.minus(of_own), num_bands, step)
         left_out[own] = others.log_errors(bands[own])
     return fitted, left_out

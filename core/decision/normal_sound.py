@@ -176,8 +176,8 @@ def fit_vectors(
     usual: Mapping[str, float] = HEALTHY_DEVIATIONS,
 ) -> LeftOut:
     """Fits (N, C, statistics) of healthy clips by group; `usual` are the groups' HEALTHY_DEVIATIONS."""
-    healthy = _Healthy(vectors=vectors, machines=np.array(machines), takes=np.array(takes), usual=usual)
-    left_out = healthy.left_out()
+    healthy = _Healthy.of(vectors, machines, takes, usual)
+    left_out = healthy.left_out(vectors)
 
     def standard(name: str, deviations: Array) -> Standard:
         if name in ONE_SIDED:
@@ -195,64 +195,81 @@ def fit_vectors(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Healthy:
-    """Healthy clips with the machine and the take of each."""
+class _Take:
+    """The clips of a healthy take."""
 
-    vectors: Mapping[str, Array]
-    machines: npt.NDArray[np.str_]
-    takes: npt.NDArray[np.str_]
+    machine: str
+    rows: Rows
+    """(N,): which clips they are."""
+    means: Mapping[str, Array]
+    """By group, (C, statistics)."""
+    squares: Mapping[str, Array]
+    """By group, (C, statistics): the sum of the squared distances from the mean."""
+
+    @classmethod
+    def of(cls, machine: str, rows: Rows, vectors: Mapping[str, Array]) -> "_Take":
+        means = {name: values[rows].mean(axis=0) for name, values in vectors.items()}
+        squares = {name: np.square(values[rows] - means[name]).sum(axis=0) for name, values in vectors.items()}
+        return cls(machine=machine, rows=rows, means=means, squares=squares)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Healthy:
+    """Healthy takes, in the order of their machines and names."""
+
+    takes: Sequence[_Take]
     usual: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls, vectors: Mapping[str, Array], machines: Sequence[str], takes: Sequence[str], usual: Mapping[str, float]
+    ) -> "_Healthy":
+        keys = list(zip(machines, takes, strict=True))
+        found = [_Take.of(key[0], np.array([each == key for each in keys]), vectors) for key in sorted(set(keys))]
+        return cls(takes=found, usual=usual)
+
+    @property
+    def machines(self) -> list[str]:
+        return sorted({take.machine for take in self.takes})
 
     @property
     def freedom(self) -> int:
         """Degrees of freedom of the variance between takes: two takes of a machine have one difference."""
-        return len(set(zip(self.machines, self.takes, strict=True))) - len(set(self.machines))
-
-    def without(self, rows: Rows) -> "_Healthy":
-        vectors = {name: values[~rows] for name, values in self.vectors.items()}
-        return replace(self, vectors=vectors, machines=self.machines[~rows], takes=self.takes[~rows])
+        return len(self.takes) - len(self.machines)
 
     def means_by_machine(self) -> dict[str, dict[str, Array]]:
         """By machine and group: (takes, C, statistics)."""
-        return {machine: self.means_of_takes(machine) for machine in sorted(set(self.machines))}
+        return {machine: self.means_of_takes(machine) for machine in self.machines}
 
     def means_of_takes(self, machine: str) -> dict[str, Array]:
         """(takes, C, statistics) by group."""
-        own = self.machines == machine
-        takes = [own & (self.takes == take) for take in sorted(set(self.takes[own]))]
-        return {name: np.stack([values[rows].mean(axis=0) for rows in takes]) for name, values in self.vectors.items()}
+        own = [take.means for take in self.takes if take.machine == machine]
+        return {name: np.stack([means[name] for means in own]) for name in own[0]}
 
     def spreads(self) -> dict[str, Array]:
         """By group: the root of the variance between takes plus that between the clips of a take, over all machines.
         The first is pooled with the usual one, the second, of which there is more, with the group's mean."""
         of_takes = list(self.means_by_machine().values())
-        keys = sorted(set(zip(self.machines, self.takes, strict=True)))
+        clips_freedom = max(1, sum(int(take.rows.sum()) - 1 for take in self.takes))
         spreads = {}
-        for name, values in self.vectors.items():
-            own, usual = _pooled_variance([each[name] for each in of_takes]), self.usual[name] ** 2
+        for name in of_takes[0]:
+            squares = sum(np.square(each[name] - each[name].mean(axis=0)).sum(axis=0) for each in of_takes)
+            own, usual = squares / max(1, self.freedom), self.usual[name] ** 2
             between = (self.freedom * own + PRIOR_TAKES * usual) / (self.freedom + PRIOR_TAKES)
-            within = _pooled_variance([values[(self.machines == m) & (self.takes == t)] for m, t in keys])
+            within = np.sum([take.squares[name] for take in self.takes], axis=0) / clips_freedom
             spreads[name] = np.sqrt(between + (within + within.mean()) / 2)
         return spreads
 
-    def left_out(self) -> dict[str, Array]:
+    def left_out(self, vectors: Mapping[str, Array]) -> dict[str, Array]:
         """Deviations of every clip by the other takes, (N, C, statistics) by group.
 
         A machine with a single take is measured by that take itself.
         """
-        deviations = {name: np.empty_like(values) for name, values in self.vectors.items()}
-        for machine, take in sorted(set(zip(self.machines, self.takes, strict=True))):
-            rows = (self.machines == machine) & (self.takes == take)
-            has_others = (self.machines[~rows] == machine).any()
-            others = self.without(rows) if has_others else self
-            takes, spreads = others.means_of_takes(machine), others.spreads()
-            for name, values in self.vectors.items():
-                deviations[name][rows] = _deviations(values[rows], takes[name], spreads[name])
+        deviations = {name: np.empty_like(values) for name, values in vectors.items()}
+        for take in self.takes:
+            others = replace(self, takes=[each for each in self.takes if each is not take])
+            others = others if take.machine in others.machines else self
+            takes, spreads = others.means_of_takes(take.machine), others.spreads()
+            for name, values in vectors.items():
+                deviations[name][take.rows] = _deviations(values[take.rows], takes[name], spreads[name])
         return deviations
-
-
-def _pooled_variance(groups: Sequence[Array]) -> Array:
-    """The variance within groups of rows, pooled; 0 where no group has two rows."""
-    squares = np.sum([np.square(group - group.mean(axis=0)).sum(axis=0) for group in groups], axis=0)
-    variance: Array = squares / max(1, sum(len(group) - 1 for group in groups))
-    return variance
