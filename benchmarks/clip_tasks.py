@@ -21,7 +21,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.spliced_events import NETWORKS, ODD_TAKE, WAVENET, best_variant, kept, scored_wavenet
-from core.baselines.choice import OF_INNOVATIONS, choose
+from core.baselines.choice import choose, of_innovations
 from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import figure_text, lines_of
 from core.data.clips import ClipConfig
@@ -66,7 +66,7 @@ def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudyS
     def own() -> Row:
         dataset, started = dataset_of(task, fold, spec.front_end.read_rate_hz, options, spec), time.perf_counter()
         scored = scored_wavenet(dataset, spec, seed=fold + 1)
-        choice = choose(scored, dataset.judged(), [OF_INNOVATIONS])
+        choice = choose(scored, dataset.judged(), [of_innovations()])
         seconds = time.perf_counter() - started
         return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=seconds)
 

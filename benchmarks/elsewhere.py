@@ -31,10 +31,10 @@ if __name__ == "__main__":
 from core.baselines import families
 from core.baselines.choice import (
     NUM_DRAWS_TO_CHOOSE,
-    OF_INNOVATIONS,
     ScoredDataset,
     is_within_an_error,
     judge_split,
+    of_innovations,
 )
 from core.baselines.comparison import fit_and_score
 from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, of_machine, pooled_f1
@@ -110,7 +110,7 @@ def wavenet_scores(dataset: Dataset, spec: StudySpec, *, seed: int, pool: Thread
     scored = _scored(WAVENET, frames, frame_ms)
     found: dict[str, dict[str, FloatArray]] = {}
     for statistics in STATISTICS:
-        post = replace(OF_INNOVATIONS, statistics=statistics)
+        post = of_innovations(statistics)
         found[statistics] = _clip_scores(scored, dataset, post, kind="innovations")
     return {WAVENET: found, BANDS: {name: _band_scores(frames, dataset, name, frame_ms) for name in BAND_CHOICES}}
 

@@ -22,7 +22,7 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from core.baselines.choice import OF_INNOVATIONS
+from core.baselines.choice import of_innovations
 from core.data.clips import ClipConfig, ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
@@ -216,7 +216,7 @@ def figures_of_fold(name: str, fold: int, options: argparse.Namespace, spec: Stu
     healthy, clips = dataset.calibration, dataset.validation
     for statistics in STATISTICS:
         baseline = "clip" if TASKS[name].splice else "machine"
-        post = replace(OF_INNOVATIONS, baseline=baseline, statistics=statistics)  # type: ignore[arg-type]
+        post = of_innovations(statistics, baseline)
         fitted = fit_statistic(
             post, frames["calibration"], healthy.machines, healthy.recording_ids, frame_ms=config.scoring.frame_ms
         )

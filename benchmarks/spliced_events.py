@@ -30,7 +30,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from core.baselines import families
-from core.baselines.choice import OF_INNOVATIONS, ScoredDataset, choose
+from core.baselines.choice import ScoredDataset, choose, of_innovations
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import figure_text, lines_of
@@ -119,7 +119,7 @@ def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
     """Each clip is compared with itself."""
     started, scored = time.perf_counter(), scored_wavenet(dataset, spec, seed=seed)
     scored = replace(scored, scores={"its innovations'": scored.scores[INNOVATIONS]})  # so that smoothings are tried
-    choices = [replace(OF_INNOVATIONS, baseline="clip", window_ms=window_ms) for window_ms in SMOOTHINGS_MS]
+    choices = [replace(of_innovations(baseline="clip"), window_ms=window_ms) for window_ms in SMOOTHINGS_MS]
     choice = choose(scored, dataset.judged(), choices)
     return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=time.perf_counter() - started)
 

@@ -29,8 +29,8 @@ WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
 """The longest is first, because the first of equally good windows is chosen."""
 EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
 """The gap that is filled and the shortest event, where the places of the faults are known."""
-OF_INNOVATIONS = PostprocessingConfig(window_ms=200.0, gap_ms=25.0, min_event_ms=25.0, median_ms=0.0)
-"""For innovations, whose change points set where an event begins and ends. The window is the smoothing before it."""
+SMOOTHING_MS = 200.0
+"""Of innovations, before change points are sought."""
 NUM_EVENT_THRESHOLDS = 16
 NUM_DRAWS_TO_CHOOSE = 200
 """Draws of validation takes: enough for a standard error."""
@@ -107,8 +107,19 @@ def choices_over(
 def innovations_choices(choices: Sequence[PostprocessingConfig]) -> tuple[PostprocessingConfig, ...]:
     """What there is to choose of the score `innovations`, where the score has these other choices."""
     baselines = BASELINES if any(config.baseline == "clip" for config in choices) else BASELINES[:1]
-    options = ({"statistics": s, "baseline": b} for s, b in product(STATISTICS, baselines))
-    return tuple(replace(OF_INNOVATIONS, **each) for each in options)  # type: ignore[arg-type]
+    return tuple(of_innovations(statistics, baseline) for statistics, baseline in product(STATISTICS, baselines))
+
+
+def of_innovations(statistics: str = "all", baseline: str = "machine") -> PostprocessingConfig:
+    """Whole clips are compared with their machine, or change points set where an event begins and ends."""
+    return PostprocessingConfig(
+        window_ms=WINDOWS_MS[0] if baseline == "machine" else SMOOTHING_MS,
+        gap_ms=25.0,
+        min_event_ms=25.0,
+        median_ms=0.0,
+        statistics=statistics,  # type: ignore[arg-type]
+        baseline=baseline,  # type: ignore[arg-type]
+    )
 
 
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:

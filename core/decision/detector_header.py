@@ -153,7 +153,7 @@ def _check_channels(header: DetectorHeader) -> None:
     if is_innovations != (header.innovations is not None) or is_innovations == bool(header.calibrations):
         raise UserError("calibrations must name a machine, or innovations be given for the score of that name.")
     if header.innovations is not None:
-        header.innovations.check_groups(header.postprocessing)
+        header.innovations.check_against(header.postprocessing)
     for columns in header.calibrations.values():
         _check_range("the calibrations of a machine", len(columns), 1 + num_channels, 1 + num_channels)
         for column in columns:

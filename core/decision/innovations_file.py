@@ -6,7 +6,7 @@ Tensors are F64, so that a detector that is loaded gives the same scores to the 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,9 +36,12 @@ class InnovationsHeader:
     """Of each machine. It is missing in files that were written before takes were kept, with other bands."""
     standards: dict[str, Standard]
     """By group, and `score`."""
-    penalty: float
-    changes: Standard
-    shortest: int
+    changes: Standard | None = None
+    """None, like the two numbers, where clips are compared with their machine alone."""
+    penalty: float = 0.0
+    shortest: int = 1
+    num_stretches: int = 1
+    """Of a clip. It is missing in files that were written when clips were compared as a whole."""
 
     def __post_init__(self) -> None:
         if not self.machines or len(set(self.machines)) != len(self.machines):
@@ -51,14 +54,19 @@ class InnovationsHeader:
             raise UserError(f"innovations.num_takes must be 1 to {MAX_TAKES:,} for each machine, but is not.")
         if not 1 <= self.shortest <= 1_000_000:
             raise UserError(f"innovations.shortest must be 1 to 1,000,000, but got {self.shortest}.")
+        if self.num_stretches < 1:
+            raise UserError(f"innovations.num_stretches must be 1 or more, but got {self.num_stretches}.")
         if not self.penalty >= 0:
             raise UserError(f"innovations.penalty must be 0 or more, but got {self.penalty}.")
         for standard in (self.changes, *self.standards.values()):
-            if not standard.deviation > 0:
+            if standard and not standard.deviation > 0:
                 raise UserError(f"innovations: a deviation must be above 0, but got {standard.deviation}.")
 
-    def check_groups(self, config: PostprocessingConfig) -> None:
-        """UserError unless the standards are those of the groups of these statistics."""
+    def check_against(self, config: PostprocessingConfig) -> None:
+        """UserError unless it has what this post-processing needs: the standards of its statistics' groups, and what is
+        known of changes."""
+        if config.baseline != "machine" and self.changes is None:
+            raise UserError(f"innovations.changes must be given for the baseline {config.baseline!r}, but is missing.")
         if set(self.standards) != {*GROUPS[config.statistics], SCORE}:
             raise UserError(
                 f"innovations.standards must be those of the statistics {config.statistics!r}, but differ. "
@@ -67,15 +75,15 @@ class InnovationsHeader:
 
 
 def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
-    changes = statistic.changes
-    return InnovationsHeader(
+    header = InnovationsHeader(
         machines=statistic.machines,
         num_takes=tuple(num_takes_of(statistic.normal, machine) for machine in statistic.machines),
         standards=dict(statistic.normal.standards),
-        penalty=changes.penalty,
-        changes=changes.standard,
-        shortest=changes.shortest,
+        num_stretches=statistic.num_stretches,
     )
+    if (model := statistic.changes) is None:
+        return header
+    return replace(header, changes=model.standard, penalty=model.penalty, shortest=model.shortest)
 
 
 def num_takes_of(normal: NormalSound, machine: str) -> int:
@@ -90,8 +98,9 @@ def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
     tensors = {
         TAKES: torch.from_numpy(np.concatenate(takes)),
         SPREADS: torch.from_numpy(np.concatenate([normal.spreads[name] for name in groups], axis=-1)),
-        WHITENING: torch.from_numpy(statistic.changes.whitening),
     }
+    if statistic.changes:
+        tensors[WHITENING] = torch.from_numpy(statistic.changes.whitening)
     for name, interpolator in normal.interpolators.items():
         tensors[_means_of(name)] = torch.from_numpy(interpolator.means)
         tensors[_weights_of(name)] = torch.from_numpy(interpolator.weights)
@@ -110,12 +119,13 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
     """What the tensors of such a header must be."""
     of_groups = sizes(config, num_channels)
     total, surrounding = sum(of_groups.values()), num_surrounding(NUM_BANDS)
-    changing = sum(_group_sizes(num_channels)[name] for name in CHANGING)
     shapes = {
         TAKES: (sum(header.num_takes), num_channels, total),
         SPREADS: (num_channels, total),
-        WHITENING: (num_channels, changing, changing),
     }
+    if header.changes:
+        changing = sum(_group_sizes(num_channels)[name] for name in CHANGING)
+        shapes[WHITENING] = (num_channels, changing, changing)
     for name in _changes(of_groups):
         shapes[_means_of(name)] = (num_channels, surrounding)
         shapes[_weights_of(name)] = (surrounding - NUM_BANDS, NUM_BANDS)
@@ -163,7 +173,14 @@ def statistic_from(
             for name in _changes(places)
         },
     )
-    changes = ChangeModel(
-        whitening=tensors[WHITENING].numpy(), penalty=header.penalty, standard=header.changes, shortest=header.shortest
+    changes = None
+    if header.changes:
+        changes = ChangeModel(
+            whitening=tensors[WHITENING].numpy(),
+            penalty=header.penalty,
+            standard=header.changes,
+            shortest=header.shortest,
+        )
+    return InnovationsStatistic(
+        config=config, frame_ms=frame_ms, normal=normal, changes=changes, num_stretches=header.num_stretches
     )
-    return InnovationsStatistic(config=config, frame_ms=frame_ms, normal=normal, changes=changes)

@@ -1,11 +1,12 @@
 """A clip's one number from the statistics of its innovations (core/model/frame_statistics.py), in sigmas.
 
-    baseline = "machine"    how far the whole clip is from its machine's normal sound (core/decision/normal_sound.py)
-    baseline = "clip"       how far each segment of the clip is from the rest of it (core/decision/change_points.py)
-    baseline = "both"       the higher of the two, frame by frame
+    baseline = "machine"    how far each stretch of the clip is from its machine's normal sound (normal_sound.py)
+    baseline = "clip"       how far each segment of the clip is from the rest of it (change_points.py)
+    baseline = "both"       the higher of the segments' and the whole clip's, frame by frame
 
-So a fault that lasts for the whole take and one that lasts for a moment are found by the same detector, and an event
-begins and ends where the sound changes. A frame has the sigmas of its segment, and a clip the highest of its frames.
+The stretches are equally long, about `window_ms`, and a clip that is not much longer is one stretch. Calibration clips
+are cut alike. With "clip" and "both" the window is the smoothing before change points, and an event begins and ends
+where the sound changes. A frame has the sigmas of its stretch or segment, and a clip the highest of its frames.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,10 @@ class InnovationsStatistic:
     config: PostprocessingConfig
     frame_ms: float
     normal: NormalSound
-    changes: ChangeModel
+    changes: ChangeModel | None
+    """None with the baseline "machine"."""
+    num_stretches: int
+    """Of a clip."""
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -54,10 +58,10 @@ class InnovationsStatistic:
         num_clips, num_channels, num_frames, _ = frames.shape
         levels = np.full((num_clips, 1 + num_channels, num_frames), -np.inf)
         if self.config.baseline != "clip":
-            levels = np.maximum(levels, self._whole_clips(frames, machines)[..., None])
-        if self.config.baseline != "machine":
+            levels = np.maximum(levels, self._stretches(frames, machines))
+        if self.changes and self.config.baseline != "machine":
             clips = changing(frames, self.config, self.frame_ms)
-            levels = np.maximum(levels, np.stack([self._segments(clip) for clip in clips]))
+            levels = np.maximum(levels, np.stack([_segment_sigmas(self.changes, clip) for clip in clips]))
         thresholds = event_thresholds(levels[:, 0], self.config, frame_ms=self.frame_ms)
         return Judgement(
             sigmas=levels[:, 0],
@@ -66,8 +70,15 @@ class InnovationsStatistic:
             clip_scores=clip_scores(thresholds),
         )
 
-    def _whole_clips(self, frames: FrameVectors, machines: Sequence[str]) -> Frames:
-        """(N, 1 + C): of all channels together, then of each."""
+    def _stretches(self, frames: FrameVectors, machines: Sequence[str]) -> Frames:
+        """(N, 1 + C, F): of all channels together, then of each."""
+        firsts = first_frames(frames.shape[2], self.num_stretches)
+        of_stretches = self._sigmas(cut(frames, self.num_stretches), np.repeat(machines, len(firsts)).tolist())
+        by_clip = of_stretches.reshape(len(frames), len(firsts), -1).swapaxes(1, 2)
+        return np.repeat(by_clip, np.diff([*firsts, frames.shape[2]]), axis=-1)
+
+    def _sigmas(self, frames: FrameVectors, machines: Sequence[str]) -> Frames:
+        """(N, 1 + C) of stretches (N, C, F, K): of all channels together, then of each."""
         vectors, sigmas = self.normal.vectors(frames), np.empty((len(frames), 1 + frames.shape[1]))
         for machine, rows in rows_by_machine(machines).items():
             deviations = self.normal.deviations({name: each[rows] for name, each in vectors.items()}, machine)
@@ -77,13 +88,38 @@ class InnovationsStatistic:
                 sigmas[rows, 1 + channel] = self.normal.scores(own)
         return sigmas
 
-    def _segments(self, vectors: npt.NDArray[np.float64]) -> Frames:
-        """(C, F, E) of one clip to (1 + C, F)."""
-        sigmas = np.empty((1 + len(vectors), vectors.shape[1]))
-        for segment in self.changes.segments(vectors):
-            evidence = [segment.evidence, *segment.channel_evidence]
-            sigmas[:, segment.first : segment.end] = self.changes.standard.sigmas(np.array(evidence))[:, None]
-        return sigmas
+
+def _segment_sigmas(changes: ChangeModel, vectors: npt.NDArray[np.float64]) -> Frames:
+    """(C, F, E) of one clip to (1 + C, F)."""
+    sigmas = np.empty((1 + len(vectors), vectors.shape[1]))
+    for segment in changes.segments(vectors):
+        evidence = [segment.evidence, *segment.channel_evidence]
+        sigmas[:, segment.first : segment.end] = changes.standard.sigmas(np.array(evidence))[:, None]
+    return sigmas
+
+
+def stretches_in(num_frames: int, config: PostprocessingConfig, frame_ms: float) -> int:
+    """Into how many stretches a clip is cut."""
+    if config.baseline != "machine":
+        return 1
+    return min(num_frames, max(1, round(num_frames * frame_ms / config.window_ms)))
+
+
+def first_frames(num_frames: int, num_stretches: int) -> list[int]:
+    """Where the stretches of a clip begin: as many as it has frames at most."""
+    num = min(num_stretches, num_frames)
+    return [num_frames * index // num for index in range(num)]
+
+
+def cut(frames: FrameVectors, num_stretches: int) -> FrameVectors:
+    """(N, C, F, K) to equal stretches (N * S, C, F // S, K), those of a clip one after the other.
+
+    Where F is no multiple of S, some stretches are followed by a frame that is in none.
+    """
+    firsts = first_frames(frames.shape[2], num_stretches)
+    length = frames.shape[2] // len(firsts)
+    stretches = np.stack([frames[:, :, first : first + length] for first in firsts], axis=1)
+    return stretches.reshape(-1, *stretches.shape[2:])
 
 
 def changing(frames: FrameVectors, config: PostprocessingConfig, frame_ms: float) -> Frames:
@@ -104,9 +140,15 @@ def fit_innovations(
     frame_ms: float,
 ) -> InnovationsStatistic:
     """Fits calibration clips (N, C, F, K) of these machines and takes."""
+    num_stretches = stretches_in(frames.shape[2], config, frame_ms)
+    stretches = cut(frames, num_stretches)
+    of_stretches = ([name for name in names for _ in range(num_stretches)] for names in (machines, takes))
     return InnovationsStatistic(
         config=config,
         frame_ms=frame_ms,
-        normal=fit_normal_sound(frames, machines, takes, groups=GROUPS[config.statistics], frame_ms=frame_ms),
-        changes=fit_changes(changing(frames, config, frame_ms), num_takes=len(set(takes)), frame_ms=frame_ms),
+        num_stretches=num_stretches,
+        normal=fit_normal_sound(stretches, *of_stretches, groups=GROUPS[config.statistics], frame_ms=frame_ms),
+        changes=None
+        if config.baseline == "machine"
+        else fit_changes(changing(frames, config, frame_ms), num_takes=len(set(takes)), frame_ms=frame_ms),
     )

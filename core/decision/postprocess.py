@@ -32,7 +32,8 @@ class PostprocessingConfig:
     """From frame scores to events. Lengths are rounded to whole frames."""
 
     window_ms: float = 500.0
-    """Length of the moving average. A window as long as the clip, or longer, gives the clip's mean."""
+    """Length of the moving average. A window as long as the clip, or longer, gives the clip's mean. Of the score
+    `innovations`, how long the stretches are that are compared with the machine's normal sound."""
     threshold_sigmas: float = 3.0
     """beta: frames from mu + beta * sigma upwards are anomalous."""
     median_ms: float = 75.0

@@ -3,8 +3,8 @@
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
 (core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. How unsteady sound is, is said
-of whole clips alone. A band reaches as far around the most deviating one as the deviation keeps its sign and half its
-size.
+of no less than what is compared as a whole. A band reaches as far around the most deviating one as the deviation keeps
+its sign and half its size.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ def _deviations(
     stretch = frames[:, event.first_frame : event.end_frame]
     if statistic.config.baseline != "clip":
         deviations = statistic.normal.deviations(statistic.normal.vectors(stretch[None]), machine)
-        is_whole = stretch.shape[1] == frames.shape[1]
+        is_whole = stretch.shape[1] >= frames.shape[1] // statistic.num_stretches
         return {name: each[0] for name, each in deviations.items() if is_whole or name not in CHANGES}
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
     places, spreads = statistic_groups(len(frames)), statistic.normal.spreads

@@ -8,10 +8,13 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from core.decision.post_search import F1Surface, f1_surface
 from core.decision.postprocess import PostprocessingConfig
+from core.decision.statistic import Statistic
 from hpo.results.judged_trial import judge_trial
 from hpo.search.study import OpenStudy
 
 MAX_WINDOWS, MAX_THRESHOLDS = 48, 80
+MAX_WINDOWS_OF_INNOVATIONS = 12
+"""Each takes a tenth of a second and more."""
 
 
 def winner_surface(search: OpenStudy, winner: Mapping[str, Any]) -> F1Surface:
@@ -20,7 +23,11 @@ def winner_surface(search: OpenStudy, winner: Mapping[str, Any]) -> F1Surface:
     statistic = trial.detector.statistic
     clip_ms = statistic.frame_ms * trial.judged["validation"].sigmas.shape[1]
     windows_ms, thresholds = surface_grid(
-        search.space.distributions, statistic.config, frame_ms=statistic.frame_ms, clip_ms=clip_ms
+        search.space.distributions,
+        statistic.config,
+        frame_ms=statistic.frame_ms,
+        clip_ms=clip_ms,
+        max_windows=MAX_WINDOWS if isinstance(statistic, Statistic) else MAX_WINDOWS_OF_INNOVATIONS,
     )
     return f1_surface(
         statistic.config,
@@ -33,7 +40,12 @@ def winner_surface(search: OpenStudy, winner: Mapping[str, Any]) -> F1Surface:
 
 
 def surface_grid(
-    space: Mapping[str, BaseDistribution], own: PostprocessingConfig, *, frame_ms: float, clip_ms: float
+    space: Mapping[str, BaseDistribution],
+    own: PostprocessingConfig,
+    *,
+    frame_ms: float,
+    clip_ms: float,
+    max_windows: int = MAX_WINDOWS,
 ) -> tuple[list[float], list[float]]:
     """Windows in ms, all of whole frames, and thresholds in sigmas.
 
@@ -43,7 +55,7 @@ def surface_grid(
     shortest, longest = _range(space.get("window_ms"), or_else=(frame_ms, max(clip_ms, own.window_ms)))
     usual = (min(0.0, own.threshold_sigmas), max(6.0, 2 * own.threshold_sigmas))
     lowest, highest = _range(space.get("threshold_sigmas"), or_else=usual)
-    frames = np.geomspace(max(1, shortest / frame_ms), max(1, longest / frame_ms), MAX_WINDOWS).round()
+    frames = np.geomspace(max(1, shortest / frame_ms), max(1, longest / frame_ms), max_windows).round()
     thresholds = np.append(np.linspace(lowest, highest, MAX_THRESHOLDS), own.threshold_sigmas)
     return list(np.unique(frames) * frame_ms), sorted(set(thresholds.tolist()))
 

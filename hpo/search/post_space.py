@@ -85,14 +85,13 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
 def _innovations_space(
     searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnChoice]
 ) -> dict[str, BaseDistribution]:
-    """Which statistics, what they are compared with where the study searches it, and the threshold."""
+    """Which statistics, the threshold, and, where the study searches them, the window and the baseline."""
     usual: dict[str, BaseDistribution] = {
         SCORE: CategoricalDistribution([INNOVATIONS]),
         "statistics": CategoricalDistribution(STATISTICS),
         THRESHOLD: _usual_range(owns, THRESHOLD, low=0.0, high=6.0),
     }
-    if "baseline" in searched:
-        usual["baseline"] = searched["baseline"]
+    usual |= {name: searched[name] for name in ("window_ms", "baseline") if name in searched}
     trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
     return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}
 

@@ -40,6 +40,8 @@ HOSTILE_HEADERS = {
     "a negative penalty": put("innovations", "penalty", value=-1.0),
     "segments of 0 frames": put("innovations", "shortest", value=0),
     "segments of 10^12 frames": put("innovations", "shortest", value=10**12),
+    "no changes for the baseline both": drop("innovations", "changes"),
+    "clips in 0 stretches": put("innovations", "num_stretches", value=0),
     "no machine": put("innovations", "machines", value=[]),
     "one machine twice": put("innovations", "machines", value=["car1", "car1"]),
     "one more machine than normal sounds": put("innovations", "machines", value=["car1", "car2", "car3"]),

@@ -16,6 +16,7 @@ from core.model.scoring import ScoringConfig
 from tests.small_detector import make_detector
 
 FRAME_MS, NUM_FRAMES = 20.0, 100
+WHOLE_MS = FRAME_MS * NUM_FRAMES
 MACHINES = ["car1", "car2"] * 6
 
 
@@ -54,10 +55,38 @@ def test_an_event_is_placed_and_its_microphone_is_named() -> None:
     assert (judgement.channel_sigmas[:, :, 50].argmax(axis=1) == 1).all()
 
 
-def test_both_is_the_higher_of_the_two() -> None:
+def test_both_is_the_higher_of_the_whole_clip_s_and_the_segments() -> None:
     frames = with_event(clips(6, seed=1))
-    machine, clip, both = (judge(fitted(baseline=each), frames).sigmas for each in ("machine", "clip", "both"))
+    machine = judge(fitted(baseline="machine", window_ms=WHOLE_MS), frames).sigmas
+    clip, both = (judge(fitted(baseline=each), frames).sigmas for each in ("clip", "both"))
     np.testing.assert_array_equal(both, np.maximum(machine, clip))
+
+
+@pytest.mark.parametrize(("window_ms", "lengths"), [(480.0, [25] * 4), (650.0, [33, 33, 34]), (1400.0, [100])])
+def test_the_stretches_of_a_clip_are_as_long_as_the_window_or_nearly(window_ms: float, lengths: list[int]) -> None:
+    sigmas = judge(fitted(baseline="machine", window_ms=window_ms), clips(1, seed=1)).sigmas[0]
+    edges = np.flatnonzero(np.diff(sigmas, prepend=np.nan, append=np.nan))
+    assert np.diff(edges).tolist() == lengths
+
+
+def test_a_stretch_is_judged_as_a_clip_of_its_length() -> None:
+    """And all calibration clips are cut alike."""
+    frames, half = clips(6, seed=1), NUM_FRAMES // 2
+    calibration = clips(12, seed=0).reshape(12, 2, 2, half, -1).swapaxes(1, 2).reshape(24, 2, half, -1)
+    names = [[name for name in each for _ in range(2)] for each in (MACHINES, [str(take) for take in range(12)])]
+    config = fitted(window_ms=WHOLE_MS).config
+    of_halves = fit_innovations(config, calibration, *names, frame_ms=FRAME_MS)
+    expected = np.concatenate(
+        [judge(of_halves, frames[:, :, part]).sigmas for part in (slice(half), slice(half, None))], 1
+    )
+    np.testing.assert_allclose(judge(fitted(window_ms=WHOLE_MS / 2), frames).sigmas, expected)
+
+
+def test_a_short_fault_stands_out_more_in_a_short_window() -> None:
+    frames = clips(6, seed=1)
+    frames[:, :, 50:75, statistic_groups(2)["colour"]] += np.float16(0.5)
+    short, long = (judge(fitted(window_ms=each), frames).clip_scores for each in (WHOLE_MS / 4, WHOLE_MS))
+    assert (short > long).all()
 
 
 def test_a_clip_s_score_is_that_of_its_highest_event() -> None:
@@ -71,9 +100,10 @@ def test_each_clip_is_judged_alone() -> None:
     np.testing.assert_allclose(judge(statistic, frames).clip_scores, alone)
 
 
+@pytest.mark.parametrize("baseline", ["machine", "both"])
 @pytest.mark.parametrize("statistics", ["all", "relative", "network"])
-def test_a_detector_s_file_keeps_it_to_the_bit(statistics: str, tmp_path: Path) -> None:
-    statistic = fitted(baseline="both", statistics=statistics)
+def test_a_detector_s_file_keeps_it_to_the_bit(statistics: str, baseline: str, tmp_path: Path) -> None:
+    statistic = fitted(baseline=baseline, statistics=statistics, window_ms=WHOLE_MS / 4)
     detector = replace(
         make_detector(), statistic=statistic, scoring=ScoringConfig(score="innovations", frame_ms=FRAME_MS)
     )

@@ -14,6 +14,7 @@ from core.model.frontend import FrontEndConfig
 
 RATE_HZ, NUM_FRAMES = 4800, 60
 FRONT_END = FrontEndConfig(sample_rate_hz=RATE_HZ, spectrum_rate_hz=2 * RATE_HZ)
+WINDOW_MS = {"machine": 2000, "clip": 20}
 EVENT = Event(first_frame=20, end_frame=50)
 
 
@@ -23,7 +24,7 @@ def clips(num_clips: int, *, seed: int) -> FrameVectors:
 
 
 def fitted(baseline: str) -> InnovationsStatistic:
-    plain = PostprocessingConfig(window_ms=20, gap_ms=20, min_event_ms=20, median_ms=0)
+    plain = PostprocessingConfig(window_ms=WINDOW_MS[baseline], gap_ms=20, min_event_ms=20, median_ms=0)
     config = replace(plain, baseline=baseline)  # type: ignore[arg-type]
     return fit_innovations(config, clips(12, seed=0), ["fan"] * 12, [str(take) for take in range(12)], frame_ms=20.0)
 

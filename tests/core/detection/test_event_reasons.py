@@ -36,7 +36,7 @@ def detector() -> Detector:
             with_statistics=True,
             pool=pool,
         )
-    config = PostprocessingConfig(window_ms=20, gap_ms=20, min_event_ms=20, median_ms=0, threshold_sigmas=2.0)
+    config = PostprocessingConfig(window_ms=10_000, gap_ms=20, min_event_ms=20, median_ms=0, threshold_sigmas=2.0)
     statistic = fit_innovations(
         config, scores.of("innovations"), ["car1"] * 8, [str(take) for take in range(8)], frame_ms=20.0
     )
