@@ -14,7 +14,7 @@ from core.decision.take_counts import TakeCounts, standard_error
 from hpo.results.winner import Lead, choose_winner
 from hpo.search.trial_record import TrialRecord
 
-WINDOWS_MS = np.geomspace(50, 2000, 20)
+WINDOWS_MS = np.geomspace(250, 2000, 20)
 """Of points of post-processing, with THRESHOLDS."""
 WITHOUT_TRAINING = ("window_ms", "threshold_sigmas")
 

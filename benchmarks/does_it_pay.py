@@ -2,7 +2,8 @@
 
     python benchmarks/does_it_pay.py --table FOLDER [--cars 20] [--points 40] [--seeds 2] [--fresh 2000]
 
-First it makes the table, and the same command resumes it; with `--no-training` it takes what there is. Then it replays
+First it makes the table, and the same command resumes it; with `--no-training` it takes what there is. Trial 0 of
+quickstart_by_surprise.toml, which is that of commit cf29bb1, stands in the table's folder `before`. Then it replays
 studies of 50 trials on the trainings of seed 1 and prints what each rule's winner reaches on fresh takes, which choose
 nothing. Intervals are of a bootstrap over cars. The objective and the rule that chooses the winner were chosen on the
 first half of the cars, so both halves are also printed alone. Training seeds after the first show how far a training
@@ -52,6 +53,7 @@ from core.thread_pool import ThreadPool
 from hpo.search.study_file import StudySpec, load_study_file
 
 STUDY = Path(__file__).resolve().parent.parent / "studies/quickstart.toml"
+STUDY_BEFORE = Path(__file__).resolve().parent / "quickstart_by_surprise.toml"
 NUM_DRAWS = 2000
 Choose = Callable[[Sequence[ReplayedTrial]], ReplayedTrial]
 
@@ -66,6 +68,7 @@ class Rule:
     choose: Choose = highest
 
 
+CF29BB1 = "trial 0 of cf29bb1"
 DEFAULT, BEFORE, NOW = "trial 0", "highest expected F1: the rule before", "trial 0 within one error: the rule now"
 POST_BEFORE, POST_NOW = "its best post-processing", "its own within one error of the best post-processing"
 MIDDLE = "within one error: the middle of the highest one's network"
@@ -97,15 +100,19 @@ RULES = (
 FIGURES = ("F1", "recall", "false alarms", "AUC", "validation F1 minus F1", "expected F1 minus F1")
 
 
-def make_table(options: argparse.Namespace, spec: StudySpec) -> None:
+def make_table(options: argparse.Namespace, spec: StudySpec, before: StudySpec) -> None:
+    of_before = [(place, before, options.table / "before") for place in places(cars=options.cars, points=1, seeds=1)]
+    of_now = [
+        (place, spec, options.table) for place in places(cars=options.cars, points=options.points, seeds=options.seeds)
+    ]
     with ThreadPool(1) as pool:
-        for place in places(cars=options.cars, points=options.points, seeds=options.seeds):
-            path = place.file(options.table)
+        for place, study, folder in (*of_before, *of_now):
+            path = place.file(folder)
             if path.exists():
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
-            make_training(place, spec, options.table, num_fresh=options.fresh, pool=pool)
+            make_training(place, study, folder, num_fresh=options.fresh, pool=pool)
             print(f"{path.relative_to(options.table)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
@@ -152,10 +159,15 @@ def possible_gain(car: Car) -> float:
     return float(np.mean(gains))
 
 
-def rows_of(car: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatArray]:
+def rows_of(car: Car, before: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatArray]:
     """(FIGURES,) by rule, each the mean of the replays."""
-    default = default_trial(car)
-    rows = {DEFAULT: figures_of(default), "trial 0, threshold fitted on validation": figures_of(default.fitted)}
+    default, of_before = default_trial(car), default_trial(before)
+    rows = {
+        CF29BB1: figures_of(of_before),
+        f"{CF29BB1}, threshold fitted on validation": figures_of(of_before.fitted),
+        DEFAULT: figures_of(default),
+        "trial 0, threshold fitted on validation": figures_of(default.fitted),
+    }
     studies: dict[tuple[str, str], list[list[ReplayedTrial]]] = {}
     for rule in RULES:
         key = (rule.kind, rule.objective)
@@ -184,15 +196,16 @@ def interval(values: FloatArray) -> str:
 def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
     """`rows` are (cars, FIGURES) by rule, and `gains` the possible gain of each car."""
     print(
-        "| | F1 | recall | false alarms | AUC | F1 minus trial 0 | F1 minus the rule now | "
+        "| | F1 | recall | false alarms | AUC | F1 minus that of cf29bb1 | F1 minus trial 0 | F1 minus the rule now | "
         "false alarms minus the rule now | share | flattery |"
     )
-    print("| --- " * 10 + "|")
+    print("| --- " * 11 + "|")
     for name, figures in rows.items():
         gain = figures[:, 0] - rows[DEFAULT][:, 0]
         mean = figures.mean(axis=0)
         cells = [f"{mean[column]:.3f}" for column in range(4)]
         cells += [
+            interval(figures[:, 0] - rows[CF29BB1][:, 0]),
             interval(gain),
             interval(figures[:, 0] - rows[NOW][:, 0]),
             interval(figures[:, 2] - rows[NOW][:, 2]),
@@ -211,8 +224,8 @@ def print_repeats(options: argparse.Namespace, cars: dict[int, Car]) -> None:
         car = cars[place.car]
         if place.seed == 1 or again is None or again.failure or place.point not in car.trainings:
             continue
-        window_ms, frame_ms = car.spec.postprocessing.window_ms, car.spec.scoring.frame_ms
-        one, other = judge(again, window_ms, frame_ms), car.judged(place.point, window_ms)
+        post = car.spec.postprocessing
+        one, other = judge(again, post, car.spec.scoring.frame_ms), car.judged(place.point, post.window_ms)
         if other is not None:
             fresh = auc(one.fresh, one.is_fresh_anomalous) - auc(other.fresh, other.is_fresh_anomalous)
             differences.append((one.auc - other.auc, fresh))
@@ -236,13 +249,14 @@ def main() -> None:
     parser.add_argument("--no-training", action="store_true", help="replay on what the table has")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    spec = load_study_file(STUDY)
+    spec, spec_before = load_study_file(STUDY), load_study_file(STUDY_BEFORE)
     if not options.no_training:
-        make_table(options, spec)
+        make_table(options, spec, spec_before)
     cars = load_cars(options.table, range(1, options.cars + 1), options.points, spec)
+    before = load_cars(options.table / "before", list(cars), 1, spec_before)
     found, gains = [], []
     for number, car in cars.items():
-        found.append(rows_of(car, num_replays=options.replays, num_trials=options.trials))
+        found.append(rows_of(car, before[number], num_replays=options.replays, num_trials=options.trials))
         gains.append(possible_gain(car))
         print(f"car {number}: replayed", file=sys.stderr, flush=True)
     num_points, half = len(next(iter(cars.values())).trainings), len(cars) // 2

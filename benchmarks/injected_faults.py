@@ -5,7 +5,7 @@
 
 Of each task the anomalous takes are dropped, and faults are injected into the healthy validation clips as a study does
 it where it has no anomalous take. The same networks are then judged by both kinds of faults: points of a Sobol set of
-the space of studies/quickstart.toml, trial 0 first. With the score innovations they have the front end and the
+the space of quickstart_by_surprise.toml, trial 0 first. With the score innovations they have the front end and the
 post-processing of studies/any_machine.toml. Real faults choose only where a column says so.
 
     rank correlation   of validation AUC on injected faults with AUC on real faults, over the configurations
@@ -55,7 +55,7 @@ from hpo.search.study_file import StudySpec, load_study_file  # noqa: E402
 
 NUM_HEALTHY = 8
 WINDOWS_MS = (100.0, 500.0, 2000.0)
-STUDY, OF_INNOVATIONS = ROOT / "studies/quickstart.toml", ROOT / "studies/any_machine.toml"
+STUDY, OF_INNOVATIONS = ROOT / "benchmarks/quickstart_by_surprise.toml", ROOT / "studies/any_machine.toml"
 RECORDINGS = ROOT.parent / "shared/recordings"
 Metrics = Mapping[str, float]
 

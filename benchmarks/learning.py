@@ -108,7 +108,7 @@ def dataset_of(corpus: object, config: DataConfig) -> Dataset:
 
 def study_task(study: str, source: str | None, *, budget_s: float, former_rate: float) -> Task:
     """The default configuration of a study file, whose own budget is not used."""
-    spec = load_study_file(ROOT / "studies" / f"{study}.toml")
+    spec = load_study_file(ROOT / study)
     options = {name: value for name, value in spec.data.items() if name != "source"}
     corpus = open_source(source) if source else open_source(str(spec.data["source"]), options=options)
     data = DataConfig(
@@ -229,8 +229,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=(11, 12, 13))
     options = parser.parse_args()
     tasks: dict[str, Callable[[], Task]] = {
-        "simulated": lambda: study_task("quickstart", None, budget_s=120, former_rate=1e-2),
-        "cars": lambda: study_task("cars_10s", options.cars, budget_s=800, former_rate=8e-3),
+        "simulated": lambda: study_task("benchmarks/quickstart_by_surprise.toml", None, budget_s=120, former_rate=1e-2),
+        "cars": lambda: study_task("studies/cars_10s.toml", options.cars, budget_s=800, former_rate=8e-3),
         "fan": lambda: fan_task(options.fan),
     }
     print(f"PyTorch {torch.__version__}, one thread, seeds {' '.join(map(str, options.seeds))}; bits per sample\n")

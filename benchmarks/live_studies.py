@@ -27,7 +27,7 @@ from core.data.store import Store
 from core.decision.checkpoint import load_detector
 from core.decision.metrics import auc, f1_score
 from core.model.scored_training import encoded_clips
-from core.model.scoring import score_clips
+from core.model.scoring import INNOVATIONS, score_clips
 from core.thread_pool import ThreadPool
 from hpo.search.samplers import make_pruner
 from hpo.search.study_file import load_study_file
@@ -60,7 +60,7 @@ def live_figures(checkpoint: Path, threshold: float, data: CarData) -> FloatArra
             context_samples=detector.context_samples,
             frame_samples=detector.scoring.frame_samples(rate),
             sample_rate_hz=rate,
-            with_statistics=False,
+            with_statistics=detector.scoring.score == INNOVATIONS,
             pool=pool,
         )
     judged = detector.statistic.judge(frames.of(detector.scoring.score), fresh.machines)  # type: ignore[arg-type]

@@ -17,11 +17,12 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from benchmarks.table_of_trainings import MACHINE, Training, parameters_of
+from benchmarks.table_of_trainings import MACHINE, FrameArray, Training, parameters_of
+from core.decision.fitting import fit_statistic
+from core.decision.innovations_statistic import stretches_in
 from core.decision.metrics import auc, expected_f1, expected_flags, f1_score
 from core.decision.postprocess import PostprocessingConfig
-from core.decision.statistic import fit_scalar
-from core.model.scoring import Scores
+from core.model.scoring import INNOVATIONS
 from hpo.search.history import History, SamplerWithHistory
 from hpo.search.samplers import derived_seed, make_sampler
 from hpo.search.study_file import StudySpec
@@ -94,9 +95,9 @@ class Judged:
         return first, second
 
 
-def judge(training: Training, window_ms: float, frame_ms: float) -> Judged:
-    def clip_scores(epoch: int, scores: Scores) -> FloatArray:
-        return _clip_scores(training, epoch, scores, window_ms, frame_ms)
+def judge(training: Training, config: PostprocessingConfig, frame_ms: float) -> Judged:
+    def clip_scores(epoch: int, scores: FrameArray) -> FloatArray:
+        return _clip_scores(training, epoch, scores, config, frame_ms)
 
     validation = {epoch: clip_scores(epoch, training.validation[epoch - 1]) for epoch in training.fresh}
     best = max(validation, key=lambda epoch: (auc(validation[epoch], training.is_anomalous), epoch))
@@ -108,11 +109,14 @@ def judge(training: Training, window_ms: float, frame_ms: float) -> Judged:
     )
 
 
-def _clip_scores(training: Training, epoch: int, scores: Scores, window_ms: float, frame_ms: float) -> FloatArray:
-    """Of frame scores after that epoch, from 1, by the statistic of its calibration clips."""
-    config, calibration = PostprocessingConfig(window_ms=window_ms), training.calibration[epoch - 1]
-    statistic = fit_scalar(config, calibration, [MACHINE] * len(calibration), frame_ms=frame_ms)
-    return statistic.judge(scores, [MACHINE] * len(scores)).clip_scores
+def _clip_scores(
+    training: Training, epoch: int, scores: FrameArray, config: PostprocessingConfig, frame_ms: float
+) -> FloatArray:
+    """Of frame scores after that epoch, from 1, by the statistic of its calibration clips, one of each take."""
+    calibration = training.calibration[epoch - 1]
+    takes = [str(row) for row in range(len(calibration))]
+    statistic = fit_statistic(config, calibration, [MACHINE] * len(calibration), takes, frame_ms=frame_ms)
+    return statistic.judge(scores, [MACHINE] * len(scores)).clip_scores  # type: ignore[arg-type]
 
 
 class Car:
@@ -128,26 +132,32 @@ class Car:
         self._aucs: dict[tuple[int, int], list[float]] = {}
 
     def judged(self, point: int, window_ms: float) -> Judged | None:
-        """None where the training failed. Windows of as many frames are the same."""
-        training, num_frames = self.trainings[point], self._num_frames(window_ms)
-        frame_ms = self.spec.scoring.frame_ms
-        if training.failure is None and (point, num_frames) not in self._judged:
-            self._judged[point, num_frames] = judge(training, num_frames * frame_ms, frame_ms)
-        return self._judged.get((point, num_frames))
+        """None where the training failed."""
+        training, key = self.trainings[point], (point, self._window(point, window_ms))
+        if training.failure is None and key not in self._judged:
+            self._judged[key] = judge(training, self._config(window_ms), self.spec.scoring.frame_ms)
+        return self._judged.get(key)
 
     def aucs(self, point: int, window_ms: float) -> list[float]:
         """On validation after each epoch, which a pruner sees."""
-        training, num_frames = self.trainings[point], self._num_frames(window_ms)
-        frame_ms = self.spec.scoring.frame_ms
-        if (point, num_frames) not in self._aucs:
-            self._aucs[point, num_frames] = [
-                auc(_clip_scores(training, epoch, scores, num_frames * frame_ms, frame_ms), training.is_anomalous)
+        training, key = self.trainings[point], (point, self._window(point, window_ms))
+        config, frame_ms = self._config(window_ms), self.spec.scoring.frame_ms
+        if key not in self._aucs:
+            self._aucs[key] = [
+                auc(_clip_scores(training, epoch, scores, config, frame_ms), training.is_anomalous)
                 for epoch, scores in enumerate(training.validation, start=1)
             ]
-        return self._aucs[point, num_frames]
+        return self._aucs[key]
 
-    def _num_frames(self, window_ms: float) -> int:
-        return max(1, round(window_ms / self.spec.scoring.frame_ms))
+    def _config(self, window_ms: float) -> PostprocessingConfig:
+        return replace(self.spec.postprocessing, window_ms=window_ms)
+
+    def _window(self, point: int, window_ms: float) -> int:
+        """The same for windows that judge alike: frames of a moving average, or the stretches of a clip."""
+        frame_ms = self.spec.scoring.frame_ms
+        if self.spec.scoring.score == INNOVATIONS:
+            return stretches_in(self.trainings[point].calibration.shape[3], self._config(window_ms), frame_ms)
+        return max(1, round(window_ms / frame_ms))
 
     def nearest_point(self, proposed: dict[str, float]) -> int:
         distributions = self.spec.search_space.distributions

@@ -30,7 +30,7 @@ from core.data.recordings import Corpus, Recording
 from core.data.store import Store
 from core.experiment import ExperimentConfig, run_experiment
 from core.model.scored_training import encoded_clips
-from core.model.scoring import Scores, score_clips
+from core.model.scoring import INNOVATIONS, score_clips
 from core.model.training import ConfigurationFailed
 from core.model.training_record import ScoredEpoch, TrainingRecord
 from core.model.wavenet import WaveNet
@@ -40,6 +40,7 @@ from core.whole_file import whole_file
 from hpo.search.search_space import PARAMETERS
 from hpo.search.study_file import StudySpec
 
+FrameArray = npt.NDArray[np.floating]
 MACHINE = "car1"
 TRAINED = ("network", "training")
 """The sections of a configuration whose parameters need a training."""
@@ -65,14 +66,14 @@ class Training:
     place: Place
     failure: str | None
     """Why it has no scores."""
-    calibration: Scores
-    """(E, N, C, F) surprise."""
-    validation: Scores
-    """(E, N, C, F)."""
+    calibration: FrameArray
+    """(E, N, C, F), or with the score `innovations` (E, N, C, F, K)."""
+    validation: FrameArray
+    """Likewise."""
     is_anomalous: npt.NDArray[np.bool_]
     """Of the validation clips."""
-    fresh: Mapping[int, Scores]
-    """By epoch, from 1: (N, C, F)."""
+    fresh: Mapping[int, FrameArray]
+    """By epoch, from 1: (N, C, F), or (N, C, F, K)."""
     is_fresh_anomalous: npt.NDArray[np.bool_]
 
 
@@ -185,7 +186,7 @@ def make_training(place: Place, spec: StudySpec, folder: Path, *, num_fresh: int
     except ConfigurationFailed as error:
         arrays["failure"] = str(error)
     with whole_file(place.file(folder)) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez(file, **arrays)
     shutil.rmtree(scratch)
 
 
@@ -203,7 +204,10 @@ def _scores(
     epochs = list(TrainingRecord(scratch / "trainings" / key).read_from(1))
     scored = {results[-1].best_epoch, len(results)}
     return {
-        **{name: np.stack([e.scores[name].surprise for e in epochs]) for name in ("calibration", "validation")},
+        **{
+            name: np.stack([e.scores[name].of(config.scoring.score) for e in epochs])
+            for name in ("calibration", "validation")
+        },
         **{f"fresh_{e}": _fresh_scores(config, car, epochs[e - 1], context_samples, pool) for e in sorted(scored)},
         "figures": json.dumps([dict(result.metrics) for result in results]),
     }
@@ -221,16 +225,16 @@ def _fresh_scores(
         context_samples=context_samples,
         frame_samples=config.scoring.frame_samples(rate),
         sample_rate_hz=rate,
-        with_statistics=False,
+        with_statistics=config.scoring.score == INNOVATIONS,
         pool=pool,
-    ).surprise
+    ).of(config.scoring.score)
 
 
 def load_training(place: Place, folder: Path) -> Training | None:
     """None where the table does not have it yet."""
     try:
         with np.load(place.file(folder), allow_pickle=False) as arrays:
-            none = np.zeros((0, 0, 0, 0), np.float32)
+            none = np.zeros((0,), np.float32)
             return Training(
                 place=place,
                 failure=str(arrays["failure"]) if "failure" in arrays.files else None,
