@@ -198,6 +198,13 @@ def test_ranges_are_the_study_s_or_usual_ones_that_contain_the_trials_values() -
     assert {"trial", "fusion", "sigma"} <= post_space({}, {4: many, 1: many}).keys()
 
 
+def test_the_window_of_innovations_is_tried_where_the_study_searches_it() -> None:
+    """Each takes a fit of its own, so there is no usual range."""
+    innovations = {4: own(score="innovations")}
+    assert post_space(SEARCHED, innovations)["window_ms"] == SEARCHED["window_ms"]
+    assert "window_ms" not in post_space({}, innovations)
+
+
 def test_points_cover_each_range_evenly() -> None:
     space = {"window_ms": FloatDistribution(100.0, 10_000.0, log=True), "score": CategoricalDistribution(["a", "b"])}
     points = draw(space, 100, seed=1)
