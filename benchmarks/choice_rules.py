@@ -4,6 +4,7 @@ All of them read validation alone. A trial is within one standard error where th
 by at most the standard error of the difference over validation takes. A replayed car has one clip a take.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -57,6 +58,18 @@ def within_an_error(trials: Sequence[ReplayedTrial]) -> list[ReplayedTrial]:
 def _lead(best: ReplayedTrial, other: ReplayedTrial, counts_of_best: TakeCounts) -> Lead:
     error = standard_error([counts_of_best], [counts_of(other)], num_seeds=1)
     return Lead(best=0, difference=best.value - other.value, standard_error=error)
+
+
+def default_within(num_errors: float, trials: Sequence[ReplayedTrial]) -> ReplayedTrial:
+    """Trial 0 where the highest objective is ahead of its own by at most so many standard errors, else the highest."""
+    best = highest(trials)
+    lead = _lead(best, trials[0], counts_of(best))
+    return trials[0] if lead.difference <= num_errors * (lead.standard_error or 0.0) else best
+
+
+def default_within_errors_of_the_best_by_chance(trials: Sequence[ReplayedTrial]) -> ReplayedTrial:
+    """As many errors as the highest of so many standard normal numbers is about: sqrt(2 ln n)."""
+    return default_within(math.sqrt(2 * math.log(len(trials))), trials)
 
 
 def first(trials: Sequence[ReplayedTrial]) -> ReplayedTrial:

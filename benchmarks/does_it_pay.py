@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ from benchmarks.choice_rules import (
     WINDOWS_MS,
     best_post,
     by_rule,
+    default_within,
+    default_within_errors_of_the_best_by_chance,
     fewest_false_alarms,
     first,
     highest_crossfitted,
@@ -78,6 +81,8 @@ RULES = (
     Rule(name="random search, expected F1", kind="random"),
     Rule(name=BEFORE),
     Rule(name=NOW, choose=by_rule),
+    Rule(name="trial 0 within two errors", choose=partial(default_within, 2.0)),
+    Rule(name="trial 0 within sqrt(2 ln trials) errors", choose=default_within_errors_of_the_best_by_chance),
     Rule(name="within one error: the first", choose=first),
     Rule(name="within one error: the nearest to the default", choose=nearest_to_the_default),
     Rule(name="within one error: the narrowest network", choose=narrowest),
