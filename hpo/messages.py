@@ -14,7 +14,7 @@ from core.model.wavenet import describe
 from hpo.results.finalists import open_finalists
 from hpo.results.winner import highest
 from hpo.search.estimate import Estimate
-from hpo.search.search_space import describe_range
+from hpo.search.search_space import UNJUDGED_BY_INJECTED_FAULTS, describe_range
 from hpo.search.study import OpenStudy
 from hpo.search.trial_context import TrialEnd
 from hpo.search.trial_record import TrialRecord
@@ -41,6 +41,7 @@ def overview(inputs: StudyInputs) -> list[str]:
         *(f"            {note}" for note in dataset.notes),
         *(f"            {line}" for line in _left_out(dataset.skipped())),
         f"  searched  {'; '.join(searched)}",
+        *(f"            {line}" for line in _kept_at_default(inputs)),
         f"  networks  from {sizes[0]} to {sizes[1]}",
         trials_line(inputs),
     ]
@@ -50,6 +51,13 @@ def _rates(front_end: FrontEndConfig) -> str:
     """Of the default configuration, in words."""
     heard = "" if front_end.decimation == 1 else f", of which the network hears {front_end.sample_rate_hz} Hz"
     return f"{front_end.read_rate_hz} Hz{heard}"
+
+
+def _kept_at_default(inputs: StudyInputs) -> list[str]:
+    if "faults" not in inputs.dataset.stand_ins():
+        return []
+    names = [name for name in UNJUDGED_BY_INJECTED_FAULTS if name in inputs.space.distributions]
+    return [f"{name} keeps its default, because injected faults cannot tell which is best" for name in names]
 
 
 def _left_out(skipped: Sequence[Skipped]) -> list[str]:

@@ -1,5 +1,5 @@
-"""Settles what a study file leaves to the corpus: what calibrates, whether takes are heard at other speeds, and how far
-up their spectrum is heard."""
+"""Settles what a study file leaves to the corpus: what calibrates, whether takes are heard at other speeds, how far up
+their spectrum is heard, and whether faults are injected."""
 
 from dataclasses import replace
 
@@ -37,3 +37,8 @@ def lowest_rate_hz(corpus: Corpus | StreamedCorpus) -> int | None:
     if isinstance(corpus, StreamedCorpus):
         return None
     return min((recording.sample_rate_hz for recording in corpus.recordings), default=None)
+
+
+def will_inject_faults(corpus: Corpus | StreamedCorpus) -> bool:
+    """Whether no take is anomalous. False for a stream, which shows that only at its end."""
+    return isinstance(corpus, Corpus) and all(take.label != "anomalous" for take in corpus.recordings)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from core.decision.postprocess import FUSIONS, SIGMAS, STATISTICS, PostprocessingConfig
+from core.decision.postprocess import FUSIONS, SIGMAS, PostprocessingConfig
 from core.errors import UserError
 from core.model.scoring import INNOVATIONS, PAPER_SCORES
 
@@ -85,13 +85,13 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
 def _innovations_space(
     searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnChoice]
 ) -> dict[str, BaseDistribution]:
-    """Which statistics, the threshold, and, where the study searches them, the window and the baseline."""
+    """The threshold; where the study searches them, also the window, which statistics, and what they are compared with.
+    Whether the levels of recordings are comparable is for the study to say."""
     usual: dict[str, BaseDistribution] = {
         SCORE: CategoricalDistribution([INNOVATIONS]),
-        "statistics": CategoricalDistribution(STATISTICS),
         THRESHOLD: _usual_range(owns, THRESHOLD, low=0.0, high=6.0),
+        **{name: searched[name] for name in ("window_ms", "statistics", "baseline") if name in searched},
     }
-    usual |= {name: searched[name] for name in ("window_ms", "baseline") if name in searched}
     trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
     return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}
 

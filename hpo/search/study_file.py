@@ -18,7 +18,7 @@ from core.data.clips import ClipConfig
 from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
 from core.data.recordings import Corpus, StreamedCorpus
-from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds
+from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds, will_inject_faults
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splicing import SpliceConfig
 from core.data.splits import SplitConfig
@@ -32,7 +32,7 @@ from core.model.training import TrainingConfig
 from core.sources import KINDS, known_options
 from hpo.search.assignments import with_assignments
 from hpo.search.post_space import PostConfig
-from hpo.search.search_space import PARAMETERS, SearchSpace
+from hpo.search.search_space import PARAMETERS, UNJUDGED_BY_INJECTED_FAULTS, SearchSpace
 from hpo.search.study_tables import CompareConfig, FinalistsConfig, LimitsConfig, PrunerConfig, SamplerConfig
 
 OBJECTIVES = {"expected_f1": "expected F1", "f1": "F1"}
@@ -116,12 +116,20 @@ class StudySpec:
 
     def settled(self, corpus: Corpus | StreamedCorpus) -> "StudySpec":
         """With what the file leaves to the corpus."""
+        injects_faults = self.faults is not None or will_inject_faults(corpus)
         return replace(
             self,
             front_end=self.front_end.settled(lowest_rate_hz(corpus)),
             split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
             speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
+            space=self._space_of_injected_faults() if injects_faults else self.space,
         )
+
+    def _space_of_injected_faults(self) -> dict[str, dict[str, Any]]:
+        """The space in which what those cannot judge has its default alone."""
+        default = self.search_space.default_parameters
+        kept = {name: {"choices": [default[name]]} for name in UNJUDGED_BY_INJECTED_FAULTS if name in self.space}
+        return self.space | kept
 
     def identity(self) -> dict[str, Any]:
         """What two equal searches have in common: everything except the goal, the number of trials, the source's name,

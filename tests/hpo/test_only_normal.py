@@ -54,6 +54,21 @@ def healthy_bits_saved(project: Path) -> list[float]:
     return [epoch["healthy_bits_saved"] for trial in load(project).trials for epoch in trial.user_attrs["epochs"]]
 
 
+@pytest.mark.slow
+def test_injected_faults_do_not_choose_the_statistics(project: Path, run: Command) -> None:
+    searched = """
+statistics = { choices = ["all", "relative", "network"] }
+[scoring]
+score = "innovations"
+"""
+    study = project / "studies/tiny.toml"
+    study.write_text(study.read_text() + searched)
+    said = run("--trials", "4", "--workers", "1", "--set", "data.num_anomalous=0", "--set", "training.epochs=1")
+    assert said.count("statistics keeps its default, because injected faults cannot tell which is best") == 1
+    for name in (STUDY, f"{STUDY}-post"):
+        assert {trial.params["statistics"] for trial in load(project, name).trials} == {"all"}, name
+
+
 def test_one_recording_is_enough_to_begin(project: Path, run: Command) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, (24 * 4000, 1))
     (project / "one_normal").mkdir()

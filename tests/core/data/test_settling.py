@@ -1,4 +1,5 @@
-"""What a study file leaves to the corpus is settled by the lengths of its takes, and by whether it is streamed."""
+"""What a study file leaves to the corpus is settled by the lengths of its takes, by their labels, and by whether it is
+streamed."""
 
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.data.recordings import Corpus, Recording, StreamedCorpus
-from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds
+from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds, will_inject_faults
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splits import SplitConfig
 
@@ -76,3 +77,9 @@ def test_the_lowest_rate_is_that_of_one_recording() -> None:
     assert lowest_rate_hz(both) == 1000
     assert lowest_rate_hz(STREAM) is None
     assert lowest_rate_hz(corpus()) is None
+
+
+@pytest.mark.parametrize(("label", "injects"), [("normal", True), ("unknown", True), ("anomalous", False)])
+def test_faults_are_injected_where_no_take_is_anomalous(label: str, injects: bool) -> None:
+    takes = corpus(4.0).recordings + corpus(4.0, label=label).recordings
+    assert will_inject_faults(Corpus(name="it", description="", recordings=takes)) == injects

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.data.recordings import Corpus, Label, Recording
 from core.errors import UserError
 from core.model.wavenet import describe, receptive_field_of
 from core.sources import open_source
@@ -143,6 +145,40 @@ def test_what_is_wrong_is_said_in_one_line_with_the_file_s_name(tmp_path: Path, 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.toml"):
         load_study_file(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(("labels", "choices"), [("nnu", ["relative"]), ("nna", ["all", "relative"])])
+def test_statistics_are_searched_only_where_a_real_fault_can_judge_them(
+    tmp_path: Path, labels: str, choices: list[str]
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(
+        TINY + 'statistics = { choices = ["all", "relative"] }\n[postprocessing]\nstatistics = "relative"\n'
+    )
+    spec = load_study_file(path)
+    settled = spec.settled(corpus_of(labels))
+    assert settled.space == spec.space | {"statistics": {"choices": choices}}
+    assert settled.search_space.default == spec.search_space.default
+
+
+def corpus_of(labels: str) -> Corpus:
+    """Takes that nobody reads: normal, anomalous and unknown ones by the first letter."""
+    words: dict[str, Label] = {"n": "normal", "a": "anomalous", "u": "unknown"}
+    recordings = [
+        Recording(
+            recording_id=str(index),
+            machine="",
+            label=words[letter],
+            condition="",
+            num_channels=1,
+            sample_rate_hz=4000,
+            num_samples=4000,
+            digest=str(index),
+            read=lambda: np.zeros((1, 4000), np.float32),
+        )
+        for index, letter in enumerate(labels)
+    ]
+    return Corpus(name="it", description="", recordings=tuple(recordings))
 
 
 def test_the_identity_ignores_words_and_counts_but_not_the_space(tmp_path: Path) -> None:
