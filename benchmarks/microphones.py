@@ -1,20 +1,29 @@
-"""Four microphones: one network that hears all of them, against four networks of one each with their scores fused.
+"""Microphones: one network that hears all of them, one network each with their scores fused, and the best one alone.
 
-    python benchmarks/microphones.py
+    python benchmarks/microphones.py simulated fan --fan folder:../shared/recordings/fan
 
-The data are the simulated toy car's, over four folds of its takes. All networks have one configuration and train for
-the same time, so the four networks of one microphone cost more together. Validation chooses score, window, side,
-fusion, threshold and the best single microphone, by the rule of every comparison. The simulation takes the place of
-recordings of four microphones, which were not at hand, so the result is only as good as the simulation.
+The score is `innovations`, the network is the default of studies/any_machine.toml, trained without an epoch's choice.
+Every network is trained once a fold, and the statistics of its clips are kept in --folder, so an interrupted command
+goes on and other choices train nothing. Of one microphone the figure is the mean over all of them; 2 or 4 of 8 are
+spread as widely as can be.
+
+Validation chooses the statistics and the fusion (the mean of the networks' sigmas, or the highest), by the rule of one
+standard error, the threshold, and the best microphone, which is the one with the highest AUC there. Test takes give the
+figures, with intervals by takes and paired differences.
+
+`simulated` is another simulation in each fold. `fan` is judged twice: as it was recorded, and at equal level, where the
+statistics are chosen from those without the level. That is the same network: the front end gives every clip and
+microphone one level anyway.
 """
 
 import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,133 +32,250 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from core.baselines.choice import Choice, ScoredDataset, choices_over, choose
-from core.baselines.comparison import Row, row_of
-from core.baselines.comparison_table import as_markdown, lines_of
+from benchmarks.innovations import SIMULATED
+from core.baselines.choice import (
+    NUM_DRAWS_TO_CHOOSE,
+    OF_INNOVATIONS,
+    best_threshold,
+    decisions_of,
+    is_within_an_error,
+)
+from core.baselines.comparison_table import figure_text
+from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.data.audio import Waveform
-from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
 from core.data.dataset import JUDGED, Dataset, prepare_dataset
 from core.data.recordings import Corpus, Recording
-from core.data.splits import SplitConfig
-from core.decision.score_file import load_scores
-from core.experiment import PAPER_SCORES_FILE, ExperimentConfig, NetworkConfig, run_experiment
-from core.model.frontend import FrontEndConfig
-from core.model.scoring import PAPER_SCORES, Scores
-from core.model.training import TrainingConfig
-from core.model.wavenet import count_weights
+from core.data.store import Store
+from core.decision.fitting import fit_statistic
+from core.decision.metrics import FloatArray
+from core.decision.postprocess import STATISTICS
+from core.model.frame_statistics import FrameVectors
+from core.model.scored_training import scored_epochs
 from core.sources import open_source
+from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
+from hpo.search.study_file import StudySpec, load_study_file
 
-NUM_MICROPHONES, FOLDS = 4, 4
-CAR = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": NUM_MICROPHONES, "severity": 0.8}
-CONFIG = ExperimentConfig(
-    front_end=FrontEndConfig(sample_rate_hz=4000, mu_law_levels=64),
-    network=NetworkConfig(dilation_depth=6, residual_channels=12, receptive_field_ms=24, skip_channels=24),
-    training=TrainingConfig(epochs=3, seconds_per_epoch=120, learning_rate=1e-2),
-)
-CONTEXT_SAMPLES = CONFIG.wavenet(1).receptive_field_samples
+FOLDS = 4
+NUM_MICROPHONES = {"simulated": 4, "fan": 8}
+"""By task."""
+CHOICES = {"as recorded": STATISTICS, "at equal level": tuple(name for name in STATISTICS if name != "all")}
+LEVELS = {"simulated": ("as recorded",), "fan": ("as recorded", "at equal level")}
+FUSIONS: Mapping[str, Callable[..., FloatArray]] = {"mean": np.mean, "highest": np.max}
 
-KindScores = Mapping[str, Mapping[str, Scores]]
-"""By kind of score, (N, C, F) of each split."""
-
-
-def dataset_of(corpus: Corpus, fold: int) -> Dataset:
-    clips = ClipConfig(clip_seconds=2.0, evaluation_seconds=120, calibration_seconds=48)
-    split = SplitConfig(folds=FOLDS, fold=fold)
-    return prepare_dataset(corpus, DataConfig(sample_rate_hz=4000, clips=clips, split=split))
+Set = tuple[int, ...]
+"""Of microphones."""
+SplitScores = Mapping[str, FloatArray]
+"""(N,) clip scores in sigmas of validation and test."""
 
 
-def of_microphone(corpus: Corpus, channel: int) -> Corpus:
-    """The same takes with one microphone alone."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """A choice, made on validation."""
+
+    choice: str
+    validation_auc: float
+    test: SplitDecisions
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fold:
+    """Every set of microphones of one fold."""
+
+    clips: Dataset
+    """Of all microphones."""
+    scores: Mapping[Set, Mapping[str, SplitScores]]
+    """Of the set's own network, by statistics."""
+
+    def joint(self, microphones: Set, statistics: Sequence[str]) -> Judged:
+        """One network that hears all of the set."""
+        return choose({name: self.scores[microphones][name] for name in statistics}, self.clips)
+
+    def fused(self, microphones: Set, statistics: Sequence[str]) -> Judged:
+        """One network for each of the set."""
+
+        def of(name: str, fusion: str) -> SplitScores:
+            singles = [self.scores[(microphone,)][name] for microphone in microphones]
+            return {split: FUSIONS[fusion]([each[split] for each in singles], axis=0) for split in singles[0]}
+
+        pairs = product(statistics, FUSIONS)
+        return choose({f"{name}, {fusion}": of(name, fusion) for name, fusion in pairs}, self.clips)
+
+    def best_single(self, statistics: Sequence[str]) -> Judged:
+        singles = [self.joint(each, statistics) for each in self.scores if len(each) == 1]
+        return max(singles, key=lambda each: each.validation_auc)
+
+
+def sets_of(num_microphones: int) -> list[Set]:
+    """Each microphone, then 2, 4 .. and all of them, spread as widely as can be."""
+    steps = [num_microphones // 2**power for power in range(1, num_microphones.bit_length())]
+    return [(each,) for each in range(num_microphones)] + [tuple(range(0, num_microphones, step)) for step in steps]
+
+
+def choose(candidates: Mapping[str, SplitScores], dataset: Dataset) -> Judged:
+    """The first candidate whose AUC on validation is within one standard error of the highest."""
+    validation, test = dataset.validation, dataset.test
+    splits = {name: [decisions_of(each["validation"], validation, 0.0)] for name, each in candidates.items()}
+    draws = draw_takes(next(iter(splits.values())), num_draws=NUM_DRAWS_TO_CHOOSE)
+    areas = {name: mean_area(each, draws) for name, each in splits.items()}
+    highest = max(areas.values(), key=lambda each: float(each[0]))
+    name = next(name for name, each in areas.items() if is_within_an_error(highest, each))
+    chosen = candidates[name]
+    threshold = best_threshold(chosen["validation"], validation.is_anomalous)
+    return Judged(
+        choice=name,
+        validation_auc=float(areas[name][0]),
+        test=decisions_of(chosen["test"], test, threshold),
+    )
+
+
+def of_microphones(corpus: Corpus, microphones: Set) -> Corpus:
+    """The same takes with these microphones alone."""
+    name = "-".join(map(str, microphones))
     heard = tuple(
-        replace(take, num_channels=1, digest=f"{take.digest}/{channel}", read=partial(_read, take, channel))
+        replace(
+            take,
+            num_channels=len(microphones),
+            digest=f"{take.digest}/{name}",
+            read=partial(_read, take, microphones),
+        )
         for take in corpus.recordings
     )
     return replace(corpus, recordings=heard)
 
 
-def _read(take: Recording, channel: int) -> Waveform:
-    return take.read()[channel : channel + 1]
+def _read(take: Recording, microphones: Set) -> Waveform:
+    return take.read()[list(microphones)]
 
 
-def scores_of(dataset: Dataset, pool: ThreadPool) -> tuple[KindScores, float]:
-    """Scores of a network trained on the dataset, at its best epoch, and the seconds of training."""
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in run_experiment(
-            CONFIG,
-            dataset,
-            Path(folder),
-            seed=1,
-            context_samples=CONTEXT_SAMPLES,
-            device=torch.device("cpu"),
-            pool=pool,
-        ):
-            pass
-        kept = load_scores(Path(folder) / PAPER_SCORES_FILE)
-    scores = {kind: {name: kept[name].scores.of(kind) for name in JUDGED} for kind in PAPER_SCORES}
-    return scores, time.perf_counter() - started
+def corpus_of(task: str, fold: int, options: argparse.Namespace) -> Corpus:
+    if task == "simulated":
+        simulation = {**SIMULATED, "num_microphones": NUM_MICROPHONES[task], "sample_rate_hz": 8000, "seed": fold + 1}
+        corpus = open_source("simulated", options=simulation)
+    else:
+        corpus = open_source(options.fan)
+    assert isinstance(corpus, Corpus)
+    return corpus
 
 
-def stacked(singles: Sequence[KindScores]) -> KindScores:
-    """Scores of one microphone each, side by side."""
-    return {
-        kind: {name: np.concatenate([scores[kind][name] for scores in singles], axis=1) for name in JUDGED}
-        for kind in PAPER_SCORES
+def dataset_of(corpus: Corpus, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
+    spec = spec.settled(corpus)
+    config = DataConfig(
+        sample_rate_hz=spec.front_end.sample_rate_hz,
+        clips=spec.clips,
+        split=replace(spec.split, folds=FOLDS, fold=fold),
+        speed_perturbation=spec.speed_perturbation,
+    )
+    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))
+
+
+def statistics_of(dataset: Dataset, spec: StudySpec, *, seed: int) -> dict[str, FrameVectors]:
+    """(N, C, F, K) by split, of a network that is trained on the dataset; and its `seconds`, with the scoring."""
+    config, training = spec.default_experiment, spec.training
+    training = replace(training, epochs=1, seconds_per_epoch=training.epochs * training.seconds_per_epoch)
+    config = replace(config, training=training)
+    context = config.wavenet(dataset.num_channels).receptive_field_samples
+    setup, started = config.training_setup(dataset.num_channels, context), time.process_time()
+    with tempfile.TemporaryDirectory() as folder, ThreadPool(1) as pool:
+        (epoch,) = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
+    found = {split: epoch.scores[split].statistics for split in JUDGED}
+    return found | {"seconds": np.array(time.process_time() - started)}
+
+
+def network_of(
+    task: str, fold: int, microphones: Set, options: argparse.Namespace, spec: StudySpec
+) -> dict[str, FrameVectors]:
+    """Its statistics, from their file, or trained and kept there."""
+    file = options.folder / f"{task}-{fold + 1}-{'-'.join(map(str, microphones))}.npz"
+    if not file.exists():
+        corpus = of_microphones(corpus_of(task, fold, options), microphones)
+        found = statistics_of(dataset_of(corpus, fold, options, spec), spec, seed=fold + 1)
+        scratch = file.with_suffix(".part.npz")
+        np.savez(scratch, **found)  # type: ignore[arg-type]
+        scratch.replace(file)
+        print(file.stem, f"{found['seconds']:.0f} s", file=sys.stderr, flush=True)
+    with np.load(file) as kept:
+        return dict(kept)
+
+
+def clip_scores(frames: Mapping[str, FrameVectors], dataset: Dataset, frame_ms: float) -> Mapping[str, SplitScores]:
+    """In sigmas, by statistics."""
+    healthy, judged, found = dataset.calibration, dataset.judged(), {}
+    for statistics in STATISTICS:
+        post = replace(OF_INNOVATIONS, statistics=statistics)  # type: ignore[arg-type]
+        fitted = fit_statistic(post, frames["calibration"], healthy.machines, healthy.recording_ids, frame_ms=frame_ms)
+        found[statistics] = {
+            split: fitted.judge(frames[split], judged[split].machines).clip_scores  # type: ignore[arg-type]
+            for split in ("validation", "test")
+        }
+    return found
+
+
+def fold_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Fold:
+    dataset = dataset_of(corpus_of(task, fold, options), fold, options, spec)
+    scores = {
+        microphones: clip_scores(network_of(task, fold, microphones, options, spec), dataset, spec.scoring.frame_ms)
+        for microphones in sets_of(NUM_MICROPHONES[task])
     }
+    return Fold(clips=dataset, scores=scores)
 
 
-def judged_row(
-    name: str, scores: KindScores, dataset: Dataset, seconds: float, *, num_weights: int
-) -> tuple[Row, Choice]:
-    rate, num_channels = CONFIG.front_end.sample_rate_hz, scores[PAPER_SCORES[0]]["test"].shape[1]
-    scored = ScoredDataset(
-        name=name,
-        setup=f"{num_channels} microphone(s)",
-        scores=scores,
-        frame_ms=CONFIG.scoring.frame_ms,
-        first_s=CONTEXT_SAMPLES / rate,
-        num_weights=num_weights,
-        seconds_to_train=seconds,
-        seconds_to_score=0.0,
-    )
-    choice = choose(scored, dataset.judged(), choices_over(dataset))
-    return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=seconds), choice
+def print_detectors(folds: Sequence[Fold], statistics: Sequence[str]) -> None:
+    """One network of all microphones, against one network each, and the best of those."""
+    (everything,) = [each for each in folds[0].scores if len(each) == max(map(len, folds[0].scores))]
+    detectors = {
+        f"one network, {len(everything)} microphones": [fold.joint(everything, statistics) for fold in folds],
+        f"{len(everything)} networks of one, fused": [fold.fused(everything, statistics) for fold in folds],
+        "the best microphone alone": [fold.best_single(statistics) for fold in folds],
+    }
+    print("| detector | AUC | the one network is ahead by | AUC, validation | F1 | AUC by fold | chosen by fold |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    draws = draw_takes([each.test for each in next(iter(detectors.values()))])
+    first: FloatArray | None = None
+    for name, judged in detectors.items():
+        splits = [each.test for each in judged]
+        areas = mean_area(splits, draws)
+        lead = "" if first is None else figure_text(Figure.of(first - areas), sign=True)
+        first = areas if first is None else first
+        validation = f"{np.mean([each.validation_auc for each in judged]):.3f}"
+        by_fold = " ".join(f"{mean_area([split], draws)[0]:.2f}" for split in splits)
+        f1 = figure_text(Figure.of(pooled_f1(splits, draws)))
+        choices = "; ".join(each.choice for each in judged)
+        print(f"| {name} | {figure_text(Figure.of(areas))} | {lead} | {validation} | {f1} | {by_fold} | {choices} |")
 
 
-def rows_of_fold(corpus: Corpus, fold: int, pool: ThreadPool) -> list[Row]:
-    joint_data = dataset_of(corpus, fold)
-    heard, seconds = scores_of(joint_data, pool)
-    of_all, of_one = (count_weights(CONFIG.wavenet(count)) for count in (NUM_MICROPHONES, 1))
-    joint, _ = judged_row("one network, four microphones", heard, joint_data, seconds, num_weights=of_all)
-    parts = [dataset_of(of_microphone(corpus, channel), fold) for channel in range(NUM_MICROPHONES)]
-    trained = [scores_of(part, pool) for part in parts]
-    seconds = sum(each for _, each in trained)
-    side_by_side = stacked([one for one, _ in trained])
-    fused, _ = judged_row(
-        "four networks of one, fused", side_by_side, joint_data, seconds, num_weights=NUM_MICROPHONES * of_one
-    )
-    alone = [
-        judged_row("the best microphone alone", one, part, took, num_weights=of_one)
-        for (one, took), part in zip(trained, parts, strict=True)
-    ]
-    best, _ = max(alone, key=lambda pair: pair[1].rank)
-    return [joint, fused, best]
+def print_growth(folds: Sequence[Fold], statistics: Sequence[str]) -> None:
+    """AUC by the number of microphones: of one network, and of networks of one, fused."""
+    print("\n| microphones | one network | networks of one, fused | one network is ahead by |")
+    print("| --- | --- | --- | --- |")
+    draws = draw_takes([fold.joint((0,), statistics).test for fold in folds])
+    for size in sorted({len(each) for each in folds[0].scores}):
+        sets = [each for each in folds[0].scores if len(each) == size]
+        joint, fused = (
+            np.mean([mean_area([of(fold, each, statistics).test for fold in folds], draws) for each in sets], axis=0)
+            for of in (Fold.joint, Fold.fused)
+        )
+        figures = [figure_text(Figure.of(each)) for each in (joint, fused)]
+        print(f"| {size} | {' | '.join(figures)} | {figure_text(Figure.of(joint - fused), sign=True)} |")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("tasks", nargs="+", choices=tuple(NUM_MICROPHONES))
+    parser.add_argument("--fan", default="folder:../shared/recordings/fan")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--folder", type=Path, default=Path("runs/microphones"), help="where statistics are kept")
     options = parser.parse_args()
-    corpus = open_source("simulated", options=CAR)
-    assert isinstance(corpus, Corpus)
-    with ThreadPool(options.threads) as pool:
-        folds = []
-        for fold in range(FOLDS):
-            folds.append(rows_of_fold(corpus, fold, pool))
-            print(f"fold {fold + 1} of {FOLDS} done", file=sys.stderr, flush=True)
-    print(as_markdown(lines_of(folds)))
+    options.folder.mkdir(parents=True, exist_ok=True)
+    spec = load_study_file(find_study_file("any_machine"))
+    for task in options.tasks:
+        folds = [fold_of(task, fold, options, spec) for fold in options.folds]
+        for level in LEVELS[task]:
+            print(f"\n### {task}, {level}\n")
+            print_detectors(folds, CHOICES[level])
+            print_growth(folds, CHOICES[level])
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
