@@ -59,6 +59,7 @@ reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/spliced_events.py --data $(CARS) $(if $(QUICK),--folds 0)
 	$(BIN)/python benchmarks/clip_tasks.py --data $(CARS) $(if $(QUICK),--folds 0)
 	$(BIN)/python benchmarks/microphones.py simulated fan --fan $(FAN) $(if $(QUICK),--folds 0)
+	$(BIN)/python benchmarks/equal_level.py --data $(FAN) $(if $(QUICK),--folds 0)
 	$(BIN)/python benchmarks/whiteness.py --cars $(CARS) --fan $(FAN)
 	$(if $(QUICK),,$(BIN)/python benchmarks/quality.py --data $(CARS))
 

@@ -151,7 +151,7 @@ def _read(take: Recording, microphones: Set) -> Waveform:
 
 def corpus_of(task: str, fold: int, options: argparse.Namespace) -> Corpus:
     if task == "simulated":
-        simulation = {**SIMULATED, "num_microphones": NUM_MICROPHONES[task], "sample_rate_hz": 8000, "seed": fold + 1}
+        simulation = {**SIMULATED, "num_microphones": NUM_MICROPHONES[task], "sample_rate_hz": 16_000, "seed": fold + 1}
         corpus = open_source("simulated", options=simulation)
     else:
         corpus = open_source(options.fan)
@@ -162,7 +162,7 @@ def corpus_of(task: str, fold: int, options: argparse.Namespace) -> Corpus:
 def dataset_of(corpus: Corpus, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
     spec = spec.settled(corpus)
     config = DataConfig(
-        sample_rate_hz=spec.front_end.sample_rate_hz,
+        sample_rate_hz=spec.front_end.read_rate_hz,
         clips=spec.clips,
         split=replace(spec.split, folds=FOLDS, fold=fold),
         speed_perturbation=spec.speed_perturbation,
