@@ -24,7 +24,7 @@ if __name__ == "__main__":
 
 from benchmarks.spliced_events import STEPS_AND_RATES, WAVENET, best_variant, kept, scored_wavenet
 from core.baselines import families
-from core.baselines.choice import OF_INNOVATIONS, choose
+from core.baselines.choice import choose, of_innovations
 from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.data_config import DataConfig
@@ -53,7 +53,7 @@ def dataset_of(fold: int, rate_hz: int, options: argparse.Namespace, spec: Study
 def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
     started, scored = time.perf_counter(), scored_wavenet(dataset, spec, seed=seed)
     scored = replace(scored, scores={"its innovations'": scored.scores[INNOVATIONS]})  # so that these choices are tried
-    choices = [replace(OF_INNOVATIONS, statistics=each) for each in spec.space["statistics"]["choices"]]
+    choices = [of_innovations(each) for each in spec.space["statistics"]["choices"]]
     choice = choose(scored, dataset.judged(), choices)
     return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=time.perf_counter() - started)
 

@@ -35,10 +35,10 @@ if __name__ == "__main__":
 from benchmarks.innovations import SIMULATED
 from core.baselines.choice import (
     NUM_DRAWS_TO_CHOOSE,
-    OF_INNOVATIONS,
     best_threshold,
     decisions_of,
     is_within_an_error,
+    of_innovations,
 )
 from core.baselines.comparison_table import figure_text
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
@@ -203,7 +203,7 @@ def clip_scores(frames: Mapping[str, FrameVectors], dataset: Dataset, frame_ms: 
     """In sigmas, by statistics."""
     healthy, judged, found = dataset.calibration, dataset.judged(), {}
     for statistics in STATISTICS:
-        post = replace(OF_INNOVATIONS, statistics=statistics)  # type: ignore[arg-type]
+        post = of_innovations(statistics)
         fitted = fit_statistic(post, frames["calibration"], healthy.machines, healthy.recording_ids, frame_ms=frame_ms)
         found[statistics] = {
             split: fitted.judge(frames[split], judged[split].machines).clip_scores  # type: ignore[arg-type]
