@@ -46,7 +46,15 @@ TASKS: dict[str, tuple[ClipConfig, float | None]] = {
 """Clips, and the signal-to-noise ratio of pink noise in every take, training included."""
 
 
-def dataset_of(task: str, fold: int, rate_hz: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
+def dataset_of(
+    task: str,
+    fold: int,
+    rate_hz: int,
+    options: argparse.Namespace,
+    spec: StudySpec,
+    *,
+    network_rate_hz: int | None = None,
+) -> Dataset:
     clips, snr_db = TASKS[task]
     corpus = open_source(options.data)
     spec = spec.settled(corpus)  # type: ignore[arg-type]
@@ -56,6 +64,7 @@ def dataset_of(task: str, fold: int, rate_hz: int, options: argparse.Namespace, 
         split=replace(spec.split, folds=FOLDS, fold=fold),
         noise=None if snr_db is None else NoiseConfig(snr_db=snr_db),
         speed_perturbation=spec.speed_perturbation,
+        network_rate_hz=network_rate_hz,
     )
     return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
 
@@ -64,7 +73,8 @@ def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudyS
     """WaveNet first."""
 
     def own() -> Row:
-        dataset, started = dataset_of(task, fold, spec.front_end.read_rate_hz, options, spec), time.perf_counter()
+        rate_hz, started = spec.front_end.sample_rate_hz, time.perf_counter()
+        dataset = dataset_of(task, fold, spec.front_end.read_rate_hz, options, spec, network_rate_hz=rate_hz)
         scored = scored_wavenet(dataset, spec, seed=fold + 1)
         choice = choose(scored, dataset.judged(), [of_innovations()])
         seconds = time.perf_counter() - started

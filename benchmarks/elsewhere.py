@@ -83,7 +83,9 @@ class Judged:
     """By detector, choice and split; thresholds are not set."""
 
 
-def dataset_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
+def dataset_of(
+    task: str, fold: int, options: argparse.Namespace, spec: StudySpec, *, network_rate_hz: int | None = None
+) -> Dataset:
     if task == "simulated":
         corpus = open_source("simulated", options={**SIMULATED, "sample_rate_hz": 16_000, "seed": fold + 1})
     else:
@@ -94,6 +96,7 @@ def dataset_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpe
         clips=spec.clips,
         split=replace(spec.split, folds=FOLDS, fold=fold),
         speed_perturbation=spec.speed_perturbation,
+        network_rate_hz=network_rate_hz,
     )
     return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
 
@@ -192,7 +195,8 @@ def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
 def scores_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec, pool: ThreadPool) -> list[Judged]:
     """From the files of the fold, or computed and kept there."""
     dataset, name = dataset_of(task, fold, options, spec), f"{task}-{fold + 1}"
-    wavenet = _kept(options.folder / f"{name}.json", lambda: wavenet_scores(dataset, spec, seed=fold + 1, pool=pool))
+    heard = dataset_of(task, fold, options, spec, network_rate_hz=spec.front_end.sample_rate_hz)
+    wavenet = _kept(options.folder / f"{name}.json", lambda: wavenet_scores(heard, spec, seed=fold + 1, pool=pool))
     others = _kept(options.folder / f"{name}-others.json", lambda: alternatives_scores(dataset, seed=fold + 1))
     return list(_by_machine(task, {**wavenet, **others}, dataset))
 

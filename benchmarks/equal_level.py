@@ -38,7 +38,9 @@ from hpo.search.study_file import StudySpec, load_study_file
 FOLDS = 4
 
 
-def dataset_of(fold: int, rate_hz: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
+def dataset_of(
+    fold: int, rate_hz: int, options: argparse.Namespace, spec: StudySpec, *, network_rate_hz: int | None = None
+) -> Dataset:
     corpus = open_source(options.data, options={name: value for name, value in spec.data.items() if name != "source"})
     spec = spec.settled(corpus)
     config = DataConfig(
@@ -46,6 +48,7 @@ def dataset_of(fold: int, rate_hz: int, options: argparse.Namespace, spec: Study
         clips=spec.clips,
         split=replace(spec.split, folds=FOLDS, fold=fold),
         speed_perturbation=spec.speed_perturbation,
+        network_rate_hz=network_rate_hz,
     )
     return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
 
@@ -62,7 +65,9 @@ def rows_of_fold(fold: int, options: argparse.Namespace, spec: StudySpec) -> Ite
     """WaveNet first."""
 
     def own() -> Row:
-        return wavenet_row(dataset_of(fold, spec.front_end.read_rate_hz, options, spec), spec, seed=fold + 1)
+        front_end = spec.front_end
+        dataset = dataset_of(fold, front_end.read_rate_hz, options, spec, network_rate_hz=front_end.sample_rate_hz)
+        return wavenet_row(dataset, spec, seed=fold + 1)
 
     def of(name: str) -> Row:
         return best_variant(name, [dataset_of(fold, options.rate, options, spec)], seed=fold + 1)

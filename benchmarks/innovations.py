@@ -105,6 +105,7 @@ def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySp
     spec = spec.settled(corpus)
     config = DataConfig(
         sample_rate_hz=options.spectrum_rate,
+        network_rate_hz=options.rate,
         clips=task.clips or spec.clips,
         split=replace(spec.split, folds=FOLDS, fold=fold),
         noise=task.noise,

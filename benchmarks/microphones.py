@@ -166,6 +166,7 @@ def dataset_of(corpus: Corpus, fold: int, options: argparse.Namespace, spec: Stu
         clips=spec.clips,
         split=replace(spec.split, folds=FOLDS, fold=fold),
         speed_perturbation=spec.speed_perturbation,
+        network_rate_hz=spec.front_end.sample_rate_hz,
     )
     return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))
 

@@ -133,10 +133,13 @@ class Car:
 
     def judged(self, point: int, window_ms: float) -> Judged | None:
         """None where the training failed."""
-        training, key = self.trainings[point], (point, self._window(point, window_ms))
-        if training.failure is None and key not in self._judged:
+        training = self.trainings[point]
+        if training.failure is not None:
+            return None
+        key = (point, self._window(point, window_ms))
+        if key not in self._judged:
             self._judged[key] = judge(training, self._config(window_ms), self.spec.scoring.frame_ms)
-        return self._judged.get(key)
+        return self._judged[key]
 
     def aucs(self, point: int, window_ms: float) -> list[float]:
         """On validation after each epoch, which a pruner sees."""

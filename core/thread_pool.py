@@ -1,10 +1,11 @@
-"""Threads that work on whole batches and clips. PyTorch releases Python's lock, so they run in parallel."""
+"""Threads that work on whole batches and clips. PyTorch and NumPy release Python's lock, so they run in parallel."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from core.errors import UserError
 
@@ -13,12 +14,14 @@ Result = TypeVar("Result")
 
 
 class ThreadPool:
-    """A fixed number of threads. A new pool sets PyTorch's own threads to one: both would compete for the cores."""
+    """A fixed number of threads. A new pool sets the own threads of PyTorch and of NumPy's algebra to one: they would
+    compete for the cores. NumPy's return when the pool is closed."""
 
     def __init__(self, num_threads: int) -> None:
         if num_threads < 1:
             raise UserError(f"The number of threads must be at least 1, but got {num_threads}.")
         torch.set_num_threads(1)
+        self._algebra = threadpool_limits(limits=1, user_api="blas")
         self.num_threads = num_threads
         self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="core")
 
@@ -31,3 +34,4 @@ class ThreadPool:
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(cancel_futures=True)
+        self._algebra.restore_original_limits()

@@ -19,6 +19,7 @@ class DataConfig:
     """How a corpus becomes a dataset."""
 
     sample_rate_hz: int
+    """At which recordings are read."""
     clips: ClipConfig
     split: SplitConfig
     skip_bad_files: bool = False
@@ -31,6 +32,9 @@ class DataConfig:
     exist then. `with_faults_if_needed` decides it."""
     speed_perturbation: SpeedConfig | None = None
     """Further speeds at which training takes are used; None uses only their own speed."""
+    network_rate_hz: int | None = None
+    """What a network hears of recordings that are read at a higher rate: takes at other speeds may lack what is above.
+    None: all of it."""
 
     def __post_init__(self) -> None:
         if self.splice:
@@ -40,6 +44,10 @@ class DataConfig:
                 "[splice] must be left out where faults are injected, because it takes its faults from anomalous "
                 "recordings, but is set, and there are none. Remove [splice]."
             )
+
+    @property
+    def heard_rate_hz(self) -> int:
+        return self.network_rate_hz or self.sample_rate_hz
 
     @property
     def clip_samples(self) -> int:

@@ -101,7 +101,7 @@ def prepare_dataset(
 def _readings(corpus: Corpus, train: Sequence[Recording], config: DataConfig) -> list[tuple[Recording, int]]:
     """Every recording with the rates in Hz that it will be read at."""
     rate, speeds = config.sample_rate_hz, config.speed_perturbation
-    others = speeds.readings(train, rate) if speeds else []
+    others = speeds.readings(train, rate, config.heard_rate_hz) if speeds else []
     return [*((recording, rate) for recording in corpus.recordings), *others]
 
 
@@ -162,9 +162,10 @@ def _perturbed(
     speeds, rate = config.speed_perturbation, config.sample_rate_hz
     if speeds is None:
         return [], ()
-    others = takes_at_other_speeds(takes, corpus, speeds, rate, store=store, progress=progress)
+    heard_hz = config.heard_rate_hz
+    others = takes_at_other_speeds(takes, corpus, speeds, rate, heard_rate_hz=heard_hz, store=store, progress=progress)
     noisy = [with_noise(take, config.noise, speeds.rate_hz(take.speed, rate)) for take in others]
-    return noisy, (speeds.describe(takes, rate),)
+    return noisy, (speeds.describe(takes, heard_hz),)
 
 
 def _cut_in_two(takes: Sequence[Take], config: DataConfig) -> dict[str, list[Take]]:

@@ -118,15 +118,19 @@ def read_all(
     sample_rate_hz: int,
     min_seconds: float,
     skip_bad_files: bool,
+    may_upsample: bool = False,
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> DecodedCorpus:
     """Every recording as a take, in the corpus's order, at `sample_rate_hz`. Decodes what is not in the store.
 
     Raises BadRecording for a take that cannot be decoded or is shorter than `min_seconds`; with `skip_bad_files` such
-    takes are in `skipped`. Raises UserError as `check_headers` does, and if the store has no room.
+    takes are in `skipped`. Raises UserError as `check_headers` does, for a rate above a recording's own unless
+    `may_upsample`, and if the store has no room.
     """
-    check_headers(corpus.recordings, sample_rate_hz, min_seconds=min_seconds, skip_bad_files=skip_bad_files)
+    if not may_upsample:
+        check_not_upsampled(corpus.recordings, sample_rate_hz)
+    check_headers(corpus.recordings, min_seconds=min_seconds, skip_bad_files=skip_bad_files)
     found = [store.find(recording, sample_rate_hz) if store else None for recording in corpus.recordings]
     missing = [recording for recording, audio in zip(corpus.recordings, found, strict=True) if audio is None]
     cache = TakeCache()
@@ -152,15 +156,12 @@ def read_all(
     return DecodedCorpus(takes=takes, skipped=skipped, notes=_resampling_notes(takes, sample_rate_hz))
 
 
-def check_headers(
-    recordings: Sequence[Recording], sample_rate_hz: int, *, min_seconds: float, skip_bad_files: bool
-) -> None:
-    """Raises UserError for recordings that differ in their number of channels, and for a rate above a recording's own.
+def check_headers(recordings: Sequence[Recording], *, min_seconds: float, skip_bad_files: bool) -> None:
+    """Raises UserError for recordings that differ in their number of channels.
 
     Raises BadRecording for one shorter than `min_seconds`, unless `skip_bad_files`. Decodes nothing.
     """
     _check_channel_counts(recordings)
-    check_not_upsampled(recordings, sample_rate_hz)
     if not skip_bad_files:
         for recording in recordings:
             check_long_enough(recording, recording.seconds, min_seconds)
@@ -240,7 +241,8 @@ def check_not_upsampled(recordings: Iterable[Recording], sample_rate_hz: int) ->
     if slowest is not None and slowest.sample_rate_hz < sample_rate_hz:
         raise UserError(
             f"sample_rate_hz must be at most the rate of every recording, but got {sample_rate_hz} where "
-            f"{slowest.recording_id!r} has {slowest.sample_rate_hz}. Lower sample_rate_hz, or leave that recording out."
+            f"{slowest.recording_id!r} has {slowest.sample_rate_hz}. Lower sample_rate_hz "
+            "(spectrum_rate_hz, where it is given), or leave that recording out."
         )
 
 

@@ -31,9 +31,7 @@ def check_usable(corpus: Corpus, config: DataConfig, *, highest_rate_hz: int) ->
     corpus = with_parts(corpus, config.clips).corpus
     split_recordings(corpus.recordings, config.split, needs_anomalous=config.faults is None)
     min_seconds = config.clips.clip_seconds
-    check_headers(
-        corpus.recordings, config.sample_rate_hz, min_seconds=min_seconds, skip_bad_files=config.skip_bad_files
-    )
+    check_headers(corpus.recordings, min_seconds=min_seconds, skip_bad_files=config.skip_bad_files)
     takes = [_undecoded(each, config) for each in corpus.recordings if each.seconds >= min_seconds]
     chosen = choose_judged(takes_by_part(takes, config), config)
     for name in JUDGED:

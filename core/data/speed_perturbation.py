@@ -49,19 +49,22 @@ class SpeedConfig:
         """The rate to which a take is resampled, so that it has this speed when it is played at `sample_rate_hz`."""
         return round(sample_rate_hz / speed)
 
-    def readings(self, recordings: Sequence[Recording], sample_rate_hz: int) -> list[tuple[Recording, int]]:
+    def readings(
+        self, recordings: Sequence[Recording], sample_rate_hz: int, heard_rate_hz: int
+    ) -> list[tuple[Recording, int]]:
         """Training recordings with the rates in Hz, beside `sample_rate_hz`, at which they are read."""
-        speeds = self.possible(recordings, sample_rate_hz)
+        speeds = self.possible(recordings, heard_rate_hz)
         return [(each, self.rate_hz(speed, sample_rate_hz)) for speed in speeds for each in recordings]
 
-    def possible(self, recordings: Iterable[Recording], sample_rate_hz: int) -> tuple[float, ...]:
-        """The speeds for which every recording's rate is high enough. A slower take would lack its highest tones."""
+    def possible(self, recordings: Iterable[Recording], heard_rate_hz: int) -> tuple[float, ...]:
+        """The speeds for which every recording's rate is high enough. A slower take would lack the highest tones that
+        are heard."""
         lowest_hz = min(recording.sample_rate_hz for recording in recordings)
-        return tuple(speed for speed in self.speeds if self.rate_hz(speed, sample_rate_hz) <= lowest_hz)
+        return tuple(speed for speed in self.speeds if self.rate_hz(speed, heard_rate_hz) <= lowest_hz)
 
-    def describe(self, takes: Iterable[Take], sample_rate_hz: int) -> str:
+    def describe(self, takes: Iterable[Take], heard_rate_hz: int) -> str:
         """One line to print about these takes."""
-        possible = self.possible((take.recording for take in takes), sample_rate_hz)
+        possible = self.possible((take.recording for take in takes), heard_rate_hz)
         missing = [speed for speed in self.speeds if speed not in possible]
         used = f"training takes are also used at speed {_listed(possible)}" if possible else ""
         left_out = f"speed {_listed(missing)} needs recordings of a higher rate and is left out" if missing else ""
@@ -74,16 +77,22 @@ def takes_at_other_speeds(
     config: SpeedConfig,
     sample_rate_hz: int,
     *,
+    heard_rate_hz: int,
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> list[Take]:
-    """The corpus's `takes`, or their parts, at every other possible speed."""
+    """The corpus's `takes`, or their parts, at every other possible speed. Above what is heard they may be silent."""
     found = []
     recordings = replace(corpus, recordings=tuple(take.recording for take in takes))
-    for speed in config.possible(recordings.recordings, sample_rate_hz):
-        rate = config.rate_hz(speed, sample_rate_hz)
+    for speed in config.possible(recordings.recordings, heard_rate_hz):
         read = read_all(
-            recordings, sample_rate_hz=rate, min_seconds=0, skip_bad_files=False, store=store, progress=progress
+            recordings,
+            sample_rate_hz=config.rate_hz(speed, sample_rate_hz),
+            min_seconds=0,
+            skip_bad_files=False,
+            may_upsample=True,
+            store=store,
+            progress=progress,
         )
         found += [_beginning(other, take, speed) for other, take in zip(read.takes, takes, strict=True)]
     return found

@@ -52,6 +52,11 @@ class Detector:
     stand_ins: tuple[StandIn, ...] = ()
     """What stood in for recordings that the study did not have."""
 
+    @property
+    def heard_clip_samples(self) -> int:
+        """Length of a clip in samples of the network."""
+        return self.clip_samples // self.front_end.config.decimation
+
     def with_threshold(self, threshold_sigmas: float) -> "Detector":
         config = replace(self.statistic.config, threshold_sigmas=threshold_sigmas)
         return replace(self, statistic=replace(self.statistic, config=config))

@@ -139,14 +139,14 @@ def _judged_frames(
     audio: AudioStream, detector: Detector, machine: str, frame_samples: int, pool: ThreadPool
 ) -> _FrameTable:
     config = detector.front_end.config
-    clip_samples = detector.clip_samples // config.decimation
+    spare_samples = detector.clip_samples % config.decimation  # at a clip's end: the network hears none of them
     firsts = clip_first_frames(
-        audio.num_samples // config.decimation,
-        clip_samples=clip_samples,
+        (audio.num_samples - spare_samples) // config.decimation,
+        clip_samples=detector.heard_clip_samples,
         context_samples=detector.context_samples,
         frame_samples=frame_samples,
     )
-    num_frames = firsts[-1] + (clip_samples - detector.context_samples) // frame_samples
+    num_frames = firsts[-1] + (detector.heard_clip_samples - detector.context_samples) // frame_samples
     frames = _FrameTable(
         thresholds=np.full(num_frames, -np.inf),
         sigmas=np.full(num_frames, np.nan),

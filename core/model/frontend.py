@@ -43,10 +43,10 @@ class FrontEndConfig:
     def __post_init__(self) -> None:
         if not 1000 <= self.sample_rate_hz <= 192_000:
             raise UserError(f"front_end.sample_rate_hz must be 1000 to 192000, but got {self.sample_rate_hz}.")
-        if not self.read_rate_hz <= 192_000 or self.read_rate_hz % self.sample_rate_hz:
+        if not self.sample_rate_hz <= self.read_rate_hz <= 192_000 or self.read_rate_hz % self.sample_rate_hz:
             raise UserError(
                 f"front_end.spectrum_rate_hz must be a multiple of sample_rate_hz ({self.sample_rate_hz}) and at most "
-                f"192000, but got {self.spectrum_rate_hz}. Change it, or leave it out."
+                f"192000, but got {self.spectrum_rate_hz}. Set it to {self.sample_rate_hz}, or leave it out."
             )
         if self.level not in LEVELS:
             raise UserError(f"front_end.level must be one of {', '.join(LEVELS)}, but got {self.level!r}.")
@@ -60,7 +60,7 @@ class FrontEndConfig:
     @property
     def read_rate_hz(self) -> int:
         """The rate at which recordings are read."""
-        return self.spectrum_rate_hz or self.sample_rate_hz
+        return self.sample_rate_hz if self.spectrum_rate_hz is None else self.spectrum_rate_hz
 
     @property
     def decimation(self) -> int:

@@ -59,7 +59,7 @@ class TrainingSetup:
         setup = asdict(self)
         if not self.keeps_statistics:  # as before it was an option: the key decides the seed
             del setup["keeps_statistics"]
-        if self.front_end.spectrum_rate_hz is None:  # likewise
+        if self.front_end.decimation == 1:  # likewise
             del setup["front_end"]["spectrum_rate_hz"]
         parts = {
             "format": format_of(keeps_statistics=self.keeps_statistics),

@@ -20,6 +20,7 @@ from core.data.dataset import JUDGED, Dataset
 from core.decision.checkpoint import Detector, load_detector
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
+from core.model.frontend import FrontEndConfig
 from core.model.scored_training import encoded_clips
 from core.model.scoring import INNOVATIONS, score_clips
 from core.thread_pool import ThreadPool
@@ -89,7 +90,7 @@ def _wavenet_row(search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any
     dataset, frame_samples = datasets.at(detector.front_end.config.read_rate_hz), detector.scoring.frame_samples(rate)
     wavenet = ScoredDataset(
         name=WAVENET,
-        setup=f"{rate} Hz, {len(detector.model.config.dilations)} layers",
+        setup=f"{_hearing(detector.front_end.config)}, {len(detector.model.config.dilations)} layers",
         scores={
             kind: {name: clips.scores.of(kind) for name, clips in scored.items()}
             for kind in scored["validation"].scores.kinds
@@ -102,6 +103,11 @@ def _wavenet_row(search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any
     )
     choice = as_it_is(wavenet, dataset.judged(), detector.scoring.score, detector.statistic.config)
     return row_of(wavenet, choice, dataset.judged(), num_tried=len(records), seconds_of_tuning=seconds_of_tuning)
+
+
+def _hearing(config: FrontEndConfig) -> str:
+    spectrum = "" if config.decimation == 1 else f", spectrum {config.read_rate_hz} Hz"
+    return f"{config.sample_rate_hz} Hz{spectrum}"
 
 
 def _seconds_to_train(record: TrialRecord, search: OpenStudy) -> float:

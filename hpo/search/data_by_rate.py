@@ -91,6 +91,7 @@ def _open_dataset(
         splice=spec.splice,
         faults=spec.faults,
         speed_perturbation=spec.speed_perturbation,
+        network_rate_hz=spec.search_space.network_rate_hz(sample_rate_hz),
     )
     if isinstance(corpus, StreamedCorpus):
         return stream_dataset(corpus, config, store=None if store is None or store.is_read_only else store)

@@ -158,6 +158,11 @@ class SearchSpace:
         front_ends = [replace(self.default.front_end, sample_rate_hz=rate) for rate in self.sample_rates_hz]
         return tuple(dict.fromkeys(each.read_rate_hz for each in front_ends))
 
+    def network_rate_hz(self, read_rate_hz: int) -> int:
+        """The highest rate of a network that hears recordings of this rate; the rate itself where none does."""
+        fronts = [replace(self.default.front_end, sample_rate_hz=rate) for rate in self.sample_rates_hz]
+        return max((each.sample_rate_hz for each in fronts if each.read_rate_hz == read_rate_hz), default=read_rate_hz)
+
     def context_samples(self, sample_rate_hz: int) -> int:
         """The samples at a clip's start that no configuration of this rate scores: the largest receptive field.
 

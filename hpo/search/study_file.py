@@ -139,7 +139,7 @@ class StudySpec:
             del rows[key]
         if self.faults is None:  # as in studies that were made before there was such a table
             del rows["faults"]
-        if self.front_end.spectrum_rate_hz is None:  # likewise
+        if self.front_end.decimation == 1:  # likewise
             del rows["front_end"]["spectrum_rate_hz"]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()

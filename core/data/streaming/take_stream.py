@@ -124,7 +124,8 @@ def _audio(recording: Recording, sample_rate_hz: int, store: Store | None) -> Au
     if recording.sample_rate_hz < sample_rate_hz:
         raise UserError(
             f"sample_rate_hz must be at most the rate of every recording, but got {sample_rate_hz} where "
-            f"{recording.recording_id!r} has {recording.sample_rate_hz}. Lower sample_rate_hz and spectrum_rate_hz."
+            f"{recording.recording_id!r} has {recording.sample_rate_hz}. Lower sample_rate_hz "
+            "(spectrum_rate_hz, where it is given)."
         )
     if store is None:
         return quantise(decode(recording, sample_rate_hz))

@@ -61,6 +61,7 @@ def prepare(
     calibration: Literal["takes", "parts"] = "parts",
     noise: NoiseConfig | None = None,
     store: Store | None = None,
+    network_rate_hz: int | None = None,
 ) -> Dataset:
     config = DataConfig(
         sample_rate_hz=RATE_HZ,
@@ -68,6 +69,7 @@ def prepare(
         split=SplitConfig(calibration=calibration),
         speed_perturbation=SpeedConfig(speeds=speeds) if speeds else None,
         noise=noise,
+        network_rate_hz=network_rate_hz,
     )
     return prepare_dataset(source or corpus(), config, store=store)
 
@@ -132,6 +134,13 @@ def test_a_speed_that_would_leave_the_highest_tones_empty_is_left_out_and_said()
     assert {clip.take.speed for clip in training_clips(dataset)} == {1.0, 1.25}
     (note,) = (note for note in dataset.notes if "speed" in note)
     assert "at speed 1.25; speed 0.8 needs recordings of a higher rate" in note
+
+
+def test_a_slower_take_may_lack_what_no_network_hears() -> None:
+    source = corpus(sample_rate_hz=RATE_HZ)
+    dataset = prepare((0.8, 1.25), source=source, network_rate_hz=RATE_HZ // 2)
+    assert {clip.take.speed for clip in training_clips(dataset)} == {0.8, 1, 1.25}
+    assert not any("left out" in note for note in dataset.notes)
 
 
 def test_noise_at_another_speed_is_other_noise() -> None:

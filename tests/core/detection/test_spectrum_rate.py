@@ -87,6 +87,16 @@ def test_in_a_long_file_events_lie_where_the_sound_is(study: Study, tmp_path: Pa
     assert strange.max() <= 2.4
 
 
+@pytest.mark.parametrize("num_samples", [8001, 8002, 8003, 12_345, 16_003])
+def test_a_clip_that_is_no_multiple_of_what_the_network_hears_fits_in_any_recording(
+    num_samples: int, study: Study, tmp_path: Path
+) -> None:
+    detector = replace(study.detector, clip_samples=READ_RATE_HZ + 1)
+    samples = np.random.default_rng(0).normal(0, 0.1, (2, num_samples))
+    decision = judged(detector, tmp_path / "x.wav", samples)
+    assert len(decision.clip_scores) == {8001: 1, 8002: 1, 8003: 1, 12_345: 2, 16_003: 3}[num_samples]
+
+
 def test_only_what_is_above_the_network_s_hearing_is_heard_in_the_spectrum_alone(study: Study, tmp_path: Path) -> None:
     """A hiss at 3 kHz is beyond the network, which hears up to 1 kHz."""
     healthy = study.clips.waveforms[np.flatnonzero(~study.clips.is_anomalous)[0]]

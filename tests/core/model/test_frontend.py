@@ -233,7 +233,7 @@ def test_codes_depend_on_no_sound_that_comes_later() -> None:
     assert not np.array_equal(one, two)
 
 
-@pytest.mark.parametrize("rate_hz", [6000, 10_000, 2000, 196_000])
+@pytest.mark.parametrize("rate_hz", [6000, 10_000, 2000, 196_000, 0, -4000])
 def test_the_rate_of_the_spectrum_is_a_multiple_of_the_networks(rate_hz: int) -> None:
     with pytest.raises(UserError, match=rf"^front_end\.spectrum_rate_hz must be a multiple [^\n]* got {rate_hz}\. "):
         FrontEndConfig(sample_rate_hz=4000, spectrum_rate_hz=rate_hz)

@@ -35,9 +35,7 @@ def test_anomalous_clips_have_no_part_in_it(waveforms: np.ndarray) -> None:
         before, after = (healthy_whiteness(make_detector(), clips_of(each), pool) for each in (waveforms, other))
     np.testing.assert_array_equal(before.counts, after.counts)
     detector = make_detector()
-    assert before.num_samples == 2 * (
-        detector.clip_samples // detector.front_end.config.decimation - detector.context_samples
-    )
+    assert before.num_samples == 2 * (detector.heard_clip_samples - detector.context_samples)
 
 
 def test_without_a_healthy_clip_nothing_is_said(waveforms: np.ndarray) -> None:
