@@ -24,7 +24,7 @@ from core.model.tensor_file import TensorInfo
 
 TAKES, SPREADS, WHITENING = "normal.takes", "normal.spreads", "changes.whitening"
 SCORE = "score"
-MAX_TAKES = 100_000
+MAX_TAKES, MAX_STRETCHES = 100_000, 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,8 @@ class InnovationsHeader:
             raise UserError(f"innovations.num_takes must be 1 to {MAX_TAKES:,} for each machine, but is not.")
         if not 1 <= self.shortest <= 1_000_000:
             raise UserError(f"innovations.shortest must be 1 to 1,000,000, but got {self.shortest}.")
-        if self.num_stretches < 1:
-            raise UserError(f"innovations.num_stretches must be 1 or more, but got {self.num_stretches}.")
+        if not 1 <= self.num_stretches <= MAX_STRETCHES:
+            raise UserError(f"innovations.num_stretches must be 1 to {MAX_STRETCHES:,}, but got {self.num_stretches}.")
         if not self.penalty >= 0:
             raise UserError(f"innovations.penalty must be 0 or more, but got {self.penalty}.")
         for standard in (self.changes, *self.standards.values()):

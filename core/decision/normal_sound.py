@@ -113,7 +113,8 @@ class NormalSound:
 
 def _deviations(values: Array, takes: Array, spread: Array) -> Array:
     """(N, C, statistics) from the mean of the nearest of (takes, C, statistics), in spreads."""
-    distances = np.square((values[:, None] - takes) / spread).sum(axis=(2, 3))
+    # Take by take, so that memory does not grow with their number.
+    distances = np.stack([np.square((values - take) / spread).sum(axis=(1, 2)) for take in takes], axis=1)
     nearest = np.argsort(distances, axis=1, kind="stable")[:, :NEAREST_TAKES]
     deviations: Array = (values - takes[nearest].mean(axis=1)) / spread
     return deviations

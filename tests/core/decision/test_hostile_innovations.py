@@ -42,6 +42,7 @@ HOSTILE_HEADERS = {
     "segments of 10^12 frames": put("innovations", "shortest", value=10**12),
     "no changes for the baseline both": drop("innovations", "changes"),
     "clips in 0 stretches": put("innovations", "num_stretches", value=0),
+    "clips in a billion stretches": put("innovations", "num_stretches", value=10**9),
     "no machine": put("innovations", "machines", value=[]),
     "one machine twice": put("innovations", "machines", value=["car1", "car1"]),
     "one more machine than normal sounds": put("innovations", "machines", value=["car1", "car2", "car3"]),

@@ -23,8 +23,8 @@ def clips(num_clips: int, *, seed: int) -> FrameVectors:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float16)
 
 
-def fitted(baseline: str) -> InnovationsStatistic:
-    plain = PostprocessingConfig(window_ms=WINDOW_MS[baseline], gap_ms=20, min_event_ms=20, median_ms=0)
+def fitted(baseline: str, window_ms: float | None = None) -> InnovationsStatistic:
+    plain = PostprocessingConfig(window_ms=window_ms or WINDOW_MS[baseline], gap_ms=20, min_event_ms=20, median_ms=0)
     config = replace(plain, baseline=baseline)  # type: ignore[arg-type]
     return fit_innovations(config, clips(12, seed=0), ["fan"] * 12, [str(take) for take in range(12)], frame_ms=20.0)
 
@@ -90,6 +90,17 @@ def test_of_a_whole_clip_that_swings_it_is_said_that_it_is_unsteady() -> None:
     (first, *_) = reasons_of(fitted("machine"), frames, whole, "fan", channel=1, front_end=FRONT_END)
     assert first.words == "unsteadier than usual"
     assert all("changes" not in reason.group for reason in reasons(frames))
+
+
+def test_of_a_stretch_that_swings_it_is_said_that_it_is_unsteady() -> None:
+    frames, half = clips(1, seed=1)[0], NUM_FRAMES // 2
+    frames[1, :half:2, statistic_groups(2)["spectrum"]] += np.float16(6)
+    frames[1, 1:half:2, statistic_groups(2)["spectrum"]] -= np.float16(6)
+    statistic = fitted("machine", window_ms=20.0 * half)
+    assert statistic.num_stretches == 2
+    stretch = Event(first_frame=0, end_frame=half)
+    (first, *_) = reasons_of(statistic, frames, stretch, "fan", channel=1, front_end=FRONT_END)
+    assert first.words == "unsteadier than usual"
 
 
 def test_a_knock_is_a_reason() -> None:
