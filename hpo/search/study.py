@@ -20,6 +20,7 @@ from core.damaged_file import put_aside, say_missing
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scored_training import format_of
+from core.model.scoring import ScoringConfig
 from core.whole_file import write_text
 from hpo.search.history import SamplerWithHistory, histories_of
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
@@ -55,6 +56,11 @@ def companion_name(name: str) -> str:
 def objective_name(study: optuna.Study) -> str:
     """What the values of a study's trials are, on validation."""
     return OBJECTIVES[study.user_attrs.get(IDENTITY, {}).get("objective", FIRST_OBJECTIVE)]
+
+
+def score_name(study: optuna.Study) -> str:
+    """The default score of a study's trials, in whose sigmas windows and thresholds are."""
+    return str(study.user_attrs.get(IDENTITY, {}).get("scoring", {}).get("score", ScoringConfig().score))
 
 
 @dataclass(frozen=True, kw_only=True)

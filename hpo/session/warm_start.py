@@ -2,7 +2,7 @@
 
 A configuration fits where each of its parameters that is searched here lies in its range here. The best that fit are
 the first trials after trial 0, which stays the default configuration. The history of a study with the same objective
-goes to the sampler (hpo/search/history.py).
+and score goes to the sampler (hpo/search/history.py).
 
 No leak: a study remembers the digests of its validation takes, which chose its best configurations. Where one of them
 is a test take here, the other study is refused.
@@ -20,7 +20,7 @@ from core.errors import UserError, did_you_mean
 from hpo.results.winner import by_objective
 from hpo.search.history import HISTORY
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy, objective_name
+from hpo.search.study import OpenStudy, objective_name, score_name
 from hpo.search.trial_record import TrialRecord, trial_records
 
 CHOSE = "chose"
@@ -38,6 +38,7 @@ class Offered:
 
     name: str
     objective: str
+    score: str
     best: tuple[Mapping[str, Any], ...]
     """Its best configurations, the best first."""
     trials: tuple[TrialRecord, ...]
@@ -92,6 +93,7 @@ def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
     return Offered(
         name=name,
         objective=objective_name(study),
+        score=score_name(study),
         best=tuple(record.parameters for record in best),
         trials=tuple(ranked),
     )
@@ -142,10 +144,13 @@ def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
 
 def _remember(search: OpenStudy, offered: Offered) -> Iterator[str]:
     """Adds the trials to the study's histories, as far as their parameters are searched here, in their ranges."""
-    sought = objective_name(search.study)
-    if offered.objective != sought:
-        yield f"{offered.name}: the sampler does not see it, as its objective is {offered.objective} and not {sought}"
-        return
+    for what, of_it, sought in (
+        ("objective", offered.objective, objective_name(search.study)),
+        ("score", offered.score, score_name(search.study)),
+    ):
+        if of_it != sought:
+            yield f"{offered.name}: the sampler does not see it, as its {what} is {of_it} and not {sought}"
+            return
     if search.spec.sampler.kind == "random":
         yield f"{offered.name}: the sampler does not see it, as it draws at random"
         return

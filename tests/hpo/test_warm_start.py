@@ -48,6 +48,11 @@ def test_the_sampler_does_not_see_values_of_another_objective(begun: Command) ->
     assert "a: the sampler does not see it, as its objective is expected F1 and not F1" in out
 
 
+def test_the_sampler_does_not_see_windows_and_thresholds_of_another_score(begun: Command) -> None:
+    out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "1", "--set", "scoring.score=residual")
+    assert "a: the sampler does not see it, as its score is surprise and not residual" in out
+
+
 def test_a_sampler_that_draws_at_random_sees_nothing(begun: Command) -> None:
     out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "1", "--set", "sampler.kind=random")
     assert "a: the sampler does not see it, as it draws at random" in out
