@@ -81,7 +81,9 @@ def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs
             skip_bad_files=options.skip_bad_files,
             store=store,
         )
-    spec = spec.settled(corpus)
+    asked_hz, spec = spec.front_end.spectrum_rate_hz, spec.settled(corpus)
+    if spec.front_end.spectrum_rate_hz != asked_hz:
+        console.say(f"front_end.spectrum_rate_hz {asked_hz} is left out, because a recording has a lower rate.")
     if spec.data["source"] != SIMULATED and file_spec.data.get("source") == SIMULATED:
         spec = replace(spec, goal=goal_for(corpus))  # the file's goal names simulated data
     name = f"{options.study.stem}-{corpus.name}" if options.name is None else options.name

@@ -177,3 +177,9 @@ def _answers(port: int) -> bool:
             return bool(reply.status == 200)
     except OSError:
         return False
+
+
+def test_a_spectrum_beyond_the_recordings_is_left_out_and_that_is_said(run: Command) -> None:
+    out = run("--set", "front_end.spectrum_rate_hz=16_000", "--dry-run")
+    assert "front_end.spectrum_rate_hz 16000 is left out, because a recording has a lower rate." in out
+    assert "channels at 4000 Hz" in out
