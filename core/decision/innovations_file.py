@@ -9,21 +9,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from core.decision.change_points import ChangeModel
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
 from core.decision.interpolation import Interpolator, num_surrounding, step_frames
-from core.decision.normal_sound import CHANGES, NormalSound
+from core.decision.normal_sound import CHANGES, SCORE, NormalSound
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
 from core.errors import UserError
 from core.model.frame_statistics import NUM_BANDS, statistic_groups
 from core.model.tensor_file import TensorInfo
 
-TAKES, SPREADS, WHITENING = "normal.takes", "normal.spreads", "changes.whitening"
-SCORE = "score"
+Array = npt.NDArray[np.float64]
+
+TAKES, SPREADS, WHITENING = "normal.takes", "normal.spreads_of_machines", "changes.whitening"
 MAX_TAKES, MAX_STRETCHES = 100_000, 10_000
 
 
@@ -91,13 +93,14 @@ def num_takes_of(normal: NormalSound, machine: str) -> int:
 
 
 def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
-    normal, groups = statistic.normal, list(statistic.normal.spreads)
-    takes = [
-        np.concatenate([normal.takes[machine][name] for name in groups], axis=-1) for machine in statistic.machines
-    ]
+    normal = statistic.normal
+
+    def joined(of_machine: Mapping[str, Array]) -> Array:
+        return np.concatenate([of_machine[name] for name in normal.groups], axis=-1)
+
     tensors = {
-        TAKES: torch.from_numpy(np.concatenate(takes)),
-        SPREADS: torch.from_numpy(np.concatenate([normal.spreads[name] for name in groups], axis=-1)),
+        TAKES: torch.from_numpy(np.concatenate([joined(normal.takes[machine]) for machine in statistic.machines])),
+        SPREADS: torch.from_numpy(np.stack([joined(normal.spreads[machine]) for machine in statistic.machines])),
     }
     if statistic.changes:
         tensors[WHITENING] = torch.from_numpy(statistic.changes.whitening)
@@ -119,9 +122,9 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
     """What the tensors of such a header must be."""
     of_groups = sizes(config, num_channels)
     total, surrounding = sum(of_groups.values()), num_surrounding(NUM_BANDS)
-    shapes = {
+    shapes: dict[str, tuple[int, ...]] = {
         TAKES: (sum(header.num_takes), num_channels, total),
-        SPREADS: (num_channels, total),
+        SPREADS: (len(header.machines), num_channels, total),
     }
     if header.changes:
         changing = sum(_group_sizes(num_channels)[name] for name in CHANGING)
@@ -150,19 +153,17 @@ def statistic_from(
     header: InnovationsHeader, tensors: Mapping[str, Tensor], config: PostprocessingConfig, *, frame_ms: float
 ) -> InnovationsStatistic:
     """The statistic as it was saved. The tensors' shapes must be checked."""
-    spreads = tensors[SPREADS].numpy()
     takes = np.split(tensors[TAKES].numpy(), np.cumsum(header.num_takes)[:-1])
-    ends = np.cumsum(list(sizes(config, len(spreads)).values()))
-    places = {
-        name: slice(int(end) - size, int(end))
-        for (name, size), end in zip(sizes(config, len(spreads)).items(), ends, strict=True)
-    }
+    of_groups = sizes(config, takes[0].shape[1])
+    ends = np.cumsum(list(of_groups.values()))
+    places = {name: slice(int(end) - size, int(end)) for (name, size), end in zip(of_groups.items(), ends, strict=True)}
+
+    def by_group(of_machine: Array) -> dict[str, Array]:
+        return {name: of_machine[..., place] for name, place in places.items()}
+
     normal = NormalSound(
-        takes={
-            machine: {name: of_machine[..., place] for name, place in places.items()}
-            for machine, of_machine in zip(header.machines, takes, strict=True)
-        },
-        spreads={name: spreads[:, place] for name, place in places.items()},
+        takes=dict(zip(header.machines, map(by_group, takes), strict=True)),
+        spreads=dict(zip(header.machines, map(by_group, tensors[SPREADS].numpy()), strict=True)),
         standards=header.standards,
         interpolators={
             name: Interpolator(

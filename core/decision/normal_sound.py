@@ -12,12 +12,14 @@ Of changes and of impulses a fault makes more. So the sigmas of these groups (ON
 value) / spread itself, and a clip that is steadier than usual is not strange for it.
 
 The normal value is the mean of those takes of the machine that are nearest to the clip, NEAREST_TAKES of them, in each
-group: a machine that runs in several ways is normal in each of them, and not half-way between. The spread is the same
-for all machines: the variance between takes plus the variance between the clips of a take, pooled. Few takes say little
-about how takes differ, so what is learned from them is pooled with what is usual for machines (HEALTHY_DEVIATIONS),
-which counts as PRIOR_TAKES more takes. Step 2 leaves each take out in turn and measures it by the others, so what
-differs between healthy takes does not count as a fault. Step 3 is close to the highest of the groups where one stands
-out, and to their mean where none does. No anomalous recording is needed anywhere.
+group: a machine that runs in several ways is normal in each of them, and not half-way between. The spread is the
+variance between the machine's takes plus the variance between the clips of a take. Few takes say little about how takes
+differ. So the first is pooled with that of the other machines, which counts as PRIOR_TAKES more takes, and that one
+with what is usual for machines (HEALTHY_DEVIATIONS), which counts as many more. The second is of all machines.
+
+Step 2 leaves each take out in turn and measures it by the others, so what differs between healthy takes does not count
+as a fault. Step 3 is close to the highest of the groups where one stands out, and to their mean where none does. No
+anomalous recording is needed anywhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,6 +58,8 @@ USUAL_MEAN = 0.0
 USUAL_DISTANCE_DEVIATION = 0.8
 """Of a group's log distance between healthy takes, in nats: the upper end of what groups had on 10 takes of the fan, so
 that one odd group is no alarm. With 0.4 18 % of healthy validation clips are above two sigmas in place of 7 %."""
+SCORE = "score"
+"""The standard of a clip's score before its last step."""
 DEVIATION_ITSELF = Standard(mean=0.0, deviation=1.0)
 NEAREST_TAKES = 3
 LEAST_DISTANCE = 0.1
@@ -81,25 +85,29 @@ class NormalSound:
 
     takes: Mapping[str, Mapping[str, Array]]
     """By machine and group, (takes, C, statistics): the means of the clips of each take."""
-    spreads: Mapping[str, Array]
-    """By group, (C, statistics)."""
+    spreads: Mapping[str, Mapping[str, Array]]
+    """By machine and group, (C, statistics)."""
     standards: Mapping[str, Standard]
-    """By group: of its strangeness. `score`: of the clip's score before its last step."""
+    """By group: of its strangeness. Last, SCORE."""
     interpolators: Mapping[str, Interpolator]
     """By group of CHANGES."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(name for name in self.standards if name != SCORE)
 
     def vectors(self, frames: FrameVectors) -> dict[str, Array]:
         """(N, C, F, K) to (N, C, statistics) by group."""
         means = clip_means(frames)
-        return {name: self._log_errors(frames, name) if name in CHANGES else means[name] for name in self.spreads}
+        return {name: self._log_errors(frames, name) if name in CHANGES else means[name] for name in self.groups}
 
     def _log_errors(self, frames: FrameVectors, group: str) -> Array:
         return self.interpolators[group].log_errors(changing_bands(frames, group))[..., None]
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
         """(N, C, statistics) by group: in spreads from the normal value."""
-        takes = self.takes[machine]
-        return {name: _deviations(vectors[name], takes[name], spread) for name, spread in self.spreads.items()}
+        takes, spreads = self.takes[machine], self.spreads[machine]
+        return {name: _deviations(vectors[name], takes[name], spreads[name]) for name in self.groups}
 
     def group_sigmas(self, deviations: Mapping[str, Array]) -> Array:
         """(N, C, statistics) by group to (N, groups)."""
@@ -108,7 +116,7 @@ class NormalSound:
 
     def scores(self, deviations: Mapping[str, Array]) -> Array:
         """(N, C, statistics) by group to (N,) in sigmas."""
-        return self.standards["score"].sigmas(combined(self.group_sigmas(deviations)))
+        return self.standards[SCORE].sigmas(combined(self.group_sigmas(deviations)))
 
 
 def _deviations(values: Array, takes: Array, spread: Array) -> Array:
@@ -188,10 +196,13 @@ def fit_vectors(
 
     standards = {name: standard(name, each) for name, each in left_out.items()}
     plain = NormalSound(
-        takes=healthy.means_by_machine(), spreads=healthy.spreads(), standards=standards, interpolators={}
+        takes={machine: healthy.means_of_takes(machine) for machine in healthy.machines},
+        spreads={machine: healthy.spreads_of(machine) for machine in healthy.machines},
+        standards=standards,
+        interpolators={},
     )
     score = standard_of(combined(plain.group_sigmas(left_out)), freedom=healthy.freedom, usual_mean=USUAL_MEAN)
-    normal = replace(plain, standards=standards | {"score": score})
+    normal = replace(plain, standards=standards | {SCORE: score})
     return LeftOut(normal=normal, deviations=left_out, scores=normal.scores(left_out))
 
 
@@ -238,28 +249,30 @@ class _Healthy:
         """Degrees of freedom of the variance between takes: two takes of a machine have one difference."""
         return len(self.takes) - len(self.machines)
 
-    def means_by_machine(self) -> dict[str, dict[str, Array]]:
-        """By machine and group: (takes, C, statistics)."""
-        return {machine: self.means_of_takes(machine) for machine in self.machines}
-
     def means_of_takes(self, machine: str) -> dict[str, Array]:
         """(takes, C, statistics) by group."""
         own = [take.means for take in self.takes if take.machine == machine]
         return {name: np.stack([means[name] for means in own]) for name in own[0]}
 
-    def spreads(self) -> dict[str, Array]:
-        """By group: the root of the variance between takes plus that between the clips of a take, over all machines.
-        The first is pooled with the usual one, the second, of which there is more, with the group's mean."""
-        of_takes = list(self.means_by_machine().values())
-        clips_freedom = max(1, sum(int(take.rows.sum()) - 1 for take in self.takes))
+    def spreads_of(self, machine: str) -> dict[str, Array]:
+        """(C, statistics) by group. The variance between the clips of a take, of which more is known, is pooled with
+        the group's mean alone."""
+        means = {each: self.means_of_takes(each) for each in self.machines}
+        within, own = self._within(), means.pop(machine)
         spreads = {}
-        for name in of_takes[0]:
-            squares = sum(np.square(each[name] - each[name].mean(axis=0)).sum(axis=0) for each in of_takes)
-            own, usual = squares / max(1, self.freedom), self.usual[name] ** 2
-            between = (self.freedom * own + PRIOR_TAKES * usual) / (self.freedom + PRIOR_TAKES)
-            within = np.sum([take.squares[name] for take in self.takes], axis=0) / clips_freedom
-            spreads[name] = np.sqrt(between + (within + within.mean()) / 2)
+        for name, values in own.items():
+            usual = _between([others[name] for others in means.values()], self.usual[name] ** 2)
+            spreads[name] = np.sqrt(_between([values], usual) + within[name])
         return spreads
+
+    def _within(self) -> dict[str, Array]:
+        """By group: the variance between the clips of a take."""
+        freedom = max(1, sum(int(take.rows.sum()) - 1 for take in self.takes))
+        found = {}
+        for name in self.takes[0].squares:
+            variance = np.sum([take.squares[name] for take in self.takes], axis=0) / freedom
+            found[name] = (variance + variance.mean()) / 2
+        return found
 
     def left_out(self, vectors: Mapping[str, Array]) -> dict[str, Array]:
         """Deviations of every clip by the other takes, (N, C, statistics) by group.
@@ -270,7 +283,14 @@ class _Healthy:
         for take in self.takes:
             others = replace(self, takes=[each for each in self.takes if each is not take])
             others = others if take.machine in others.machines else self
-            takes, spreads = others.means_of_takes(take.machine), others.spreads()
+            takes, spreads = others.means_of_takes(take.machine), others.spreads_of(take.machine)
             for name, values in vectors.items():
                 deviations[name][take.rows] = _deviations(values[take.rows], takes[name], spreads[name])
         return deviations
+
+
+def _between(takes: Sequence[Array], usual: Array | float) -> Array | float:
+    """The variance between takes, (takes, C, statistics) of each machine, pooled with a usual one."""
+    squares = sum(np.square(each - each.mean(axis=0)).sum(axis=0) for each in takes)
+    pooled: Array | float = (squares + PRIOR_TAKES * usual) / (sum(len(each) - 1 for each in takes) + PRIOR_TAKES)
+    return pooled

@@ -97,7 +97,7 @@ def _deviations(
         is_whole = stretch.shape[1] >= frames.shape[1] // statistic.num_stretches
         return {name: each[0] for name, each in deviations.items() if is_whole or name not in CHANGES}
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
-    places, spreads = statistic_groups(len(frames)), statistic.normal.spreads
+    places, spreads = statistic_groups(len(frames)), statistic.normal.spreads[machine]
     means = stretch.astype(np.float64).mean(axis=1)
     return {name: (means - usual)[:, places[name]] / spreads[name] for name in CHANGING}
 

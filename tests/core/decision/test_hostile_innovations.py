@@ -92,7 +92,14 @@ def test_a_hostile_header_ends_in_one_line(change, good, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["normal.takes", "normal.spreads", "changes.whitening", "colour.changes.means", "spectrum.changes.weights"]
+    "name",
+    [
+        "normal.takes",
+        "normal.spreads_of_machines",
+        "changes.whitening",
+        "colour.changes.means",
+        "spectrum.changes.weights",
+    ],
 )
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e300])
 def test_normal_sound_that_cannot_be_is_refused_or_still_gives_a_number(name, value, good, tmp_path: Path):

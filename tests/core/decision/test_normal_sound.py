@@ -120,7 +120,17 @@ def test_two_takes_that_agree_by_chance_do_not_make_the_next_one_strange() -> No
     assert np.median(new) < 4
 
 
-def test_machines_share_their_spread_and_have_their_own_mean() -> None:
+def test_a_steady_machine_is_not_judged_by_how_much_an_unsteady_one_varies() -> None:
+    steady, unsteady = frames(12, seed=0, take_spread=0.1), frames(12, seed=1, take_spread=3.0)
+    names = takes(12) + [f"pump {take}" for take in takes(12)]
+    machines = ["fan"] * len(steady) + ["pump"] * len(unsteady)
+    both = fit_normal_sound(np.concatenate([steady, unsteady]), machines, names, groups=ALL, frame_ms=FRAME_MS)
+    vectors = both.vectors(frames(100, seed=2, take_spread=3.0))
+    of_fan, of_pump = (np.median(both.scores(both.deviations(vectors, machine))) for machine in ("fan", "pump"))
+    assert of_fan > 2 > of_pump + 0.5
+
+
+def test_two_takes_of_a_machine_are_judged_by_how_much_other_machines_vary() -> None:
     healthy = np.concatenate([frames(6, seed=0), frames(2, seed=1) + np.float16(8)])
     normal = fit_normal_sound(
         healthy,

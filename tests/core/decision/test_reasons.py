@@ -109,4 +109,4 @@ def test_a_knock_is_a_reason() -> None:
 
 
 def test_every_group_has_words() -> None:
-    assert set(WORDS) == set(fitted("machine").normal.spreads)
+    assert set(WORDS) == set(fitted("machine").normal.groups)
