@@ -293,14 +293,20 @@ def print_row(title: str, judged: Sequence[Judged], others: Sequence[Judged]) ->
         draws = of_wavenet[0] if of_wavenet else draw_takes(splits)
         areas = mean_area(splits, draws)
         of_wavenet = of_wavenet or (draws, areas)
-        lead = "" if detector == WAVENET else _text(Figure.of(of_wavenet[1] - areas), signed=True)
+        lead = "" if detector == WAVENET else text_of(Figure.of(of_wavenet[1] - areas), signed=True)
         alarms = np.mean(np.concatenate([each.scores[~each.is_anomalous] >= threshold for each in splits]))
-        cells = [detector, _text(Figure.of(areas)), lead, _text(Figure.of(pooled_f1(splits, draws))), f"{alarms:.0%}"]
+        cells = [
+            detector,
+            text_of(Figure.of(areas)),
+            lead,
+            text_of(Figure.of(pooled_f1(splits, draws))),
+            f"{alarms:.0%}",
+        ]
         cells += [f"{mean_area(own_splits, draws)[0]:.3f}", f"{choice}; {threshold:.2f} sigmas"]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def _text(figure: Figure, *, signed: bool = False) -> str:
+def text_of(figure: Figure, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"
 

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from core.decision.change_points import ChangeModel
+from core.decision.clip_statistics import CHANGES, MODULATION
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
 from core.decision.interpolation import Interpolator, num_surrounding, step_frames
-from core.decision.normal_sound import CHANGES, SCORE, NormalSound
+from core.decision.modulation import NUM_OCTAVES
+from core.decision.normal_sound import SCORE, NormalSound
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
 from core.errors import UserError
@@ -137,7 +139,7 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
 
 def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
     """By group, in the order of the tensors: how many statistics of a clip it has."""
-    of_group = _group_sizes(num_channels) | dict.fromkeys(CHANGES, 1)
+    of_group = _group_sizes(num_channels) | dict.fromkeys(CHANGES, 1) | {MODULATION: NUM_OCTAVES}
     return {name: of_group[name] for name in GROUPS[config.statistics]}
 
 

@@ -23,7 +23,7 @@ from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, statistic_groups
 
 NETWORK = ("likelihood", "colour", "colour changes", "whiteness", "impulses")
-SOUND = ("spectrum", "spectrum changes")
+SOUND = ("spectrum", "spectrum changes", "modulation")
 GROUPS = {
     "all": (*NETWORK, *SOUND, "level"),
     "relative": (*NETWORK, *SOUND),

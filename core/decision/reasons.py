@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from core.decision.clip_statistics import IN_BANDS, OF_CHANGES
 from core.decision.innovations_statistic import CHANGING, InnovationsStatistic
-from core.decision.normal_sound import CHANGES, IN_BANDS, strangeness
+from core.decision.normal_sound import strangeness
 from core.decision.postprocess import Event
 from core.decision.standard import Standard
 from core.model.frame_statistics import NUM_BANDS, FrameVectors, band_edges_hz, statistic_groups
@@ -36,6 +37,7 @@ WORDS = {
     "impulses": ("knocks more than usual", "knocks less than usual"),
     "spectrum": ("stronger than usual", "weaker than usual"),
     "spectrum changes": ("unsteadier than usual", "steadier than usual"),
+    "modulation": ("swells and fades more than usual", "swells and fades less than usual"),
     "level": ("louder than usual", "quieter than usual"),
 }
 """By group, where the most deviating statistic is above normal and below."""
@@ -95,7 +97,7 @@ def _deviations(
     if statistic.config.baseline != "clip":
         deviations = statistic.normal.deviations(statistic.normal.vectors(stretch[None]), machine)
         is_whole = stretch.shape[1] >= frames.shape[1] // statistic.num_stretches
-        return {name: each[0] for name, each in deviations.items() if is_whole or name not in CHANGES}
+        return {name: each[0] for name, each in deviations.items() if is_whole or name not in OF_CHANGES}
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
     places, spreads = statistic_groups(len(frames)), statistic.normal.spreads[machine]
     means = stretch.astype(np.float64).mean(axis=1)

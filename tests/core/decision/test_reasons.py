@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.decision.clip_statistics import IN_BANDS
 from core.decision.innovations_statistic import InnovationsStatistic, fit_innovations
-from core.decision.normal_sound import IN_BANDS
 from core.decision.postprocess import Event, PostprocessingConfig
 from core.decision.reasons import MAX_REASONS, WORDS, Reason, reasons_of
 from core.model.frame_statistics import FrameVectors, band_edges_hz, num_statistics, statistic_groups

@@ -1,0 +1,85 @@
+"""Five kinds of simulated machines on which nothing was tuned (benchmarks/simulated_machines.py).
+
+    python benchmarks/other_machines.py [--kinds pump valve] [--seeds 2 3]
+
+As in benchmarks/elsewhere.py, every detector is trained and calibrated on healthy takes of the judged machine, its
+choice and threshold are made on validation clips of the machines of the other kinds, and it is judged on the machine's
+test clips. A seed is another machine of each kind. A machine is scored once and kept in --folder.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from benchmarks.elsewhere import WAVENET, Judged, choose_on, scores_of, text_of
+from benchmarks.simulated_machines import MACHINES, written_machine
+from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
+from core.study_files import find_study_file
+from core.thread_pool import ThreadPool
+from hpo.search.study_file import load_study_file
+
+
+def judged_machines(options: argparse.Namespace) -> Iterator[tuple[str, Judged]]:
+    """Each kind with each machine of it."""
+    spec = load_study_file(find_study_file("any_machine"))
+    with ThreadPool(1) as pool:
+        for kind in options.kinds:
+            for seed in options.seeds:
+                task = f"{kind}-{seed}"
+                setattr(options, task, f"folder:{written_machine(options.folder / task, kind, seed=seed)}")
+                yield from ((kind, judged) for judged in scores_of(task, 0, options, spec, pool))
+
+
+def tested(everything: Sequence[tuple[str, Judged]], detector: str) -> dict[str, list[SplitDecisions]]:
+    """By kind: the test clips of its machines, by what was chosen on the other kinds."""
+    found = {}
+    for kind in dict.fromkeys(kind for kind, _ in everything):
+        choice, threshold = choose_on([judged for other, judged in everything if other != kind], detector)
+        found[kind] = [
+            replace(judged.decisions[detector][choice]["test"], threshold=threshold)
+            for own, judged in everything
+            if own == kind
+        ]
+    return found
+
+
+def print_table(everything: Sequence[tuple[str, Judged]]) -> None:
+    """The AUC of every detector on every kind."""
+    detectors = list(everything[0][1].decisions)
+    of_wavenet = tested(everything, WAVENET)
+    draws = draw_takes([split for splits in of_wavenet.values() for split in splits])
+    best = mean_area([split for splits in of_wavenet.values() for split in splits], draws)
+    print(f"| AUC | {' | '.join(of_wavenet)} | mean | WaveNet ahead by | F1 | false alarms |")
+    print(f"| {' | '.join(['---'] * (len(of_wavenet) + 5))} |")
+    for detector in detectors:
+        by_kind = tested(everything, detector)
+        splits = [split for of_kind in by_kind.values() for split in of_kind]
+        areas = mean_area(splits, draws)
+        cells = [f"{mean_area(of_kind, draw_takes(of_kind, num_draws=1))[0]:.3f}" for of_kind in by_kind.values()]
+        cells += [f"{areas[0]:.3f}", "" if detector == WAVENET else text_of(Figure.of(best - areas), signed=True)]
+        alarms = np.mean(np.concatenate([each.scores[~each.is_anomalous] >= each.threshold for each in splits]))
+        cells += [f"{Figure.of(pooled_f1(splits, draws)).value:.3f}", f"{alarms:.0%}"]
+        print(f"| {detector} | {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kinds", nargs="+", choices=list(MACHINES), default=list(MACHINES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[2, 3])
+    parser.add_argument("--folder", type=Path, default=Path("runs/other_machines"), help="where scores are kept")
+    options = parser.parse_args()
+    if len(options.kinds) < 2:
+        parser.error("--kinds must be two or more, because the choices for one are made on the others.")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    print_table(list(judged_machines(options)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""How strongly the bands of a clip swell and fade, and how fast: their modulation spectrum, in octaves.
+
+N clips, C channels, F frames, B bands of log energy. The highest octave ends at half the frame rate, so with 25 ms a
+frame the octaves are 1.25 to 2.5, 2.5 to 5, 5 to 10 and 10 to 20 Hz. What a machine does again and again, a valve's
+strokes or the turns of a shaft, has its place there, whatever its bands.
+
+    octave = log(mean over bands and the octave's bins of |Fourier transform over the clip of (band - its mean)|^2)
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Bands = npt.NDArray[np.floating]
+
+NUM_OCTAVES = 4
+SMALLEST = 1e-3
+"""Added to energies, in squared nats."""
+
+
+def modulation(bands: Bands) -> Array:
+    """(N, C, F, B), less their means over the clip, to (N, C, NUM_OCTAVES), the slowest first. F must be at least 1.
+
+    An octave that is narrower than a bin of so short a clip may have no energy. NaN stays NaN.
+    """
+    return np.stack([_of_clip(clip) for clip in bands])
+
+
+def _of_clip(bands: Bands) -> Array:
+    """(C, F, B) to (C, NUM_OCTAVES)."""
+    num_frames = bands.shape[1]
+    taper = np.hanning(num_frames + 2)[1:-1]
+    spectrum = np.fft.rfft(bands * (taper / np.sqrt(np.square(taper).sum()))[:, None], axis=1)
+    power = np.square(np.abs(spectrum)).mean(axis=-1)
+    firsts = np.ceil(num_frames / 2 ** np.arange(NUM_OCTAVES + 1, 1, -1)).astype(int)
+    ends = [*firsts[1:], power.shape[1]]
+    energies = [power[:, first:end].sum(axis=1) / max(1, end - first) for first, end in zip(firsts, ends, strict=True)]
+    octaves: Array = np.log(np.stack(energies, axis=-1) + SMALLEST)
+    return octaves
