@@ -29,6 +29,8 @@ from core.model.frame_statistics import FrameVectors
 
 Array = npt.NDArray[np.float64]
 
+FORMAT = 2
+"""Raise it when the same statistics of frames give other scores."""
 ONE_SIDED = (*CHANGES, "impulses")
 HEALTHY_DEVIATIONS = {
     "likelihood": 0.05,

@@ -17,6 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core.damaged_file import put_aside, say_missing
+from core.decision.normal_sound import FORMAT as NORMAL_SOUND
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scored_training import format_of
@@ -176,7 +177,7 @@ def open_study(
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
         study = _study_of(name, storage)
-        more = {"data_fingerprint": data_fingerprint, TRAININGS: format_of(keeps_statistics=spec.keeps_statistics)}
+        more = {"data_fingerprint": data_fingerprint, TRAININGS: trainings_of(spec)}
         identity = json.loads(json.dumps(spec.identity() | more))
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
@@ -197,6 +198,12 @@ def open_study(
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
+
+
+def trainings_of(spec: StudySpec) -> str:
+    """What trials must have in common to be compared: the format of trainings, and how their statistics are judged."""
+    trainings = format_of(keeps_statistics=spec.keeps_statistics)
+    return f"{trainings} and normal sound {NORMAL_SOUND}" if spec.keeps_statistics else trainings
 
 
 def _study_of(name: str, storage: StudyStorage) -> optuna.Study:

@@ -18,6 +18,7 @@ from core.errors import UserError
 from core.experiment import EpochResult
 from core.model.training import ConfigurationFailed
 from core.sources import open_source
+from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from hpo.results.winner import choose_winner
 from hpo.search.data_by_rate import Datasets
@@ -441,5 +442,17 @@ def test_a_study_of_an_earlier_version_keeps_its_objective_or_is_refused_in_one_
     with pytest.raises(
         UserError, match=r"objective was 'f1' and is 'expected_f1'. Keep it with --set objective=f1,"
     ) as e:
+        opened(spec, tmp_path)
+    assert "\n" not in str(e.value)
+
+
+def test_a_study_whose_trials_were_judged_by_another_rule_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_study_file(find_study_file("any_machine"))
+    uid = opened(spec, tmp_path).uid
+    assert opened(spec, tmp_path).uid == uid
+    monkeypatch.setattr("hpo.search.study.NORMAL_SOUND", 1_000)
+    with pytest.raises(UserError, match=r"and normal sound 1000, but another version .* with --fresh, or") as e:
         opened(spec, tmp_path)
     assert "\n" not in str(e.value)
