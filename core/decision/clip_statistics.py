@@ -24,15 +24,21 @@ CHANGES = {f"{name} changes": name for name in IN_BANDS}
 """Groups of one log error of interpolation a channel, and those of their bands."""
 MODULATION = "modulation"
 OF_CHANGES = (*CHANGES, MODULATION)
-"""What the length of a clip decides, too: clips of other lengths are not compared by them."""
+"""Groups that depend on how long a clip is, too: only stretches of one length can be compared by them."""
 
 
 def unfitted_statistics(frames: FrameVectors, groups: Sequence[str]) -> dict[str, Array]:
     """(N, C, F, K) to (N, C, statistics) by group: of all groups but CHANGES, for which an interpolation is fitted. F
     must be at least 1."""
-    values, places = frames.astype(np.float64), statistic_groups(frames.shape[1])
-    found = {name: values[..., places[name]].mean(axis=2) for name in groups if name in places}
-    return found | ({MODULATION: modulation(changing_bands(frames, "spectrum"))} if MODULATION in groups else {})
+    places = statistic_groups(frames.shape[1])
+
+    def of_group(name: str) -> Array:
+        if name == MODULATION:
+            return modulation(changing_bands(frames, "spectrum"))
+        means: Array = frames[..., places[name]].mean(axis=2, dtype=np.float64)
+        return means
+
+    return {name: of_group(name) for name in groups if name not in CHANGES}
 
 
 def changing_bands(frames: FrameVectors, group: str) -> Bands:

@@ -39,7 +39,7 @@ class InnovationsHeader:
     num_takes: tuple[int, ...] = ()
     """Of each machine. It is missing in files that were written before takes were kept, with other bands."""
     standards: dict[str, Standard]
-    """By group, and `score`."""
+    """By group, and SCORE."""
     changes: Standard | None = None
     """None, like the two numbers, where clips are compared with their machine alone."""
     penalty: float = 0.0
@@ -166,7 +166,7 @@ def statistic_from(
     normal = NormalSound(
         takes=dict(zip(header.machines, map(by_group, takes), strict=True)),
         spreads=dict(zip(header.machines, map(by_group, tensors[SPREADS].numpy()), strict=True)),
-        standards=header.standards,
+        standards={name: header.standards[name] for name in (*places, SCORE)},
         interpolators={
             name: Interpolator(
                 step=step_frames(frame_ms),

@@ -4,7 +4,9 @@ N clips, C channels, F frames, B bands of log energy. The highest octave ends at
 frame the octaves are 1.25 to 2.5, 2.5 to 5, 5 to 10 and 10 to 20 Hz. What a machine does again and again, a valve's
 strokes or the turns of a shaft, has its place there, whatever its bands.
 
-    octave = log(mean over bands and the octave's bins of |Fourier transform over the clip of (band - its mean)|^2)
+    octave = log(mean over bands and the octave's bins of |Fourier transform of (band - its mean over the clip)|^2)
+
+The clip is tapered by a window of unit energy, and SMALLEST is added before the logarithm.
 """
 
 import numpy as np
@@ -21,7 +23,7 @@ SMALLEST = 1e-3
 def modulation(bands: Bands) -> Array:
     """(N, C, F, B), less their means over the clip, to (N, C, NUM_OCTAVES), the slowest first. F must be at least 1.
 
-    An octave that is narrower than a bin of so short a clip may have no energy. NaN stays NaN.
+    An octave that lies between two bins of so short a clip has the power of the nearest one. NaN stays NaN.
     """
     return np.stack([_of_clip(clip) for clip in bands])
 
@@ -32,8 +34,9 @@ def _of_clip(bands: Bands) -> Array:
     taper = np.hanning(num_frames + 2)[1:-1]
     spectrum = np.fft.rfft(bands * (taper / np.sqrt(np.square(taper).sum()))[:, None], axis=1)
     power = np.square(np.abs(spectrum)).mean(axis=-1)
-    firsts = np.ceil(num_frames / 2 ** np.arange(NUM_OCTAVES + 1, 1, -1)).astype(int)
-    ends = [*firsts[1:], power.shape[1]]
-    energies = [power[:, first:end].sum(axis=1) / max(1, end - first) for first, end in zip(firsts, ends, strict=True)]
+    edges = np.ceil(num_frames / 2.0 ** np.arange(NUM_OCTAVES + 1, 1, -1)).astype(int)
+    firsts = np.minimum(edges, power.shape[1] - 1)
+    ends = np.maximum([*edges[1:], power.shape[1]], firsts + 1)
+    energies = [power[:, first:end].mean(axis=1) for first, end in zip(firsts, ends, strict=True)]
     octaves: Array = np.log(np.stack(energies, axis=-1) + SMALLEST)
     return octaves

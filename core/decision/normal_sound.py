@@ -1,7 +1,7 @@
 """How far a whole clip is from its machine's normal sound: statistics in groups, each in its own standard deviations.
 
 N clips, C channels. What is measured of a clip is in core/decision/clip_statistics.py, the normal value and the spread
-of each statistic in core/decision/healthy_takes.py.
+of each statistic in core/decision/take_spread.py.
 
     1  distance of a group    root mean square over channels and statistics of (value - normal value) / spread
     2  its sigmas             (log distance - mean) / deviation, over healthy takes that were left out
@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.clip_statistics import CHANGES, changing_bands, unfitted_statistics
-from core.decision.healthy_takes import HealthyTakes, deviations_from
 from core.decision.interpolation import Interpolator, fit_interpolator
 from core.decision.standard import Standard, standard_of
+from core.decision.take_spread import HealthyTakes, deviations_from
 from core.model.frame_statistics import FrameVectors
 
 Array = npt.NDArray[np.float64]
@@ -165,8 +165,8 @@ def fit_vectors(
 
     standards = {name: standard(name, each) for name, each in left_out.items()}
     plain = NormalSound(
-        takes={machine: healthy.means_of_takes(machine) for machine in healthy.machines},
-        spreads={machine: healthy.spreads_of(machine) for machine in healthy.machines},
+        takes={machine: healthy.means_of(machine) for machine in healthy.places},
+        spreads={machine: healthy.spreads_of(machine) for machine in healthy.places},
         standards=standards,
         interpolators={},
     )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.clip_statistics import IN_BANDS, OF_CHANGES
-from core.decision.innovations_statistic import CHANGING, InnovationsStatistic
+from core.decision.innovations_statistic import CHANGING, InnovationsStatistic, cut, first_frames
 from core.decision.normal_sound import strangeness
 from core.decision.postprocess import Event
 from core.decision.standard import Standard
@@ -93,15 +93,28 @@ def _deviations(
     statistic: InnovationsStatistic, frames: FrameVectors, event: Event, machine: str
 ) -> Mapping[str, Array]:
     """(C, D) by group, in the spreads of healthy takes."""
-    stretch = frames[:, event.first_frame : event.end_frame]
     if statistic.config.baseline != "clip":
-        deviations = statistic.normal.deviations(statistic.normal.vectors(stretch[None]), machine)
-        is_whole = stretch.shape[1] >= frames.shape[1] // statistic.num_stretches
-        return {name: each[0] for name, each in deviations.items() if is_whole or name not in OF_CHANGES}
+        return _from_machine(statistic, frames, event, machine)
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
     places, spreads = statistic_groups(len(frames)), statistic.normal.spreads[machine]
-    means = stretch.astype(np.float64).mean(axis=1)
+    means = frames[:, event.first_frame : event.end_frame].astype(np.float64).mean(axis=1)
     return {name: (means - usual)[:, places[name]] / spreads[name] for name in CHANGING}
+
+
+def _from_machine(
+    statistic: InnovationsStatistic, frames: FrameVectors, event: Event, machine: str
+) -> Mapping[str, Array]:
+    """Of the event's strangest stretch; of the event itself where it holds no whole one, without OF_CHANGES."""
+    stretches, normal = cut(frames[None], statistic.num_stretches), statistic.normal
+    firsts, length = first_frames(frames.shape[1], statistic.num_stretches), stretches.shape[2]
+    whole = [each for each, first in enumerate(firsts) if event.first_frame <= first <= event.end_frame - length]
+    if whole:
+        deviations = normal.deviations(normal.vectors(stretches[whole]), machine)
+        strangest = int(normal.scores(deviations).argmax())
+        return {name: each[strangest] for name, each in deviations.items()}
+    vectors = normal.vectors(frames[None, :, event.first_frame : event.end_frame])
+    deviations = normal.deviations(vectors, machine)
+    return {name: each[0] for name, each in deviations.items() if name not in OF_CHANGES}
 
 
 def _reason(group: str, sigmas: float, deviations: Array, front_end: FrontEndConfig) -> Reason:

@@ -23,8 +23,8 @@ from core.model.frame_statistics import FrameVectors, frame_statistics
 from core.model.frontend import FrontEndConfig
 
 GROUPS = ("spectrum", "spectrum changes")
-"""Of the statistics that need no network. The level is left out, because it says where the microphone stood, and
-modulation, which puts the odd take of the cars third in place of second."""
+"""Of the statistics that need no network. The level is left out, because it says where the microphone stood. Modulation
+is left out, because with it the odd take of the cars (docs/data.md) is third and not second."""
 FRAME_MS = 25
 MAX_CLIPS = 8
 """Of a recording, spread evenly over it."""

@@ -33,6 +33,8 @@ from hpo.results.winner import (
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord, trial_records
 
+MAX_PARTS = 20
+"""Of the calibration takes, when each part is judged by the others: a fit takes up to half a second."""
 NUM_NEXT = 2
 """Trials behind the finalists that could take the place of one."""
 
@@ -57,13 +59,16 @@ def seconds_a_clip(trial: JudgedTrial) -> float:
 
 
 def _cross_fitted_calibration(trial: JudgedTrial) -> dict[str, list[float]]:
-    """Each calibration take is judged without its own part in mu and sigma. A machine's only take is left out."""
+    """Each calibration take is judged without its own part in mu and sigma, in MAX_PARTS fits at the most. A machine's
+    only take is left out."""
     clips, statistic = trial.scored["calibration"], trial.detector.statistic
     scores, machines = clips.scores.of(trial.detector.scoring.score), np.array(clips.machines)
-    takes, found = np.array(clips.recording_ids), {}
-    for take in dict.fromkeys(clips.recording_ids):
-        own, others = takes == take, takes != take
-        if not set(machines[own]) <= set(machines[others]):
+    takes, parts = np.array(clips.recording_ids), np.array(_parts(clips.machines, clips.recording_ids))
+    found: dict[str, list[float]] = defaultdict(list)
+    for part in range(parts.max() + 1):
+        others = parts != part
+        own = ~others & np.isin(machines, machines[others])
+        if not own.any():
             continue
         fitted = fit_statistic(
             statistic.config,
@@ -72,8 +77,18 @@ def _cross_fitted_calibration(trial: JudgedTrial) -> dict[str, list[float]]:
             takes[others].tolist(),
             frame_ms=statistic.frame_ms,
         )
-        found[take] = fitted.judge(scores[own], machines[own].tolist()).clip_scores.tolist()
+        judged = fitted.judge(scores[own], machines[own].tolist()).clip_scores
+        for take, score in zip(takes[own], judged, strict=True):
+            found[str(take)].append(float(score))
     return found
+
+
+def _parts(machines: Sequence[str], takes: Sequence[str]) -> list[int]:
+    """The part of each clip: a take is in one, and the takes of a machine are dealt to all in turn."""
+    of_machines: dict[str, dict[str, int]] = defaultdict(dict)
+    for machine, take in zip(machines, takes, strict=True):
+        of_machines[machine].setdefault(take, len(of_machines[machine]) % MAX_PARTS)
+    return [of_machines[machine][take] for machine, take in zip(machines, takes, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

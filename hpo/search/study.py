@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core.damaged_file import put_aside, say_missing
-from core.decision.normal_sound import FORMAT as NORMAL_SOUND
+from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scored_training import format_of
@@ -35,7 +35,7 @@ from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
 """User attributes of the study: its search and its data, its unique key, its MLflow experiment."""
 TRAININGS = "trainings"
-"""In the identity: the format of the study's trainings. It is missing in a study that was made before it was kept."""
+"""In the identity: the format of its trials. It is missing in a study that was made before it was kept."""
 POST_OF = "post_of"
 """User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
 STUDY_FILE = "study.json"
@@ -177,7 +177,7 @@ def open_study(
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
         study = _study_of(name, storage)
-        more = {"data_fingerprint": data_fingerprint, TRAININGS: trainings_of(spec)}
+        more = {"data_fingerprint": data_fingerprint, TRAININGS: trial_format(spec)}
         identity = json.loads(json.dumps(spec.identity() | more))
         if IDENTITY in study.user_attrs:
             _check_identity(name, study.user_attrs[IDENTITY], identity)
@@ -200,10 +200,10 @@ def open_study(
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
 
 
-def trainings_of(spec: StudySpec) -> str:
-    """What trials must have in common to be compared: the format of trainings, and how their statistics are judged."""
+def trial_format(spec: StudySpec) -> str:
+    """What trials must have in common to be compared: how they train, and how their statistics are judged."""
     trainings = format_of(keeps_statistics=spec.keeps_statistics)
-    return f"{trainings} and normal sound {NORMAL_SOUND}" if spec.keeps_statistics else trainings
+    return f"{trainings} and normal sound {NORMAL_SOUND_FORMAT}" if spec.keeps_statistics else trainings
 
 
 def _study_of(name: str, storage: StudyStorage) -> optuna.Study:
@@ -282,7 +282,7 @@ def _is_same_study(name: str, remembered: Mapping[str, str], storage: StudyStora
 def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     if was.get(TRAININGS) != now[TRAININGS]:
         raise UserError(
-            f"Study {name!r} must have trainings of format {now[TRAININGS]}, but another version of this program made "
+            f"Study {name!r} must have trials of format {now[TRAININGS]}, but another version of this program made "
             f"it with {was.get(TRAININGS, 'an older one')}, whose trials cannot be compared with new ones. Archive it "
             "and start again with --fresh, or give the new search another --name."
         )

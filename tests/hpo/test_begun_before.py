@@ -51,7 +51,7 @@ def test_it_is_refused_in_one_line_and_nothing_is_changed(begun: Path) -> None:
     _, errors = refused.communicate(timeout=SECONDS)
     assert refused.returncode == 2
     assert re.fullmatch(
-        rf"[^\n]*Study '{STUDY}' must have trainings of format {FORMAT}, but another version of this program made it "
+        rf"[^\n]*Study '{STUDY}' must have trials of format {FORMAT}, but another version of this program made it "
         r"with an older one, [^\n]* Archive it and start again with --fresh, or give the new search another --name\.\n",
         errors,
     )

@@ -84,6 +84,19 @@ def test_a_detector_of_before_changes_were_interpolated_is_refused_with_the_repa
         load_detector(write(tmp_path / "x.safetensors", good[0], kept))
 
 
+def test_a_header_in_another_order_is_the_same_detector_and_stays_the_same_when_saved(good, tmp_path: Path) -> None:
+    header = copied(good[0])
+    table = header["innovations"]["standards"]
+    header["innovations"]["standards"] = dict(sorted(table.items()))
+    assert list(table) != sorted(table)
+    first, second = load_detector(write(tmp_path / "x.safetensors", header, good[1])), tmp_path / "y.safetensors"
+    save_detector(second, first)
+    again = load_detector(second)
+    frames = np.random.default_rng(1).standard_normal((4, 2, 36, num_statistics(2))).astype(np.float16)
+    judged = (each.statistic.judge(frames, [MACHINES[0]] * 4).sigmas for each in (first, again))
+    np.testing.assert_array_equal(*judged)
+
+
 @pytest.mark.parametrize("change", HOSTILE_HEADERS.values(), ids=HOSTILE_HEADERS.keys())
 def test_a_hostile_header_ends_in_one_line(change, good, tmp_path):
     header = copied(good[0])

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from core.decision.clip_statistics import unfitted_statistics
 from core.decision.innovations_statistic import GROUPS
 from core.decision.normal_sound import HEALTHY_DEVIATIONS, NormalSound, fit_normal_sound
+from core.decision.take_spread import HealthyTakes, deviations_from
 from core.model.frame_statistics import FrameVectors, num_statistics, statistic_groups
 
 ALL = GROUPS["all"]
@@ -50,6 +52,15 @@ def test_a_fault_in_one_group_stands_out(name: str) -> None:
 def test_a_fault_in_either_direction_stands_out() -> None:
     normal = fitted(frames(12, seed=0), takes(12))
     assert np.median(scores(normal, frames(20, seed=1) - np.float16(4))) > 3
+
+
+def test_what_swells_and_fades_slowly_stands_out_by_its_modulation() -> None:
+    normal = fitted(frames(12, seed=0), takes(12), ("modulation",))
+    faulty = frames(20, seed=1)
+    slow = 2 * np.sin(2 * np.pi * np.arange(NUM_FRAMES) / 10)
+    faulty[..., statistic_groups(2)["spectrum"]] += slow[:, None].astype(np.float16)
+    assert np.median(scores(normal, faulty)) > 3
+    assert np.median(scores(normal, frames(20, seed=1))) < 2
 
 
 def test_fluctuation_alone_stands_out() -> None:
@@ -130,18 +141,36 @@ def test_a_steady_machine_is_not_judged_by_how_much_an_unsteady_one_varies() -> 
     assert of_fan > 2 > of_pump + 0.5
 
 
-def test_two_takes_of_a_machine_are_judged_by_how_much_other_machines_vary() -> None:
-    healthy = np.concatenate([frames(6, seed=0), frames(2, seed=1) + np.float16(8)])
-    normal = fit_normal_sound(
-        healthy,
-        ["fan"] * 18 + ["pump"] * 6,
-        takes(6) + [f"pump {take}" for take in takes(2)],
-        groups=ALL,
-        frame_ms=FRAME_MS,
-    )
-    vectors = normal.vectors(frames(50, seed=2) + np.float16(8))
-    assert np.median(normal.scores(normal.deviations(vectors, "pump"))) < 2
-    assert np.median(normal.scores(normal.deviations(vectors, "fan"))) > 3
+def test_machines_share_their_spread_and_have_their_own_mean() -> None:
+    def spread_of_pump(spread_of_fan: float) -> float:
+        healthy = np.concatenate([frames(12, seed=0, take_spread=spread_of_fan), frames(2, seed=1) + np.float16(8)])
+        machines, names = ["fan"] * 36 + ["pump"] * 6, takes(12) + [f"pump {take}" for take in takes(2)]
+        normal = fit_normal_sound(healthy, machines, names, groups=ALL, frame_ms=FRAME_MS)
+        vectors = normal.vectors(frames(50, seed=2) + np.float16(8))
+        of_pump, of_fan = (np.median(normal.scores(normal.deviations(vectors, each))) for each in ("pump", "fan"))
+        assert of_pump < 2.5 < of_fan
+        return float(np.median(normal.spreads["pump"]["spectrum"]))
+
+    assert spread_of_pump(3.0) > 1.2 * spread_of_pump(0.1)
+
+
+def test_a_left_out_take_is_judged_as_if_the_others_were_all_there_is() -> None:
+    healthy, machines = frames(9, seed=0), ["fan"] * 15 + ["pump"] * 12
+    vectors = {"spectrum": unfitted_statistics(healthy, ["spectrum"])["spectrum"]}
+    names = takes(9)
+    left_out = HealthyTakes.of(vectors, machines, names, HEALTHY_DEVIATIONS).left_out(vectors)
+    for take, machine in (("1", "fan"), ("8", "pump")):
+        own = np.array(names) == take
+        others = HealthyTakes.of(
+            {name: each[~own] for name, each in vectors.items()},
+            [each for each, is_own in zip(machines, own, strict=True) if not is_own],
+            [each for each in names if each != take],
+            HEALTHY_DEVIATIONS,
+        )
+        expected = deviations_from(
+            vectors["spectrum"][own], others.means_of(machine)["spectrum"], others.spreads_of(machine)["spectrum"]
+        )
+        np.testing.assert_allclose(left_out["spectrum"][own], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("num_takes", "clips_a_take"), [(1, 1), (1, 4), (2, 1), (2, 3)])

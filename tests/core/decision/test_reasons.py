@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.decision.clip_statistics import IN_BANDS
+from core.decision.clip_statistics import IN_BANDS, OF_CHANGES
 from core.decision.innovations_statistic import InnovationsStatistic, fit_innovations
 from core.decision.postprocess import Event, PostprocessingConfig
 from core.decision.reasons import MAX_REASONS, WORDS, Reason, reasons_of
@@ -101,6 +101,32 @@ def test_of_a_stretch_that_swings_it_is_said_that_it_is_unsteady() -> None:
     stretch = Event(first_frame=0, end_frame=half)
     (first, *_) = reasons_of(statistic, frames, stretch, "fan", channel=1, front_end=FRONT_END)
     assert first.words == "unsteadier than usual"
+
+
+def swelling(frames: FrameVectors, first: int, end: int) -> FrameVectors:
+    """The second microphone's sound swells and fades slowly, at one frequency of modulation."""
+    slow = 6 * np.sin(2 * np.pi * np.arange(end - first) / 10)
+    frames[1, first:end, statistic_groups(2)["spectrum"]] += slow[:, None].astype(np.float16)
+    return frames
+
+
+def test_what_swells_and_fades_is_a_reason_of_a_whole_clip_alone() -> None:
+    frames, whole = swelling(clips(1, seed=1)[0], 0, NUM_FRAMES), Event(first_frame=0, end_frame=NUM_FRAMES)
+    found = reasons_of(fitted("machine"), frames, whole, "fan", channel=1, front_end=FRONT_END)
+    assert "swells and fades more than usual" in [reason.words for reason in found]
+    assert not {reason.group for reason in reasons(swelling(clips(1, seed=1)[0], 0, NUM_FRAMES))} & set(OF_CHANGES)
+
+
+def test_an_event_of_several_stretches_has_the_reasons_of_the_strangest() -> None:
+    """Stretches of another length than those that were calibrated are never compared by how they change."""
+    statistic = fitted("machine", window_ms=20.0 * NUM_FRAMES / 6)
+    two = Event(first_frame=10, end_frame=30)
+    healthy = reasons_of(statistic, clips(1, seed=1)[0], two, "fan", channel=1, front_end=FRONT_END)
+    assert all(reason.sigmas < 4 for reason in healthy)
+    frames = clips(1, seed=1)[0]
+    frames[1, 20:30, statistic_groups(2)["spectrum"]][:, 3:6] += np.float16(20)
+    (first, *_) = reasons_of(statistic, frames, two, "fan", channel=1, front_end=FRONT_END)
+    assert first.band_hz == tuple(band_edges_hz(2 * RATE_HZ)[[3, 6]])
 
 
 def test_a_knock_is_a_reason() -> None:

@@ -447,12 +447,14 @@ def test_a_study_of_an_earlier_version_keeps_its_objective_or_is_refused_in_one_
 
 
 def test_a_study_whose_trials_were_judged_by_another_rule_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = load_study_file(find_study_file("any_machine"))
-    uid = opened(spec, tmp_path).uid
-    assert opened(spec, tmp_path).uid == uid
-    monkeypatch.setattr("hpo.search.study.NORMAL_SOUND", 1_000)
+    by_innovations = load_study_file(find_study_file("any_machine"))
+    for name, each in {"innovations": by_innovations, "surprise": spec}.items():
+        (tmp_path / name).mkdir()
+        opened(each, tmp_path / name)
+    monkeypatch.setattr("hpo.search.study.NORMAL_SOUND_FORMAT", 1_000)
+    opened(spec, tmp_path / "surprise")
     with pytest.raises(UserError, match=r"and normal sound 1000, but another version .* with --fresh, or") as e:
-        opened(spec, tmp_path)
+        opened(by_innovations, tmp_path / "innovations")
     assert "\n" not in str(e.value)
