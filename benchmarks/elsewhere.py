@@ -40,9 +40,11 @@ from core.baselines.comparison import fit_and_score
 from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, of_machine, pooled_f1
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
+from core.data.recordings import Corpus
 from core.data.store import Store
 from core.decision.innovations_statistic import SOUND
 from core.decision.metrics import FloatArray, f1_score
+from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.decision.normal_sound import HEALTHY_DEVIATIONS, NormalSound, fit_normal_sound, fit_vectors
 from core.decision.postprocess import STATISTICS, PostprocessingConfig
 from core.model.scored_training import scored_epochs
@@ -83,13 +85,15 @@ class Judged:
     """By detector, choice and split; thresholds are not set."""
 
 
-def dataset_of(
-    task: str, fold: int, options: argparse.Namespace, spec: StudySpec, *, network_rate_hz: int | None = None
-) -> Dataset:
+def corpus_of(task: str, fold: int, options: argparse.Namespace) -> Corpus:
     if task == "simulated":
-        corpus = open_source("simulated", options={**SIMULATED, "sample_rate_hz": 16_000, "seed": fold + 1})
-    else:
-        corpus = open_source(getattr(options, task))
+        return open_source("simulated", options={**SIMULATED, "sample_rate_hz": 16_000, "seed": fold + 1})
+    return open_source(getattr(options, task))
+
+
+def dataset_of(
+    corpus: Corpus, fold: int, spec: StudySpec, folder: Path, *, network_rate_hz: int | None = None
+) -> Dataset:
     spec = spec.settled(corpus)
     config = DataConfig(
         sample_rate_hz=spec.front_end.read_rate_hz,
@@ -98,7 +102,7 @@ def dataset_of(
         speed_perturbation=spec.speed_perturbation,
         network_rate_hz=network_rate_hz,
     )
-    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
+    return prepare_dataset(corpus, config, store=Store(folder / "store", max_gb=4))  # type: ignore[arg-type]
 
 
 def wavenet_scores(dataset: Dataset, spec: StudySpec, *, seed: int, pool: ThreadPool) -> Scores:
@@ -192,12 +196,15 @@ def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
     return found
 
 
-def scores_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec, pool: ThreadPool) -> list[Judged]:
-    """From the files of the fold, or computed and kept there."""
-    dataset, name = dataset_of(task, fold, options, spec), f"{task}-{fold + 1}"
-    heard = dataset_of(task, fold, options, spec, network_rate_hz=spec.front_end.sample_rate_hz)
-    wavenet = _kept(options.folder / f"{name}.json", lambda: wavenet_scores(heard, spec, seed=fold + 1, pool=pool))
-    others = _kept(options.folder / f"{name}-others.json", lambda: alternatives_scores(dataset, seed=fold + 1))
+def scores_of(corpus: Corpus, task: str, fold: int, spec: StudySpec, *, folder: Path, pool: ThreadPool) -> list[Judged]:
+    """From the folder's files of the task's fold, or computed and kept there."""
+    dataset, name = dataset_of(corpus, fold, spec, folder), f"{task}-{fold + 1}"
+    heard = dataset_of(corpus, fold, spec, folder, network_rate_hz=spec.front_end.sample_rate_hz)
+    of_wavenet = folder / f"{name}-rule-{NORMAL_SOUND_FORMAT}.json"
+    wavenet = _kept(of_wavenet, lambda: wavenet_scores(heard, spec, seed=fold + 1, pool=pool))
+    others = _kept(
+        folder / f"{name}-others-rule-{NORMAL_SOUND_FORMAT}.json", lambda: alternatives_scores(dataset, seed=fold + 1)
+    )
     return list(_by_machine(task, {**wavenet, **others}, dataset))
 
 
@@ -325,7 +332,7 @@ def main() -> None:
             judged
             for fold in range(1 if options.quick else FOLDS)
             for task in ("cars", "fan", "simulated")
-            for judged in scores_of(task, fold, options, spec, pool)
+            for judged in scores_of(corpus_of(task, fold, options), task, fold, spec, folder=options.folder, pool=pool)
         ]
     cars = [each for each in everything if each.task == "cars"]
     fan = [each for each in everything if each.task == "fan"]

@@ -21,6 +21,7 @@ if __name__ == "__main__":
 from benchmarks.elsewhere import WAVENET, Judged, choose_on, scores_of, text_of
 from benchmarks.simulated_machines import MACHINES, written_machine
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
+from core.sources import open_source
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from hpo.search.study_file import load_study_file
@@ -33,8 +34,9 @@ def judged_machines(options: argparse.Namespace) -> Iterator[tuple[str, Judged]]
         for kind in options.kinds:
             for seed in options.seeds:
                 task = f"{kind}-{seed}"
-                setattr(options, task, f"folder:{written_machine(options.folder / task, kind, seed=seed)}")
-                yield from ((kind, judged) for judged in scores_of(task, 0, options, spec, pool))
+                corpus = open_source(f"folder:{written_machine(options.folder / task, kind, seed=seed)}")
+                judged = scores_of(corpus, task, 0, spec, folder=options.folder, pool=pool)
+                yield from ((kind, each) for each in judged)
 
 
 def tested(everything: Sequence[tuple[str, Judged]], detector: str) -> dict[str, list[SplitDecisions]]:
@@ -54,8 +56,9 @@ def print_table(everything: Sequence[tuple[str, Judged]]) -> None:
     """The AUC of every detector on every kind."""
     detectors = list(everything[0][1].decisions)
     of_wavenet = tested(everything, WAVENET)
-    draws = draw_takes([split for splits in of_wavenet.values() for split in splits])
-    best = mean_area([split for splits in of_wavenet.values() for split in splits], draws)
+    splits_of_wavenet = [split for splits in of_wavenet.values() for split in splits]
+    draws = draw_takes(splits_of_wavenet)
+    best = mean_area(splits_of_wavenet, draws)
     print(f"| AUC | {' | '.join(of_wavenet)} | mean | WaveNet ahead by | F1 | false alarms |")
     print(f"| {' | '.join(['---'] * (len(of_wavenet) + 5))} |")
     for detector in detectors:

@@ -10,6 +10,7 @@ Healthy takes of a machine differ in speed, in the loudness of each part, in the
 noise of the hall: its loudness and colour, bangs, and voices. Takes are TAKE_SECONDS long, at RATE_HZ.
 """
 
+import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -56,10 +57,9 @@ def ring(random: Random, frequency_hz: float, decay_s: float) -> Sound:
     return np.sin(2 * np.pi * frequency_hz * time_s + random.uniform(0, 6)) * np.exp(-time_s / decay_s)
 
 
-def burst(frequency_hz: float, seconds: float) -> Sound:
+def burst(frequency_hz: float, num_samples: int) -> Sound:
     """A tone that swells and fades."""
-    num_samples = round(seconds * RATE_HZ)
-    return np.sin(2 * np.pi * frequency_hz * np.arange(num_samples) / RATE_HZ) * np.hanning(num_samples)
+    return np.sin(2 * np.pi * frequency_hz * TIME_S[:num_samples]) * np.hanning(num_samples)
 
 
 def add(sound: Sound, at_s: float, event: Sound) -> None:
@@ -122,7 +122,7 @@ def valve(machine: Random, take: Random, fault: str, severity: float) -> Sound:
         stroke = strength * gain(take, 1)
         hiss = band(take, 3000, 7500, num_samples=num_samples) * np.exp(-np.arange(num_samples) / RATE_HZ / 0.15)
         if fault == "contaminated":
-            hiss = hiss * (1 + 0.9 * severity) + 0.8 * severity * burst(2300, open_s)[:num_samples]
+            hiss = hiss * (1 + 0.9 * severity) + 0.8 * severity * burst(2300, num_samples)
         add(sound, at_s, 6 * stroke * ring(take, opening_hz, 0.004))
         add(sound, at_s, 0.8 * hiss)
         add(sound, at_s + open_s, 4 * stroke * ring(take, closing_hz, 0.003))
@@ -148,7 +148,7 @@ def slide(machine: Random, take: Random, fault: str, severity: float) -> Sound:
         if fault == "damaged rail":
             add(sound, at_s, 5 * severity * ring(take, 1200, 0.006))
         if fault == "squeak":
-            add(sound, at_s, 1.2 * severity * burst(2600, 0.15))
+            add(sound, at_s, 1.2 * severity * burst(2600, 2400))
     return sound
 
 
@@ -169,7 +169,7 @@ def gearbox(machine: Random, take: Random, fault: str, severity: float) -> Sound
 
 def motor(machine: Random, take: Random, fault: str, severity: float) -> Sound:
     slip = 1 - machine.uniform(0.93, 0.97) * (1 + 0.004 * take.standard_normal())
-    turns, slots = turning(take, 25 * (1 - slip), 0.0), int(machine.integers(20, 36))
+    turns, slots = 2 * np.pi * 25 * (1 - slip) * TIME_S, int(machine.integers(20, 36))
     hum = tones(take, 2 * np.pi * 100 * TIME_S, machine.uniform(0.2, 0.8, 4) * gain(take, 1, 4))
     whine = tones(take, slots * turns, machine.uniform(0.2, 0.5, 3) * gain(take, 1, 3))
     fan = 0.7 * gain(take, 0.8) * coloured(take, -0.7)
@@ -200,9 +200,10 @@ def hall(random: Random) -> Sound:
     sound = coloured(random, random.uniform(-1.3, -0.9))
     sound += random.uniform(1, 4) * ringing(random, 0.2, 200, 3000, 0.025)
     for _ in range(random.poisson(1)):
-        phase = 2 * np.pi * np.cumsum(random.uniform(100, 220) * (1 + 0.05 * np.sin(2 * np.pi * 3 * TIME_S))) / RATE_HZ
         num_samples = int(random.integers(4000, 12_000))
-        voice = tones(random, phase[:num_samples], 1 / np.arange(1, 15)) * np.hanning(num_samples)
+        melody = 1 + 0.05 * np.sin(2 * np.pi * 3 * TIME_S[:num_samples])
+        phase = 2 * np.pi * np.cumsum(random.uniform(100, 220) * melody) / RATE_HZ
+        voice = tones(random, phase, 1 / np.arange(1, 15)) * np.hanning(num_samples)
         add(sound, random.uniform(0, TAKE_SECONDS - 1), random.uniform(0.3, 1) * voice)
     return sound / sound.std()
 
@@ -215,39 +216,45 @@ def echoes(machine: Random, take: Random) -> Sound:
     return response / np.sqrt(np.square(response).sum())
 
 
+def drawn_from(kind: str, seed: int, *more: int) -> Random:
+    """Every machine, take and noise has its own."""
+    return np.random.default_rng([list(MACHINES).index(kind), seed, *more])
+
+
+def recorded(kind: str, seed: int, number: int, fault: str) -> Sound:
+    """A take as the microphone hears it, without the hall."""
+    make, take = MACHINES[kind][0], drawn_from(kind, seed, 1, number)
+    alone = make(drawn_from(kind, seed, 2), take, fault, take.uniform(*SEVERITIES))
+    response = echoes(drawn_from(kind, seed, 3), take)
+    padded = NUM_SAMPLES + len(response)
+    return np.fft.irfft(np.fft.rfft(alone, padded) * np.fft.rfft(response, padded), padded)[:NUM_SAMPLES]
+
+
 @lru_cache(maxsize=1)
 def usual_level(kind: str, seed: int) -> float:
     """Root mean square of a machine's first healthy take."""
     return float(np.sqrt(np.square(recorded(kind, seed, 0, "")).mean()))
 
 
-def recorded(kind: str, seed: int, number: int, fault: str) -> Sound:
-    """A take as the microphone hears it, without the hall."""
-    make, take = MACHINES[kind][0], np.random.default_rng([seed, number])
-    alone = make(np.random.default_rng([seed, 0, 1]), take, fault, take.uniform(*SEVERITIES))
-    response = echoes(np.random.default_rng([seed, 0, 2]), take)
-    padded = NUM_SAMPLES + len(response)
-    return np.fft.irfft(np.fft.rfft(alone, padded) * np.fft.rfft(response, padded), padded)[:NUM_SAMPLES]
+def in_the_hall(kind: str, seed: int, number: int, fault: str) -> Sound:
+    """A take as it is written."""
+    random = drawn_from(kind, seed, 4, number)
+    noise = gain(random, 1) * 10 ** (-SNR_DB / 20) * hall(random)
+    machine = recorded(kind, seed, number, fault) / usual_level(kind, seed)
+    return np.clip(LEVEL * gain(random, 0.7) * (machine + noise), -1, 1)
 
 
 def written_machine(folder: Path, kind: str, *, seed: int) -> Path:
     """The folder of a machine's takes, which are written if it is not there: normal/ and anomalous/, the fault in the
     file's name."""
-    if not folder.exists():
-        scratch = folder.with_name(f"{folder.name}.part")
-        for number in range(NUM_HEALTHY + NUM_OF_FAULT * len(MACHINES[kind][1])):
-            _write_take(scratch, kind, seed, number)
-        scratch.rename(folder)
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        for number, fault in enumerate([""] * NUM_HEALTHY + list(MACHINES[kind][1]) * NUM_OF_FAULT):
+            name = f"{(fault or kind).replace(' ', '-')}-{seed}-{number:03d}.wav"
+            file = Path(scratch) / "takes" / ("anomalous" if fault else "normal") / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(file, in_the_hall(kind, seed, number, fault), RATE_HZ, subtype="PCM_16")
+        (Path(scratch) / "takes").rename(folder)
     return folder
-
-
-def _write_take(folder: Path, kind: str, seed: int, number: int) -> None:
-    faults = MACHINES[kind][1]
-    fault = "" if number < NUM_HEALTHY else faults[number % len(faults)]
-    random = np.random.default_rng([seed, number, 3])
-    noise = gain(random, 1) * 10 ** (-SNR_DB / 20) * hall(random)
-    take = LEVEL * gain(random, 0.7) * (recorded(kind, seed, number, fault) / usual_level(kind, seed) + noise)
-    name = f"{(fault or kind).replace(' ', '-')}-{seed}-{number:03d}.wav"
-    file = folder / ("anomalous" if fault else "normal") / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(file, np.clip(take, -1, 1), RATE_HZ, subtype="PCM_16")

@@ -2,9 +2,9 @@
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/normal_sound.py) those that stand out most are named, at most MAX_REASONS. How unsteady sound is, is said
-of no less than what is compared as a whole. A band reaches as far around the most deviating one as the deviation keeps
-its sign and half its size.
+(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS. How sound changes
+(OF_CHANGES) is said of stretches alone that are as long as those that were calibrated. A band reaches as far around the
+most deviating one as the deviation keeps its sign and half its size.
 """
 
 from collections.abc import Mapping
