@@ -28,6 +28,7 @@ GROUPS = {
     "all": (*NETWORK, *SOUND, "level"),
     "relative": (*NETWORK, *SOUND),
     "network": NETWORK,
+    "spectrum": ("likelihood", "spectrum"),
 }
 """By `PostprocessingConfig.statistics`."""
 CHANGING = ("likelihood", "colour")

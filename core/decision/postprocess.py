@@ -21,7 +21,7 @@ Frames = npt.NDArray[np.float64]
 FUSIONS = ("mean", "weighted", "maximum")
 SIGMAS = ("machine", "pooled")
 BASELINES = ("machine", "clip", "both")
-STATISTICS = ("all", "relative", "network")
+STATISTICS = ("all", "relative", "network", "spectrum")
 CHOICES = {"fusion": FUSIONS, "sigma": SIGMAS, "baseline": BASELINES, "statistics": STATISTICS}
 MIN_SIGMA_BITS = 1e-4
 """Floor of sigma: a smaller spread is rounding error."""
@@ -53,7 +53,7 @@ class PostprocessingConfig:
     """What a score is compared with: its machine's normal sound, or the median of its own clip. The latter finds
     changes within a clip in any take, and misses a fault that lasts for the whole clip. `both`, for the score
     `innovations` alone, takes the higher of the two."""
-    statistics: Literal["all", "relative", "network"] = "all"
+    statistics: Literal["all", "relative", "network", "spectrum"] = "all"
     """Of the score `innovations`, which are compared with the machine's normal sound. `relative` leaves out the level,
     for recordings whose levels are not comparable; `network` also leaves out the spectrum of the sound itself."""
 
