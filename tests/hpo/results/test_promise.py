@@ -47,6 +47,20 @@ def test_a_calibration_take_has_no_part_in_its_own_score() -> None:
     assert [take[0] for take in found.takes] == pytest.approx(expected, rel=1e-5)
 
 
+def test_many_calibration_takes_are_judged_part_by_part_and_none_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.results.healthy_takes.MAX_PARTS", 2)
+    trial = judged_trial(1)
+    clips, statistic = trial.scored["calibration"], trial.detector.statistic
+    found = healthy_scores(trial, chose=set(trial.scored["validation"].recording_ids), are_calibration_takes_whole=True)
+    assert found.num_takes == len(clips.machines)
+    scores, own = clips.scores.surprise, [row for row, each in enumerate(clips.machines) if each == clips.machines[0]]
+    fitted = fit_scalar(
+        statistic.config, scores[own[1::2]], [clips.machines[0]] * len(own[1::2]), frame_ms=statistic.frame_ms
+    )
+    expected = fitted.judge(scores[own[:1]], [clips.machines[0]]).clip_scores[0]
+    assert found.takes[0][0] == pytest.approx(expected, rel=1e-5)
+
+
 def test_parts_of_training_takes_do_not_promise_anything() -> None:
     trial = judged_trial(1)
     validation = trial.scored["validation"]
