@@ -56,6 +56,7 @@ bench: $(READY)
 
 reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/elsewhere.py --cars $(CARS) --fan $(FAN) $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/other_machines.py $(if $(QUICK),--kinds pump valve --seeds 2)
 	$(BIN)/python benchmarks/spliced_events.py --data $(CARS) $(if $(QUICK),--folds 0)
 	$(BIN)/python benchmarks/clip_tasks.py --data $(CARS) $(if $(QUICK),--folds 0)
 	$(BIN)/python benchmarks/microphones.py simulated fan --fan $(FAN) $(if $(QUICK),--folds 0)
