@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from hpo.results.winner import Finalist, Lead, lead_of_finalists, lead_of_trials
+from hpo.results.winner import Finalist, Lead, is_default, lead_of_finalists, lead_of_trials
 from hpo.search.trial_record import TrialRecord
 
 
@@ -20,7 +20,10 @@ def choice_of(
     lead, name = lead_of_finalists(finalists) if winner in finalists else None, f"mean {objective}"
     if lead is None:
         lead, name = lead_of_trials(records), objective
-    return {"lead": asdict(lead) if lead else None, "sentence": lead_sentence(lead, objective=name)}
+    sentence = lead_sentence(lead, objective=name)
+    if lead and winner.number != lead.best and not is_default(winner.number):
+        sentence += f" Of the finalists trial {winner.number} has the highest mean {objective} over its seeds."
+    return {"lead": asdict(lead) if lead else None, "sentence": sentence}
 
 
 def lead_sentence(lead: Lead | None, *, objective: str) -> str:

@@ -125,6 +125,12 @@ def test_the_sentence_says_what_one_standard_error_decides() -> None:
         "more than one standard error over takes (0.102).",
     ]
     assert choice_of(near, (), None, objective="F1") is None
+    finalists = [seeds_of(1, clear[1], judged(1, False)), seeds_of(2, *[judged(2, *ONE_MORE)] * 2)]
+    of_finalists = choice_of([*clear, judged(2, *ONE_MORE)], finalists, finalists[1], objective="F1")
+    assert of_finalists is not None
+    assert of_finalists["sentence"].endswith(
+        "(0.102). Of the finalists trial 2 has the highest mean F1 over its seeds."
+    )
 
 
 def seeds_of(number: int, *records: TrialRecord) -> Finalist:
