@@ -17,6 +17,8 @@ from tests.postgresql_server import free_port
 pytestmark = pytest.mark.slow
 IN_TRIAL_1 = Plan(place=Place(at="hpo.search.objective:TrialRun._report", call=5))
 """Trial 0 has three epochs, so trial 1 has the state of one epoch, and the file of a second."""
+AFTER_A_BOOKMARK = Plan(place=Place(at="os:replace", when="after", path="trials/0000/events.jsonl.shipped"))
+"""Records are sent while trials run, and late on a busy machine."""
 
 
 def halve(path: Path) -> None:
@@ -57,20 +59,20 @@ def test_a_torn_journal(damage: Callable[[Path], None], make_study: MakeStudy, f
 
 
 @pytest.mark.parametrize(
-    "pattern",
+    ("pattern", "plan"),
     [
-        "trainings/*/state.safetensors",
-        "trainings/*/epoch_0001.safetensors",
-        "trials/0000/checkpoint.safetensors",
-        "trials/0000/frame_scores.npz",
-        "study.json",
-        "trials/*/events.jsonl.shipped",
+        ("trainings/*/state.safetensors", IN_TRIAL_1),
+        ("trainings/*/epoch_0001.safetensors", IN_TRIAL_1),
+        ("trials/0000/checkpoint.safetensors", IN_TRIAL_1),
+        ("trials/0000/frame_scores.npz", IN_TRIAL_1),
+        ("study.json", IN_TRIAL_1),
+        ("trials/*/events.jsonl.shipped", AFTER_A_BOOKMARK),
     ],
 )
-def test_a_file_of_a_study(pattern: str, make_study: MakeStudy, found: Found) -> None:
-    """Damaged after a kill, while a trial has ended and another has not."""
+def test_a_file_of_a_study(pattern: str, plan: Plan, make_study: MakeStudy, found: Found) -> None:
+    """Damaged after a kill in the middle of a search."""
     study = make_study("journal", trials=3)
-    assert study.start(plan=IN_TRIAL_1).wait() == -9
+    assert study.start(plan=plan).wait() == -9
     damaged = sorted(study.folder.glob(pattern))
     assert damaged
     for path in damaged:
