@@ -109,6 +109,8 @@ def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
     for name, interpolator in normal.interpolators.items():
         tensors[_means_of(name)] = torch.from_numpy(interpolator.means)
         tensors[_weights_of(name)] = torch.from_numpy(interpolator.weights)
+    for name in normal.groups:
+        tensors[_decorrelation_of(name)] = torch.from_numpy(normal.decorrelations[name])
     return tensors
 
 
@@ -118,6 +120,10 @@ def _means_of(group: str) -> str:
 
 def _weights_of(group: str) -> str:
     return f"{group}.weights".replace(" ", ".")
+
+
+def _decorrelation_of(group: str) -> str:
+    return f"{group}.decorrelation".replace(" ", ".")
 
 
 def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_channels: int) -> dict[str, TensorInfo]:
@@ -134,6 +140,7 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
     for name in _changes(of_groups):
         shapes[_means_of(name)] = (num_channels, surrounding)
         shapes[_weights_of(name)] = (surrounding - NUM_BANDS, NUM_BANDS)
+    shapes |= {_decorrelation_of(name): (size, size) for name, size in of_groups.items()}
     return {name: TensorInfo(dtype="F64", shape=shape) for name, shape in shapes.items()}
 
 
@@ -166,6 +173,7 @@ def statistic_from(
     normal = NormalSound(
         takes=dict(zip(header.machines, map(by_group, takes), strict=True)),
         spreads=dict(zip(header.machines, map(by_group, tensors[SPREADS].numpy()), strict=True)),
+        decorrelations={name: tensors[_decorrelation_of(name)].numpy() for name in places},
         standards={name: header.standards[name] for name in (*places, SCORE)},
         interpolators={
             name: Interpolator(

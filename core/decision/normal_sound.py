@@ -1,9 +1,10 @@
 """How far a whole clip is from its machine's normal sound: statistics in groups, each in its own standard deviations.
 
 N clips, C channels. What is measured of a clip is in core/decision/clip_statistics.py, the normal value and the spread
-of each statistic in core/decision/take_spread.py.
+of each statistic in core/decision/take_spread.py, how statistics go together in core/decision/take_correlation.py.
 
-    1  distance of a group    root mean square over channels and statistics of (value - normal value) / spread
+    1  distance of a group    root mean square over channels and statistics of (value - normal value) / spread,
+                              decorrelated
     2  its sigmas             (log distance - mean) / deviation, over healthy takes that were left out
     3  score of the clip      log of the mean over groups of exp(sigmas), standardised in the same way
 
@@ -29,7 +30,7 @@ from core.model.frame_statistics import FrameVectors
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the same statistics of frames give other scores."""
 ONE_SIDED = (*CHANGES, "impulses")
 HEALTHY_DEVIATIONS = {
@@ -66,6 +67,8 @@ class NormalSound:
     """By machine and group, (takes, C, statistics): the means of the clips of each take."""
     spreads: Mapping[str, Mapping[str, Array]]
     """By machine and group, (C, statistics)."""
+    decorrelations: Mapping[str, Array]
+    """By group, (statistics, statistics)."""
     standards: Mapping[str, Standard]
     """By group: of its strangeness. Last, SCORE."""
     interpolators: Mapping[str, Interpolator]
@@ -83,9 +86,12 @@ class NormalSound:
         return {name: vectors[name] for name in self.groups}
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
-        """(N, C, statistics) by group: in spreads from the normal value."""
+        """(N, C, statistics) by group: in spreads from the normal value, decorrelated."""
         takes, spreads = self.takes[machine], self.spreads[machine]
-        return {name: deviations_from(vectors[name], takes[name], spreads[name]) for name in self.groups}
+        return {
+            name: deviations_from(vectors[name], takes[name], spreads[name], self.decorrelations[name])
+            for name in self.groups
+        }
 
     def group_sigmas(self, deviations: Mapping[str, Array]) -> Array:
         """(N, C, statistics) by group to (N, groups)."""
@@ -167,6 +173,7 @@ def fit_vectors(
     plain = NormalSound(
         takes={machine: healthy.means_of(machine) for machine in healthy.places},
         spreads={machine: healthy.spreads_of(machine) for machine in healthy.places},
+        decorrelations=healthy.decorrelations(),
         standards=standards,
         interpolators={},
     )

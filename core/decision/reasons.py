@@ -92,13 +92,16 @@ def strongest_reasons(
 def _deviations(
     statistic: InnovationsStatistic, frames: FrameVectors, event: Event, machine: str
 ) -> Mapping[str, Array]:
-    """(C, D) by group, in the spreads of healthy takes."""
+    """(C, D) by group, in the spreads of healthy takes, decorrelated."""
     if statistic.config.baseline != "clip":
         return _from_machine(statistic, frames, event, machine)
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
-    places, spreads = statistic_groups(len(frames)), statistic.normal.spreads[machine]
+    places, normal = statistic_groups(len(frames)), statistic.normal
     means = frames[:, event.first_frame : event.end_frame].astype(np.float64).mean(axis=1)
-    return {name: (means - usual)[:, places[name]] / spreads[name] for name in CHANGING}
+    return {
+        name: (means - usual)[:, places[name]] / normal.spreads[machine][name] @ normal.decorrelations[name]
+        for name in CHANGING
+    }
 
 
 def _from_machine(

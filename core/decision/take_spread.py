@@ -8,6 +8,8 @@ half-way between. The spread is the root of `between + within`:
     between  = pooled(variance between takes of the machine, usual)
     within   = variance between the clips of a take, over all machines, half of it the group's mean over C and S
 
+In spreads, deviations are decorrelated (take_correlation.py), by the takes of all machines and channels together.
+
 Few takes say little about how takes differ, so what is pooled with their variance counts as PRIOR_TAKES more takes.
 With one machine `usual` is the usual variance alone.
 """
@@ -20,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.standard import PRIOR_TAKES
+from core.decision.take_correlation import decorrelation_of
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int_]
@@ -27,11 +30,11 @@ Rows = npt.NDArray[np.int_]
 NEAREST_TAKES = 3
 
 
-def deviations_from(values: Array, takes: Array, spread: Array) -> Array:
-    """(N, C, S) from the mean of the nearest of (takes, C, S), in spreads (C, S)."""
+def deviations_from(values: Array, takes: Array, spread: Array, decorrelation: Array) -> Array:
+    """(N, C, S) from the mean of the nearest of (takes, C, S), in spreads (C, S), times a decorrelation (S, S)."""
     nearest = [np.argsort(_distances(takes, clip, spread), kind="stable")[:NEAREST_TAKES] for clip in values]
     normal = np.array([takes[which].mean(axis=0) for which in nearest]).reshape(values.shape)
-    deviations: Array = (values - normal) / spread
+    deviations: Array = (values - normal) / spread @ decorrelation
     return deviations
 
 
@@ -111,6 +114,27 @@ class HealthyTakes:
             spreads[name] = np.sqrt(between + self._within(name, without))
         return spreads
 
+    def decorrelations(self, *, without: int | None = None) -> dict[str, Array]:
+        """By group, (S, S); as if there were not this take, except for the spreads that its machine is scaled by."""
+        found = {}
+        for name, residuals in self._residuals.items():
+            products = np.tensordot(residuals, residuals, axes=((0, 1), (0, 1)))
+            if without is not None:
+                own, num_own = residuals[without], len(self.places[self.machines[without]])
+                products = products - num_own / (num_own - 1) * own.T @ own
+            found[name] = decorrelation_of(products, self.freedom - (without is not None))
+        return found
+
+    @cached_property
+    def _residuals(self) -> dict[str, Array]:
+        """By group, (T, C, S): how far each take is from the mean of its machine's takes, in spreads."""
+        residuals = {name: np.empty_like(means) for name, means in self.means.items()}
+        for machine, own in self.places.items():
+            spreads = self.spreads_of(machine)
+            for name, means in self.means.items():
+                residuals[name][own] = (means[own] - means[own].mean(axis=0)) / spreads[name]
+        return residuals
+
     @cached_property
     def _scatters(self) -> dict[str, dict[str, Array]]:
         """By group and machine, (C, S): the sum of squares of its takes' means."""
@@ -146,8 +170,9 @@ class HealthyTakes:
         for place, (machine, own) in enumerate(zip(self.machines, self.rows, strict=True)):
             without = place if len(self.places[machine]) > 1 else None
             takes, spreads = self.means_of(machine, without=without), self.spreads_of(machine, without=without)
+            decorrelations = self.decorrelations(without=without)
             for name, values in vectors.items():
-                deviations[name][own] = deviations_from(values[own], takes[name], spreads[name])
+                deviations[name][own] = deviations_from(values[own], takes[name], spreads[name], decorrelations[name])
         return deviations
 
 

@@ -84,6 +84,12 @@ def test_a_detector_of_before_changes_were_interpolated_is_refused_with_the_repa
         load_detector(write(tmp_path / "x.safetensors", good[0], kept))
 
 
+def test_a_detector_of_before_deviations_were_decorrelated_is_refused_with_the_repair(good, tmp_path: Path) -> None:
+    kept = {name: tensor for name, tensor in good[1].items() if not name.endswith(".decorrelation")}
+    with pytest.raises(UserError, match=r"Train a detector of an older version again\.$"):
+        load_detector(write(tmp_path / "x.safetensors", good[0], kept))
+
+
 def test_a_header_in_another_order_is_the_same_detector_and_stays_the_same_when_saved(good, tmp_path: Path) -> None:
     header = copied(good[0])
     table = header["innovations"]["standards"]
@@ -112,6 +118,7 @@ def test_a_hostile_header_ends_in_one_line(change, good, tmp_path):
         "changes.whitening",
         "colour.changes.means",
         "spectrum.changes.weights",
+        "spectrum.decorrelation",
     ],
 )
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e300])

@@ -155,11 +155,13 @@ def test_machines_share_their_spread_and_have_their_own_mean() -> None:
 
 
 def test_a_left_out_take_is_judged_as_if_the_others_were_all_there_is() -> None:
+    """But for how machines and channels are weighed where correlations are learned from all of them."""
     healthy, machines = frames(9, seed=0), ["fan"] * 15 + ["pump"] * 12
     vectors = {"spectrum": unfitted_statistics(healthy, ["spectrum"])["spectrum"]}
     names = takes(9)
-    left_out = HealthyTakes.of(vectors, machines, names, HEALTHY_DEVIATIONS).left_out(vectors)
-    for take, machine in (("1", "fan"), ("8", "pump")):
+    everything = HealthyTakes.of(vectors, machines, names, HEALTHY_DEVIATIONS)
+    left_out = everything.left_out(vectors)["spectrum"]
+    for place, (take, machine) in {1: ("1", "fan"), 8: ("8", "pump")}.items():
         own = np.array(names) == take
         others = HealthyTakes.of(
             {name: each[~own] for name, each in vectors.items()},
@@ -167,10 +169,11 @@ def test_a_left_out_take_is_judged_as_if_the_others_were_all_there_is() -> None:
             [each for each in names if each != take],
             HEALTHY_DEVIATIONS,
         )
-        expected = deviations_from(
-            vectors["spectrum"][own], others.means_of(machine)["spectrum"], others.spreads_of(machine)["spectrum"]
-        )
-        np.testing.assert_allclose(left_out["spectrum"][own], expected, rtol=1e-9)
+        of_machine = others.means_of(machine)["spectrum"], others.spreads_of(machine)["spectrum"]
+        decorrelation = everything.decorrelations(without=place)["spectrum"]
+        expected = deviations_from(vectors["spectrum"][own], *of_machine, decorrelation)
+        np.testing.assert_allclose(left_out[own], expected, rtol=1e-9)
+        np.testing.assert_allclose(decorrelation, others.decorrelations()["spectrum"], atol=0.01)
 
 
 @pytest.mark.parametrize(("num_takes", "clips_a_take"), [(1, 1), (1, 4), (2, 1), (2, 3)])
