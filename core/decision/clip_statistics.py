@@ -1,8 +1,9 @@
 """What is measured of a whole clip, in groups: the mean over its frames of every statistic of frame_statistics.py, and
 of the bands also how they change.
 
-    colour changes, spectrum changes    how badly frames follow from those around them (interpolation.py): a missing
-                                        pulse, a loose part
+    colour changes, spectrum changes    how badly frames follow from those around them (interpolation.py), in the mean
+                                        over bands: a missing pulse, a loose part
+    ... by band                         the same in each band: a squeak, a knock that rings at one frequency
     modulation                          how strongly and how fast the spectrum swells and fades (modulation.py)
 
 N clips, C channels, F frames, K statistics of a frame, B bands.
@@ -20,16 +21,19 @@ Array = npt.NDArray[np.float64]
 Bands = npt.NDArray[np.float32]
 
 IN_BANDS = ("colour", "spectrum")
-CHANGES = {f"{name} changes": name for name in IN_BANDS}
-"""Groups of one log error of interpolation a channel, and those of their bands."""
+CHANGES = {name: f"{name} changes" for name in IN_BANDS}
+"""The groups of one log error of interpolation a channel."""
+CHANGES_BY_BAND = {name: f"{name} changes by band" for name in IN_BANDS}
+"""Those of one a band."""
 MODULATION = "modulation"
-OF_CHANGES = (*CHANGES, MODULATION)
+FITTED = (*CHANGES.values(), *CHANGES_BY_BAND.values())
+"""Groups for which an interpolation is fitted."""
+OF_CHANGES = (*FITTED, MODULATION)
 """Groups that depend on how long a clip is, too: only stretches of one length can be compared by them."""
 
 
 def unfitted_statistics(frames: FrameVectors, groups: Sequence[str]) -> dict[str, Array]:
-    """(N, C, F, K) to (N, C, statistics) by group: of all groups but CHANGES, for which an interpolation is fitted. F
-    must be at least 1."""
+    """(N, C, F, K) to (N, C, statistics) by group: of all groups but FITTED. F must be at least 1."""
     places = statistic_groups(frames.shape[1])
 
     def of_group(name: str) -> Array:
@@ -38,7 +42,17 @@ def unfitted_statistics(frames: FrameVectors, groups: Sequence[str]) -> dict[str
         means: Array = frames[..., places[name]].mean(axis=2, dtype=np.float64)
         return means
 
-    return {name: of_group(name) for name in groups if name not in CHANGES}
+    return {name: of_group(name) for name in groups if name not in FITTED}
+
+
+def changing(groups: Sequence[str]) -> list[str]:
+    """The groups of IN_BANDS whose changes are among these."""
+    return [name for name in IN_BANDS if {CHANGES[name], CHANGES_BY_BAND[name]} & set(groups)]
+
+
+def changes(name: str, log_errors: Array) -> dict[str, Array]:
+    """(N, C, B) of a group of IN_BANDS to (N, C, statistics) by group of FITTED."""
+    return {CHANGES[name]: log_errors.mean(axis=-1, keepdims=True), CHANGES_BY_BAND[name]: log_errors}
 
 
 def changing_bands(frames: FrameVectors, group: str) -> Bands:

@@ -5,7 +5,7 @@ a frame and of those around it.
 Tensors are F64, so that a detector that is loaded gives the same scores to the bit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.decision.change_points import ChangeModel
-from core.decision.clip_statistics import CHANGES, MODULATION
+from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, MODULATION, changing
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
 from core.decision.interpolation import Interpolator, num_surrounding, step_frames
 from core.decision.modulation import NUM_OCTAVES
@@ -115,11 +115,11 @@ def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
 
 
 def _means_of(group: str) -> str:
-    return f"{group}.means".replace(" ", ".")
+    return f"{group}.changes.means"
 
 
 def _weights_of(group: str) -> str:
-    return f"{group}.weights".replace(" ", ".")
+    return f"{group}.changes.weights"
 
 
 def _decorrelation_of(group: str) -> str:
@@ -135,9 +135,9 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
         SPREADS: (len(header.machines), num_channels, total),
     }
     if header.changes:
-        changing = sum(_group_sizes(num_channels)[name] for name in CHANGING)
-        shapes[WHITENING] = (num_channels, changing, changing)
-    for name in _changes(of_groups):
+        num_sought = sum(_group_sizes(num_channels)[name] for name in CHANGING)
+        shapes[WHITENING] = (num_channels, num_sought, num_sought)
+    for name in changing(tuple(of_groups)):
         shapes[_means_of(name)] = (num_channels, surrounding)
         shapes[_weights_of(name)] = (surrounding - NUM_BANDS, NUM_BANDS)
     shapes |= {_decorrelation_of(name): (size, size) for name, size in of_groups.items()}
@@ -146,12 +146,9 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
 
 def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
     """By group, in the order of the tensors: how many statistics of a clip it has."""
-    of_group = _group_sizes(num_channels) | dict.fromkeys(CHANGES, 1) | {MODULATION: NUM_OCTAVES}
+    of_group = _group_sizes(num_channels) | dict.fromkeys(CHANGES.values(), 1) | {MODULATION: NUM_OCTAVES}
+    of_group |= dict.fromkeys(CHANGES_BY_BAND.values(), NUM_BANDS)
     return {name: of_group[name] for name in GROUPS[config.statistics]}
-
-
-def _changes(groups: Iterable[str]) -> list[str]:
-    return [name for name in groups if name in CHANGES]
 
 
 def _group_sizes(num_channels: int) -> dict[str, int]:
@@ -181,7 +178,7 @@ def statistic_from(
                 means=tensors[_means_of(name)].numpy(),
                 weights=tensors[_weights_of(name)].numpy(),
             )
-            for name in _changes(places)
+            for name in changing(tuple(places))
         },
     )
     changes = None

@@ -22,8 +22,8 @@ from core.decision.statistic import Judgement, rows_by_machine
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, statistic_groups
 
-NETWORK = ("likelihood", "colour", "colour changes", "whiteness", "impulses")
-SOUND = ("spectrum", "spectrum changes", "modulation")
+NETWORK = ("likelihood", "colour", "colour changes", "colour changes by band", "whiteness", "impulses")
+SOUND = ("spectrum", "spectrum changes", "spectrum changes by band", "modulation")
 GROUPS = {
     "all": (*NETWORK, *SOUND, "level"),
     "relative": (*NETWORK, *SOUND),

@@ -5,9 +5,9 @@ STEP_MS apart, by ridge regression with an intercept for each channel, which has
 of a clip are taken to be like its first and its last. The idea is IDNN's (Suefusa and others, "Anomalous sound
 detection based on interpolation deep neural network", ICASSP 2020), without its network.
 
-    log error of a clip = mean over bands of log(mean over frames of (frame - predicted frame)^2)
+    log error of a clip's band = log(mean over frames of (frame - predicted frame)^2)
 
-Bands that go up and down, otherwise than in the sound that was learned, have a large error.
+A band that goes up and down, otherwise than in the sound that was learned, has a large error.
 """
 
 from collections.abc import Sequence
@@ -40,13 +40,13 @@ class Interpolator:
     """(S - B, B)"""
 
     def log_errors(self, bands: Bands) -> Array:
-        """(N, C, F, B) to (N, C). F must be at least 1. NaN stays NaN."""
+        """(N, C, F, B) to (N, C, B). F must be at least 1. NaN stays NaN."""
         return np.stack([self._of_clip(clip) for clip in bands])
 
     def _of_clip(self, clip: Bands) -> Array:
         around, own = np.split(surroundings(clip, self.step) - self.means[:, None], [len(self.weights)], axis=-1)
         squares = np.square(own - around @ self.weights).mean(axis=1)
-        errors: Array = np.log(squares + SMALLEST).mean(axis=-1)
+        errors: Array = np.log(squares + SMALLEST)
         return errors
 
 
@@ -119,11 +119,12 @@ def _fit(moments: _Moments, num_bands: int, step: int) -> Interpolator:
 
 
 def fit_interpolator(bands: Bands, takes: Sequence[object], *, frame_ms: float) -> tuple[Interpolator, Array]:
-    """Fits healthy clips (N, C, F, B) of these takes. Also the log errors (N, C) of clips whose take was left out.
+    """Fits healthy clips (N, C, F, B) of these takes. Also the log errors (N, C, B) of clips whose take was left out.
 
     Of a single take each clip is left out in place of the take. A single clip is measured by itself.
     """
-    step, num_bands, left_out = step_frames(frame_ms), bands.shape[-1], np.empty(bands.shape[:2])
+    step, num_bands = step_frames(frame_ms), bands.shape[-1]
+    left_out = np.empty((*bands.shape[:2], num_bands))
     units = takes if len(set(takes)) > 1 else range(len(takes))
     rows = [np.array([each == unit for each in units]) for unit in dict.fromkeys(units)]
     moments = [_moments(bands[own], step) for own in rows]

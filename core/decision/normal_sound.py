@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from core.decision.clip_statistics import CHANGES, changing_bands, unfitted_statistics
+from core.decision.clip_statistics import CHANGES, changes, changing, changing_bands, unfitted_statistics
 from core.decision.interpolation import Interpolator, fit_interpolator
 from core.decision.standard import Standard, standard_of
 from core.decision.take_spread import HealthyTakes, deviations_from
@@ -32,15 +32,17 @@ Array = npt.NDArray[np.float64]
 
 FORMAT = 3
 """Raise it when the same statistics of frames give other scores."""
-ONE_SIDED = (*CHANGES, "impulses")
+ONE_SIDED = (*CHANGES.values(), "impulses")
 HEALTHY_DEVIATIONS = {
     "likelihood": 0.05,
     "colour": 0.2,
     "colour changes": 0.07,
+    "colour changes by band": 0.15,
     "whiteness": 0.04,
     "impulses": 0.05,
     "spectrum": 0.25,
     "spectrum changes": 0.07,
+    "spectrum changes by band": 0.15,
     "modulation": 0.15,
     "level": 1.5,
 }
@@ -72,7 +74,7 @@ class NormalSound:
     standards: Mapping[str, Standard]
     """By group: of its strangeness. Last, SCORE."""
     interpolators: Mapping[str, Interpolator]
-    """By group of CHANGES."""
+    """By group of bands whose changes count."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ class NormalSound:
         """(N, C, F, K) to (N, C, statistics) by group."""
         vectors = unfitted_statistics(frames, self.groups)
         for name, interpolator in self.interpolators.items():
-            vectors[name] = interpolator.log_errors(changing_bands(frames, CHANGES[name]))[..., None]
+            vectors |= changes(name, interpolator.log_errors(changing_bands(frames, name)))
         return {name: vectors[name] for name in self.groups}
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
@@ -144,10 +146,9 @@ def compare_healthy(
 ) -> LeftOut:
     """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
     vectors, interpolators, of_takes = unfitted_statistics(frames, groups), {}, list(zip(machines, takes, strict=True))
-    for name in CHANGES.keys() & set(groups):
-        bands = changing_bands(frames, CHANGES[name])
-        interpolators[name], log_errors = fit_interpolator(bands, of_takes, frame_ms=frame_ms)
-        vectors[name] = log_errors[..., None]
+    for name in changing(groups):
+        interpolators[name], log_errors = fit_interpolator(changing_bands(frames, name), of_takes, frame_ms=frame_ms)
+        vectors |= changes(name, log_errors)
     left_out = fit_vectors({name: vectors[name] for name in groups}, machines, takes)
     return replace(left_out, normal=replace(left_out.normal, interpolators=interpolators))
 

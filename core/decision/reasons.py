@@ -2,9 +2,9 @@
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS. How sound changes
-(OF_CHANGES) is said of stretches alone that are as long as those that were calibrated. A band reaches as far around the
-most deviating one as the deviation keeps its sign and half its size.
+(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS, and no words twice. How
+sound changes (OF_CHANGES) is said of stretches alone that are as long as those that were calibrated. A band reaches as
+far around the most deviating one as the deviation keeps its sign and half its size.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.decision.clip_statistics import IN_BANDS, OF_CHANGES
+from core.decision.clip_statistics import CHANGES_BY_BAND, IN_BANDS, OF_CHANGES
 from core.decision.innovations_statistic import CHANGING, InnovationsStatistic, cut, first_frames
 from core.decision.normal_sound import strangeness
 from core.decision.postprocess import Event
@@ -33,14 +33,21 @@ WORDS = {
         "what was not expected is unsteadier than usual",
         "what was not expected is steadier than usual",
     ),
+    "colour changes by band": (
+        "what was not expected is unsteadier than usual",
+        "what was not expected is steadier than usual",
+    ),
     "whiteness": ("a regularity that was not learned", "a regularity is missing"),
     "impulses": ("knocks more than usual", "knocks less than usual"),
     "spectrum": ("stronger than usual", "weaker than usual"),
     "spectrum changes": ("unsteadier than usual", "steadier than usual"),
+    "spectrum changes by band": ("unsteadier than usual", "steadier than usual"),
     "modulation": ("swells and fades more than usual", "swells and fades less than usual"),
     "level": ("louder than usual", "quieter than usual"),
 }
 """By group, where the most deviating statistic is above normal and below."""
+BANDS_OF = {name: name for name in IN_BANDS} | {group: name for name, group in CHANGES_BY_BAND.items()}
+"""By group of one statistic a band: what the bands are of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +91,8 @@ def strongest_reasons(
     sigmas = {
         name: float(standards[name].sigmas(strangeness(name, each[None, None]))[0]) for name, each in deviations.items()
     }
-    strongest = sorted(sigmas, key=lambda name: -sigmas[name])[:MAX_REASONS]
+    said = {WORDS[name]: name for name in sorted(sigmas, key=lambda name: sigmas[name])}
+    strongest = sorted(said.values(), key=lambda name: -sigmas[name])[:MAX_REASONS]
     named = [name for index, name in enumerate(strongest) if index == 0 or sigmas[name] >= LEAST_SIGMAS]
     return tuple(_reason(name, sigmas[name], deviations[name], front_end) for name in named)
 
@@ -123,12 +131,12 @@ def _from_machine(
 def _reason(group: str, sigmas: float, deviations: Array, front_end: FrontEndConfig) -> Reason:
     """From the (D,) deviations of the group."""
     peak = int(np.abs(deviations).argmax())
-    rate_hz = front_end.read_rate_hz if group == "spectrum" else front_end.sample_rate_hz
+    rate_hz = front_end.read_rate_hz if BANDS_OF.get(group) == "spectrum" else front_end.sample_rate_hz
     return Reason(
         group=group,
         sigmas=sigmas,
         is_above=bool(deviations[peak] > 0),
-        band_hz=_band_around(peak, deviations, rate_hz) if group in IN_BANDS else None,
+        band_hz=_band_around(peak, deviations, rate_hz) if group in BANDS_OF else None,
     )
 
 
