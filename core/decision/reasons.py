@@ -2,9 +2,9 @@
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS, and no words twice. How
-sound changes (OF_CHANGES) is said of stretches alone that are as long as those that were calibrated. A band reaches as
-far around the most deviating one as the deviation keeps its sign and half its size.
+(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS. How sound changes
+(OF_CHANGES) is said of stretches alone that are as long as those that were calibrated, and with its band where bands
+stand out. A band reaches as far around the most deviating one as the deviation keeps its sign and half its size.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.decision.clip_statistics import CHANGES_BY_BAND, IN_BANDS, OF_CHANGES
+from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, IN_BANDS, OF_CHANGES
 from core.decision.innovations_statistic import CHANGING, InnovationsStatistic, cut, first_frames
 from core.decision.normal_sound import strangeness
 from core.decision.postprocess import Event
@@ -91,8 +91,10 @@ def strongest_reasons(
     sigmas = {
         name: float(standards[name].sigmas(strangeness(name, each[None, None]))[0]) for name, each in deviations.items()
     }
-    said = {WORDS[name]: name for name in sorted(sigmas, key=lambda name: sigmas[name])}
-    strongest = sorted(said.values(), key=lambda name: -sigmas[name])[:MAX_REASONS]
+    for in_the_mean, by_band in ((CHANGES[name], CHANGES_BY_BAND[name]) for name in IN_BANDS):
+        if sigmas.get(by_band, -np.inf) >= LEAST_SIGMAS:
+            sigmas[by_band] = max(sigmas[by_band], sigmas.pop(in_the_mean, -np.inf))
+    strongest = sorted(sigmas, key=lambda name: -sigmas[name])[:MAX_REASONS]
     named = [name for index, name in enumerate(strongest) if index == 0 or sigmas[name] >= LEAST_SIGMAS]
     return tuple(_reason(name, sigmas[name], deviations[name], front_end) for name in named)
 

@@ -1,5 +1,6 @@
 """Detector files from strangers with the score `innovations`: the same promises as for every other score."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,7 +128,8 @@ def test_normal_sound_that_cannot_be_is_refused_or_still_gives_a_number(name, va
     path = write(tmp_path / "x.safetensors", good[0], tensors)
     detector = loaded(path)
     if detector is not None:
-        judges(detector)
+        with contextlib.suppress(UserError):
+            judges(detector)
 
 
 @settings(max_examples=60)

@@ -25,7 +25,7 @@ def fitted(clips: np.ndarray) -> Interpolator:
 
 def test_white_noise_does_not_follow_from_its_surroundings() -> None:
     errors = fitted(noise(40, seed=0)).log_errors(noise(40, seed=1))
-    assert errors.shape == (40, 2)
+    assert errors.shape == (40, 2, NUM_BANDS)
     assert abs(errors.mean() - np.log(1 + SMALLEST)) < 0.1
 
 

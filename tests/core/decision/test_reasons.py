@@ -88,7 +88,7 @@ def test_of_a_whole_clip_that_swings_it_is_said_that_it_is_unsteady() -> None:
     frames[1, 1::2, statistic_groups(2)["spectrum"]] -= np.float16(6)
     whole = Event(first_frame=0, end_frame=NUM_FRAMES)
     (first, *_) = reasons_of(fitted("machine"), frames, whole, "fan", channel=1, front_end=FRONT_END)
-    assert first.words == "unsteadier than usual"
+    assert first.words.startswith("unsteadier than usual")
     assert all("changes" not in reason.group for reason in reasons(frames))
 
 
@@ -100,7 +100,18 @@ def test_of_a_stretch_that_swings_it_is_said_that_it_is_unsteady() -> None:
     assert statistic.num_stretches == 2
     stretch = Event(first_frame=0, end_frame=half)
     (first, *_) = reasons_of(statistic, frames, stretch, "fan", channel=1, front_end=FRONT_END)
-    assert first.words == "unsteadier than usual"
+    assert first.words.startswith("unsteadier than usual")
+
+
+def test_of_a_band_that_swings_alone_it_is_said_which_one_and_once() -> None:
+    frames, place = clips(1, seed=1)[0], statistic_groups(2)["spectrum"].start
+    frames[1, ::2, place + 3 : place + 6] += np.float16(9)
+    frames[1, 1::2, place + 3 : place + 6] -= np.float16(9)
+    whole = Event(first_frame=0, end_frame=NUM_FRAMES)
+    found = reasons_of(fitted("machine"), frames, whole, "fan", channel=1, front_end=FRONT_END)
+    low, high = band_edges_hz(2 * RATE_HZ)[[3, 6]]
+    assert found[0].words == f"unsteadier than usual between {low:.0f} and {high:.0f} Hz"
+    assert [each.words.startswith("unsteadier than usual") for each in found].count(True) == 1
 
 
 def swelling(frames: FrameVectors, first: int, end: int) -> FrameVectors:
