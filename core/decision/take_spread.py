@@ -117,13 +117,17 @@ class HealthyTakes:
     def decorrelations(self, *, without: int | None = None) -> dict[str, Array]:
         """By group, (S, S); as if there were not this take, except for the spreads that its machine is scaled by."""
         found = {}
-        for name, residuals in self._residuals.items():
-            products = np.tensordot(residuals, residuals, axes=((0, 1), (0, 1)))
+        for name, products in self._products.items():
             if without is not None:
-                own, num_own = residuals[without], len(self.places[self.machines[without]])
+                own, num_own = self._residuals[name][without], len(self.places[self.machines[without]])
                 products = products - num_own / (num_own - 1) * own.T @ own
             found[name] = decorrelation_of(products, self.freedom - (without is not None))
         return found
+
+    @cached_property
+    def _products(self) -> dict[str, Array]:
+        """By group, (S, S): the sum over takes and channels of the products of their residuals."""
+        return {name: np.tensordot(each, each, axes=((0, 1), (0, 1))) for name, each in self._residuals.items()}
 
     @cached_property
     def _residuals(self) -> dict[str, Array]:
