@@ -15,7 +15,7 @@ from core.data.stand_ins import StandIn
 from core.decision.detector_header import FORMAT, MAX_WEIGHTS, DetectorHeader, check_tensors, parse_header
 from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import AnyStatistic
-from core.decision.innovations_file import SPREADS, header_of, statistic_from, tensors_of
+from core.decision.innovations_file import header_of, statistic_from, tensors_of
 from core.decision.levels import LevelRange
 from core.decision.statistic import Statistic
 from core.errors import UserError
@@ -132,15 +132,17 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
         weights = file.read()
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
         raise UserError(f"{path} must be a detector's file, but its weights are not finite.")
-    if SPREADS in weights and not bool((weights[SPREADS] > 0).all()):
-        raise UserError(f"{path} must be a detector's file, but its spreads are not above 0.")
+    try:
+        statistic = _statistic(header, weights)
+    except UserError as error:
+        raise UserError(f"{path} must be a detector's file, but {error}") from error
     model = WaveNet(header.network)
     model.load_state_dict({name: weights[name] for name in model.state_dict()})
     return Detector(
         model=model.to(device).eval(),
         front_end=FrontEnd(config=header.front_end, channel_gains=header.channel_gains),
         scoring=header.scoring,
-        statistic=_statistic(header, weights),
+        statistic=statistic,
         clip_samples=header.clip_samples,
         context_samples=header.context_samples,
         levels=header.levels,

@@ -22,18 +22,18 @@ Bands = npt.NDArray[np.float32]
 
 IN_BANDS = ("colour", "spectrum")
 CHANGES = {name: f"{name} changes" for name in IN_BANDS}
-"""The groups of one log error of interpolation a channel."""
+"""By group of bands: the group of one log error of interpolation a channel."""
 CHANGES_BY_BAND = {name: f"{name} changes by band" for name in IN_BANDS}
-"""Those of one a band."""
+"""By group of bands: that of one a band."""
 MODULATION = "modulation"
-FITTED = (*CHANGES.values(), *CHANGES_BY_BAND.values())
+INTERPOLATED = (*CHANGES.values(), *CHANGES_BY_BAND.values())
 """Groups for which an interpolation is fitted."""
-OF_CHANGES = (*FITTED, MODULATION)
+OF_CHANGES = (*INTERPOLATED, MODULATION)
 """Groups that depend on how long a clip is, too: only stretches of one length can be compared by them."""
 
 
 def unfitted_statistics(frames: FrameVectors, groups: Sequence[str]) -> dict[str, Array]:
-    """(N, C, F, K) to (N, C, statistics) by group: of all groups but FITTED. F must be at least 1."""
+    """(N, C, F, K) to (N, C, statistics) by group: of all groups but INTERPOLATED. F must be at least 1."""
     places = statistic_groups(frames.shape[1])
 
     def of_group(name: str) -> Array:
@@ -42,16 +42,16 @@ def unfitted_statistics(frames: FrameVectors, groups: Sequence[str]) -> dict[str
         means: Array = frames[..., places[name]].mean(axis=2, dtype=np.float64)
         return means
 
-    return {name: of_group(name) for name in groups if name not in FITTED}
+    return {name: of_group(name) for name in groups if name not in INTERPOLATED}
 
 
-def changing(groups: Sequence[str]) -> list[str]:
-    """The groups of IN_BANDS whose changes are among these."""
+def interpolated_bands(groups: Sequence[str]) -> list[str]:
+    """The groups of bands whose changes are among these groups."""
     return [name for name in IN_BANDS if {CHANGES[name], CHANGES_BY_BAND[name]} & set(groups)]
 
 
-def changes(name: str, log_errors: Array) -> dict[str, Array]:
-    """(N, C, B) of a group of IN_BANDS to (N, C, statistics) by group of FITTED."""
+def change_statistics(name: str, log_errors: Array) -> dict[str, Array]:
+    """(N, C, B) of a group of IN_BANDS to (N, C, statistics) by group of INTERPOLATED."""
     return {CHANGES[name]: log_errors.mean(axis=-1, keepdims=True), CHANGES_BY_BAND[name]: log_errors}
 
 

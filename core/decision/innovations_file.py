@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.decision.change_points import ChangeModel
-from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, MODULATION, changing
+from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, MODULATION, interpolated_bands
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
 from core.decision.interpolation import Interpolator, num_surrounding, step_frames
 from core.decision.modulation import NUM_OCTAVES
@@ -137,7 +137,7 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
     if header.changes:
         num_sought = sum(_group_sizes(num_channels)[name] for name in CHANGING)
         shapes[WHITENING] = (num_channels, num_sought, num_sought)
-    for name in changing(tuple(of_groups)):
+    for name in interpolated_bands(tuple(of_groups)):
         shapes[_means_of(name)] = (num_channels, surrounding)
         shapes[_weights_of(name)] = (surrounding - NUM_BANDS, NUM_BANDS)
     shapes |= {_decorrelation_of(name): (size, size) for name, size in of_groups.items()}
@@ -158,7 +158,9 @@ def _group_sizes(num_channels: int) -> dict[str, int]:
 def statistic_from(
     header: InnovationsHeader, tensors: Mapping[str, Tensor], config: PostprocessingConfig, *, frame_ms: float
 ) -> InnovationsStatistic:
-    """The statistic as it was saved. The tensors' shapes must be checked."""
+    """The statistic as it was saved. The tensors' shapes must be checked. UserError for spreads that cannot be."""
+    if not bool((tensors[SPREADS] > 0).all()):
+        raise UserError(f"its tensor {SPREADS} must be above 0, but is not.")
     takes = np.split(tensors[TAKES].numpy(), np.cumsum(header.num_takes)[:-1])
     of_groups = sizes(config, takes[0].shape[1])
     ends = np.cumsum(list(of_groups.values()))
@@ -178,7 +180,7 @@ def statistic_from(
                 means=tensors[_means_of(name)].numpy(),
                 weights=tensors[_weights_of(name)].numpy(),
             )
-            for name in changing(tuple(places))
+            for name in interpolated_bands(tuple(places))
         },
     )
     changes = None

@@ -22,7 +22,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from core.decision.clip_statistics import CHANGES, changes, changing, changing_bands, unfitted_statistics
+from core.decision.clip_statistics import (
+    CHANGES,
+    change_statistics,
+    changing_bands,
+    interpolated_bands,
+    unfitted_statistics,
+)
 from core.decision.interpolation import Interpolator, fit_interpolator
 from core.decision.standard import Standard, standard_of
 from core.decision.take_spread import HealthyTakes, deviations_from
@@ -84,7 +90,7 @@ class NormalSound:
         """(N, C, F, K) to (N, C, statistics) by group."""
         vectors = unfitted_statistics(frames, self.groups)
         for name, interpolator in self.interpolators.items():
-            vectors |= changes(name, interpolator.log_errors(changing_bands(frames, name)))
+            vectors |= change_statistics(name, interpolator.log_errors(changing_bands(frames, name)))
         return {name: vectors[name] for name in self.groups}
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
@@ -146,9 +152,9 @@ def compare_healthy(
 ) -> LeftOut:
     """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
     vectors, interpolators, of_takes = unfitted_statistics(frames, groups), {}, list(zip(machines, takes, strict=True))
-    for name in changing(groups):
+    for name in interpolated_bands(groups):
         interpolators[name], log_errors = fit_interpolator(changing_bands(frames, name), of_takes, frame_ms=frame_ms)
-        vectors |= changes(name, log_errors)
+        vectors |= change_statistics(name, log_errors)
     left_out = fit_vectors({name: vectors[name] for name in groups}, machines, takes)
     return replace(left_out, normal=replace(left_out.normal, interpolators=interpolators))
 

@@ -2,22 +2,24 @@
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
 machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS. How sound changes
-(OF_CHANGES) is said of stretches alone that are as long as those that were calibrated, and with its band where bands
-stand out. A band reaches as far around the most deviating one as the deviation keeps its sign and half its size.
+(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS, and no words twice. How
+sound changes (OF_CHANGES) is said of stretches alone that are as long as those that were calibrated.
+
+Groups are ranked by what the detector judges by, deviations that are decorrelated. Directions and bands are those of
+the deviations as they are, which can be seen in a spectrogram. A band reaches as far around the most deviating one as
+the deviation keeps its sign and half its size; none is named where it reaches over all.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, IN_BANDS, OF_CHANGES
+from core.decision.clip_statistics import CHANGES_BY_BAND, IN_BANDS, OF_CHANGES
 from core.decision.innovations_statistic import CHANGING, InnovationsStatistic, cut, first_frames
-from core.decision.normal_sound import strangeness
+from core.decision.normal_sound import NormalSound, strangeness
 from core.decision.postprocess import Event
-from core.decision.standard import Standard
 from core.model.frame_statistics import NUM_BANDS, FrameVectors, band_edges_hz, statistic_groups
 from core.model.frontend import FrontEndConfig
 
@@ -60,12 +62,16 @@ class Reason:
     is_above: bool
     """Whether the most deviating statistic is above normal."""
     band_hz: tuple[float, float] | None
-    """None for a group without bands."""
+    """None for a group without bands, and where all bands deviate."""
+
+    @property
+    def what(self) -> str:
+        return WORDS[self.group][0 if self.is_above else 1]
 
     @property
     def words(self) -> str:
         where = f" between {self.band_hz[0]:.0f} and {self.band_hz[1]:.0f} Hz" if self.band_hz else ""
-        return f"{WORDS[self.group][0 if self.is_above else 1]}{where}"
+        return f"{self.what}{where}"
 
 
 def reasons_of(
@@ -81,22 +87,21 @@ def reasons_of(
     first."""
     of_all = _deviations(statistic, frames, event, machine)
     deviations = {name: each[channel] for name, each in of_all.items()}
-    return strongest_reasons(deviations, statistic.normal.standards, front_end)
+    return strongest_reasons(deviations, statistic.normal, front_end)
 
 
 def strongest_reasons(
-    deviations: Mapping[str, Array], standards: Mapping[str, Standard], front_end: FrontEndConfig
+    deviations: Mapping[str, Array], normal: NormalSound, front_end: FrontEndConfig
 ) -> tuple[Reason, ...]:
-    """From (D,) deviations by group and the standards of their distances; at least one, the strongest first."""
-    sigmas = {
-        name: float(standards[name].sigmas(strangeness(name, each[None, None]))[0]) for name, each in deviations.items()
-    }
-    for in_the_mean, by_band in ((CHANGES[name], CHANGES_BY_BAND[name]) for name in IN_BANDS):
-        if sigmas.get(by_band, -np.inf) >= LEAST_SIGMAS:
-            sigmas[by_band] = max(sigmas[by_band], sigmas.pop(in_the_mean, -np.inf))
-    strongest = sorted(sigmas, key=lambda name: -sigmas[name])[:MAX_REASONS]
-    named = [name for index, name in enumerate(strongest) if index == 0 or sigmas[name] >= LEAST_SIGMAS]
-    return tuple(_reason(name, sigmas[name], deviations[name], front_end) for name in named)
+    """From (D,) decorrelated deviations by group; at least one, the strongest first."""
+    found: dict[str, Reason] = {}
+    reasons = [_reason(name, each, normal, front_end) for name, each in deviations.items()]
+    for reason in sorted(reasons, key=lambda reason: -reason.sigmas):
+        strongest = found.setdefault(reason.what, reason)
+        if reason.sigmas >= LEAST_SIGMAS:
+            found[reason.what] = replace(strongest, band_hz=strongest.band_hz or reason.band_hz)
+    first, *others = list(found.values())[:MAX_REASONS]
+    return first, *(reason for reason in others if reason.sigmas >= LEAST_SIGMAS)
 
 
 def _deviations(
@@ -130,25 +135,28 @@ def _from_machine(
     return {name: each[0] for name, each in deviations.items() if name not in OF_CHANGES}
 
 
-def _reason(group: str, sigmas: float, deviations: Array, front_end: FrontEndConfig) -> Reason:
+def _reason(group: str, decorrelated: Array, normal: NormalSound, front_end: FrontEndConfig) -> Reason:
     """From the (D,) deviations of the group."""
+    deviations = np.asarray(np.linalg.lstsq(normal.decorrelations[group], decorrelated)[0], dtype=np.float64)
     peak = int(np.abs(deviations).argmax())
     rate_hz = front_end.read_rate_hz if BANDS_OF.get(group) == "spectrum" else front_end.sample_rate_hz
     return Reason(
         group=group,
-        sigmas=sigmas,
+        sigmas=float(normal.standards[group].sigmas(strangeness(group, decorrelated[None, None]))[0]),
         is_above=bool(deviations[peak] > 0),
         band_hz=_band_around(peak, deviations, rate_hz) if group in BANDS_OF else None,
     )
 
 
-def _band_around(peak: int, deviations: Array, sample_rate_hz: int) -> tuple[float, float]:
-    """From (B,) deviations."""
+def _band_around(peak: int, deviations: Array, sample_rate_hz: int) -> tuple[float, float] | None:
+    """From (B,) deviations; None where it would reach over all bands."""
     is_in = deviations * np.sign(deviations[peak]) >= np.abs(deviations[peak]) / 2
     first, last = peak, peak
     while first > 0 and is_in[first - 1]:
         first -= 1
     while last < NUM_BANDS - 1 and is_in[last + 1]:
         last += 1
+    if last - first == NUM_BANDS - 1:
+        return None
     edges = band_edges_hz(sample_rate_hz)
     return float(edges[first]), float(edges[last + 1])

@@ -115,7 +115,7 @@ class HealthyTakes:
         return spreads
 
     def decorrelations(self, *, without: int | None = None) -> dict[str, Array]:
-        """By group, (S, S); as if there were not this take, except for the spreads that its machine is scaled by."""
+        """By group, (S, S); as if there were not this take, except in the spreads that all takes are measured in."""
         found = {}
         for name, products in self._products.items():
             if without is not None:

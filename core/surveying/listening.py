@@ -24,7 +24,8 @@ from core.model.frontend import FrontEndConfig
 
 GROUPS = ("spectrum", "spectrum changes")
 """Of the statistics that need no network. The level is left out, because it says where the microphone stood. Modulation
-is left out, because with it the odd take of the cars (docs/data.md) is third and not second."""
+is left out, because with it the odd take of the cars (docs/data.md) is third and not second. Changes by band were not
+tried."""
 FRAME_MS = 25
 MAX_CLIPS = 8
 """Of a recording, spread evenly over it."""
@@ -96,7 +97,7 @@ def _by_recording(
         deviations = {name: each[own].mean(axis=0, keepdims=True) for name, each in left_out.deviations.items()}
         of_channel = _strangest_channel(deviations, left_out.normal)
         front_end = FrontEndConfig(sample_rate_hz=sample_rate_hz)
-        reasons = strongest_reasons(of_channel, left_out.normal.standards, front_end)
+        reasons = strongest_reasons(of_channel, left_out.normal, front_end)
         yield HealthyRecording(
             recording_id=recording_id,
             machine=machine,

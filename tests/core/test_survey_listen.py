@@ -69,8 +69,11 @@ def test_the_reason_is_that_of_the_strangest_microphone() -> None:
     recordings = np.array(["a", "b", "c"])
     names = ("spectrum", "spectrum changes")
     spreads = {name: np.ones((2, size)) for name, size in zip(names, (NUM_BANDS, 1), strict=True)}
+    alone = {name: np.eye(each.shape[-1]) for name, each in spreads.items()}
     standards = dict.fromkeys((*names, "score"), Standard(mean=0.0, deviation=1.0))
-    normal = NormalSound(takes={}, spreads={"fan": spreads}, decorrelations={}, standards=standards, interpolators={})
+    normal = NormalSound(
+        takes={}, spreads={"fan": spreads}, decorrelations=alone, standards=standards, interpolators={}
+    )
     deviations = {"spectrum": np.full((3, 2, NUM_BANDS), -0.1), "spectrum changes": np.zeros((3, 2, 1))}
     deviations["spectrum changes"][:, 0] = -20
     deviations["spectrum"][:, 1] = 8
