@@ -21,6 +21,7 @@ from core.decision.modulation import NUM_OCTAVES
 from core.decision.normal_sound import SCORE, NormalSound
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
+from core.decision.take_correlation import DECORRELATED
 from core.errors import UserError
 from core.model.frame_statistics import NUM_BANDS, statistic_groups
 from core.model.tensor_file import TensorInfo
@@ -109,8 +110,8 @@ def tensors_of(statistic: InnovationsStatistic) -> dict[str, Tensor]:
     for name, interpolator in normal.interpolators.items():
         tensors[_means_of(name)] = torch.from_numpy(interpolator.means)
         tensors[_weights_of(name)] = torch.from_numpy(interpolator.weights)
-    for name in normal.groups:
-        tensors[_decorrelation_of(name)] = torch.from_numpy(normal.decorrelations[name])
+    for name, decorrelation in normal.decorrelations.items():
+        tensors[_decorrelation_of(name)] = torch.from_numpy(decorrelation)
     return tensors
 
 
@@ -140,7 +141,7 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
     for name in interpolated_bands(tuple(of_groups)):
         shapes[_means_of(name)] = (num_channels, surrounding)
         shapes[_weights_of(name)] = (surrounding - NUM_BANDS, NUM_BANDS)
-    shapes |= {_decorrelation_of(name): (size, size) for name, size in of_groups.items()}
+    shapes |= {_decorrelation_of(name): (size, size) for name, size in of_groups.items() if name in DECORRELATED}
     return {name: TensorInfo(dtype="F64", shape=shape) for name, shape in shapes.items()}
 
 
@@ -172,7 +173,7 @@ def statistic_from(
     normal = NormalSound(
         takes=dict(zip(header.machines, map(by_group, takes), strict=True)),
         spreads=dict(zip(header.machines, map(by_group, tensors[SPREADS].numpy()), strict=True)),
-        decorrelations={name: tensors[_decorrelation_of(name)].numpy() for name in places},
+        decorrelations={name: tensors[_decorrelation_of(name)].numpy() for name in places if name in DECORRELATED},
         standards={name: header.standards[name] for name in (*places, SCORE)},
         interpolators={
             name: Interpolator(

@@ -4,7 +4,7 @@ N clips, C channels. What is measured of a clip is in core/decision/clip_statist
 of each statistic in core/decision/take_spread.py, how statistics go together in core/decision/take_correlation.py.
 
     1  distance of a group    root mean square over channels and statistics of (value - normal value) / spread,
-                              decorrelated
+                              in groups of the sound itself decorrelated
     2  its sigmas             (log distance - mean) / deviation, over healthy takes that were left out
     3  score of the clip      log of the mean over groups of exp(sigmas), standardised in the same way
 
@@ -76,7 +76,7 @@ class NormalSound:
     spreads: Mapping[str, Mapping[str, Array]]
     """By machine and group, (C, statistics)."""
     decorrelations: Mapping[str, Array]
-    """By group, (statistics, statistics)."""
+    """By group of DECORRELATED, (statistics, statistics)."""
     standards: Mapping[str, Standard]
     """By group: of its strangeness. Last, SCORE."""
     interpolators: Mapping[str, Interpolator]
@@ -94,10 +94,10 @@ class NormalSound:
         return {name: vectors[name] for name in self.groups}
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
-        """(N, C, statistics) by group: in spreads from the normal value, decorrelated."""
+        """(N, C, statistics) by group: in spreads from the normal value, some of them decorrelated."""
         takes, spreads = self.takes[machine], self.spreads[machine]
         return {
-            name: deviations_from(vectors[name], takes[name], spreads[name], self.decorrelations[name])
+            name: deviations_from(vectors[name], takes[name], spreads[name], self.decorrelations.get(name))
             for name in self.groups
         }
 

@@ -5,9 +5,9 @@ machine's healthy takes, or, with `baseline = "clip"`, with the median of its ow
 (core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS, and no words twice. How
 sound changes (OF_CHANGES) is said of stretches alone that are as long as those that were calibrated.
 
-Groups are ranked by what the detector judges by, deviations that are decorrelated. Directions and bands are those of
-the deviations as they are, which can be seen in a spectrogram. A band reaches as far around the most deviating one as
-the deviation keeps its sign and half its size; none is named where it reaches over all.
+Groups are ranked by the deviations that the detector judges, some of which are decorrelated. Directions and bands are
+those of the deviations as they are, which can be seen in a spectrogram. A band reaches as far around the most deviating
+one as the deviation keeps its sign and half its size; none is named where it reaches over all.
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ def reasons_of(
 def strongest_reasons(
     deviations: Mapping[str, Array], normal: NormalSound, front_end: FrontEndConfig
 ) -> tuple[Reason, ...]:
-    """From (D,) decorrelated deviations by group; at least one, the strongest first."""
+    """From (D,) deviations by group that the detector judges; at least one, the strongest first."""
     found: dict[str, Reason] = {}
     reasons = [_reason(name, each, normal, front_end) for name, each in deviations.items()]
     for reason in sorted(reasons, key=lambda reason: -reason.sigmas):
@@ -107,16 +107,13 @@ def strongest_reasons(
 def _deviations(
     statistic: InnovationsStatistic, frames: FrameVectors, event: Event, machine: str
 ) -> Mapping[str, Array]:
-    """(C, D) by group, in the spreads of healthy takes, decorrelated."""
+    """(C, D) by group, in the spreads of healthy takes, as the detector judges them."""
     if statistic.config.baseline != "clip":
         return _from_machine(statistic, frames, event, machine)
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
     places, normal = statistic_groups(len(frames)), statistic.normal
     means = frames[:, event.first_frame : event.end_frame].astype(np.float64).mean(axis=1)
-    return {
-        name: (means - usual)[:, places[name]] / normal.spreads[machine][name] @ normal.decorrelations[name]
-        for name in CHANGING
-    }
+    return {name: (means - usual)[:, places[name]] / normal.spreads[machine][name] for name in CHANGING}
 
 
 def _from_machine(
@@ -135,14 +132,16 @@ def _from_machine(
     return {name: each[0] for name, each in deviations.items() if name not in OF_CHANGES}
 
 
-def _reason(group: str, decorrelated: Array, normal: NormalSound, front_end: FrontEndConfig) -> Reason:
-    """From the (D,) deviations of the group."""
-    deviations = np.asarray(np.linalg.lstsq(normal.decorrelations[group], decorrelated)[0], dtype=np.float64)
+def _reason(group: str, judged: Array, normal: NormalSound, front_end: FrontEndConfig) -> Reason:
+    """From the (D,) deviations of the group that the detector judges."""
+    deviations = judged
+    if group in normal.decorrelations:
+        deviations = np.asarray(np.linalg.lstsq(normal.decorrelations[group], judged)[0], dtype=np.float64)
     peak = int(np.abs(deviations).argmax())
     rate_hz = front_end.read_rate_hz if BANDS_OF.get(group) == "spectrum" else front_end.sample_rate_hz
     return Reason(
         group=group,
-        sigmas=float(normal.standards[group].sigmas(strangeness(group, decorrelated[None, None]))[0]),
+        sigmas=float(normal.standards[group].sigmas(strangeness(group, judged[None, None]))[0]),
         is_above=bool(deviations[peak] > 0),
         band_hz=_band_around(peak, deviations, rate_hz) if group in BANDS_OF else None,
     )

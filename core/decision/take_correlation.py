@@ -21,6 +21,8 @@ from core.decision.standard import PRIOR_TAKES
 
 Array = npt.NDArray[np.float64]
 
+DECORRELATED = ("spectrum", "spectrum changes by band", "modulation")
+"""Groups of statistics of the sound itself. Those of the network's innovations gain nothing by it."""
 LEAST_PRODUCT = 1e-9
 """In squared spreads: a statistic whose takes differ by less is constant but for rounding."""
 

@@ -8,7 +8,8 @@ half-way between. The spread is the root of `between + within`:
     between  = pooled(variance between takes of the machine, usual)
     within   = variance between the clips of a take, over all machines, half of it the group's mean over C and S
 
-In spreads, deviations are decorrelated (take_correlation.py), by the takes of all machines and channels together.
+In spreads, deviations of some groups are decorrelated (take_correlation.py), by the takes of all machines and channels
+together.
 
 Few takes say little about how takes differ, so what is pooled with their variance counts as PRIOR_TAKES more takes.
 With one machine `usual` is the usual variance alone.
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.standard import PRIOR_TAKES
-from core.decision.take_correlation import decorrelation_of
+from core.decision.take_correlation import DECORRELATED, decorrelation_of
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int_]
@@ -30,12 +31,12 @@ Rows = npt.NDArray[np.int_]
 NEAREST_TAKES = 3
 
 
-def deviations_from(values: Array, takes: Array, spread: Array, decorrelation: Array) -> Array:
+def deviations_from(values: Array, takes: Array, spread: Array, decorrelation: Array | None) -> Array:
     """(N, C, S) from the mean of the nearest of (takes, C, S), in spreads (C, S), times a decorrelation (S, S)."""
     nearest = [np.argsort(_distances(takes, clip, spread), kind="stable")[:NEAREST_TAKES] for clip in values]
     normal = np.array([takes[which].mean(axis=0) for which in nearest]).reshape(values.shape)
-    deviations: Array = (values - normal) / spread @ decorrelation
-    return deviations
+    deviations: Array = (values - normal) / spread
+    return deviations if decorrelation is None else deviations @ decorrelation
 
 
 def _distances(takes: Array, clip: Array, spread: Array) -> Array:
@@ -115,7 +116,8 @@ class HealthyTakes:
         return spreads
 
     def decorrelations(self, *, without: int | None = None) -> dict[str, Array]:
-        """By group, (S, S); as if there were not this take, except in the spreads that all takes are measured in."""
+        """By group of DECORRELATED, (S, S); as if there were not this take, except in the spreads that all takes are
+        measured in."""
         found = {}
         for name, products in self._products.items():
             if without is not None:
@@ -126,17 +128,17 @@ class HealthyTakes:
 
     @cached_property
     def _products(self) -> dict[str, Array]:
-        """By group, (S, S): the sum over takes and channels of the products of their residuals."""
+        """By group of DECORRELATED, (S, S): the sum over takes and channels of the products of their residuals."""
         return {name: np.tensordot(each, each, axes=((0, 1), (0, 1))) for name, each in self._residuals.items()}
 
     @cached_property
     def _residuals(self) -> dict[str, Array]:
-        """By group, (T, C, S): how far each take is from the mean of its machine's takes, in spreads."""
-        residuals = {name: np.empty_like(means) for name, means in self.means.items()}
+        """By group of DECORRELATED, (T, C, S): how far takes are from the mean of their machine's, in spreads."""
+        residuals = {name: means.copy() for name, means in self.means.items() if name in DECORRELATED}
         for machine, own in self.places.items():
             spreads = self.spreads_of(machine)
-            for name, means in self.means.items():
-                residuals[name][own] = (means[own] - means[own].mean(axis=0)) / spreads[name]
+            for name, means in residuals.items():
+                means[own] = (means[own] - means[own].mean(axis=0)) / spreads[name]
         return residuals
 
     @cached_property
@@ -176,7 +178,8 @@ class HealthyTakes:
             takes, spreads = self.means_of(machine, without=without), self.spreads_of(machine, without=without)
             decorrelations = self.decorrelations(without=without)
             for name, values in vectors.items():
-                deviations[name][own] = deviations_from(values[own], takes[name], spreads[name], decorrelations[name])
+                decorrelation = decorrelations.get(name)
+                deviations[name][own] = deviations_from(values[own], takes[name], spreads[name], decorrelation)
         return deviations
 
 
