@@ -114,7 +114,17 @@ def test_levels_are_stepped_as_by_adam_on_the_coefficients_of_cosines(name: str)
     reference = torch.optim.Adam([coefficients.requires_grad_()], lr=RATE, betas=ADAM_BETAS)
     by_reference(coefficients, reference, [cosines.t() @ step for step in taken])
     expected = start + cosines @ coefficients.detach()
-    torch.testing.assert_close(model.get_parameter(name).detach(), expected, rtol=1e-4, atol=1e-5)
+    both = [model.get_parameter(name).detach(), expected]
+    if name.startswith("heads"):
+        both = [without_a_constant(each) for each in both]
+    torch.testing.assert_close(*both, rtol=1e-4, atol=1e-5)
+
+
+def without_a_constant(heads: Tensor) -> Tensor:
+    """Less the mean over a channel's levels, which changes no probability: its gradient is rounding, which differs from
+    machine to machine, and Adam's step is as large for it as for any other."""
+    levels = heads.unflatten(0, (CHANNELS, LEVELS))
+    return levels - levels.mean(dim=1, keepdim=True)
 
 
 def test_no_weight_is_out_of_the_cosines_reach() -> None:
