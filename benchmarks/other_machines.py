@@ -4,7 +4,8 @@
 
 As in benchmarks/elsewhere.py, every detector is trained and calibrated on healthy takes of the judged machine, its
 choice and threshold are made on validation clips of the machines of the other kinds, and it is judged on the machine's
-test clips. A seed is another machine of each kind. A machine is scored once and kept in --folder.
+test clips. A seed is another machine of each kind. A machine is scored once and kept in --folder. The second table has
+whole recordings in place of clips: the median of a recording's clips, which is how `detect` decides, and the highest.
 """
 
 import argparse
@@ -21,6 +22,8 @@ if __name__ == "__main__":
 from benchmarks.elsewhere import WAVENET, Judged, choose_on, scores_of, text_of
 from benchmarks.simulated_machines import MACHINES, written_machine
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
+from core.decision.exact_figures import scores_of_recordings
+from core.decision.metrics import auc
 from core.sources import open_source
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
@@ -72,6 +75,28 @@ def print_table(everything: Sequence[tuple[str, Judged]]) -> None:
         print(f"| {detector} | {' | '.join(cells)} |", flush=True)
 
 
+def print_recordings(everything: Sequence[tuple[str, Judged]]) -> None:
+    """Means over machines."""
+    print("\n| whole recordings | median: AUC | false alarms | recall | highest: AUC | false alarms | recall |")
+    print("| --- " * 7 + "|")
+    for detector in everything[0][1].decisions:
+        splits = [split for of_kind in tested(everything, detector).values() for split in of_kind]
+        rules = [
+            np.mean([of_recordings(split, faults_last=last) for split in splits], axis=0) for last in (True, False)
+        ]
+        cells = [cell for area, alarms, hits in rules for cell in (f"{area:.3f}", f"{alarms:.0%}", f"{hits:.0%}")]
+        print(f"| {detector} | {' | '.join(cells)} |", flush=True)
+
+
+def of_recordings(split: SplitDecisions, *, faults_last: bool) -> tuple[float, float, float]:
+    """AUC, false alarms and recall, where a recording counts as one."""
+    takes = np.array(split.recording_ids)
+    names, first = np.unique(takes, return_index=True)
+    scores = scores_of_recordings([split.scores[takes == name] for name in names], faults_last=faults_last)
+    is_anomalous, flagged = split.is_anomalous[first], scores >= split.threshold
+    return auc(scores, is_anomalous), float(flagged[~is_anomalous].mean()), float(flagged[is_anomalous].mean())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kinds", nargs="+", choices=list(MACHINES), default=list(MACHINES))
@@ -81,7 +106,9 @@ def main() -> None:
     if len(options.kinds) < 2:
         parser.error("--kinds must be two or more, because the choices for one are made on the others.")
     options.folder.mkdir(parents=True, exist_ok=True)
-    print_table(list(judged_machines(options)))
+    everything = list(judged_machines(options))
+    print_table(everything)
+    print_recordings(everything)
 
 
 if __name__ == "__main__":

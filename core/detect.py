@@ -6,8 +6,8 @@ The detector is a study's folder, a winner's folder or a detector's file. Record
 searched recursively, and patterns (`core/detection/audio_paths.py`). For every recording one line says the decision,
 its score and the threshold in sigmas; below it are the five longest events with start, end, and the microphone that
 hears each best. A recording of any length is judged clip by clip (`core/detection/clips.py`) and is anomalous where at
-least `--at-least` of its clips are, one by default, so a longer recording has more chances of a false alarm. A
-recording that cannot be judged is refused: one line on standard error names it, and the others are judged.
+least `--at-least` of its clips are; by default more than half, or one where the study's faults come and go. A recording
+that cannot be judged is refused: one line on standard error names it, and the others are judged.
 
 Exit codes: 0 all are normal; 1 one or more are anomalous; 2 a user's mistake, or a recording was refused, whatever the
 others are; 3 an internal error; 130 interrupted. `--csv` and `--plot` are written at the end, whole or not at all. The
@@ -68,9 +68,7 @@ def detect(options: argparse.Namespace) -> int:
     machine = choose_machine(trained, options.machine)
     detector, lines = with_asked_threshold(trained, options.threshold, options.false_alarms_per_hour)
     lines = [*(SENTENCES[name] for name in trained.stand_ins), *lines]
-    if options.at_least > 1:
-        lines.append(f"A recording is anomalous when at least {options.at_least} of its clips are.")
-    _say(*lines)
+    _say(*lines, *_rule_lines(trained, options.at_least))
     results = Results()
     views: list[FileView] = []
     num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -102,6 +100,13 @@ def detect(options: argparse.Namespace) -> int:
         text = page(views, num_judged=len(audio_paths.names) - num_refused, num_refused=num_refused, notes=notes)
         _write(options.plot, text, option="--plot")
     return results.exit_code
+
+
+def _rule_lines(detector: "Detector", at_least: int | None) -> list[str]:
+    """How many clips make a recording anomalous; nothing where one does."""
+    if at_least is None:
+        return ["A recording is anomalous when more than half of its clips are."] if detector.faults_last else []
+    return [f"A recording is anomalous when at least {at_least} of its clips are."] if at_least > 1 else []
 
 
 def choose_machine(detector: "Detector", asked: str | None) -> str:
@@ -200,7 +205,10 @@ def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
         help="sets the threshold so that healthy sound has at most X anomalous clips an hour",
     )
     parser.add_argument(
-        "--at-least", type=_count, default=1, metavar="K", help="how many clips make a recording anomalous (default 1)"
+        "--at-least",
+        type=_count,
+        metavar="K",
+        help="how many clips make a recording anomalous (default: more than half, or 1 where faults come and go)",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every event there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a page (HTML) with spectrograms and scores")

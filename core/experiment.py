@@ -199,6 +199,7 @@ def _detector(
         clip_samples=dataset.config.clip_samples,
         context_samples=setup.context_samples,
         stand_ins=dataset.stand_ins(),
+        faults_last=dataset.validation.events is None,
     )
 
 

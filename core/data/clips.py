@@ -5,14 +5,16 @@ spread over their takes, and held in memory.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from core.data.audio import Waveform
+from core.data.dealing import unit
 from core.data.recordings import Take
 from core.errors import UserError
 
@@ -154,15 +156,34 @@ def read_clips(takes: Sequence[Take], clip_samples: int, sample_rate_hz: int, *,
 
 
 def spread_over_strata(takes: Sequence[Take], max_clips: int, split_name: str) -> list[Take]:
-    """All takes if the budget has a clip for each, else `max_clips` takes, alternating between (machine, label)."""
+    """All takes if the budget has a clip for each, else `max_clips` takes, alternating between (machine, label).
+
+    Within these it alternates between conditions, whose takes come in an order by a hash of their ids: the first by
+    name would be those of the first days.
+    """
     if len(takes) <= max_clips:
         return list(takes)
-    strata: dict[tuple[str, str], list[Take]] = defaultdict(list)
-    for take in takes:
-        strata[take.recording.machine, take.recording.label].append(take)
+    strata = _groups(takes, lambda take: (take.recording.machine, take.recording.label))
     check_budget(max_clips, len(strata), split_name)
-    dealt = chain.from_iterable(zip_longest(*strata.values()))
-    return [take for take in dealt if take is not None][:max_clips]
+    return _in_turn(map(_conditions_in_turn, strata))[:max_clips]
+
+
+def _conditions_in_turn(takes: Sequence[Take]) -> list[Take]:
+    in_order = sorted(takes, key=lambda take: unit(0, take.recording.recording_id))
+    return _in_turn(_groups(in_order, lambda take: take.recording.condition))
+
+
+def _groups(takes: Iterable[Take], key: Callable[[Take], Any]) -> list[list[Take]]:
+    """The takes of each key, in the order in which the keys occur."""
+    groups: dict[Any, list[Take]] = defaultdict(list)
+    for take in takes:
+        groups[key(take)].append(take)
+    return list(groups.values())
+
+
+def _in_turn(groups: Iterable[Sequence[Take]]) -> list[Take]:
+    """The first of each group, then the second of each that has one, and so on."""
+    return [take for row in zip_longest(*groups) for take in row if take is not None]
 
 
 def check_budget(max_clips: int, num_strata: int, split_name: str) -> None:

@@ -51,6 +51,9 @@ class Detector:
     has them."""
     stand_ins: tuple[StandIn, ...] = ()
     """What stood in for recordings that the study did not have."""
+    faults_last: bool = False
+    """Whether a fault lasts for its whole recording, as where the study knew no events within recordings. It says how
+    many clips make a recording anomalous (whole_recordings.py)."""
 
     @property
     def heard_clip_samples(self) -> int:
@@ -97,6 +100,7 @@ def save_detector(path: Path, detector: Detector) -> None:
         "frame_ms": detector.statistic.frame_ms,
         "clip_samples": detector.clip_samples,
         "context_samples": detector.context_samples,
+        "faults_last": detector.faults_last,
     }
     if detector.levels is not None:
         header["levels"] = _by_machine(detector.levels)
@@ -148,6 +152,7 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
         levels=header.levels,
         healthy=header.healthy,
         stand_ins=header.stand_ins,
+        faults_last=header.faults_last,
     )
 
 

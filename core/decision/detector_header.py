@@ -41,8 +41,9 @@ Gain = Annotated[float, Field(gt=0, le=LARGEST_FLOAT32)]
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorHeader:
-    """The header of a detector's file. `levels` and `healthy` are missing in files that were written before they were
-    kept, and `healthy` is missing in files of trials. `stand_ins` is missing where nothing stood in for recordings."""
+    """The header of a detector's file. `levels`, `healthy` and `faults_last` are missing in files that were written
+    before they were kept, and `healthy` is missing in files of trials. `stand_ins` is missing where nothing stood in
+    for recordings."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -62,6 +63,7 @@ class DetectorHeader:
     levels: dict[str, tuple[LevelRange, ...]] | None = None
     healthy: HealthyScores | None = None
     stand_ins: tuple[StandIn, ...] = ()
+    faults_last: bool = False
 
     @property
     def machines(self) -> tuple[str, ...]:

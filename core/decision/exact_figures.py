@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from core.decision.metrics import BoolArray, FloatArray, auc
+from core.decision.whole_recordings import clips_needed, score_of_recording
 
 LEVEL = 0.95
 """Of all intervals, which have two sides."""
@@ -28,7 +29,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingCounts:
-    """The recordings of one label, and how many of them have a clip that is flagged."""
+    """The recordings of one label, and how many of them are flagged, by the rule of whole_recordings.py."""
 
     num_recordings: int
     num_flagged: int
@@ -60,14 +61,18 @@ class ExactFigures:
 
 
 def exact_figures(
-    scores: FloatArray, is_anomalous: BoolArray, recording_ids: Sequence[str], threshold: float
+    scores: FloatArray, is_anomalous: BoolArray, recording_ids: Sequence[str], threshold: float, *, faults_last: bool
 ) -> ExactFigures:
-    """All of them for clips that are flagged where their score is at least the threshold."""
+    """All of them for clips that are flagged where their score is at least the threshold.
+
+    `faults_last` says which rule makes one decision of a recording's clips.
+    """
     takes, flagged = np.asarray(recording_ids), scores >= threshold
     recordings = {label: _by_take(scores, takes, is_anomalous == label) for label in (True, False)}
     counts = {
         label: RecordingCounts(
-            num_recordings=len(each), num_flagged=sum(bool(clips.max() >= threshold) for clips in each)
+            num_recordings=len(each),
+            num_flagged=int(np.sum(scores_of_recordings(each, faults_last=faults_last) >= threshold)),
         )
         for label, each in recordings.items()
     }
@@ -86,7 +91,7 @@ def exact_figures(
         auc_interval=share_interval(
             auc(scores, is_anomalous), num_independent_pairs(takes[is_anomalous], takes[~is_anomalous])
         ),
-        p_value=test(*(score_of_recordings(recordings[label]) for label in (True, False))),
+        p_value=test(*(scores_of_recordings(recordings[label], faults_last=True) for label in (True, False))),
         is_paired=is_paired,
         anomalous=counts[True],
         normal=counts[False],
@@ -145,13 +150,15 @@ def f1_interval(recall: Interval, false_alarms: Interval, *, prevalence: float) 
     return low, f1_of_rates(recall[1], false_alarms[0], prevalence=prevalence)
 
 
-def score_of_recordings(recordings: Sequence[FloatArray]) -> FloatArray:
-    """(R,) the median score of each recording's clips.
+def scores_of_recordings(recordings: Sequence[FloatArray], *, faults_last: bool) -> FloatArray:
+    """(R,) from the scores of each recording's clips.
 
-    The highest score would favour recordings of many clips: where all sound alike, the median of any odd number of
-    clips is as often above a single clip as below it.
+    The test of chance compares medians whatever the faults are, because the highest score would favour recordings of
+    many clips: where all sound alike, the median of any odd number of clips is as often above a single clip as below.
     """
-    return np.array([np.quantile(clips, 0.5, method="lower") for clips in recordings])
+    return np.array(
+        [score_of_recording(clips.tolist(), clips_needed(len(clips), faults_last=faults_last)) for clips in recordings]
+    )
 
 
 def chance_p_value(anomalous: FloatArray, normal: FloatArray) -> float:

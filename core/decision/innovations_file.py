@@ -23,7 +23,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
 from core.decision.take_correlation import DECORRELATED
 from core.errors import UserError
-from core.model.frame_statistics import NUM_BANDS, statistic_groups
+from core.model.frame_statistics import FORMAT, NUM_BANDS, statistic_groups
 from core.model.tensor_file import TensorInfo
 
 Array = npt.NDArray[np.float64]
@@ -41,6 +41,8 @@ class InnovationsHeader:
     """Of each machine. It is missing in files that were written before takes were kept, with other bands."""
     standards: dict[str, Standard]
     """By group, and SCORE."""
+    frame_statistics: int = 0
+    """Their FORMAT. It is missing in files that were written before it was kept."""
     changes: Standard | None = None
     """None, like the two numbers, where clips are compared with their machine alone."""
     penalty: float = 0.0
@@ -51,9 +53,10 @@ class InnovationsHeader:
     def __post_init__(self) -> None:
         if not self.machines or len(set(self.machines)) != len(self.machines):
             raise UserError("innovations.machines must name each machine once, but does not.")
-        if not self.num_takes:
+        if self.frame_statistics != FORMAT:
             raise UserError(
-                "innovations.num_takes must be given, but is missing. Train a detector of an older version again."
+                f"innovations.frame_statistics must be {FORMAT}, but is {self.frame_statistics}. "
+                "Train a detector of another version again."
             )
         if len(self.num_takes) != len(self.machines) or not all(1 <= n <= MAX_TAKES for n in self.num_takes):
             raise UserError(f"innovations.num_takes must be 1 to {MAX_TAKES:,} for each machine, but is not.")
@@ -84,6 +87,7 @@ def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
         machines=statistic.machines,
         num_takes=tuple(num_takes_of(statistic.normal, machine) for machine in statistic.machines),
         standards=dict(statistic.normal.standards),
+        frame_statistics=FORMAT,
         num_stretches=statistic.num_stretches,
     )
     if (model := statistic.changes) is None:

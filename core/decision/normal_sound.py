@@ -36,8 +36,8 @@ from core.model.frame_statistics import FrameVectors
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = 3
-"""Raise it when the same statistics of frames give other scores."""
+FORMAT = 4
+"""Raise it when the same clips give other scores by the same network."""
 ONE_SIDED = (*CHANGES.values(), "impulses")
 HEALTHY_DEVIATIONS = {
     "likelihood": 0.05,

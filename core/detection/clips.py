@@ -25,6 +25,7 @@ from core.decision.levels import LevelsDbfs, LevelWarning, clip_levels, level_wa
 from core.decision.postprocess import Event, Frames, events
 from core.decision.reasons import reasons_of
 from core.decision.statistic import Judgement
+from core.decision.whole_recordings import clips_needed
 from core.detection.decision import RecordingDecision, RecordingEvent
 from core.detection.files import AudioRequirements, AudioStream, check_sound
 from core.errors import UserError
@@ -81,9 +82,12 @@ def requirements_of(detector: Detector) -> AudioRequirements:
 
 
 def judge_recording(
-    audio: AudioStream, detector: Detector, machine: str, *, pool: ThreadPool, min_anomalous_clips: int = 1
+    audio: AudioStream, detector: Detector, machine: str, *, pool: ThreadPool, min_anomalous_clips: int | None = None
 ) -> RecordingDecision:
     """Judges a recording of any length by the calibration of `machine`, which the detector must know.
+
+    Without `min_anomalous_clips` more than half of its clips make it anomalous, or one does where the detector's faults
+    come and go (`Detector.faults_last`).
 
     Raises BadRecording where it cannot be judged. One reason is that a channel is silent for a whole clip, since its
     level cannot be matched. Another is a channel that is DEAD_DB quieter than every calibration clip in each of its
@@ -96,10 +100,12 @@ def judge_recording(
     rate_hz = detector.front_end.config.sample_rate_hz
     frame_samples = detector.scoring.frame_samples(rate_hz)
     frames = _judged_frames(audio, detector, machine, frame_samples, pool)
-    if len(frames.clip_scores) < min_anomalous_clips:
+    num_clips = len(frames.clip_scores)
+    num_needed = min_anomalous_clips or clips_needed(num_clips, faults_last=detector.faults_last)
+    if num_clips < num_needed:
         raise BadRecording(
-            f"Recording {audio.name!r} must hold at least {min_anomalous_clips} clips of the detector's, since so many "
-            f"must be anomalous, but holds {len(frames.clip_scores)}. Record for longer, or ask for fewer."
+            f"Recording {audio.name!r} must hold at least {num_needed} clips of the detector's, since so many "
+            f"must be anomalous, but holds {num_clips}. Record for longer, or ask for fewer."
         )
     first_s, frame_s = detector.context_samples / rate_hz, frame_samples / rate_hz
     threshold = detector.statistic.config.threshold_sigmas
@@ -118,7 +124,7 @@ def judge_recording(
         num_channels=audio.num_channels,
         threshold_sigmas=threshold,
         clip_scores=tuple(frames.clip_scores),
-        min_anomalous_clips=min_anomalous_clips,
+        min_anomalous_clips=num_needed,
         events=found,
         level_warnings=_checked_levels(audio.name, np.array(frames.clip_levels), detector, machine),
         sigmas=frames.sigmas,

@@ -1,14 +1,14 @@
 """A detector's decision about a recording, from the scores of its clips.
 
-A recording is anomalous where at least K of its clips are, K = 1 by default. Its score is the K-th highest of its
-clips' scores, so it is anomalous where its score reaches the threshold. A recording of one clip has the score that a
-study gives this clip.
+A recording is anomalous where at least K of its clips are. Its score is the K-th highest of its clips' scores, so it
+is anomalous where its score reaches the threshold. A recording of one clip has the score that a study gives this clip.
 """
 
 from dataclasses import dataclass
 
 from core.decision.levels import LevelWarning
 from core.decision.postprocess import Frames
+from core.decision.whole_recordings import score_of_recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class RecordingDecision:
     @property
     def score_sigmas(self) -> float:
         """The highest threshold at which the recording is anomalous; -inf where none is low enough."""
-        return sorted(self.clip_scores)[-self.min_anomalous_clips]
+        return score_of_recording(self.clip_scores, self.min_anomalous_clips)
 
     @property
     def num_anomalous_clips(self) -> int:

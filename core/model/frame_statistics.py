@@ -8,8 +8,8 @@ window.
     colour        log energy of z in bands: which frequencies it does not expect
     whiteness     mean products of z with z some samples before, and with the other microphones: what it misses
     impulses      how unevenly the energy of z lies in time: the flatness and the crest of stretches of IMPULSE_MS
-    spectrum      log energy of the sound itself in bands, at one level
-    level         the clip's loudness in dB, the same in every frame
+    spectrum      log energy of the sound itself in bands, at one level, without DC
+    level         the clip's loudness in dB, without DC, the same in every frame
 
 Bands are equally wide on the mel scale (O'Shaughnessy, 1987), from 0 Hz to half the sample rate, and at least one bin
 of the window's spectrum. The sound itself may have a multiple of the network's rate, so that its bands reach higher.
@@ -24,12 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.audio import Waveform
+from core.model.frontend import mean_of
 from core.model.innovations import Samples
 
 FrameVectors = npt.NDArray[np.float16]
 """(..., F, K)"""
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the statistics of the same samples change."""
 WINDOW_MS, IMPULSE_MS = 128, 2
 NUM_BANDS = 40
@@ -86,8 +87,9 @@ def frame_statistics(
     finer = sound.shape[-1] // num_samples
     windows = _Windows.of_frames(num_samples, frame_samples, sample_rate_hz)
     windows_of_sound = _Windows.of_frames(num_samples * finer, frame_samples * finer, sample_rate_hz * finer)
-    power = np.square(sound, dtype=np.float64).mean(axis=-1, keepdims=True)
-    at_one_level = (sound / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
+    without_dc = sound - mean_of(sound)
+    power = np.square(without_dc, dtype=np.float64).mean(axis=-1, keepdims=True)
+    at_one_level = (without_dc / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
     columns = [
         windows.means(surprise)[..., None],
         windows.means(entropy)[..., None],

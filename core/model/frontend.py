@@ -141,7 +141,7 @@ class FrontEnd:
         """Measures whole clips (..., C, T). A silent channel gets a gain of 1."""
         mean = mean_of(waveform)
         if self.config.level == "matched":
-            rms = np.sqrt(np.mean(np.square(_heard(waveform - mean, self.config)), axis=-1, keepdims=True))
+            rms = np.sqrt(_power(_heard(waveform - mean, self.config))[..., None])
             gain = self.config.rms / np.where(rms > 0, rms, self.config.rms)
         else:
             gain = np.array(self.channel_gains)[:, None]
@@ -153,9 +153,15 @@ def _heard(waveform: Waveform, config: FrontEndConfig) -> Waveform:
     return emphasise(decimate(waveform, config.decimation), config.pre_emphasis)
 
 
+def _power(waveform: Waveform) -> npt.NDArray[np.float64]:
+    """(..., T) to (...), in double precision, in which no power of float32 samples is too small or too large."""
+    power: npt.NDArray[np.float64] = np.square(waveform, dtype=np.float64).mean(axis=-1)
+    return power
+
+
 def fit_front_end(config: FrontEndConfig, training_clips: Sequence[Waveform] | Waveform) -> FrontEnd:
     """Fits one gain a channel, which brings the training clips together to the configured RMS."""
     heard = (_heard(clip - mean_of(clip), config) for clip in training_clips)
-    rms = np.sqrt(np.mean([np.square(clip).mean(axis=-1) for clip in heard], axis=0))
+    rms = np.sqrt(np.mean([_power(clip) for clip in heard], axis=0))
     gains = config.rms / np.where(rms > 0, rms, config.rms)
     return FrontEnd(config=config, channel_gains=tuple(float(gain) for gain in gains))

@@ -31,7 +31,7 @@ from core.model.training_record import ScoredEpoch, TrainingRecord
 from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
 from core.thread_pool import ThreadPool
 
-FORMAT = "scored-training-3"
+FORMAT = "scored-training-4"
 """Part of every key. Raise it when the same setup gives another training, or is written in another way."""
 
 

@@ -43,10 +43,12 @@ def _sentence(evidence: Mapping[str, Any]) -> str:
     verdict = "The winner is proven" if evidence["is_proven"] else "The winner is unproven"
     ranked = "recordings with injected faults" if "faults" in evidence["stand_ins"] else "anomalous test recordings"
     test = "sign test, each recording against itself," if evidence["is_paired"] else "exact Mann-Whitney test"
+    flagged = "more than half of its clips are" if evidence["faults_last"] else "one of its clips is"
     return (
         f"{verdict}: chance ranks the {ranked} as high with p {evidence['p_value']:.2g} ({test} on one score a "
         "recording, the median of its clips). Recordings and not clips are counted, "
-        "because clips of one recording are not independent. Intervals of rates are those of Clopper and Pearson, "
+        "because clips of one recording are not independent, and a recording is flagged, as by detect, when "
+        f"{flagged}. Intervals of rates are those of Clopper and Pearson, "
         "and that of F1 goes from the worst of both rates to the best of both."
     )
 

@@ -68,6 +68,7 @@ def evidence_of(
         "is_enough": is_enough,
         "p_value": p_value,
         "is_paired": bool(test.get("is_paired")),
+        "faults_last": bool(winner.get("faults_last")),
         "stand_ins": stand_ins,
         "banner": " ".join(banners) or None,
         "advice": _advice_on(stand_ins)

@@ -39,6 +39,7 @@ class ShownTraining:
             "parameters": dict(record.parameters),
             "epoch": record.facts["best_epoch"],
             "stand_ins": list(trial.detector.stand_ins),
+            "faults_last": trial.detector.faults_last,
             **{name: record.facts[name] for name in ("num_weights", "num_layers", "receptive_field_samples")},
             **self.threshold.facts(),
             **{split: split_figures(trial, split) for split in SPLITS},

@@ -18,7 +18,7 @@ def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) ->
     if not takes:
         return {}
     metrics = clip_metrics(scores, anomalous, trial.threshold)
-    exact = exact_figures(scores, anomalous, takes, trial.threshold)
+    exact = exact_figures(scores, anomalous, takes, trial.threshold, faults_last=trial.detector.faults_last)
     return {
         "f1": metrics.f1,
         "f1_interval": exact.f1_interval,

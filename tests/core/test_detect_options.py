@@ -147,6 +147,16 @@ def test_a_recording_is_anomalous_where_at_least_so_many_clips_are(study, detect
         assert any("2 of 4 clips" in line for line in found.out)
 
 
+@pytest.mark.parametrize(("faults_last", "at_least"), [(True, "3"), (False, "1")])
+def test_without_an_option_the_study_says_how_many_clips_make_a_recording_anomalous(
+    study, detect, tmp_path, faults_last, at_least
+):
+    save_detector(study / "winner" / DETECTOR_FILE, replace(make_detector(), faults_last=faults_last))
+    found = detect(study, write(tmp_path / "x.wav", sound(4), RATE_HZ))
+    assert {row["at_least"] for row in found.rows} == {at_least}
+    assert ("A recording is anomalous when more than half of its clips are." in found.out) == faults_last
+
+
 def test_a_recording_with_fewer_clips_than_must_be_anomalous_is_refused(study, detect, tmp_path):
     path = write(tmp_path / "x.wav", sound(2), RATE_HZ)
     found = detect(study, path, "--at-least", 3)

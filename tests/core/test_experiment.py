@@ -109,5 +109,6 @@ def test_a_finished_experiment_is_read_back_and_its_detector_knows_the_levels_of
     assert state.read_bytes() == was
     detector = load_detector(tmp_path / DETECTOR_FILE)
     assert detector.levels == level_ranges(car.calibration)
+    assert detector.faults_last, "no event within a take is labelled"
     assert detector.levels is not None
     assert detector.levels.keys() == detector.statistic.calibrations.keys()

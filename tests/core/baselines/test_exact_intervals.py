@@ -26,7 +26,7 @@ def test_three_perfect_takes_of_a_class_prove_little(name: str) -> None:
 
 def test_of_one_split_and_machine_they_are_those_of_the_report() -> None:
     split = decisions(1)
-    exact = exact_figures(split.scores, split.is_anomalous, split.recording_ids, split.threshold)
+    exact = exact_figures(split.scores, split.is_anomalous, split.recording_ids, split.threshold, faults_last=False)
     figure = figure_of("f1", [split])
     assert (figure.low, figure.high) == pytest.approx(exact.f1_interval)
 

@@ -136,6 +136,19 @@ def test_a_budget_keeps_every_machine_and_label_and_deals_in_turn(
         assert count == available[kind] or count >= max(dealt.values()) - 1
 
 
+def test_a_budget_keeps_every_condition_and_not_the_first_days_alone() -> None:
+    names = [f"{condition}/day{day}/{number}" for condition in "abcd" for day in range(5) for number in range(5)]
+    takes = [take(name, "anomalous", num_samples=4) for name in names]
+    faulty = [
+        replace(each, recording=replace(each.recording, condition=each.recording.recording_id[0])) for each in takes
+    ]
+    healthy = [take(f"day{day}/{number}", num_samples=4) for day in range(10) for number in range(10)]
+    chosen = [each.recording for each in spread_over_strata([*faulty, *healthy], 40, "validation")]
+    assert Counter(each.condition for each in chosen) == {"normal": 20, "a": 5, "b": 5, "c": 5, "d": 5}
+    assert len({each.recording_id.split("/")[0] for each in chosen if each.label == "normal"}) >= 6
+    assert len({each.recording_id.split("/")[1] for each in chosen if each.label == "anomalous"}) >= 4
+
+
 def test_a_budget_below_one_clip_a_group_is_refused() -> None:
     takes = [take("a"), take("b", "anomalous"), take("c", machine="car2")]
     with pytest.raises(UserError, match=r"^The budget for test must hold [^\n]* 3 groups [^\n]*, but holds 2\. Raise "):

@@ -20,6 +20,7 @@ from core.data.recordings import Corpus, Label, Recording, StreamedCorpus, Take
 from core.data.splicing import SpliceConfig, spliced_clips
 from core.data.splits import SplitConfig
 from core.data.streaming.streamed_dataset import stream_dataset
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from core.decision.exact_figures import exact_figures
 from core.decision.postprocess import PostprocessingConfig
 from core.errors import UserError
@@ -294,12 +295,13 @@ def test_an_experiment_says_how_well_the_stretches_are_found(tmp_path: Path) -> 
     assert figures["val_event_f1"] > 0.5
     assert figures["val_segment_f1"] > 0.8
     assert {"test_event_f1", "test_segment_f1"} <= figures.keys()
+    assert not load_detector(tmp_path / DETECTOR_FILE).faults_last, "the stretches come and go"
 
 
 def test_each_take_counts_once_in_each_class() -> None:
     clips = prepare(corpus()).test
     flagged = clips.is_anomalous ^ (np.arange(len(clips)) % 7 == 0)
-    figures = exact_figures(flagged.astype(np.float64), clips.is_anomalous, clips.recording_ids, 0.5)
+    figures = exact_figures(flagged.astype(np.float64), clips.is_anomalous, clips.recording_ids, 0.5, faults_last=False)
     for counts, label in ((figures.anomalous, True), (figures.normal, False)):
         takes = {take for take, is_so in zip(clips.recording_ids, clips.is_anomalous, strict=True) if is_so == label}
         assert counts.num_recordings == len(takes) < len(clips)

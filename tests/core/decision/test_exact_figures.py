@@ -17,7 +17,7 @@ from core.decision.exact_figures import (
     f1_of_rates,
     num_independent_pairs,
     paired_p_value,
-    score_of_recordings,
+    scores_of_recordings,
     share_interval,
     smallest_p_value,
 )
@@ -31,7 +31,7 @@ def test_interval_of_whole_counts_is_scipys(hits: int, num_units: int) -> None:
 
 
 def test_three_of_three_prove_little() -> None:
-    figures = exact_figures(np.array([3.0, 4, 5, 0, 1, 2]), np.arange(6) < 3, list("abcdef"), 2.5)
+    figures = exact_figures(np.array([3.0, 4, 5, 0, 1, 2]), np.arange(6) < 3, list("abcdef"), 2.5, faults_last=False)
     low = 0.025 ** (1 / 3)
     assert figures.recall_interval == pytest.approx((low, 1))
     assert figures.false_alarms_interval == pytest.approx((0, 1 - low))
@@ -52,7 +52,9 @@ def takes_of(num_takes: int, clips_a_take: int, *, seed: int, spread: float) -> 
 
 
 def test_more_clips_of_the_same_takes_prove_no_more() -> None:
-    of_one, of_many = (exact_figures(*takes_of(12, clips, seed=1, spread=0.0), 0.5) for clips in (1, 9))
+    of_one, of_many = (
+        exact_figures(*takes_of(12, clips, seed=1, spread=0.0), 0.5, faults_last=False) for clips in (1, 9)
+    )
     assert of_one == of_many
 
 
@@ -68,7 +70,7 @@ def test_intervals_cover_the_truth_of_takes_at_least_as_often_as_they_say(clips_
     }
     missed = dict.fromkeys(truth, 0)
     for seed in range(1, 201):
-        figures = exact_figures(*takes_of(16, clips_a_take, seed=seed, spread=spread), 0.5)
+        figures = exact_figures(*takes_of(16, clips_a_take, seed=seed, spread=spread), 0.5, faults_last=False)
         for name, value in truth.items():
             low, high = getattr(figures, f"{name}_interval")
             missed[name] += not low <= value <= high
@@ -116,7 +118,7 @@ def test_a_recordings_score_does_not_grow_with_its_clips() -> None:
     """The highest of five clips beats a single clip of the same sound in five of six cases."""
     random = np.random.default_rng(0)
     of_one, of_five = (random.standard_normal((4000, clips)) for clips in (1, 5))
-    wins = score_of_recordings(list(of_five)) > score_of_recordings(list(of_one))
+    wins = scores_of_recordings(list(of_five), faults_last=True) > scores_of_recordings(list(of_one), faults_last=True)
     assert wins.mean() == pytest.approx(0.5, abs=0.03)
 
 
@@ -130,7 +132,7 @@ def test_enough_recordings_are_the_fewest_that_can_be_significant() -> None:
 
 
 def test_a_class_without_clips_has_no_figures() -> None:
-    figures = exact_figures(np.arange(3.0), np.array([True, True, True]), ["a", "b", "c"], 1.0)
+    figures = exact_figures(np.arange(3.0), np.array([True, True, True]), ["a", "b", "c"], 1.0, faults_last=False)
     assert math.isnan(figures.false_alarms)
     assert all(math.isnan(end) for end in (*figures.false_alarms_interval, *figures.f1_interval, *figures.auc_interval))
     assert figures.p_value == 1
@@ -149,7 +151,7 @@ def test_a_perfect_detector_of_injected_faults_has_the_p_value_of_its_takes(num_
     """As often as chance has the fault above each recording by itself: a recording and its copy are not two draws."""
     scores = np.concatenate([np.zeros(num_takes), np.ones(num_takes)])
     takes = 2 * [f"take {index}" for index in range(num_takes)]
-    figures = exact_figures(scores, scores > 0, takes, 0.5)
+    figures = exact_figures(scores, scores > 0, takes, 0.5, faults_last=False)
     assert figures.is_paired
     assert figures.p_value == pytest.approx(0.5**num_takes)
     assert math.isnan(figures.auc_interval[0]) == (num_takes == 1)

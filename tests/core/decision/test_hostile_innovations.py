@@ -51,6 +51,8 @@ HOSTILE_HEADERS = {
     "more takes than there are": put("innovations", "num_takes", value=[1, 2]),
     "takes of one machine alone": put("innovations", "num_takes", value=[2]),
     "takes that are not counted, as before they were kept": drop("innovations", "num_takes"),
+    "frame statistics of an earlier version": put("innovations", "frame_statistics", value=2),
+    "frame statistics of a version that said nothing": drop("innovations", "frame_statistics"),
     "statistics of another detector": put("postprocessing", "statistics", value="network"),
     "no innovations": drop("innovations"),
     "calibrations beside them": put("calibrations", value={"car1": [{"mu": 0.0, "sigma": 1.0}] * 3}),

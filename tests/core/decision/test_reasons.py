@@ -7,7 +7,7 @@ import pytest
 
 from core.decision.clip_statistics import OF_CHANGES
 from core.decision.innovations_statistic import InnovationsStatistic, fit_innovations
-from core.decision.postprocess import Event, PostprocessingConfig
+from core.decision.postprocess import STATISTICS, Event, PostprocessingConfig
 from core.decision.reasons import MAX_REASONS, WORDS, Reason, reasons_of
 from core.model.frame_statistics import FrameVectors, band_edges_hz, num_statistics, statistic_groups
 from core.model.frontend import FrontEndConfig
@@ -23,9 +23,9 @@ def clips(num_clips: int, *, seed: int) -> FrameVectors:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float16)
 
 
-def fitted(baseline: str, window_ms: float | None = None) -> InnovationsStatistic:
+def fitted(baseline: str, window_ms: float | None = None, statistics: str = "all") -> InnovationsStatistic:
     plain = PostprocessingConfig(window_ms=window_ms or WINDOW_MS[baseline], gap_ms=20, min_event_ms=20, median_ms=0)
-    config = replace(plain, baseline=baseline)  # type: ignore[arg-type]
+    config = replace(plain, baseline=baseline, statistics=statistics)  # type: ignore[arg-type]
     return fit_innovations(config, clips(12, seed=0), ["fan"] * 12, [str(take) for take in range(12)], frame_ms=20.0)
 
 
@@ -64,6 +64,14 @@ def test_of_a_clip_compared_with_itself_the_change_within_it_is_named() -> None:
     """What deviates from the machine for the whole clip is no change."""
     frames = changed("colour", 8.0, bands=slice(3, 6)) + np.float16(5)
     assert reasons(frames, baseline="clip")[0].band_hz == tuple(band_edges_hz(RATE_HZ)[[3, 6]])
+
+
+@pytest.mark.parametrize("statistics", STATISTICS)
+@pytest.mark.parametrize("baseline", ["machine", "clip"])
+def test_an_event_has_a_reason_whatever_the_statistics_are(baseline: str, statistics: str) -> None:
+    statistic, frames = fitted(baseline, statistics=statistics), changed("likelihood", 20.0)
+    (strongest, *_) = reasons_of(statistic, frames, EVENT, "fan", channel=1, front_end=FRONT_END)
+    assert strongest.group == "likelihood"
 
 
 def test_a_microphone_has_its_own_reasons() -> None:

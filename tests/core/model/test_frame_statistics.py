@@ -126,6 +126,11 @@ def test_gain_is_the_level_and_nothing_else() -> None:
     np.testing.assert_allclose(group(loud, "spectrum"), group(quiet, "spectrum"), atol=0.01)
 
 
+def test_an_offset_is_no_sound() -> None:
+    sound = 0.01 * white()
+    np.testing.assert_allclose(statistics(white(), sound + np.float32(0.05)), statistics(white(), sound), atol=0.02)
+
+
 def test_silence_is_finite_and_a_clip_without_a_frame_is_empty() -> None:
     silent = np.zeros((2, NUM_SAMPLES), np.float32)
     assert np.isfinite(statistics(silent)).all()

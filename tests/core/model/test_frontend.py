@@ -91,6 +91,14 @@ def test_matched_codes_do_not_depend_on_gain(gain: float) -> None:
     np.testing.assert_array_equal(ready().encode(sound), ready().encode(np.float32(gain) * sound))
 
 
+@pytest.mark.parametrize("gain", [1e-25, 1e15])
+def test_a_level_that_no_square_of_a_float32_holds_is_matched_all_the_same(gain: float) -> None:
+    sound = np.random.default_rng(0).standard_normal((1, 1000)).astype(np.float32)
+    front_end = FrontEnd(config=FrontEndConfig(level="matched"), channel_gains=(1.0,))
+    codes = [front_end.encode(sound * loudness) for loudness in (np.float32(1), np.float32(gain))]
+    assert np.mean(codes[0] == codes[1]) > 0.99
+
+
 def test_matched_codes_do_not_depend_on_offset_or_on_the_other_channels_level() -> None:
     sound = noise(2, 4000)
     other = sound * np.array([[1.0], [7.3]], dtype=np.float32) + np.array([[0.25], [-0.1]], dtype=np.float32)

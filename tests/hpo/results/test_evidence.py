@@ -21,7 +21,7 @@ def figures_of(num_anomalous: int, num_normal: int, *, gap: float = 100.0, seed:
     """Of one clip a recording, as in result.json; `gap` is between the means of the classes, in sigmas."""
     is_anomalous = np.arange(num_anomalous + num_normal) < num_anomalous
     scores = np.random.default_rng(seed).standard_normal(len(is_anomalous)) + gap * is_anomalous
-    exact = exact_figures(scores, is_anomalous, [str(i) for i in range(len(scores))], gap / 2)
+    exact = exact_figures(scores, is_anomalous, [str(i) for i in range(len(scores))], gap / 2, faults_last=False)
     counts = {"anomalous": exact.anomalous, "normal": exact.normal}
     return {
         "f1": 1.0,
