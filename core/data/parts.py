@@ -9,11 +9,13 @@ with fewer, each normal take is cut into parts of equal length, PARTS in all, an
 What that cannot show is how takes differ, because the network has heard other parts of the takes that judge it.
 """
 
+import re
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from threading import Lock
+from threading import Lock, local
 
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
@@ -26,6 +28,8 @@ PARTS = 12
 """Of a machine: it divides by one, two and three takes, and a quarter of it is three."""
 OF_PART = "/"
 """In a digest, between that of the take and the samples of the part."""
+_LAST_READ = local()
+"""The whole take of which a thread has read a part last. It goes with the thread: decoding has threads of its own."""
 MIN_CLIPS = 2
 """In a part: two calibration clips are the least from which a spread is measured."""
 
@@ -42,8 +46,10 @@ class PartedCorpus:
 def with_parts(corpus: Corpus, config: ClipConfig) -> PartedCorpus:
     """The corpus with parts in place of the normal takes of each machine that has too few.
 
-    Raises UserError where they are too short for that.
+    As it was, too, where recordings state their split. Raises UserError where takes are too short to be cut.
     """
+    if any(recording.split for recording in corpus.recordings):
+        return PartedCorpus(corpus=corpus, notes=())
     replaced: dict[str, list[Recording]] = {}
     notes = []
     for machine, takes in sorted(by_machine(corpus.recordings).items()):
@@ -70,11 +76,16 @@ def digest_of_whole(digest: str) -> str:
     return digest.partition(OF_PART)[0]
 
 
+def id_of_whole(recording_id: str) -> str:
+    """The id of the take that a part is of. A take's own id stays, unless it is named like a part."""
+    return re.sub(r" part \d+ of \d+$", "", recording_id)
+
+
 def _parts_of(take: Recording, config: ClipConfig, most: int) -> list[Recording]:
     """At most `most` parts of at least MIN_CLIPS clips; none of a take that is shorter than that."""
     count = min(most, int(take.seconds / (MIN_CLIPS * config.clip_seconds) + 1e-9))
     borders = [take.num_samples * index // count for index in range(count + 1)] if count else []
-    whole = _SharedReading(take.read, count)
+    whole = _SharedReading(take.read)
     return [
         replace(
             take,
@@ -99,21 +110,19 @@ def _too_short(machine: str, takes: Sequence[Recording], config: ClipConfig, num
 
 
 class _SharedReading:
-    """Decodes a take once for all of its parts, and holds it until each has been read."""
+    """Decodes a take once for its parts, as long as a thread has read no other take since."""
 
-    def __init__(self, read: Callable[[], Waveform], num_parts: int) -> None:
-        self._read, self._num_parts = read, num_parts
-        self._held: Waveform | None = None
-        self._num_to_come = 0
+    def __init__(self, read: Callable[[], Waveform]) -> None:
+        self._read = read
+        self._held: Callable[[], Waveform | None] = lambda: None
         self._lock = Lock()
 
     def read_part(self, first: int, end: int) -> Waveform:
         """(C, end - first)."""
         with self._lock:
-            if self._held is None:
-                self._held, self._num_to_come = self._read(), self._num_parts
-            part = self._held[:, first:end].copy()
-            self._num_to_come -= 1
-            if not self._num_to_come:
-                self._held = None
-        return part
+            whole = self._held()
+            if whole is None:
+                whole = self._read()
+                self._held = weakref.ref(whole)
+        _LAST_READ.whole = whole
+        return whole[:, first:end].copy()

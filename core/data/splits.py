@@ -41,7 +41,7 @@ class SplitConfig:
     calibration: Literal["takes", "parts", "auto"] = "takes"
     """Calibrates on whole takes that are set aside, or on the last part of every training take. Parts show how takes
     differ, which a single take cannot, but the network is trained on other parts of the same takes. "auto" is settled
-    by the corpus (core/data/calibration.py)."""
+    by the corpus (core/data/settling.py)."""
     folds: int = 0
     """The number of groups of normal takes, in the order of their ids, which replace the fractions; 0 for none."""
     fold: int = 0

@@ -189,18 +189,20 @@ def paired_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
     return float(stats.binom.sf(np.sum(anomalous > normal) - 1, len(anomalous), 0.5))
 
 
-def smallest_p_value(num_anomalous: int, num_normal: int) -> float:
-    """The p-value of a detector that separates so many recordings perfectly."""
-    return 1 / math.comb(num_anomalous + num_normal, num_anomalous)
+def smallest_p_value(num_anomalous: int, num_normal: int, *, is_paired: bool = False) -> float:
+    """The p-value of a detector that separates so many recordings perfectly, or each from itself."""
+    return 0.5**num_anomalous if is_paired else 1 / math.comb(num_anomalous + num_normal, num_anomalous)
 
 
-def enough_recordings(num_anomalous: int, num_normal: int) -> tuple[int, int]:
+def enough_recordings(num_anomalous: int, num_normal: int, *, is_paired: bool = False) -> tuple[int, int]:
     """The smallest numbers, none below the given ones, with which a perfect detector is told from chance.
 
-    The class that has fewer recordings grows first.
+    The class that has fewer recordings grows first; both where every recording is of both labels.
     """
-    while smallest_p_value(num_anomalous, num_normal) > SIGNIFICANT:
-        if num_anomalous <= num_normal:
+    while smallest_p_value(num_anomalous, num_normal, is_paired=is_paired) > SIGNIFICANT:
+        if is_paired:
+            num_anomalous, num_normal = num_anomalous + 1, num_normal + 1
+        elif num_anomalous <= num_normal:
             num_anomalous += 1
         else:
             num_normal += 1

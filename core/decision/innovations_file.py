@@ -55,8 +55,8 @@ class InnovationsHeader:
             raise UserError("innovations.machines must name each machine once, but does not.")
         if self.frame_statistics != FORMAT:
             raise UserError(
-                f"innovations.frame_statistics must be {FORMAT}, but is {self.frame_statistics}. "
-                "Train a detector of another version again."
+                f"innovations.frame_statistics must be {FORMAT}, but is {self.frame_statistics}. Another version has "
+                "written it: train it again."
             )
         if len(self.num_takes) != len(self.machines) or not all(1 <= n <= MAX_TAKES for n in self.num_takes):
             raise UserError(f"innovations.num_takes must be 1 to {MAX_TAKES:,} for each machine, but is not.")

@@ -103,7 +103,7 @@ class NormalSound:
 
     def group_sigmas(self, deviations: Mapping[str, Array]) -> Array:
         """(N, C, statistics) by group to (N, groups)."""
-        columns = [self.standards[name].sigmas(strangeness(name, each)) for name, each in deviations.items()]
+        columns = [self.standards[name].bounded_sigmas(strangeness(name, each)) for name, each in deviations.items()]
         return np.stack(columns, axis=-1)
 
     def scores(self, deviations: Mapping[str, Array]) -> Array:

@@ -142,7 +142,7 @@ def _reason(group: str, judged: Array, normal: NormalSound, front_end: FrontEndC
     rate_hz = front_end.read_rate_hz if BANDS_OF.get(group) == "spectrum" else front_end.sample_rate_hz
     return Reason(
         group=group,
-        sigmas=float(normal.standards[group].sigmas(strangeness(group, judged[None, None]))[0]),
+        sigmas=float(normal.standards[group].bounded_sigmas(strangeness(group, judged[None, None]))[0]),
         is_above=bool(deviations[peak] > 0),
         band_hz=_band_around(peak, deviations, rate_hz) if group in BANDS_OF else None,
     )

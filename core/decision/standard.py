@@ -22,8 +22,12 @@ class Standard:
     deviation: float
 
     def sigmas(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        sigmas: npt.NDArray[np.float64] = np.clip((values - self.mean) / self.deviation, -MAX_SIGMAS, MAX_SIGMAS)
-        return sigmas
+        return (values - self.mean) / self.deviation
+
+    def bounded_sigmas(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """At most MAX_SIGMAS in either direction."""
+        bounded: npt.NDArray[np.float64] = np.clip(self.sigmas(values), -MAX_SIGMAS, MAX_SIGMAS)
+        return bounded
 
 
 def standard_of(

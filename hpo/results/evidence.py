@@ -54,20 +54,22 @@ def evidence_of(
         return None
     p_value = test["p_value"]
     num_anomalous, num_normal = (test["recordings"][name]["num_recordings"] for name in ("anomalous", "normal"))
-    is_enough = smallest_p_value(num_anomalous, num_normal) <= SIGNIFICANT
+    is_paired = bool(test.get("is_paired"))
+    smallest = smallest_p_value(num_anomalous, num_normal, is_paired=is_paired)
+    is_enough = smallest <= SIGNIFICANT
     stand_ins = [name for name in SENTENCES if name in winner.get("stand_ins", ())]
     is_proven = p_value <= SIGNIFICANT and not stand_ins
     banners = [SENTENCES[name] for name in stand_ins]
     if p_value > SIGNIFICANT and "faults" in stand_ins:
         banners.append(_injected_banner(p_value, num_normal))
     elif p_value > SIGNIFICANT:
-        banners.append(_banner(test, num_anomalous, num_normal, is_enough=is_enough))
+        banners.append(_could_be_chance(test, num_anomalous, num_normal) if is_enough else _too_few(test, smallest))
     curve = learning_curve(test, num_anomalous, num_normal)
     return {
         "is_proven": is_proven,
         "is_enough": is_enough,
         "p_value": p_value,
-        "is_paired": bool(test.get("is_paired")),
+        "is_paired": is_paired,
         "faults_last": bool(winner.get("faults_last")),
         "stand_ins": stand_ins,
         "banner": " ".join(banners) or None,
@@ -90,29 +92,42 @@ def _injected_banner(p_value: float, num_recordings: int) -> str:
     )
 
 
-def _banner(test: Mapping[str, Any], num_anomalous: int, num_normal: int, *, is_enough: bool) -> str:
-    if not is_enough:
-        return (
-            f"Too few recordings to tell: the test has {num_anomalous} anomalous and {num_normal} normal ones, and "
-            f"even a detector that separates them perfectly could be chance "
-            f"(p {smallest_p_value(num_anomalous, num_normal):.2g})."
-        )
+def _too_few(test: Mapping[str, Any], smallest: float) -> str:
+    num_anomalous, num_normal = (test["recordings"][name]["num_recordings"] for name in ("anomalous", "normal"))
+    of_both = f"{num_normal} recordings, each with a fault and without"
+    has = of_both if test.get("is_paired") else f"{num_anomalous} anomalous and {num_normal} normal ones"
     return (
-        f"The winner could be chance: its test AUC over {num_anomalous + num_normal} recordings has "
-        f"p {test['p_value']:.2g} (exact Mann-Whitney test, one score a recording), and proof needs "
-        f"{SIGNIFICANT:g} or less."
+        f"Too few recordings to tell: the test has {has}, and "
+        f"even a detector that separates them perfectly could be chance (p {smallest:.2g})."
     )
+
+
+def _could_be_chance(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> str:
+    found = (
+        f"it ranks {num_normal} recordings above themselves without their fault with p {test['p_value']:.2g} (sign "
+        "test)"
+        if test.get("is_paired")
+        else f"its test AUC over {num_anomalous + num_normal} recordings has p {test['p_value']:.2g} (exact "
+        "Mann-Whitney test, one score a recording)"
+    )
+    return f"The winner could be chance: {found}, and proof needs {SIGNIFICANT:g} or less."
 
 
 def _advice(test: Mapping[str, Any], num_anomalous: int, num_normal: int, *, is_proven: bool) -> list[str]:
     if is_proven:
         return []
-    needed = enough_recordings(num_anomalous, num_normal)
+    is_paired = bool(test.get("is_paired"))
+    needed = enough_recordings(num_anomalous, num_normal, is_paired=is_paired)
     if needed != (num_anomalous, num_normal):
-        return [
-            f"A perfect detector can be told from chance by {needed[0]} anomalous and {needed[1]} normal test "
-            "recordings; the test gets about half of all anomalous ones and a quarter of the normal ones."
-        ]
+        which = (
+            f"{needed[1]} test recordings, each with a fault and without"
+            if is_paired
+            else f"{needed[0]} anomalous and {needed[1]} normal test recordings; the test gets about half of all "
+            "anomalous ones and a quarter of the normal ones"
+        )
+        return [f"A perfect detector can be told from chance by {which}."]
+    if is_paired:
+        return []
     times = times_to_prove(test["auc"], num_anomalous, num_normal)
     if times is None:
         return ["Its test AUC is no better than chance, so more recordings of this kind would not prove it."]

@@ -1,7 +1,8 @@
 """Healthy sound that neither trained a winner nor chose it, from which its threshold can be promised.
 
     calibration takes   each is judged by mu and sigma of the others. Not where they are parts of training takes
-    validation takes    those without which the same training would have been chosen
+    validation takes    those without which the same training would have been chosen. Where parts of a take stand in for
+                        takes, they count as the one take that they are of
 
 So the same rule chooses again without each validation take in turn (cross-fitting that leaves one take out). A take
 that changed the choice favoured the winner, so its scores are left out. The epoch of each training was chosen with all
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from core.data.parts import id_of_whole
 from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import fit_statistic
 from core.decision.metrics import F1_BY_NAME, BoolArray, FloatArray, auc
@@ -48,7 +50,16 @@ def healthy_scores(trial: JudgedTrial, *, chose: Collection[str], are_calibratio
     for take, is_anomalous, score in zip(clips.recording_ids, clips.is_anomalous, scores, strict=True):
         if not is_anomalous and take not in chose:
             takes[take].append(float(score))
+    if "parts" in trial.detector.stand_ins:
+        takes = _of_wholes(takes)
     return HealthyScores.of(takes, seconds_a_clip=seconds_a_clip(trial))
+
+
+def _of_wholes(parts: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    wholes: dict[str, list[float]] = defaultdict(list)
+    for part, scores in parts.items():
+        wholes[id_of_whole(part)] += scores
+    return wholes
 
 
 def seconds_a_clip(trial: JudgedTrial) -> float:

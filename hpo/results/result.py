@@ -105,14 +105,14 @@ def beats_flagging_everything(winner: Finalist, figures: Mapping[str, Any] | Non
 
 
 def write_result(search: OpenStudy, result: Mapping[str, Any]) -> Path:
-    """Writes result.json, whose path it returns, and the winner's detector into the folder `winner`."""
-    path = search.directory / RESULT_FILE
-    write_text(path, json.dumps(without_nan(result), indent=2) + "\n")
+    """Writes the winner's detector into the folder `winner`, and then result.json, whose path it returns."""
     if result["winner"] is not None:
         folder = search.directory / WINNER_DIRECTORY
         folder.mkdir(exist_ok=True)
         save_detector(folder / DETECTOR_FILE, _handed_over(search, result["winner"]))
         write_text(folder / "winner.json", json.dumps(without_nan(result["winner"]), indent=2) + "\n")
+    path = search.directory / RESULT_FILE
+    write_text(path, json.dumps(without_nan(result), indent=2) + "\n")
     return path
 
 

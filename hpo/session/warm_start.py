@@ -4,8 +4,8 @@ A configuration fits where each of its parameters that is searched here lies in 
 the first trials after trial 0, which stays the default configuration. The history of a study with the same objective
 and score goes to the sampler (hpo/search/history.py).
 
-No leak: a study remembers the digests of its validation takes, which chose its best configurations. Where one of them
-is a test take here, the other study is refused.
+No leak: a study remembers the digests of the validation takes that chose its best configurations, its own and those
+of the studies that it began with. Where one of them is a test take here, the other study is refused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from core.data.dataset import Dataset
 from core.data.parts import digest_of_whole
@@ -24,7 +25,7 @@ from hpo.search.study import OpenStudy, objective_name, score_name
 from hpo.search.trial_record import TrialRecord, trial_records
 
 CHOSE = "chose"
-"""User attribute of a study: the digests of its validation takes. Absent where they are not listed beforehand."""
+"""User attribute of a study: the digests of the takes that choose in it. Absent where they are not listed before."""
 WARM_START = "warm_start"
 """User attribute of a study: the names of the studies that it began with."""
 BEST = 3
@@ -43,6 +44,8 @@ class Offered:
     """Its best configurations, the best first."""
     trials: tuple[TrialRecord, ...]
     """Its complete trials."""
+    chose: tuple[str, ...]
+    """The digests of the takes that chose them."""
 
 
 def remember_what_chose(search: OpenStudy, dataset: Dataset) -> None:
@@ -60,9 +63,9 @@ def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, 
     and where a take that chose there is tested here. Nothing is written.
     """
     begun = _load(to, storage)
-    if begun is not None:
-        if begun.user_attrs.get(WARM_START) == list(names):
-            return ()
+    if begun is not None and begun.user_attrs.get(WARM_START) == list(names):
+        return ()
+    if begun is not None and (WARM_START in begun.user_attrs or _has_tried(begun)):
         raise UserError(
             f"--warm-start must be given when a study begins, but {to!r} has begun without these studies. Leave it "
             "out, or begin another study with --fresh or --name."
@@ -70,9 +73,19 @@ def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, 
     return tuple(_offered(name, storage, dataset) for name in names)
 
 
+def _has_tried(study: optuna.Study) -> bool:
+    """Whether a trial has begun. A study that was interrupted before that begins with others all the same."""
+    return any(trial.state is not TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+
+
 def begin_with(search: OpenStudy, offers: Sequence[Offered]) -> list[str]:
-    """Enqueues what fits, remembers the histories, and says what it did, in lines."""
+    """Enqueues what fits, remembers the histories and what chose there, and says what it did, in lines.
+
+    What an interrupted call has done is not done twice.
+    """
     lines = [line for offered in offers for line in (*_enqueue(search, offered), *_remember(search, offered))]
+    chose = {digest for offered in offers for digest in offered.chose}
+    search.study.set_user_attr(CHOSE, sorted(chose.union(search.study.user_attrs.get(CHOSE, ()))))
     search.study.set_user_attr(WARM_START, [offered.name for offered in offers])
     return lines
 
@@ -85,7 +98,7 @@ def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
             f"--warm-start must name studies of the storage {storage.name}, but it has no {name!r}."
             f"{did_you_mean(name, known)}"
         )
-    _check_no_leak(name, study.user_attrs.get(CHOSE), dataset)
+    chose = _checked_for_leaks(name, study.user_attrs.get(CHOSE), dataset)
     ranked = by_objective(trial_records(study))
     best = ranked[:BEST]
     if not best:
@@ -96,6 +109,7 @@ def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
         score=score_name(study),
         best=tuple(record.parameters for record in best),
         trials=tuple(ranked),
+        chose=tuple(chose),
     )
 
 
@@ -106,7 +120,8 @@ def _load(name: str, storage: StudyStorage) -> optuna.Study | None:
         return None
 
 
-def _check_no_leak(name: str, chose: Sequence[str] | None, dataset: Dataset) -> None:
+def _checked_for_leaks(name: str, chose: Sequence[str] | None, dataset: Dataset) -> Sequence[str]:
+    """`chose`. UserError unless it is known, and none of it is tested here."""
     tested = dataset.digests.get("test")
     if chose is None or tested is None:
         which = f"{name!r} does not" if chose is None else "this one does not"
@@ -114,7 +129,7 @@ def _check_no_leak(name: str, chose: Sequence[str] | None, dataset: Dataset) -> 
             f"--warm-start must have studies that remember which takes chose and which are tested, but {which}: it "
             "streams its takes, or an earlier version began it. Leave it out."
         )
-    shared = sorted(tested[digest] for digest in set(chose) & set(tested))
+    shared = sorted(take for digest, take in tested.items() if is_among(digest, set(chose)))
     if shared:
         named = ", ".join(repr(each) for each in shared[:MAX_NAMED])
         others = f" and {len(shared) - MAX_NAMED} more" if len(shared) > MAX_NAMED else ""
@@ -122,6 +137,13 @@ def _check_no_leak(name: str, chose: Sequence[str] | None, dataset: Dataset) -> 
             f"--warm-start must name studies that did not choose by a take that is tested here, but {name!r} chose by "
             f"{named}{others}. Its best configurations have seen them: leave it out."
         )
+    return chose
+
+
+def is_among(tested: str, chose: set[str]) -> bool:
+    """Whether a take or part has chosen, or the whole take of the part. Where other parts of that have, it is not."""
+    whole = digest_of_whole(tested)
+    return tested in chose or (whole in chose and whole not in {digest_of_whole(each) for each in chose - {whole}})
 
 
 def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
@@ -163,6 +185,6 @@ def _remember(search: OpenStudy, offered: Offered) -> Iterator[str]:
         for record in offered.trials
     ]
     values = [record.objective for record in offered.trials]
-    histories = search.study.user_attrs.get(HISTORY, [])
+    histories = [each for each in search.study.user_attrs.get(HISTORY, []) if each["study"] != offered.name]
     search.study.set_user_attr(HISTORY, [*histories, {"study": offered.name, "parameters": own, "values": values}])
     yield f"{offered.name}: the sampler sees its complete trials ({len(own)})"

@@ -6,8 +6,9 @@ import optuna
 import pytest
 
 import hpo.run_study
+from hpo.search.history import HISTORY
 from hpo.search.storage import StudyStorage
-from hpo.session.warm_start import CHOSE
+from hpo.session.warm_start import CHOSE, is_among
 from tests.conftest import Command
 
 SOON = ("--workers", "1", "--set", "training.epochs=1", "--set", "post.points=0")
@@ -74,6 +75,49 @@ def test_a_study_that_chose_by_takes_that_are_tested_here_is_refused_and_nothing
     assert not (project / "runs/b.fold1").exists()
     names = optuna.get_all_study_names(StudyStorage(str(project / "runs/optuna.journal")).backend)
     assert "b.fold1" not in names
+
+
+def test_what_chose_in_a_study_is_remembered_by_those_that_begin_with_it(run: Command, project: Path) -> None:
+    run("--name", "a", *SOON, "--folds", "4", "--fold", "4", "--trials", "1")
+    run("--name", "b", *SOON, "--folds", "4", "--fold", "2", "--trials", "1", "--warm-start", "a.fold4")
+    backend = StudyStorage(str(project / "runs/optuna.journal")).backend
+    a, b = (
+        set(optuna.load_study(study_name=name, storage=backend).user_attrs[CHOSE]) for name in ("a.fold4", "b.fold2")
+    )
+    assert a < b
+
+
+def test_a_study_that_was_interrupted_before_its_first_trial_begins_with_the_others_once(
+    begun: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hpo.session.session.resolve_pages", killed)  # the first step after the beginning
+        patched.setattr("hpo.session.warm_start.WARM_START", "not written")
+        refused("--name", "b", "--warm-start", "a")
+    begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "2")
+    storage = StudyStorage(str(project / "runs/optuna.journal"))
+    study = optuna.load_study(study_name="b", storage=storage.backend)
+    assert [each["study"] for each in study.user_attrs[HISTORY]] == ["a"]
+    parameters = [tuple(trial.params.items()) for trial in study.get_trials()]
+    assert len(set(parameters)) == len(parameters)
+
+
+@pytest.mark.parametrize(
+    ("tested", "chose", "is_shared"),
+    [
+        ("d1", {"d1"}, True),
+        ("d1", {"d2"}, False),
+        ("d1/0-9", {"d1"}, True),  # the whole has chosen
+        ("d1", {"d1", "d1/0-9"}, True),  # a part has
+        ("d1/0-9", {"d1", "d1/0-9"}, True),
+        ("d1/9-18", {"d1", "d1/0-9"}, False),  # another part has
+    ],
+)
+def test_a_part_is_tested_where_its_take_has_not_chosen(tested: str, chose: set[str], *, is_shared: bool) -> None:
+    assert is_among(tested, chose) == is_shared
 
 
 @pytest.mark.usefixtures("begun")

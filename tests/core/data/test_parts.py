@@ -1,5 +1,8 @@
 """Parts that stand in for takes: they cover their takes, are read once, and are refused where they are too short."""
 
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ from core.data.audio import Waveform
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
 from core.data.dataset import prepare_dataset
-from core.data.parts import digest_of_whole, with_parts
+from core.data.parts import digest_of_whole, id_of_whole, with_parts
 from core.data.recordings import Corpus, Label, Recording
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splits import SplitConfig
@@ -80,9 +83,33 @@ def test_a_take_is_decoded_once_for_all_of_its_parts(tmp_path) -> None:
     assert dataset.stand_ins() == ("faults", "parts")
 
 
+def test_takes_whose_split_is_stated_are_not_cut() -> None:
+    takes = [Source().take(name, 60) for name in ("one", "two")]
+    stated = [replace(take, split=split) for take, split in zip(takes, ("train", "test"), strict=True)]
+    assert with_parts(corpus(*stated), CLIPS).corpus.recordings == tuple(stated)
+
+
+def test_a_take_is_not_held_when_other_takes_have_been_read() -> None:
+    source, held = Source(), []
+
+    def watched(take: Recording) -> Recording:
+        def read() -> Waveform:
+            whole = take.read()
+            held.append(weakref.ref(whole))
+            return whole
+
+        return replace(take, read=read)
+
+    parts = with_parts(corpus(*(watched(source.take(name, 60)) for name in "ab")), CLIPS).corpus.recordings
+    for part in (parts[0], parts[1], parts[-1]):
+        part.read()
+    assert [each() is None for each in held] == [True, False]
+
+
 def test_a_part_remembers_the_take_that_it_is_of() -> None:
     take = Source().take("hour", 60)
     parts = with_parts(corpus(take), CLIPS).corpus.recordings
+    assert {id_of_whole(part.recording_id) for part in parts} == {"hour"} == {id_of_whole("hour")}
     assert {digest_of_whole(part.digest) for part in parts} == {take.digest} == {digest_of_whole(take.digest)}
 
 

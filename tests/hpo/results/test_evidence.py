@@ -98,6 +98,20 @@ def test_a_winner_that_could_be_chance_is_unproven_with_enough_recordings_too() 
     assert found["banner"].startswith("The winner could be chance: its test AUC over 16 recordings has p ")
 
 
+@pytest.mark.parametrize(
+    ("num_each", "words"), [(4, "Too few recordings to tell: the test has 4 recordings, each"), (9, "sign")]
+)
+def test_recordings_that_are_compared_with_themselves_are_explained_by_their_own_test(
+    num_each: int, words: str
+) -> None:
+    """A sign test of four cannot be significant; the test of two classes of four could be."""
+    test = figures_of(num_each, num_each) | {"p_value": max(0.07, 0.5**num_each), "is_paired": True}
+    found = evidence(test)
+    assert found["is_enough"] == (num_each >= 5)
+    assert words in found["banner"]
+    assert any("by 5 test recordings, each with a fault" in each for each in found["advice"]) == (num_each < 5)
+
+
 def test_the_advice_holds_where_it_is_followed() -> None:
     """Recordings of the same kind, as many times as it says, are about as often proof as not."""
     random = np.random.default_rng(0)

@@ -70,6 +70,21 @@ def test_parts_of_training_takes_do_not_promise_anything() -> None:
     assert healthy_scores(trial, chose=some, are_calibration_takes_whole=False).num_takes == found.num_takes - 3
 
 
+def test_parts_that_stand_in_for_takes_count_as_the_take_that_they_are_of() -> None:
+    trial = judged_trial(1)
+    validation = trial.scored["validation"]
+    ids = tuple(f"hour part {row + 1} of {len(validation.machines)}" for row in range(len(validation.machines)))
+    trial = replace(
+        trial,
+        scored={**trial.scored, "validation": replace(validation, recording_ids=ids)},
+        detector=replace(trial.detector, stand_ins=("parts",)),
+    )
+    found = healthy_scores(trial, chose=set(), are_calibration_takes_whole=False)
+    assert (found.num_takes, found.num_clips) == (1, np.sum(~validation.is_anomalous))
+    promised = promised_threshold(found, ThresholdConfig(false_alarms=0.5))
+    assert promised is None or not promised.is_promise or found.num_takes >= 1 / 0.5 - 1
+
+
 def test_the_only_calibration_take_of_a_machine_is_left_out() -> None:
     trial = judged_trial(1)
     calibration = trial.scored["calibration"]
