@@ -1,12 +1,14 @@
 """Writes small folders of audio for tests, and lists them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from core.data.recordings import Corpus
-from core.sources import open_source
+from core.sources import NO_OPTIONS
+from core.sources.folders.source import open_folder
 
 RATE_HZ = 8000
 
@@ -27,5 +29,6 @@ def table(path: Path, *rows: str, header: str = "path,machine,label") -> Path:
     return path
 
 
-def listed(path: Path, **options) -> Corpus:
-    return open_source(f"folder:{path}", **options)
+def listed(path: Path, *, options: Mapping[str, object] = NO_OPTIONS, **more) -> Corpus:
+    """With recordings that are copies of each other, as most are that `write` writes."""
+    return open_folder(path, options, **more)

@@ -153,6 +153,10 @@ def read_all(
         outcomes = list(pool.map(take_of, corpus.recordings, found))  # libsndfile and soxr release the GIL
     takes = tuple(outcome for outcome in outcomes if isinstance(outcome, Take))
     skipped = tuple(outcome for outcome in outcomes if isinstance(outcome, Skipped))
+    if not takes and skipped:
+        raise UserError(
+            f"A recording must be usable, but all {len(skipped)} are left out. The first: {skipped[0].reason}"
+        )
     return DecodedCorpus(takes=takes, skipped=skipped, notes=_resampling_notes(takes, sample_rate_hz))
 
 
@@ -218,7 +222,7 @@ def check_long_enough(recording: Recording, seconds: float, min_seconds: float) 
     if seconds < min_seconds:
         raise BadRecording(
             f"Recording {recording.recording_id!r} must last at least {min_seconds:.4g} s, "
-            f"but got {seconds:.4g} s, less than clips.clip_seconds. {REPAIR}"
+            f"but got {seconds:.4g} s. Shorter clips hear it, such as --set clips.clip_seconds={seconds:.2g}. {REPAIR}"
         )
 
 

@@ -184,7 +184,7 @@ def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> Par
     if config.folds:
         raise UserError(
             f"split.folds must be 0 where the recordings state their split, but got {config.folds}. "
-            "Empty the column split, or leave the folds out."
+            "Empty the column split, give other folders than train and test, or leave the folds out."
         )
     _check_all_ask(recordings)
     parts = empty_parts()
@@ -235,8 +235,9 @@ def _check_all_ask(recordings: Sequence[Recording]) -> None:
     silent = [recording.recording_id for recording in recordings if recording.split is None]
     if silent:
         raise UserError(
-            f"The column split must be filled for every recording or for none, but is empty for {len(silent)} of "
-            f"{len(recordings)}, such as {silent[0]!r}. Fill it, or empty it to split by the seed."
+            f"The split must be stated for every recording or for none, but is not for {len(silent)} of "
+            f"{len(recordings)}, such as {silent[0]!r}. State it (the column split of a manifest, folders named train "
+            "and test), or for none to split by the seed."
         )
     for recording in recordings:
         _check_normal_if_train(recording)
@@ -256,5 +257,6 @@ def _check_part(takes: Sequence[Recording], part: str, *, needs_anomalous: bool)
         kinds = "normal and anomalous" if needs_anomalous else "normal"
         raise UserError(
             f"The split {part} must hold {kinds} recordings, but got {counts[0]} normal and {counts[1]} "
-            "anomalous ones. Move some there, or empty the column split to split by the seed."
+            "anomalous ones. Put some there; or split by the seed: empty the column split of a manifest, or give "
+            "folders and files other names than train and test."
         )

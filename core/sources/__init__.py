@@ -19,6 +19,7 @@ from core.data.digests import CachedDigests, Digest, digest_of
 from core.data.recordings import Corpus, StreamedCorpus
 from core.data.store import Store
 from core.errors import UserError
+from core.sources.copies import without_copies
 from core.sources.equal_level import EQUAL_LEVEL, check_equal_level, with_equal_level
 from core.sources.folders.source import FolderConfig, open_folder
 from core.sources.hub.source import HubConfig, open_hub
@@ -52,6 +53,8 @@ def open_source(
     own_options = {name: value for name, value in options.items() if name != EQUAL_LEVEL}
     is_equal = check_equal_level(options.get(EQUAL_LEVEL, False))
     corpus = _open_as_recorded(spec, options=own_options, skip_bad_files=skip_bad_files, store=store)
+    if isinstance(corpus, Corpus):
+        corpus = without_copies(corpus)
     return with_equal_level(corpus) if is_equal else corpus
 
 

@@ -7,16 +7,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from core.data.data_config import DataConfig, with_faults_if_needed
 from core.data.dealing import Part
-from core.data.decoding import check_not_upsampled
+from core.data.decoding import check_long_enough, check_not_upsampled
 from core.data.header_check import check_usable
 from core.data.parts import with_parts
-from core.data.recordings import Corpus, Label, Recording, Skipped, StreamedCorpus
+from core.data.recordings import BadRecording, Corpus, Label, Recording, Skipped, StreamedCorpus
 from core.data.splits import Split, split_of, split_recordings
 from core.data.streaming.judged_takes import check_strata, no_training_takes
 from core.data.streaming.streamed_dataset import check_streamable
@@ -146,6 +146,8 @@ def count(
 
 
 def _count_list(corpus: Corpus, config: DataConfig, highest_rate_hz: int) -> Counts:
+    if config.skip_bad_files:
+        corpus = _without_short(corpus, config.clips.clip_seconds)
     counts = Counts(skipped=list(corpus.skipped))
     counts.refusal = _refusal(lambda: check_usable(corpus, config, highest_rate_hz=highest_rate_hz))
     with suppress(UserError):  # which `check_usable` raises as well
@@ -161,6 +163,18 @@ def _count_list(corpus: Corpus, config: DataConfig, highest_rate_hz: int) -> Cou
             return counts
     _add_all(counts, corpus.recordings, None)
     return counts
+
+
+def _without_short(corpus: Corpus, min_seconds: float) -> Corpus:
+    """As a study leaves them out. What only decoding shows is not known here."""
+    usable, skipped = [], list(corpus.skipped)
+    for recording in corpus.recordings:
+        try:
+            check_long_enough(recording, recording.seconds, min_seconds)
+            usable.append(recording)
+        except BadRecording as error:
+            skipped.append(Skipped.because_of(error, recording.recording_id))
+    return replace(corpus, recordings=tuple(usable), skipped=tuple(skipped))
 
 
 def _add_all(counts: Counts, recordings: Iterable[Recording], split: Split | None) -> None:

@@ -95,4 +95,7 @@ def _choice_sentence(found: PostSearch) -> str:
     error = f"one standard error over takes ({lead.standard_error:.3f})"
     if lead.is_within_an_error:
         return f"Kept {own}: the highest point is ahead {ahead}, which is within {error}."
-    return f"It is ahead of {own} {ahead}, which is more than {error}."
+    return (
+        f"It is ahead of {own} {ahead}, which is more than {error}. It does not replace the winner: its detector is in "
+        f"the folder {POST_DIRECTORY} beside the winner's."
+    )

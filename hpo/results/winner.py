@@ -18,6 +18,8 @@ from statistics import fmean
 from core.decision.take_counts import TakeCounts, standard_error
 from hpo.search.trial_record import TrialRecord
 
+LEAST_LEAD = 0.0005
+"""A lead that three decimals do not show is none: where all is found, expected F1 still rises with the threshold."""
 DECIMALS_OF_A_TIE = 9
 """Means that are equal to this precision are equal; the rest is rounding."""
 
@@ -67,11 +69,15 @@ class Lead:
     best: int
     """Its trial's number."""
     difference: float
-    """Of the objective, or of its mean over the seeds."""
+    """Of the objective, or of its mean over the seeds; 0 below LEAST_LEAD."""
     standard_error: float | None
     """Of the difference, over validation takes; None where a trial of an earlier version does not tell."""
     default_is_a_detector: bool = True
     """Whether it is better than flagging everything."""
+
+    def __post_init__(self) -> None:
+        if self.difference < LEAST_LEAD:
+            object.__setattr__(self, "difference", 0.0)
 
     @property
     def is_within_an_error(self) -> bool:

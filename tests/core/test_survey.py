@@ -114,7 +114,8 @@ def garage(root: Path, *, seconds: float = 30.0, num_normal: int = 4, split: str
     for machine in ("CAR01", "CAR02", "CAR03"):
         for index in range(num_normal + 4):
             label = "normal" if index < num_normal else "faulty"
-            write(root / f"{label}/{machine}_{index}.wav", noise(1, round(seconds * rate_hz), seed=index), rate_hz)
+            sound = noise(1, round(seconds * rate_hz), seed=len(rows))
+            write(root / f"{label}/{machine}_{index}.wav", sound, rate_hz)
             asked = ("train", "train", "val", "test")[index % 4] if label == "normal" else ("val", "test")[index % 2]
             rows.append(f"{label}/{machine}_{index}.wav,{machine},{label}{f',{asked}' if split else ''}")
     table(root / "manifest.csv", *rows, header=f"path,machine,label{',split' if split else ''}")
@@ -271,7 +272,7 @@ def test_all_that_was_skipped_is_written_and_the_first_of_it_printed(tmp_path, s
     data = mixed_folder(tmp_path / "data")
     (data / "manifest.csv").unlink()
     for take in range(6):
-        write(data / f"normal/{take}.wav")
+        write(data / f"normal/{take}.wav", noise(seed=take))
     for take in range(MAX_SKIPPED_LINES + 7):
         write(data / f"faulty/{take:02d}.wav").write_bytes(b"no audio")
     assert survey(f"folder:{data}").code == 2
@@ -298,8 +299,8 @@ def test_what_stands_in_for_missing_recordings_is_said_and_the_totals_stay(tmp_p
 
 def test_a_split_that_cannot_be_made_is_said_and_does_not_end_the_survey(tmp_path, survey):
     for take in range(6):
-        write(tmp_path / f"data/normal/{take}.wav")
-    write(tmp_path / "data/faulty/0.wav")
+        write(tmp_path / f"data/normal/{take}.wav", noise(seed=take))
+    write(tmp_path / "data/faulty/0.wav", noise(seed=99))
     found = survey(f"folder:{tmp_path / 'data'}")
     assert found.code == 0
     assert "must be at least 2" in found.json["refusal"]
@@ -383,7 +384,7 @@ def test_what_a_stream_lacks_is_said_and_its_takes_are_counted_all_the_same(lack
 
 def test_names_can_do_nothing_to_a_terminal_and_columns_stand_in_line(tmp_path, survey):
     for take in range(6):
-        write(tmp_path / f"data/{take}.wav")
+        write(tmp_path / f"data/{take}.wav", noise(seed=take))
     table(
         tmp_path / "data/manifest.csv",
         *(f"{take}.wav,扇風機,normal," for take in range(3)),

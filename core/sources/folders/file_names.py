@@ -21,14 +21,17 @@ from core.data.recordings import Label
 from core.errors import UserError
 from core.sources.folders.labels import label_of_word
 
-SPLITS: Mapping[str, Literal["train", "held_out"]] = {
+NamedSplit = Literal["train", "validation", "held_out"]
+SPLITS: Mapping[str, NamedSplit] = {
     "train": "train",
+    "val": "validation",
+    "validation": "validation",
     "test": "held_out",
     "source_test": "held_out",
     "target_test": "held_out",
 }
 """Names of folders, and words in file names, that state the data set's own split. Its test part is divided into
-validation and test."""
+validation and test, unless it has a validation part."""
 SUPPLEMENTAL = "supplemental"
 """DCASE 2025's folder of clean machine sound and of pure noise, neither of which sounds like the machine on site."""
 
@@ -57,7 +60,7 @@ class NamedFile:
     condition: str
     """"normal" for normal files. Names do not state the fault, so an anomalous file has its domain ("target domain"),
     or an empty string."""
-    split: Literal["train", "held_out"] | None
+    split: NamedSplit | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +149,7 @@ def _label(path: str, labels: Sequence[str], parts: Mapping[str, str], folders: 
     return found.pop() if found else "unknown"
 
 
-def _split(path: str, folders: Sequence[str], in_name: str) -> Literal["train", "held_out"] | None:
+def _split(path: str, folders: Sequence[str], in_name: str) -> NamedSplit | None:
     """From the innermost folder that states a split, or from the file name."""
     in_folder = next((folder for folder in reversed(folders) if folder.lower() in SPLITS), "")
     if in_folder and in_name and SPLITS[in_folder.lower()] != SPLITS[in_name.lower()]:

@@ -11,7 +11,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from core.data.digests import Digest, digest_of
@@ -61,12 +61,15 @@ def open_folder(
     folder = Path(os.path.realpath(path.parent if path.is_file() else path))
     name = _corpus_name(folder, manifest)
     takes, unusable = (read_manifest(manifest), ()) if manifest else _list_by_name(folder, name)
-    recordings, bad = _open_takes(takes, config, skip_bad_files=skip_bad_files, digest_of=digest_of)
+    usable = takes if manifest else _with_usable_splits(takes)
+    recordings, bad = _open_takes(usable, config, skip_bad_files=skip_bad_files, digest_of=digest_of)
     skipped = (*unusable, *bad)
     if not recordings:
         raise _nothing_found(path, skipped)
     machines = len({recording.machine for recording in recordings})
     description = f"{len(recordings)} recordings of {machines} {'machine' if machines == 1 else 'machines'} in {name}"
+    if any(take.split for take in takes) and not any(take.split for take in usable):
+        description += "; the split that they are named after holds out no healthy ones, so the study makes its own"
     return Corpus(name=name, description=description, recordings=recordings, skipped=skipped)
 
 
@@ -123,6 +126,17 @@ def _list_by_name(folder: Path, corpus_name: str) -> tuple[tuple[TakeFiles, ...]
     takes = tuple(_take_of(folder, group, corpus_name, unlabelled_are_normal=is_normal) for group in groups)
     _check_one_noise_level(takes)
     return takes, (*skipped, *incomplete)
+
+
+def _with_usable_splits(takes: tuple[TakeFiles, ...]) -> tuple[TakeFiles, ...]:
+    """Without the splits that the names state where they hold out no healthy take, as where only the training part of a
+    data set is there. Beside a validation part the test part is all test."""
+    splits = {take.split for take in takes if take.label == "normal"}
+    if splits <= {"train", None}:
+        return tuple(replace(take, split=None) for take in takes)
+    if "validation" not in splits:
+        return takes
+    return tuple(replace(take, split="test") if take.split == "held_out" else take for take in takes)
 
 
 def _usable_names(

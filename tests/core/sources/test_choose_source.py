@@ -6,13 +6,13 @@ import pytest
 
 from core.errors import UserError
 from core.sources import choose_source, open_source, with_kind
-from tests.folder_files import table, write
+from tests.folder_files import noise, table, write
 from tests.toyadmos_layout import write_tree
 
 
 def test_a_path_is_the_folder(tmp_path, monkeypatch):
-    for name in ("normal/a", "NG/b"):
-        write(tmp_path / f"my fan/{name}.wav")
+    for seed, name in enumerate(("normal/a", "NG/b")):
+        write(tmp_path / f"my fan/{name}.wav", noise(seed=seed))
     monkeypatch.chdir(tmp_path)
     for spec in ("my fan", "./my fan", "my fan/", str(tmp_path / "my fan")):
         assert choose_source({}, spec, Path("/elsewhere"))["source"].startswith("folder:")

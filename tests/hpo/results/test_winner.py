@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from core.decision.take_counts import TakeCounts
-from hpo.results.choice_words import choice_of
+from hpo.results.choice_words import choice_of, lead_sentence
 from hpo.results.winner import (
     Finalist,
+    Lead,
     SeedTraining,
     choose_best,
     choose_finalist,
@@ -67,6 +68,14 @@ def test_a_default_that_is_no_better_than_flagging_everything_does_not_win() -> 
 
 def found(first: int, end: int) -> list[bool]:
     return [first <= take < end for take in range(NUM_TAKES)]
+
+
+def test_a_lead_that_three_decimals_do_not_show_is_none() -> None:
+    """Where every trial finds everything, expected F1 rises with the threshold, up to the end of its range."""
+    lead = Lead(best=3, difference=4e-6, standard_error=3e-6)
+    assert lead.default_wins
+    assert "none has a higher" in lead_sentence(lead, objective="expected F1")
+    assert not Lead(best=3, difference=4e-3, standard_error=3e-3).default_wins
 
 
 def test_the_default_wins_within_one_standard_error() -> None:

@@ -12,6 +12,7 @@ def test_dcase_names_bring_their_own_split_and_machines(tmp_path):
     for name in (
         "fan/train/normal_id_01_00000000.wav",
         "fan/test/anomaly_id_01_00000000.wav",
+        "fan/test/normal_id_01_00000000.wav",
         "pump/train/section_00_source_train_normal_0000_noAttribute.wav",
         "pump/test/section_00_target_test_anomaly_0000.wav",
     ):
@@ -19,9 +20,34 @@ def test_dcase_names_bring_their_own_split_and_machines(tmp_path):
     assert {(t.machine, t.label, t.condition, t.split) for t in listed(tmp_path).recordings} == {
         ("fan-id_01", "normal", "normal", "train"),
         ("fan-id_01", "anomalous", "", "held_out"),
+        ("fan-id_01", "normal", "normal", "held_out"),
         ("pump-section_00", "normal", "normal", "train"),
         ("pump-section_00", "anomalous", "target domain", "held_out"),
     }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("fan/train/normal_id_01_00000000.wav", "fan/train/normal_id_01_00000001.wav"),  # the rest was not loaded
+        ("train/normal/0.wav", "train/normal/1.wav", "test/abnormal/0.wav"),
+        ("fan/train/normal_id_01_00000000.wav", "fan/test/id_01_00000000.wav"),  # an evaluation set, without labels
+    ],
+)
+def test_a_split_that_holds_out_no_healthy_take_is_left_to_the_study(tmp_path, names):
+    for seed, name in enumerate(names):
+        write(tmp_path / name, noise(seed=seed))
+    corpus = listed(tmp_path)
+    assert {take.split for take in corpus.recordings} == {None}
+    assert "holds out no healthy ones, so the study makes its own" in corpus.description
+
+
+def test_beside_a_validation_part_the_test_part_is_all_test(tmp_path):
+    for seed, part in enumerate(("train", "val", "test")):
+        for label in ("normal",) if part == "train" else ("normal", "abnormal"):
+            write(tmp_path / f"{part}/{label}/0.wav", noise(seed=seed))
+    splits = {(take.split, take.machine) for take in listed(tmp_path).recordings}
+    assert splits == {(part, tmp_path.name) for part in ("train", "validation", "test")}
 
 
 def test_mimiis_units_are_machines_of_their_kind_and_noise_levels_do_not_mix(tmp_path):
