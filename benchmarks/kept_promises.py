@@ -7,6 +7,8 @@
                 car lies on its side.
     promises    the threshold of the winner is set by a promise of 5 % false alarms from healthy fresh takes, and
                 measured on the healthy fresh takes that were not drawn for it. With too few takes it is an estimate.
+    luck        the same from all healthy validation takes, which chose the winner and its epoch, at the lowest rate
+                that they can promise, 1 / (takes + 1). A study leaves out those without which another would have won
 
 Winners are those of replayed studies, by the product's rule. Intervals of 95 % are of a bootstrap over cars.
 """
@@ -87,6 +89,17 @@ def false_alarms_of_promise(
     return float(np.mean(found))
 
 
+def false_alarms_of_what_chose(trial: ReplayedTrial) -> float:
+    """The share of the healthy fresh clips that raise an alarm, less what the validation takes promise."""
+    healthy = trial.judged.validation[~trial.judged.is_anomalous]
+    rate = 1 / (len(healthy) + 1)
+    takes = {place: [float(score)] for place, score in enumerate(healthy)}
+    promised = promised_threshold(HealthyScores.of(takes, seconds_a_clip=2.0), ThresholdConfig(false_alarms=rate))
+    assert promised is not None, "so many takes promise this rate"
+    fresh = trial.judged.fresh[~trial.judged.is_fresh_anomalous]
+    return float((fresh >= promised.threshold_sigmas).mean()) - rate
+
+
 def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) -> dict[str, float]:
     """By what is measured, the mean over replays."""
     found = []
@@ -100,6 +113,8 @@ def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) 
             )
             for count in NUM_HEALTHY
         }
+        alarms["false alarms above the promise of the takes that chose"] = false_alarms_of_what_chose(winner)
+        alarms["the same of trial 0"] = false_alarms_of_what_chose(trials[0])
         found.append({f"bound of {name} holds": share for name, share in bounds.items()} | alarms)
     return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
 

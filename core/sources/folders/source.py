@@ -29,6 +29,7 @@ from core.sources.walk import walk, why_unusable
 
 MANIFEST = "manifest.csv"
 HIDDEN_BY_WINDOWS = frozenset({"thumbs.db", "desktop.ini"})
+UNLABELLED = "is in no folder named after a label"
 WORKBOOKS = ("manifest.xlsx", "manifest.xls", "manifest.ods")
 
 
@@ -70,6 +71,9 @@ def open_folder(
     description = f"{len(recordings)} recordings of {machines} {'machine' if machines == 1 else 'machines'} in {name}"
     if any(take.split for take in takes) and not any(take.split for take in usable):
         description += "; the split that they are named after holds out no healthy ones, so the study makes its own"
+    unlabelled = [each.name for each in skipped if UNLABELLED in each.reason]
+    if unlabelled:
+        description += f"; {len(unlabelled)} without a label left out, such as {unlabelled[0]!r}"
     return Corpus(name=name, description=description, recordings=recordings, skipped=skipped)
 
 
@@ -184,7 +188,7 @@ def _why_not(
     if reason := why_unusable(file, name, root, suffixes=READABLE_SUFFIXES, real_paths=real_paths):
         return reason
     if parse_path(name, corpus_name=corpus_name, unlabelled_are_normal=unlabelled_are_normal) is None:
-        return f"{name!r} is in no folder named after a label ({EXAMPLES}), and has no name as in DCASE"
+        return f"{name!r} {UNLABELLED} ({EXAMPLES}), and has no name as in DCASE"
     real_path = real_paths(file)
     if real_path in seen:
         return f"{name!r} is a link to a file that is already listed"

@@ -45,6 +45,7 @@ def test_files_that_cannot_be_used_are_named_and_what_never_was_audio_is_counted
     assert {skipped.name for skipped in corpus.skipped} == {
         "normal/c.caf", "outside.wav", "hidden files", "not audio files",
     }  # fmt: skip
+    assert corpus.description.endswith("; 1 without a label left out, such as 'outside.wav'")
     reasons = "\n".join(skipped.reason for skipped in corpus.skipped)
     assert "2 files are hidden, such as '.DS_Store'" in reasons
     assert "2 files are not audio, such as 'normal/notes.txt'" in reasons
