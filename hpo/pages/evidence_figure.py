@@ -37,10 +37,13 @@ def learning_curves_figure(evidence: Mapping[str, Any]) -> Any | None:
 
 
 def _test_traces(curve: Curve) -> list[Any]:
-    """The interval of test F1 as it is, and as it would be with more recordings."""
-    rows = [(row["num_anomalous"] + row["num_normal"], *row["f1_interval"]) for row in curve]
-    points = [(number, low, (low + high) / 2, high) for number, low, high in rows if not is_missing(low)]
-    parts = [("interval of test F1", points[:1], SPLIT_COLOURS["test"]), ("with more recordings", points[1:], GREY)]
+    """Test F1 with its interval as it is, and as it would be with more recordings at the same rates."""
+    rows = [(row["num_anomalous"] + row["num_normal"], row["f1"], row["f1_interval"]) for row in curve]
+    points = [(number, low, f1, high) for number, f1, (low, high) in rows if not is_missing(low)]
+    parts = [
+        ("test F1 and its interval", points[:1], SPLIT_COLOURS["test"]),
+        ("with more recordings", points[1:], GREY),
+    ]
     return [_intervals(name, part, colour, mode="markers") for name, part, colour in parts if part]
 
 
@@ -63,16 +66,16 @@ def _calibration_traces(curve: Curve) -> list[Any]:
 
 
 def _intervals(name: str, points: Sequence[tuple[int, float, float, float]], colour: str, *, mode: str) -> Any:
-    """Numbers of recordings, each with the low end, the middle and the high end of F1."""
-    numbers, lows, middles, highs = zip(*points, strict=True)
+    """Numbers of recordings, each with F1 between its low end and its high end."""
+    numbers, lows, values, highs = zip(*points, strict=True)
     return go.Scatter(
         x=numbers,
-        y=middles,
+        y=values,
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [high - middle for middle, high in zip(middles, highs, strict=True)],
-            "arrayminus": [middle - low for low, middle in zip(lows, middles, strict=True)],
+            "array": [high - value for value, high in zip(values, highs, strict=True)],
+            "arrayminus": [value - low for low, value in zip(lows, values, strict=True)],
         },
         mode=mode,
         line={"color": colour},

@@ -156,6 +156,7 @@ def _intervals(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> 
     return {
         "num_anomalous": num_anomalous,
         "num_normal": num_normal,
+        "f1": test["f1"],
         "recall_interval": recall,
         "false_alarms_interval": false_alarms,
         "f1_interval": f1_interval(recall, false_alarms, prevalence=test["prevalence"]),

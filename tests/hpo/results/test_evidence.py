@@ -166,7 +166,7 @@ def test_the_curve_of_test_recordings_is_left_out_where_something_stood_in_for_t
         figure = found and learning_curves_figure(found)
         return [trace.name for trace in figure.data] if figure else []
 
-    assert names() == ["interval of test F1", "with more recordings", "validation F1", "validation AUC"]
+    assert names() == ["test F1 and its interval", "with more recordings", "validation F1", "validation AUC"]
     assert names(stand_ins=["faults"]) == ["validation F1", "validation AUC"]
     assert learning_curves_figure(evidence(test) | {"stand_ins": ["faults"]}) is None
 
