@@ -49,7 +49,7 @@ def takes(tmp_path: Path) -> Path:
     for index in range(6):
         write(tmp_path / f"takes/normal/{index}.wav", seed=index)
     for index in range(4):
-        write(tmp_path / f"takes/anomalous/{index}.wav", seed=10 + index)
+        write(tmp_path / f"takes/anomalous/{index}.wav", seed=100 + index)
     return tmp_path / "takes"
 
 

@@ -175,7 +175,7 @@ def test_the_split_that_is_asked_for_is_given_and_train_gives_calibration():
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ([recording("x")], ["filled for every recording", "'x'"]),
+        ([recording("x")], ["stated for every recording", "'x'"]),
         ([recording("x", "anomalous", split="train")], ["only normal recordings", "'x'"]),
         ([recording("x", machine="pump", split="test")], ["'pump'", "at least 2", "got 0"]),
         ([recording("x", machine="pump", split="train")], ["'pump'", "at least 2", "got 1"]),
