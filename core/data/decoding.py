@@ -222,7 +222,8 @@ def check_long_enough(recording: Recording, seconds: float, min_seconds: float) 
     if seconds < min_seconds:
         raise BadRecording(
             f"Recording {recording.recording_id!r} must last at least {min_seconds:.4g} s, "
-            f"but got {seconds:.4g} s. Shorter clips hear it, such as --set clips.clip_seconds={seconds:.2g}. {REPAIR}"
+            f"but got {seconds:.4g} s. Shorter clips hear it, such as --set clips.clip_seconds="
+            f"{math.floor(10 * seconds) / 10 or seconds:g}. {REPAIR}"
         )
 
 

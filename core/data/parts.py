@@ -9,6 +9,7 @@ with fewer, each normal take is cut into parts of equal length, PARTS in all, an
 What that cannot show is how takes differ, because the network has heard other parts of the takes that judge it.
 """
 
+import math
 import re
 import weakref
 from collections.abc import Callable, Sequence
@@ -74,6 +75,19 @@ def with_parts(corpus: Corpus, config: ClipConfig) -> PartedCorpus:
 def digest_of_whole(digest: str) -> str:
     """The digest of the take that a part is of; that of a whole take stays."""
     return digest.partition(OF_PART)[0]
+
+
+def share_samples(digest: str, other: str) -> bool:
+    """Whether two takes or parts, by their digests, are of one take and overlap."""
+    first, end = _samples_of(digest)
+    other_first, other_end = _samples_of(other)
+    return digest_of_whole(digest) == digest_of_whole(other) and first < other_end and other_first < end
+
+
+def _samples_of(digest: str) -> tuple[float, float]:
+    """The first sample and the end of a part; of a whole take everything."""
+    first, _, end = digest.partition(OF_PART)[2].partition("-")
+    return (int(first), int(end)) if end else (0, math.inf)
 
 
 def id_of_whole(recording_id: str) -> str:

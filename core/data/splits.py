@@ -258,5 +258,5 @@ def _check_part(takes: Sequence[Recording], part: str, *, needs_anomalous: bool)
         raise UserError(
             f"The split {part} must hold {kinds} recordings, but got {counts[0]} normal and {counts[1]} "
             "anomalous ones. Put some there; or split by the seed: empty the column split of a manifest, or give "
-            "folders and files other names than train and test."
+            "folders and files other names than train, val and test."
         )

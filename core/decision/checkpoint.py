@@ -52,8 +52,8 @@ class Detector:
     stand_ins: tuple[StandIn, ...] = ()
     """What stood in for recordings that the study did not have."""
     faults_last: bool = False
-    """Whether a fault lasts for its whole recording, as where the study knew no events within recordings. It says how
-    many clips make a recording anomalous (whole_recordings.py)."""
+    """Whether a fault lasts for its whole recording, as where the study did not know the events of all faulty ones. It
+    says how many clips make a recording anomalous (whole_recordings.py)."""
 
     @property
     def heard_clip_samples(self) -> int:

@@ -23,6 +23,7 @@ def without_copies(corpus: Corpus) -> Corpus:
     skipped = (Skipped(name=name, reason=f"{name!r} is a copy of {of.recording_id!r}") for name, of in copies.items())
     return replace(
         corpus,
+        description=f"{corpus.description}, of which {len(copies)} left out as copies of others",
         recordings=tuple(each for each in corpus.recordings if each.recording_id not in copies),
         skipped=(*corpus.skipped, *skipped),
     )

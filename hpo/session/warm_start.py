@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import TrialState
 
 from core.data.dataset import Dataset
-from core.data.parts import digest_of_whole
+from core.data.parts import share_samples
 from core.errors import UserError, did_you_mean
 from hpo.results.winner import by_objective
 from hpo.search.history import HISTORY
@@ -52,8 +52,7 @@ def remember_what_chose(search: OpenStudy, dataset: Dataset) -> None:
     """Keeps the digests of the validation takes, once."""
     digests = dataset.digests.get("validation")
     if digests and CHOSE not in search.study.user_attrs:
-        wholes = map(digest_of_whole, digests)  # of a part that stands in for a take, the take has chosen
-        search.study.set_user_attr(CHOSE, sorted({*digests, *wholes}))
+        search.study.set_user_attr(CHOSE, sorted(digests))
 
 
 def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, to: str) -> tuple[Offered, ...]:
@@ -83,9 +82,9 @@ def begin_with(search: OpenStudy, offers: Sequence[Offered]) -> list[str]:
 
     What an interrupted call has done is not done twice.
     """
-    lines = [line for offered in offers for line in (*_enqueue(search, offered), *_remember(search, offered))]
     chose = {digest for offered in offers for digest in offered.chose}
     search.study.set_user_attr(CHOSE, sorted(chose.union(search.study.user_attrs.get(CHOSE, ()))))
+    lines = [line for offered in offers for line in (*_enqueue(search, offered), *_remember(search, offered))]
     search.study.set_user_attr(WARM_START, [offered.name for offered in offers])
     return lines
 
@@ -141,9 +140,8 @@ def _checked_for_leaks(name: str, chose: Sequence[str] | None, dataset: Dataset)
 
 
 def is_among(tested: str, chose: set[str]) -> bool:
-    """Whether a take or part has chosen, or the whole take of the part. Where other parts of that have, it is not."""
-    whole = digest_of_whole(tested)
-    return tested in chose or (whole in chose and whole not in {digest_of_whole(each) for each in chose - {whole}})
+    """Whether some of a take's or a part's samples have chosen."""
+    return any(share_samples(tested, each) for each in chose)
 
 
 def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:

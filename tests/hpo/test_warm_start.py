@@ -111,9 +111,10 @@ def test_a_study_that_was_interrupted_before_its_first_trial_begins_with_the_oth
         ("d1", {"d1"}, True),
         ("d1", {"d2"}, False),
         ("d1/0-9", {"d1"}, True),  # the whole has chosen
-        ("d1", {"d1", "d1/0-9"}, True),  # a part has
-        ("d1/0-9", {"d1", "d1/0-9"}, True),
-        ("d1/9-18", {"d1", "d1/0-9"}, False),  # another part has
+        ("d1", {"d1/0-9"}, True),  # a part has
+        ("d1/0-9", {"d1/0-9"}, True),
+        ("d1/0-18", {"d1/9-27"}, True),  # parts of another study's length
+        ("d1/9-18", {"d1/0-9", "d2"}, False),  # another part has
     ],
 )
 def test_a_part_is_tested_where_its_take_has_not_chosen(tested: str, chose: set[str], *, is_shared: bool) -> None:

@@ -133,14 +133,22 @@ def _list_by_name(folder: Path, corpus_name: str) -> tuple[tuple[TakeFiles, ...]
 
 
 def _with_usable_splits(takes: tuple[TakeFiles, ...]) -> tuple[TakeFiles, ...]:
-    """Without the splits that the names state where they hold out no healthy take, as where only the training part of a
-    data set is there. Beside a validation part the test part is all test."""
+    """Without the splits that the names state where they hold out no healthy take or leave none to train on, as where
+    only the training part of a data set is there.
+
+    Beside a validation part the test part is all test, if both have takes of every label that is held out. Otherwise
+    both are dealt to validation and test.
+    """
     splits = {take.split for take in takes if take.label == "normal"}
-    if splits <= {"train", None}:
+    if splits <= {"train", None} or splits <= {"validation", "held_out"}:
         return tuple(replace(take, split=None) for take in takes)
-    if "validation" not in splits:
+    if not any(take.split == "validation" for take in takes):
         return takes
-    return tuple(replace(take, split="test") if take.split == "held_out" else take for take in takes)
+    of_parts = [
+        {t.label for t in takes if t.split == part and t.label != "unknown"} for part in ("validation", "held_out")
+    ]
+    old, new = ("held_out", "test") if of_parts[0] == of_parts[1] else ("validation", "held_out")
+    return tuple(replace(take, split=new) if take.split == old else take for take in takes)  # type: ignore[arg-type]
 
 
 def _usable_names(

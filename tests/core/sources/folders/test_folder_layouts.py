@@ -50,6 +50,25 @@ def test_beside_a_validation_part_the_test_part_is_all_test(tmp_path):
     assert splits == {(part, tmp_path.name) for part in ("train", "validation", "test")}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/normal/0.wav", "val/normal/0.wav", "val/abnormal/0.wav"),  # no test part
+        ("train/normal/0.wav", "val/normal/0.wav", "test/normal/0.wav", "test/abnormal/0.wav"),  # no fault in val
+    ],
+)
+def test_a_validation_part_that_cannot_stand_beside_a_test_part_is_held_out_with_it(tmp_path, names):
+    for seed, name in enumerate(names):
+        write(tmp_path / name, noise(seed=seed))
+    assert {take.split for take in listed(tmp_path).recordings} == {"train", "held_out"}
+
+
+def test_folders_without_a_training_part_state_no_split(tmp_path):
+    for seed, name in enumerate(("test/normal/0.wav", "test/abnormal/0.wav")):
+        write(tmp_path / name, noise(seed=seed))
+    assert {take.split for take in listed(tmp_path).recordings} == {None}
+
+
 def test_mimiis_units_are_machines_of_their_kind_and_noise_levels_do_not_mix(tmp_path):
     for name in ("6_dB_fan/fan/id_00/normal/0.wav", "0_dB_pump/pump/id_00/abnormal/0.wav"):
         write(tmp_path / name, noise(8))
