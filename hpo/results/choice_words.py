@@ -35,7 +35,7 @@ def lead_sentence(lead: Lead | None, *, objective: str) -> str:
         return f"{highest}, because an earlier version ran trial 0 or {lead.best} and kept no standard error."
     if not lead.default_is_a_detector:
         return f"{highest}: the default configuration (trial 0) is no better than flagging everything."
-    if not lead.difference:
+    if lead.is_none:
         return f"The default configuration (trial 0) wins: none has a higher {objective} on validation."
     ahead = f"trial {lead.best} is ahead by {lead.difference:.3f} of {objective} on validation"
     error = f"one standard error over takes ({lead.standard_error:.3f})"

@@ -87,7 +87,7 @@ def post_summary(found: PostSearch, judged: JudgedTrial) -> dict[str, Any]:
 
 def _choice_sentence(found: PostSearch) -> str:
     lead, own = found.lead, f"trial {found.points[0].trial}'s own post-processing"
-    if not lead.difference:
+    if lead.is_none:
         return f"No point has a higher objective on validation than {own}."
     if lead.standard_error is None:
         return "It has the highest objective on validation."

@@ -69,21 +69,21 @@ class Lead:
     best: int
     """Its trial's number."""
     difference: float
-    """Of the objective, or of its mean over the seeds; 0 below LEAST_LEAD."""
+    """Of the objective, or of its mean over the seeds."""
     standard_error: float | None
     """Of the difference, over validation takes; None where a trial of an earlier version does not tell."""
     default_is_a_detector: bool = True
     """Whether it is better than flagging everything."""
 
-    def __post_init__(self) -> None:
-        if self.difference < LEAST_LEAD:
-            object.__setattr__(self, "difference", 0.0)
+    @property
+    def is_none(self) -> bool:
+        return self.difference < LEAST_LEAD
 
     @property
     def is_within_an_error(self) -> bool:
         if self.standard_error is None:
             return False
-        return round(self.difference - self.standard_error, DECIMALS_OF_A_TIE) <= 0
+        return self.is_none or round(self.difference - self.standard_error, DECIMALS_OF_A_TIE) <= 0
 
     @property
     def default_wins(self) -> bool:

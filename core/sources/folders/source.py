@@ -70,7 +70,7 @@ def open_folder(
     machines = len({recording.machine for recording in recordings})
     description = f"{len(recordings)} recordings of {machines} {'machine' if machines == 1 else 'machines'} in {name}"
     if any(take.split for take in takes) and not any(take.split for take in usable):
-        description += "; the split that they are named after holds out no healthy ones, so the study makes its own"
+        description += "; the split that they are named after lacks healthy ones in a part, so the study makes its own"
     unlabelled = [each.name for each in skipped if UNLABELLED in each.reason]
     if unlabelled:
         description += f"; {len(unlabelled)} without a label left out, such as {unlabelled[0]!r}"

@@ -39,7 +39,7 @@ def test_a_split_that_holds_out_no_healthy_take_is_left_to_the_study(tmp_path, n
         write(tmp_path / name, noise(seed=seed))
     corpus = listed(tmp_path)
     assert {take.split for take in corpus.recordings} == {None}
-    assert "holds out no healthy ones, so the study makes its own" in corpus.description
+    assert "lacks healthy ones in a part, so the study makes its own" in corpus.description
 
 
 def test_beside_a_validation_part_the_test_part_is_all_test(tmp_path):
