@@ -10,7 +10,7 @@ the calibration clips, each of them cut just below its own critical penalty.
     evidence of a segment = log(sqrt(length in frames) * mean squared distance of its mean from the clip's median)
 
 The weight of the length lies between none, which lets short noise stand out, and the full length of a likelihood ratio,
-which lets a long drift stand out. It was chosen on validation clips (docs/quality.md).
+which lets a long drift stand out. It was chosen on validation clips (docs/experiments.md).
 """
 
 from collections.abc import Iterator
