@@ -5,9 +5,8 @@
 First it makes the table, and the same command resumes it; with `--no-training` it takes what there is. Trial 0 of
 quickstart_by_surprise.toml, which is that of commit cf29bb1, stands in the table's folder `before`. Then it replays
 studies of 50 trials on the trainings of seed 1 and prints what each rule's winner reaches on fresh takes, which choose
-nothing. Intervals are of a bootstrap over cars. The objective and the rule that chooses the winner were chosen on the
-first half of the cars, so both halves are also printed alone. Training seeds after the first show how far a training
-repeats.
+nothing: first what a search is worth, then all rules side by side, of all cars and of those that are new. Intervals are
+of a bootstrap over cars. Training seeds after the first show how far a training repeats.
 """
 
 import argparse
@@ -58,6 +57,11 @@ from hpo.search.study_file import StudySpec, load_study_file
 STUDY = Path(__file__).resolve().parent.parent / "studies/quickstart.toml"
 STUDY_BEFORE = Path(__file__).resolve().parent / "quickstart_by_surprise.toml"
 NUM_DRAWS = 2000
+PARTS = {
+    "All cars": slice(None),
+    "Cars 1 to 10, on which score, rule and default were chosen or looked at": slice(10),
+    "Cars 11 and on, which are new": slice(10, None),
+}
 Choose = Callable[[Sequence[ReplayedTrial]], ReplayedTrial]
 
 
@@ -71,12 +75,12 @@ class Rule:
     choose: Choose = highest
 
 
-CF29BB1 = "trial 0 of cf29bb1"
+CF29BB1, OLD_RULE = "trial 0 of cf29bb1", "random search, F1"
 DEFAULT, BEFORE, NOW = "trial 0", "highest expected F1: the rule before", "trial 0 within one error: the rule now"
 POST_BEFORE, POST_NOW = "its best post-processing", "its own within one error of the best post-processing"
 MIDDLE = "within one error: the middle of the highest one's network"
 RULES = (
-    Rule(name="random search, F1", kind="random", objective="F1"),
+    Rule(name=OLD_RULE, kind="random", objective="F1"),
     Rule(name="TPE, F1", objective="F1"),
     Rule(name="random search, expected F1", kind="random"),
     Rule(name=BEFORE),
@@ -95,6 +99,8 @@ RULES = (
     ),
     Rule(name="highest cross-fitted F1, threshold cross-fitted", choose=highest_crossfitted),
     Rule(name="TPE, AUC, threshold fitted", objective="AUC", choose=lambda trials: highest(trials).fitted),
+    Rule(name="TPE, partial AUC, threshold fitted", objective="partial AUC", choose=lambda t: highest(t).fitted),
+    Rule(name="TPE, F1 of resampled takes", objective="F1 of resampled takes"),
     Rule(name="TPE, separation, threshold fitted", objective="separation", choose=lambda t: highest(t).fitted),
     Rule(
         name="TPE, expected F1 at the best threshold",
@@ -154,14 +160,28 @@ def possible_gain(car: Car) -> float:
     """F1 of the best by hindsight minus that of trial 0: picked on one half of the fresh takes, measured on the other,
     and the mean of both ways."""
     default = default_trial(car)
-    own = int(np.abs(THRESHOLDS - default.threshold).argmin())
     cells = [judged for point in car.trainings for w in WINDOWS_MS if (judged := car.judged(point, float(w)))]
     gains = []
     for picked, measured in ((0, 1), (1, 0)):
-        best = max(cells, key=lambda cell: float(cell.fresh_halves[picked].max()))
-        reached = best.fresh_halves[measured][best.fresh_halves[picked].argmax()]
-        gains.append(reached - default.judged.fresh_halves[measured][own])
+        found = [cell.picked_by_hindsight(picked) for cell in cells]
+        best = max(range(len(cells)), key=lambda place: found[place][0])
+        reached = cells[best].fresh_f1(measured, THRESHOLDS[found[best][1]])
+        gains.append(reached - default.judged.fresh_f1(measured, default.threshold))
     return float(np.mean(gains))
+
+
+def luck_of_validation(car: Car) -> float:
+    """How far F1 of so many fresh takes as validation has lies from that of all, where nothing is chosen: trial 0, the
+    mean of absolute differences over draws."""
+    trial, random = default_trial(car), np.random.default_rng(0)
+    flagged, labels = trial.judged.fresh >= trial.threshold, trial.judged.is_fresh_anomalous
+    num_anomalous = int(trial.judged.is_anomalous.sum())
+    sizes = {True: num_anomalous, False: len(trial.judged.is_anomalous) - num_anomalous}
+    differences = []
+    for _ in range(NUM_DRAWS):
+        rows = np.concatenate([random.choice(np.flatnonzero(labels == label), n) for label, n in sizes.items()])
+        differences.append(f1_score(flagged[rows], labels[rows]) - f1_score(flagged, labels))
+    return float(np.abs(differences).mean())
 
 
 def rows_of(car: Car, before: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatArray]:
@@ -191,34 +211,58 @@ def rows_of(car: Car, before: Car, *, num_replays: int, num_trials: int) -> dict
     return rows
 
 
-def interval(values: FloatArray) -> str:
+def interval(values: FloatArray, *, sign: str = "+") -> str:
     """The mean over cars with its 95 % interval."""
+    low, high = np.percentile(_means_of_draws(values), [2.5, 97.5])
+    return f"{values.mean():{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+def _means_of_draws(values: FloatArray) -> FloatArray:
     draws = np.random.default_rng(0).integers(len(values), size=(NUM_DRAWS, len(values)))
-    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-    return f"{values.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+    means: FloatArray = values[draws].mean(axis=1)
+    return means
 
 
-def print_table(rows: dict[str, FloatArray], gains: FloatArray) -> None:
-    """`rows` are (cars, FIGURES) by rule, and `gains` the possible gain of each car."""
+def share_collected(gain: FloatArray, possible: FloatArray) -> str:
+    """Sum over sum of the cars. Without an interval of the possible gain above 0 there is nothing to collect."""
+    sums, sums_possible = _means_of_draws(gain), _means_of_draws(possible)
+    if np.percentile(sums_possible, 2.5) <= 0:
+        return "nothing to be had"
+    low, high = 100 * np.percentile(sums / sums_possible, [2.5, 97.5])
+    return f"{100 * gain.sum() / possible.sum():.0f} % ({low:.0f} to {high:.0f})"
+
+
+def print_sought(rows: dict[str, FloatArray], gains: FloatArray, luck: FloatArray) -> None:
+    """What a study's winner is worth. `rows` are (cars, FIGURES) by rule; `gains`, the possible ones, and `luck` are
+    (cars,)."""
+    print("| | F1 | recall | false alarms | AUC | F1 minus trial 0 | share of the possible gain | flattery, absolute |")
+    print("| --- " * 8 + "|")
+    for name in (NOW, DEFAULT, CF29BB1, OLD_RULE):
+        figures = rows[name]
+        gain = figures[:, 0] - rows[DEFAULT][:, 0]
+        cells = [interval(figures[:, column], sign="") for column in range(4)]
+        cells += [interval(gain), share_collected(gain, gains), interval(np.abs(figures[:, 4]), sign="")]
+        print(f"| {name} | {' | '.join(cells)} |")
+    print(f"\nF1, the rule now minus trial 0 of cf29bb1: {interval(rows[NOW][:, 0] - rows[CF29BB1][:, 0])}")
+    print(f"Possible gain of F1 over trial 0: {interval(gains)}")
+    print(f"Flattery by luck alone, trial 0 on as many takes as validation has: {interval(luck, sign='')}\n")
+
+
+def print_rules(rows: dict[str, FloatArray]) -> None:
+    """All rules side by side. `rows` are (cars, FIGURES) by rule."""
     print(
         "| | F1 | recall | false alarms | AUC | F1 minus that of cf29bb1 | F1 minus trial 0 | F1 minus the rule now | "
-        "false alarms minus the rule now | share | flattery |"
+        "false alarms minus the rule now | flattery |"
     )
-    print("| --- " * 11 + "|")
+    print("| --- " * 10 + "|")
     for name, figures in rows.items():
-        gain = figures[:, 0] - rows[DEFAULT][:, 0]
         mean = figures.mean(axis=0)
         cells = [f"{mean[column]:.3f}" for column in range(4)]
-        cells += [
-            interval(figures[:, 0] - rows[CF29BB1][:, 0]),
-            interval(gain),
-            interval(figures[:, 0] - rows[NOW][:, 0]),
-            interval(figures[:, 2] - rows[NOW][:, 2]),
-            f"{100 * gain.sum() / gains.sum():.0f} %",
-        ]
+        cells += [interval(figures[:, 0] - rows[other][:, 0]) for other in (CF29BB1, DEFAULT, NOW)]
+        cells.append(interval(figures[:, 2] - rows[NOW][:, 2]))
         cells.append(f"{mean[4]:+.3f} / {np.abs(figures[:, 4]).mean():.3f} ({mean[5]:+.3f})")
         print(f"| {name} | {' | '.join(cells)} |")
-    print(f"\nPossible gain of F1 over trial 0: {interval(gains)}\n")
+    print()
 
 
 def print_repeats(options: argparse.Namespace, cars: dict[int, Car]) -> None:
@@ -259,21 +303,20 @@ def main() -> None:
         make_table(options, spec, spec_before)
     cars = load_cars(options.table, range(1, options.cars + 1), options.points, spec)
     before = load_cars(options.table / "before", list(cars), 1, spec_before)
-    found, gains = [], []
+    found, gains, luck = [], [], []
     for number, car in cars.items():
         found.append(rows_of(car, before[number], num_replays=options.replays, num_trials=options.trials))
         gains.append(possible_gain(car))
+        luck.append(luck_of_validation(car))
         print(f"car {number}: replayed", file=sys.stderr, flush=True)
-    num_points, half = len(next(iter(cars.values())).trainings), len(cars) // 2
+    num_points = len(next(iter(cars.values())).trainings)
     print(f"{len(cars)} cars, {num_points} networks, {options.replays} studies of {options.trials} trials each\n")
-    parts = (
-        ("All cars", slice(None)),
-        (f"Cars 1 to {half}, which chose the rules", slice(half)),
-        (f"Cars {half + 1} and on, which chose nothing", slice(half, None)),
-    )
-    for title, part in parts:
-        print(f"{title}\n")
-        print_table({n: np.array([rows[n] for rows in found[part]]) for n in found[0]}, np.array(gains[part]))
+    for title, part in PARTS.items():
+        if found[part]:
+            print(f"{title}\n")
+            rows = {name: np.array([each[name] for each in found[part]]) for name in found[0]}
+            print_sought(rows, np.array(gains[part]), np.array(luck[part]))
+            print_rules(rows)
     print_repeats(options, cars)
 
 
