@@ -6,7 +6,8 @@ WaveNet is the default configuration of studies/any_machine.toml, without its se
 or post-processing, the variant and the threshold are chosen on validation clips, by the one-standard-error rule, and it
 is judged on test clips. Intervals are by takes, and the lead is paired, on the same draws.
 
-The decisions of a detector in a fold are kept in --folder, and the same command resumes from them.
+A second table has the AUC of each machine. The decisions of a detector in a fold are kept in --folder, and the same
+command resumes from them.
 """
 
 import argparse
@@ -20,16 +21,16 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
+from benchmarks.listed_recordings import open_corpus
 from benchmarks.spliced_events import NETWORKS, ODD_TAKE, WAVENET, best_variant, kept, scored_wavenet
 from core.baselines.choice import choose, of_innovations
 from core.baselines.comparison import Row, row_of
-from core.baselines.comparison_table import figure_text, lines_of
+from core.baselines.comparison_table import Line, figure_text, lines_of
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.noise import NoiseConfig
 from core.data.store import Store
-from core.sources import open_source
 from core.study_files import find_study_file
 from hpo.search.study_file import StudySpec, load_study_file
 
@@ -56,8 +57,8 @@ def dataset_of(
     network_rate_hz: int | None = None,
 ) -> Dataset:
     clips, snr_db = TASKS[task]
-    corpus = open_source(options.data)
-    spec = spec.settled(corpus)  # type: ignore[arg-type]
+    corpus = open_corpus(options.data)
+    spec = spec.settled(corpus)
     config = DataConfig(
         sample_rate_hz=rate_hz,
         clips=clips,
@@ -66,7 +67,7 @@ def dataset_of(
         speed_perturbation=spec.speed_perturbation,
         network_rate_hz=network_rate_hz,
     )
-    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
+    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))
 
 
 def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Iterator[Row]:
@@ -99,6 +100,20 @@ def print_table(task: str, folds: Sequence[Sequence[Row]]) -> None:
         areas = [figure_text(each.figures["auc"]) for each in (line, other)]
         of_folds = " ".join(f"{each[index].figures['auc'].value:.2f}" for each in by_fold)
         cells = [line.name, areas[0], leads[0], areas[1], leads[1], f"{line.figures['f1'].value:.3f}", of_folds]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    print_machines(everything, by_fold)
+
+
+def print_machines(lines: Sequence[Line], by_fold: Sequence[Sequence[Line]]) -> None:
+    """The AUC of each machine alone: the mean over folds, and each fold's."""
+    machines = list(lines[0].by_machine)
+    print(f"\n| detector | {' | '.join(f'AUC {machine} (by fold)' for machine in machines)} |")
+    print(f"| {' | '.join(['---'] * (1 + len(machines)))} |")
+    for line, *of_folds in zip(lines, *by_fold, strict=True):
+        cells = [line.name]
+        for machine in machines:
+            areas = " ".join(f"{each.by_machine[machine]['auc'].value:.2f}" for each in of_folds)
+            cells.append(f"{line.by_machine[machine]['auc'].value:.3f} ({areas})")
         print(f"| {' | '.join(cells)} |", flush=True)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
+from benchmarks.listed_recordings import open_corpus
 from benchmarks.spliced_events import STEPS_AND_RATES, WAVENET, best_variant, kept, scored_wavenet
 from core.baselines import families
 from core.baselines.choice import choose, of_innovations
@@ -31,7 +32,6 @@ from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
 from core.model.scoring import INNOVATIONS
-from core.sources import open_source
 from core.study_files import find_study_file
 from hpo.search.study_file import StudySpec, load_study_file
 
@@ -41,7 +41,7 @@ FOLDS = 4
 def dataset_of(
     fold: int, rate_hz: int, options: argparse.Namespace, spec: StudySpec, *, network_rate_hz: int | None = None
 ) -> Dataset:
-    corpus = open_source(options.data, options={name: value for name, value in spec.data.items() if name != "source"})
+    corpus = open_corpus(options.data, options={name: value for name, value in spec.data.items() if name != "source"})
     spec = spec.settled(corpus)
     config = DataConfig(
         sample_rate_hz=rate_hz,
@@ -50,7 +50,7 @@ def dataset_of(
         speed_perturbation=spec.speed_perturbation,
         network_rate_hz=network_rate_hz,
     )
-    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
+    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))
 
 
 def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:

@@ -35,6 +35,7 @@ if __name__ == "__main__":
 
 import optuna  # noqa: E402
 
+from core.baselines.choice import of_innovations  # noqa: E402
 from core.data.clips import ClipConfig, ClipSet  # noqa: E402
 from core.data.data_config import DataConfig  # noqa: E402
 from core.data.dataset import Dataset, prepare_dataset  # noqa: E402
@@ -191,7 +192,7 @@ class Judging:
         study = optuna.create_study(sampler=QMCSampler(qmc_type="sobol", scramble=True, seed=1))
         found = [space.default_parameters]
         for _ in range(count - 1):
-            found.append(study.ask(space.distributions).params)
+            found.append(study.ask(dict(space.distributions)).params)
             study.tell(len(study.trials) - 1, 0.0)
         configs = [space.configuration(parameters) for parameters in found]
         if self.score != INNOVATIONS:
@@ -209,7 +210,7 @@ class Judging:
         """Every window, or with innovations every group of statistics."""
         own = self.own_post(config, clip_ms)
         if self.score == INNOVATIONS:
-            return [replace(own, statistics=each) for each in STATISTICS]
+            return [replace(own, statistics=of_innovations(each).statistics) for each in STATISTICS]
         return [replace(own, window_ms=each) for each in WINDOWS_MS if each <= clip_ms]
 
 
@@ -250,7 +251,8 @@ def figures_of(task: Task, judging: Judging, count: int, pool: ThreadPool) -> tu
     """One row a configuration with its own post-processing, and one for each training and each other one."""
     both, context = both_kinds(task), load_study_file(STUDY).search_space.context_samples(task.data.sample_rate_hz)
     clip_ms = 1000 * task.data.clips.clip_seconds
-    own, others = [], []
+    own: list[Metrics] = []
+    others: list[Metrics] = []
     for config in judging.configurations(count):
         training = replace(config.training, epochs=1, seconds_per_epoch=task.seconds_per_epoch)
         setup = replace(config, training=training).training_setup(both.dataset.num_channels, context)

@@ -3,10 +3,10 @@
     python benchmarks/innovations.py cars fan CAR01 noise [--rate 8000] [--spectrum-rate 16000] [--seconds 180]
 
 The network is that of studies/any_machine.toml with these settings, trained once a fold, and its statistics are kept in
---folder (empty it after a change of the training), so an interrupted command goes on and other statistics train
-nothing. Real faults and, for the tasks of many clips, faults injected into healthy validation clips (core/data/faults):
-the mean AUC over machines and kinds. A threshold of two sigmas: how many healthy and how many really faulty clips are
-above it. `spliced` has event F1 at the best threshold on the same clips, which is optimistic.
+--folder, so an interrupted command goes on and other statistics train nothing. Real faults and, for the tasks of many
+clips, faults injected into healthy validation clips (core/data/faults): the mean AUC over machines and kinds. A
+threshold of two sigmas: how many healthy and how many really faulty clips are above it. `spliced` has event F1 at the
+best threshold on the same clips, which is optimistic.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
+from benchmarks.kept_results import version_of_results
+from benchmarks.listed_recordings import open_corpus
 from core.baselines.choice import of_innovations
 from core.data.clips import ClipConfig, ClipSet
 from core.data.data_config import DataConfig
@@ -39,7 +42,6 @@ from core.decision.postprocess import STATISTICS
 from core.decision.statistic import Judgement
 from core.experiment import ExperimentConfig
 from core.model.scored_training import scored_epochs
-from core.sources import open_source
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from hpo.search.study_file import StudySpec, load_study_file
@@ -94,14 +96,14 @@ def config_of(options: argparse.Namespace, spec: StudySpec) -> ExperimentConfig:
 def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
     """Some healthy validation clips come again with every fault. Of the test clips there is one, which nobody reads."""
     if task.data == "simulated":
-        corpus = open_source(
+        corpus = open_corpus(
             "simulated", options={**SIMULATED, "sample_rate_hz": options.spectrum_rate, "seed": fold + 1}
         )
     else:
-        corpus = open_source(getattr(options, task.data))
+        corpus = open_corpus(getattr(options, task.data))
     if task.machine:
-        own = tuple(each for each in corpus.recordings if each.machine == task.machine)  # type: ignore[union-attr]
-        corpus = replace(corpus, recordings=own)  # type: ignore[type-var]
+        own = tuple(each for each in corpus.recordings if each.machine == task.machine)
+        corpus = replace(corpus, recordings=own)
     spec = spec.settled(corpus)
     config = DataConfig(
         sample_rate_hz=options.spectrum_rate,
@@ -112,7 +114,7 @@ def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySp
         splice=task.splice,
         speed_perturbation=spec.speed_perturbation,
     )
-    dataset = prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))  # type: ignore[arg-type]
+    dataset = prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))
     judged = dict(dataset.judged())
     judged["test"] = some_of(judged["calibration"], [0])
     if task.is_injected:
@@ -121,10 +123,10 @@ def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySp
 
 
 def some_of(clips: ClipSet, which: list[int]) -> ClipSet:
-    def of(values: object) -> object:
+    def of(values: Any) -> Any:
         if values is None:
             return None
-        return values[which] if isinstance(values, np.ndarray) else tuple(values[index] for index in which)  # type: ignore[index]
+        return values[which] if isinstance(values, np.ndarray) else tuple(values[index] for index in which)
 
     return ClipSet(**{each.name: of(getattr(clips, each.name)) for each in fields(ClipSet)})
 
@@ -157,7 +159,7 @@ def statistics_of(
     front_end = config.front_end
     rates = f"{front_end.sample_rate_hz}-{front_end.read_rate_hz}"
     settings = f"{rates}-{front_end.pre_emphasis:g}-{config.training.seconds_per_epoch:g}"
-    file = folder / f"{name}-{fold + 1}-{settings}.npz"
+    file = folder / f"{name}-{fold + 1}-{settings}-{version_of_results(are_judged=False)}.npz"
     if not file.exists():
         context = config.wavenet(dataset.num_channels).receptive_field_samples
         setup = config.training_setup(dataset.num_channels, context)
@@ -166,7 +168,8 @@ def statistics_of(
                 setup, dataset, Path(trainings), seed=fold + 1, device=torch.device("cpu"), pool=pool
             )
         scratch = file.with_suffix(".part.npz")
-        np.savez(scratch, **{split: epoch.scores[split].statistics for split in ("calibration", "validation")})
+        found: dict[str, Any] = {split: epoch.scores[split].statistics for split in ("calibration", "validation")}
+        np.savez(scratch, **found)
         scratch.replace(file)
     with np.load(file) as kept:
         return dict(kept)
@@ -221,7 +224,7 @@ def figures_of_fold(name: str, fold: int, options: argparse.Namespace, spec: Stu
         fitted = fit_statistic(
             post, frames["calibration"], healthy.machines, healthy.recording_ids, frame_ms=config.scoring.frame_ms
         )
-        judgement, events = fitted.judge(frames["validation"], clips.machines), (np.nan, np.nan)  # type: ignore[arg-type]
+        judgement, events = fitted.judge(frames["validation"], clips.machines), (np.nan, np.nan)
         if clips.events is not None:
             context = config.wavenet(dataset.num_channels).receptive_field_samples
             events = best_events(judgement, clips, config, context)

@@ -1,21 +1,24 @@
 """Do promises and bounds hold? A table of trainings (benchmarks/does_it_pay.py) gives winners and fresh takes.
 
-    python benchmarks/kept_promises.py --table FOLDER [--cars 10] [--points 8] [--replays 3] [--draws 500]
+    python benchmarks/kept_promises.py --table FOLDER [--cars 20] [--points 40] [--replays 3] [--draws 500]
 
     bounds      test sets as large as a study's are drawn from a car's fresh takes, with replacement, and judged at the
                 winner's threshold. A one-sided 95 % bound of a figure holds where the figure on all fresh takes of that
                 car lies on its side.
     promises    the threshold of the winner is set by a promise of 5 % false alarms from healthy fresh takes, and
                 measured on the healthy fresh takes that were not drawn for it. With too few takes it is an estimate.
+    a study's   the same as a study promises it: from calibration takes, each judged by the others, and the validation
+                takes without which the same trial would have won
     luck        the same from all healthy validation takes, which chose the winner and its epoch, at the lowest rate
-                that they can promise, 1 / (takes + 1). A study leaves out those without which another would have won
+                that they can promise, 1 / (takes + 1)
 
 Winners are those of replayed studies, by the product's rule. Intervals of 95 % are of a bootstrap over cars.
 """
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +78,18 @@ def share_of_bounds(trial: ReplayedTrial, num_draws: int, random: np.random.Gene
     return {name: float(np.mean([each[name] for each in found])) for name in truth}
 
 
+def promised_by(healthy: FloatArray, config: ThresholdConfig = PROMISE) -> float:
+    """The threshold that these clip scores, one a take, promise."""
+    takes = {place: [float(score)] for place, score in enumerate(healthy)}
+    promised = promised_threshold(HealthyScores.of(takes, seconds_a_clip=2.0), config)
+    assert promised is not None, "there is healthy sound"
+    return promised.threshold_sigmas
+
+
+def fresh_false_alarms(trial: ReplayedTrial, threshold: float) -> float:
+    return float((trial.judged.fresh[~trial.judged.is_fresh_anomalous] >= threshold).mean())
+
+
 def false_alarms_of_promise(
     trial: ReplayedTrial, num_healthy: int, num_draws: int, random: np.random.Generator
 ) -> float:
@@ -82,22 +97,33 @@ def false_alarms_of_promise(
     healthy, found = trial.judged.fresh[~trial.judged.is_fresh_anomalous], []
     for _ in range(num_draws):
         shuffled = random.permutation(healthy)
-        takes = {place: [float(score)] for place, score in enumerate(shuffled[:num_healthy])}
-        promised = promised_threshold(HealthyScores.of(takes, seconds_a_clip=2.0), PROMISE)
-        assert promised is not None, "there is healthy sound"
-        found.append(float((shuffled[num_healthy:] >= promised.threshold_sigmas).mean()))
+        found.append(float((shuffled[num_healthy:] >= promised_by(shuffled[:num_healthy])).mean()))
     return float(np.mean(found))
+
+
+def healthy_of_a_study(car: Car, trials: Sequence[ReplayedTrial], winner: int) -> FloatArray:
+    """Clip scores of the healthy takes that neither trained the winner nor chose it, as
+    hpo/results/healthy_takes.py finds them."""
+    trial = trials[winner]
+    calibration = car.cross_fitted_calibration(trial.point, trial.parameters["window_ms"], trial.judged.epoch)
+    kept = [row for row in np.flatnonzero(~trial.judged.is_anomalous) if winner == place_of_winner(trials, int(row))]
+    return np.concatenate([calibration, trial.judged.validation[kept]])
+
+
+def place_of_winner(trials: Sequence[ReplayedTrial], without: int | None = None) -> int:
+    """By the product's rule, with all validation takes or without one."""
+    if without is not None:
+        trials = [replace(trial, judged=trial.judged.without(without)) for trial in trials]
+        trials = [replace(trial, value=OBJECTIVES["expected F1"](trial)) for trial in trials]
+    chosen = by_rule(trials)
+    return next(place for place, trial in enumerate(trials) if trial is chosen)
 
 
 def false_alarms_of_what_chose(trial: ReplayedTrial) -> float:
     """The share of the healthy fresh clips that raise an alarm, less what the validation takes promise."""
     healthy = trial.judged.validation[~trial.judged.is_anomalous]
     rate = 1 / (len(healthy) + 1)
-    takes = {place: [float(score)] for place, score in enumerate(healthy)}
-    promised = promised_threshold(HealthyScores.of(takes, seconds_a_clip=2.0), ThresholdConfig(false_alarms=rate))
-    assert promised is not None, "so many takes promise this rate"
-    fresh = trial.judged.fresh[~trial.judged.is_fresh_anomalous]
-    return float((fresh >= promised.threshold_sigmas).mean()) - rate
+    return fresh_false_alarms(trial, promised_by(healthy, ThresholdConfig(false_alarms=rate))) - rate
 
 
 def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) -> dict[str, float]:
@@ -105,7 +131,8 @@ def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) 
     found = []
     for seed in range(options.replays):
         trials = replay(car, OBJECTIVES["expected F1"], kind="tpe", num_trials=options.trials, seed=seed)
-        winner = by_rule(trials)
+        place = place_of_winner(trials)
+        winner, healthy = trials[place], healthy_of_a_study(car, trials, place)
         bounds = share_of_bounds(winner, options.draws, random)
         alarms = {
             f"false alarms promised by {count} healthy takes": false_alarms_of_promise(
@@ -113,6 +140,8 @@ def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) 
             )
             for count in NUM_HEALTHY
         }
+        alarms["false alarms promised by the study's own takes"] = fresh_false_alarms(winner, promised_by(healthy))
+        alarms["how many these are"] = float(len(healthy))
         alarms["false alarms above the promise of the takes that chose"] = false_alarms_of_what_chose(winner)
         alarms["the same of trial 0"] = false_alarms_of_what_chose(trials[0])
         found.append({f"bound of {name} holds": share for name, share in bounds.items()} | alarms)
@@ -122,8 +151,8 @@ def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True, help="of does_it_pay.py")
-    parser.add_argument("--cars", type=int, default=10)
-    parser.add_argument("--points", type=int, default=8)
+    parser.add_argument("--cars", type=int, default=20)
+    parser.add_argument("--points", type=int, default=40)
     parser.add_argument("--replays", type=int, default=3, help="studies of each car")
     parser.add_argument("--trials", type=int, default=50, help="of a study")
     parser.add_argument("--draws", type=int, default=500, help="test sets of each winner")

@@ -63,7 +63,7 @@ def live_figures(checkpoint: Path, threshold: float, data: CarData) -> FloatArra
             with_statistics=detector.scoring.score == INNOVATIONS,
             pool=pool,
         )
-    judged = detector.statistic.judge(frames.of(detector.scoring.score), fresh.machines)  # type: ignore[arg-type]
+    judged = detector.statistic.judge(frames.of(detector.scoring.score), fresh.machines)
     scores, labels = judged.clip_scores, fresh.is_anomalous
     flagged = scores >= threshold
     shares = [float(flagged[labels].mean()), float(flagged[~labels].mean())]

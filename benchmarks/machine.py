@@ -12,8 +12,8 @@ RESET_PEAK = "5"
 
 
 def describe_machine() -> str:
-    blas = "MKL" if torch.backends.mkl.is_available() else "no MKL"
-    one_dnn = "oneDNN" if torch.backends.mkldnn.is_available() else "no oneDNN"
+    blas = "MKL" if torch.backends.mkl.is_available() else "no MKL"  # type: ignore[no-untyped-call]
+    one_dnn = "oneDNN" if torch.backends.mkldnn.is_available() else "no oneDNN"  # type: ignore[no-untyped-call]
     vectors = torch.backends.cpu.get_cpu_capability()
     return f"{_cpu_model()}, {_num_cores()} cores, {vectors}; PyTorch {torch.__version__} with {blas} and {one_dnn}"
 

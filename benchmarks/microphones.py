@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.innovations import SIMULATED
+from benchmarks.kept_results import version_of_results
+from benchmarks.listed_recordings import open_corpus
 from core.baselines.choice import (
     NUM_DRAWS_TO_CHOOSE,
     best_threshold,
@@ -52,7 +55,6 @@ from core.decision.metrics import FloatArray
 from core.decision.postprocess import STATISTICS
 from core.model.frame_statistics import FrameVectors
 from core.model.scored_training import scored_epochs
-from core.sources import open_source
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from hpo.search.study_file import StudySpec, load_study_file
@@ -152,11 +154,8 @@ def _read(take: Recording, microphones: Set) -> Waveform:
 def corpus_of(task: str, fold: int, options: argparse.Namespace) -> Corpus:
     if task == "simulated":
         simulation = {**SIMULATED, "num_microphones": NUM_MICROPHONES[task], "sample_rate_hz": 16_000, "seed": fold + 1}
-        corpus = open_source("simulated", options=simulation)
-    else:
-        corpus = open_source(options.fan)
-    assert isinstance(corpus, Corpus)
-    return corpus
+        return open_corpus("simulated", options=simulation)
+    return open_corpus(options.fan)
 
 
 def dataset_of(corpus: Corpus, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
@@ -187,28 +186,28 @@ def statistics_of(dataset: Dataset, spec: StudySpec, *, seed: int) -> dict[str, 
 def network_of(
     task: str, fold: int, microphones: Set, options: argparse.Namespace, spec: StudySpec
 ) -> dict[str, FrameVectors]:
-    """Its statistics, from their file, or trained and kept there."""
-    file = options.folder / f"{task}-{fold + 1}-{'-'.join(map(str, microphones))}.npz"
+    """Its statistics, from their file of this version, or trained and kept there."""
+    name = f"{task}-{fold + 1}-{'-'.join(map(str, microphones))}"
+    file = options.folder / f"{name}-{version_of_results(are_judged=False)}.npz"
     if not file.exists():
         corpus = of_microphones(corpus_of(task, fold, options), microphones)
-        found = statistics_of(dataset_of(corpus, fold, options, spec), spec, seed=fold + 1)
+        found: dict[str, Any] = statistics_of(dataset_of(corpus, fold, options, spec), spec, seed=fold + 1)
         scratch = file.with_suffix(".part.npz")
-        np.savez(scratch, **found)  # type: ignore[arg-type]
+        np.savez(scratch, **found)
         scratch.replace(file)
         print(file.stem, f"{found['seconds']:.0f} s", file=sys.stderr, flush=True)
     with np.load(file) as kept:
         return dict(kept)
 
 
-def clip_scores(frames: Mapping[str, FrameVectors], dataset: Dataset, frame_ms: float) -> Mapping[str, SplitScores]:
+def clip_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, frame_ms: float) -> Mapping[str, SplitScores]:
     """In sigmas, by statistics."""
     healthy, judged, found = dataset.calibration, dataset.judged(), {}
     for statistics in STATISTICS:
         post = of_innovations(statistics)
         fitted = fit_statistic(post, frames["calibration"], healthy.machines, healthy.recording_ids, frame_ms=frame_ms)
         found[statistics] = {
-            split: fitted.judge(frames[split], judged[split].machines).clip_scores  # type: ignore[arg-type]
-            for split in ("validation", "test")
+            split: fitted.judge(frames[split], judged[split].machines).clip_scores for split in ("validation", "test")
         }
     return found
 

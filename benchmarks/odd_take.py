@@ -95,7 +95,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- |")
     trainings = {
         "the fold's training takes": train,
-        "those at several speeds": [*train, *takes_at_other_speeds(train, corpus, speeds, rate)],
+        "those at several speeds": [*train, *takes_at_other_speeds(train, corpus, speeds, rate, heard_rate_hz=rate)],
         "those, as recorded, and its first half": [*train, half(odd, 0)],
     }
     with ThreadPool(options.threads) as pool:

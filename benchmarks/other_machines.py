@@ -19,12 +19,12 @@ import numpy as np
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.elsewhere import WAVENET, Judged, choose_on, scores_of, text_of
+from benchmarks.elsewhere import WAVENET, Judged, choose_on, false_alarms, scores_of, text_of
+from benchmarks.listed_recordings import open_corpus
 from benchmarks.simulated_machines import MACHINES, written_machine
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.decision.exact_figures import scores_of_recordings
 from core.decision.metrics import auc
-from core.sources import open_source
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from hpo.search.study_file import load_study_file
@@ -37,7 +37,7 @@ def judged_machines(options: argparse.Namespace) -> Iterator[tuple[str, Judged]]
         for kind in options.kinds:
             for seed in options.seeds:
                 task = f"{kind}-{seed}"
-                corpus = open_source(f"folder:{written_machine(options.folder / task, kind, seed=seed)}")
+                corpus = open_corpus(f"folder:{written_machine(options.folder / task, kind, seed=seed)}")
                 judged = scores_of(corpus, task, 0, spec, folder=options.folder, pool=pool)
                 yield from ((kind, each) for each in judged)
 
@@ -70,8 +70,7 @@ def print_table(everything: Sequence[tuple[str, Judged]]) -> None:
         areas = mean_area(splits, draws)
         cells = [f"{mean_area(of_kind, draw_takes(of_kind, num_draws=1))[0]:.3f}" for of_kind in by_kind.values()]
         cells += [f"{areas[0]:.3f}", "" if detector == WAVENET else text_of(Figure.of(best - areas), signed=True)]
-        alarms = np.mean(np.concatenate([each.scores[~each.is_anomalous] >= each.threshold for each in splits]))
-        cells += [f"{Figure.of(pooled_f1(splits, draws)).value:.3f}", f"{alarms:.0%}"]
+        cells += [f"{Figure.of(pooled_f1(splits, draws)).value:.3f}", f"{false_alarms(splits):.0%}"]
         print(f"| {detector} | {' | '.join(cells)} |", flush=True)
 
 

@@ -1,11 +1,11 @@
-"""Makes the tables of docs/quality.md, from nothing: `make reproduce-quality`.
+"""Makes the tables of whole searches on the cars from nothing: the last part of `make reproduce-quality`.
 
     python benchmarks/quality.py --data folder:../shared/recordings/cars
 
-Each task is a study file. Each of its four folds is a separate search, which compares its winner with the alternatives.
-Two folds run at a time. The same command resumes them after an interruption. Every figure is printed twice: with the
-one take that is unlike all others of its car, and without it. The last two tables are those of spliced events
-(benchmarks/splices.py) and of four microphones (benchmarks/microphones.py).
+Each task is a study file. Clips are judged by surprise (docs/by-surprise.md), and spliced events by innovations. Each
+of a task's four folds is a separate search, which compares its winner with the alternatives. Two folds run at a time.
+The same command resumes them after an interruption. The task's own metric is printed twice: with the one take that is
+unlike all others of its car, and without it. The last tables are of what benchmarks/splices.py finds.
 """
 
 import argparse
@@ -24,17 +24,18 @@ if __name__ == "__main__":
 
 from core.baselines.comparison_file import load_rows
 from core.baselines.comparison_table import TITLES, Line, asked_metric, figure_text, lines_of
-from hpo.folds import fold_name, summarise_folds
+from hpo.folds import summarise_folds
 from hpo.results.alternatives import COMPARISON_FILE
+from hpo.session.study_names import fold_name
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS = {
-    "cars_10s": "10 s clips",
-    "cars_1s": "1 s clips",
-    "cars_noise_6db": "10 s clips with noise at 6 dB",
-    "cars_spliced": "spliced events",
-    "cars_noise_0db": "10 s clips with noise at 0 dB",
-    "cars_noise_12db": "10 s clips with noise at 12 dB",
+    "cars_10s": "10 s clips, by surprise",
+    "cars_1s": "1 s clips, by surprise",
+    "cars_noise_6db": "10 s clips with noise at 6 dB, by surprise",
+    "cars_spliced": "spliced events, by innovations",
+    "cars_noise_0db": "10 s clips with noise at 0 dB, by surprise",
+    "cars_noise_12db": "10 s clips with noise at 12 dB, by surprise",
 }
 DEFAULT_TASKS = tuple(TASKS)[:4]
 SPLICED = "cars_spliced"
@@ -114,8 +115,6 @@ def main() -> None:
     if SPLICED in options.tasks:
         print("\n## What is found of spliced events (benchmarks/splices.py)\n", flush=True)
         subprocess.run([sys.executable, "benchmarks/splices.py", "--data", options.data], cwd=ROOT, check=True)
-    print("\n## Four microphones (benchmarks/microphones.py)\n", flush=True)
-    subprocess.run([sys.executable, "benchmarks/microphones.py"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from benchmarks.table_of_trainings import MACHINE, FrameArray, Training, parameters_of
 from core.decision.fitting import fit_statistic
 from core.decision.innovations_statistic import stretches_in
-from core.decision.metrics import auc, expected_f1, expected_flags, f1_score
+from core.decision.metrics import auc, expected_f1, expected_flags, f1_score, partial_auc
 from core.decision.postprocess import PostprocessingConfig
 from core.model.scoring import INNOVATIONS
 from hpo.search.history import History, SamplerWithHistory
@@ -44,6 +44,11 @@ class Judged:
     is_anomalous: npt.NDArray[np.bool_]
     fresh: FloatArray
     is_fresh_anomalous: npt.NDArray[np.bool_]
+    epoch: int = 1
+
+    def without(self, row: int) -> "Judged":
+        """Without that validation take."""
+        return replace(self, validation=np.delete(self.validation, row), is_anomalous=np.delete(self.is_anomalous, row))
 
     @cached_property
     def auc(self) -> float:
@@ -96,8 +101,8 @@ class Judged:
         rows = self._half(half)
         return f1_score(self.fresh[rows] >= threshold, self.is_fresh_anomalous[rows])
 
-    def _half(self, half: int) -> npt.NDArray[np.bool_]:
-        return np.arange(len(self.fresh)) % 2 == half
+    def _half(self, half: int) -> slice:
+        return slice(half, None, 2)
 
 
 def judge(training: Training, config: PostprocessingConfig, frame_ms: float) -> Judged:
@@ -111,17 +116,24 @@ def judge(training: Training, config: PostprocessingConfig, frame_ms: float) -> 
         is_anomalous=training.is_anomalous,
         fresh=clip_scores(best, training.fresh[best]),
         is_fresh_anomalous=training.is_fresh_anomalous,
+        epoch=best,
     )
 
 
 def _clip_scores(
     training: Training, epoch: int, scores: FrameArray, config: PostprocessingConfig, frame_ms: float
 ) -> FloatArray:
-    """Of frame scores after that epoch, from 1, by the statistic of its calibration clips, one of each take."""
-    calibration = training.calibration[epoch - 1]
+    """Of frame scores after that epoch, from 1, by the statistic of its calibration clips."""
+    return _scores_by(training.calibration[epoch - 1], scores, config, frame_ms)
+
+
+def _scores_by(
+    calibration: FrameArray, scores: FrameArray, config: PostprocessingConfig, frame_ms: float
+) -> FloatArray:
+    """Of frame scores, by the statistic of calibration clips, one of each take."""
     takes = [str(row) for row in range(len(calibration))]
     statistic = fit_statistic(config, calibration, [MACHINE] * len(calibration), takes, frame_ms=frame_ms)
-    return statistic.judge(scores, [MACHINE] * len(scores)).clip_scores  # type: ignore[arg-type]
+    return statistic.judge(scores, [MACHINE] * len(scores)).clip_scores
 
 
 class Car:
@@ -145,6 +157,15 @@ class Car:
         if key not in self._judged:
             self._judged[key] = judge(training, self._config(window_ms), self.spec.scoring.frame_ms)
         return self._judged[key]
+
+    def cross_fitted_calibration(self, point: int, window_ms: float, epoch: int) -> FloatArray:
+        """The clip score of each calibration take after that epoch, by the statistic of the others."""
+        calibration, config = self.trainings[point].calibration[epoch - 1], self._config(window_ms)
+        found = [
+            _scores_by(np.delete(calibration, row, axis=0), calibration[[row]], config, self.spec.scoring.frame_ms)
+            for row in range(len(calibration))
+        ]
+        return np.concatenate(found)
 
     def aucs(self, point: int, window_ms: float) -> list[float]:
         """On validation after each epoch, which a pruner sees."""

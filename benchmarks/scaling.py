@@ -88,14 +88,15 @@ def cost_ms(case: Case, *, is_training: bool, turns: int) -> float:
 
 def cost_of_threads_ms(num_threads: int, *, is_training: bool, turns: int) -> float:
     """Milliseconds of the wall clock for an audio second, with one piece of work for each thread."""
-    works, audio_seconds = zip(*(work_of(BASE, is_training=is_training) for _ in range(num_threads)), strict=True)
+    pairs = [work_of(BASE, is_training=is_training) for _ in range(num_threads)]
+    works, audio_seconds = [work for work, _ in pairs], sum(seconds for _, seconds in pairs)
     costs = []
     with ThreadPool(num_threads) as pool:
         for _ in range(turns + 1):
             started = time.perf_counter()
             pool.map(lambda work: work(), works)
             costs.append(time.perf_counter() - started)
-    return 1000 * float(np.median(costs[1:])) / sum(audio_seconds)
+    return 1000 * float(np.median(costs[1:])) / audio_seconds
 
 
 def wall_cost_ms(is_training: bool, turns: int) -> float:

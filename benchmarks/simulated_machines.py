@@ -40,7 +40,7 @@ def coloured(random: Random, slope: float, *, num_samples: int = NUM_SAMPLES) ->
     spectrum = np.fft.rfft(random.standard_normal(num_samples))
     spectrum *= np.maximum(np.fft.rfftfreq(num_samples, 1 / RATE_HZ), 30) ** (slope / 2)
     noise = np.fft.irfft(spectrum, num_samples)
-    return noise / noise.std()
+    return np.asarray(noise / noise.std())
 
 
 def band(random: Random, low_hz: float, high_hz: float, *, num_samples: int = NUM_SAMPLES) -> Sound:
@@ -48,7 +48,7 @@ def band(random: Random, low_hz: float, high_hz: float, *, num_samples: int = NU
     frequencies = np.fft.rfftfreq(num_samples, 1 / RATE_HZ)
     spectrum = np.fft.rfft(random.standard_normal(num_samples))
     noise = np.fft.irfft(spectrum * ((frequencies >= low_hz) & (frequencies <= high_hz)), num_samples)
-    return noise / noise.std()
+    return np.asarray(noise / noise.std())
 
 
 def ring(random: Random, frequency_hz: float, decay_s: float) -> Sound:
@@ -87,11 +87,10 @@ def turning(random: Random, turns_hz: float, drift: float) -> Sound:
     return 2 * np.pi * np.cumsum(turns_hz * (1 + drift * wander)) / RATE_HZ
 
 
-def tones(random: Random, phase: Sound, amplitudes: npt.NDArray[np.float64]) -> Sound:
+def tones(random: Random, phase: Sound, amplitudes: npt.NDArray[np.floating]) -> Sound:
     """Harmonics of a phase."""
-    return np.sum(
-        [a * np.sin(k * phase + random.uniform(0, 6)) for k, a in enumerate(amplitudes, start=1)], axis=0, dtype=float
-    )
+    harmonics = [a * np.sin(k * phase + random.uniform(0, 6)) for k, a in enumerate(amplitudes, start=1)]
+    return np.asarray(np.sum(harmonics, axis=0, dtype=float))
 
 
 def pump(machine: Random, take: Random, fault: str, severity: float) -> Sound:
@@ -205,7 +204,7 @@ def hall(random: Random) -> Sound:
         phase = 2 * np.pi * np.cumsum(random.uniform(100, 220) * melody) / RATE_HZ
         voice = tones(random, phase, 1 / np.arange(1, 15)) * np.hanning(num_samples)
         add(sound, random.uniform(0, TAKE_SECONDS - 1), random.uniform(0.3, 1) * voice)
-    return sound / sound.std()
+    return np.asarray(sound / sound.std())
 
 
 def echoes(machine: Random, take: Random) -> Sound:
@@ -213,7 +212,7 @@ def echoes(machine: Random, take: Random) -> Sound:
     decay = np.exp(-np.arange(1600) / RATE_HZ / 0.02)
     response = (machine.standard_normal(1600) + 0.05 * take.standard_normal(1600)) * decay
     response[0] = 4
-    return response / np.sqrt(np.square(response).sum())
+    return np.asarray(response / np.sqrt(np.square(response).sum()))
 
 
 def drawn_from(kind: str, seed: int, *more: int) -> Random:
@@ -227,7 +226,8 @@ def recorded(kind: str, seed: int, number: int, fault: str) -> Sound:
     alone = make(drawn_from(kind, seed, 2), take, fault, take.uniform(*SEVERITIES))
     response = echoes(drawn_from(kind, seed, 3), take)
     padded = NUM_SAMPLES + len(response)
-    return np.fft.irfft(np.fft.rfft(alone, padded) * np.fft.rfft(response, padded), padded)[:NUM_SAMPLES]
+    heard = np.fft.irfft(np.fft.rfft(alone, padded) * np.fft.rfft(response, padded), padded)
+    return np.asarray(heard[:NUM_SAMPLES])
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ that were spliced with ten seeds. Smoothing, post-processing, variant and thresh
 the validation clips, which were spliced with three seeds. A take's clips of all seeds are drawn together, so a take
 counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same draws.
 
-The decisions of a fold are kept in --folder, and the same command resumes from them.
+The decisions of a detector in a fold are kept in --folder, and the same command resumes from them.
 """
 
 import argparse
@@ -29,6 +29,8 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
+from benchmarks.kept_results import version_of_results
+from benchmarks.listed_recordings import open_corpus
 from core.baselines import families
 from core.baselines.choice import ScoredDataset, choose, of_innovations
 from core.baselines.comparison import Row, compare, row_of
@@ -41,7 +43,6 @@ from core.data.store import Store
 from core.model.scored_training import scored_epochs
 from core.model.scoring import INNOVATIONS
 from core.model.wavenet import WaveNet
-from core.sources import open_source
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
@@ -68,9 +69,9 @@ def spliced_dataset(options: argparse.Namespace, spec: StudySpec, fold: int, rat
         speed_perturbation=spec.speed_perturbation,
         splice=spec.splice,
     )
-    corpus, store = open_source(options.data), Store(options.folder / "store", max_gb=4)
+    corpus, store = open_corpus(options.data), Store(options.folder / "store", max_gb=4)
     datasets = [
-        prepare_dataset(corpus, replace(config, splice=replace(spec.splice, seed=seed)), store=store)  # type: ignore[arg-type]
+        prepare_dataset(corpus, replace(config, splice=replace(spec.splice, seed=seed)), store=store)
         for seed in range(max(SPLICES.values()))
     ]
     judged = {
@@ -125,8 +126,8 @@ def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
 
 
 def kept(folder: Path, name: str, compute: Callable[[], Row]) -> Row:
-    """From its file, or computed and kept there."""
-    file = folder / f"{name.replace(' ', '-')}.json"
+    """From its file of this version, or computed and kept there."""
+    file = folder / f"{name.replace(' ', '-')}-{version_of_results()}.json"
     if not file.exists():
         write_text(file, json.dumps(rows_to_json([compute()])))
         print(file.stem, file=sys.stderr, flush=True)
@@ -163,15 +164,16 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
 
 
 def print_table(folds: Sequence[Sequence[Row]], *, without: Sequence[str]) -> None:
-    """Over all folds, and each fold's event F1; `without` names takes that are not counted."""
+    """Over all folds, and each fold's F1; `without` names takes that are not counted."""
     lines, by_fold = lines_of(folds, without=without), [lines_of([rows], without=without) for rows in folds]
-    print("| detector | event F1 | WaveNet ahead by | segment F1 | WaveNet ahead by | event F1 by fold | clip AUC |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    head = ["detector", "event F1", "WaveNet ahead by", "segment F1", "WaveNet ahead by", "event F1 by fold"]
+    head += ["segment F1 by fold", "clip AUC"]
+    print(f"| {' | '.join(head)} |\n| {' | '.join(['---'] * len(head))} |")
     for index, line in enumerate(lines):
         event, segment = (figure_text(line.figures[name]) for name in METRICS)
         leads = [figure_text(line.differences[name], sign=True) if index else "" for name in METRICS]
-        of_folds = " ".join(f"{each[index].figures['event_f1'].value:.2f}" for each in by_fold)
-        cells = [line.name, event, leads[0], segment, leads[1], of_folds, f"{line.figures['auc'].value:.3f}"]
+        of_folds = [" ".join(f"{each[index].figures[name].value:.2f}" for each in by_fold) for name in METRICS]
+        cells = [line.name, event, leads[0], segment, leads[1], *of_folds, f"{line.figures['auc'].value:.3f}"]
         print(f"| {' | '.join(cells)} |")
 
 

@@ -44,11 +44,11 @@ from core.model.scored_training import encoded_clips
 from core.model.scoring import INNOVATIONS, score_clips
 from core.sources import open_source
 from core.thread_pool import ThreadPool
-from hpo.folds import fold_name
 from hpo.results.alternatives import COMPARISON_FILE, WAVENET
 from hpo.results.result import RESULT_FILE
 from hpo.search.data_by_rate import open_datasets
 from hpo.search.study_file import StudySpec, load_study_file
+from hpo.session.study_names import fold_name
 
 ROOT = Path(__file__).resolve().parent.parent
 TASK, FOLDS = "cars_spliced", 4

@@ -5,49 +5,54 @@ all logits at once. Its input is a table of embeddings, or one-hot vectors, whic
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from core.model.likelihood import LEAST_VARIANCE, SampleScores
-from core.model.wavenet import FRONT_KERNEL, KERNEL, WaveNet
+from core.model.wavenet import FRONT_KERNEL, KERNEL, ResidualBlock, WaveNet
 
 
 class TextbookWaveNet(nn.Module):
     """(B, C, T) codes to logits (B, C, Q, T): at t, of sample t + 1. Weights are copied from one of ours."""
+
+    offsets: Tensor
 
     def __init__(self, ours: WaveNet, one_hot: bool) -> None:
         super().__init__()
         config = ours.config
         self.num_channels, self.levels, self.width = config.num_channels, config.mu_law_levels, config.residual_channels
         self.dilations, self.one_hot = config.dilations, one_hot
-        self.register_buffer("offsets", ours.code_offsets.clone())
+        self.register_buffer("offsets", ours.get_buffer("code_offsets").clone())
         table = ours.embedding.weight.detach()
-        self.embedding = nn.Embedding.from_pretrained(table.clone(), freeze=False)
+        self.embedding = nn.Embedding.from_pretrained(table.clone(), freeze=False)  # type: ignore[no-untyped-call]
         # A tap's half of each embedding: what a table of twice the width needs to stand for one table a tap.
         taps = table if one_hot else torch.eye(FRONT_KERNEL * self.width, device=table.device)
         self.front = _convolution(taps.t(), None, split_outputs=True)
-        self.gates = nn.ModuleList(_convolution(b.gate.weight, b.gate.bias, dilation=b.dilation) for b in ours.blocks)
-        self.outs = nn.ModuleList(_convolution(b.out.weight, b.out.bias, kernel=1) for b in ours.blocks)
+        blocks = [cast(ResidualBlock, block) for block in ours.blocks]
+        self.gates = nn.ModuleList(_convolution(b.gate.weight, b.gate.bias, dilation=b.dilation) for b in blocks)
+        self.outs = nn.ModuleList(_convolution(b.out.weight, b.out.bias, kernel=1) for b in blocks)
         self.hidden = _convolution(ours.hidden.weight, ours.hidden.bias, kernel=1)
         self.heads = _convolution(ours.heads.weight, ours.heads.bias, kernel=1)
 
     def forward(self, codes: Tensor) -> Tensor:
         x = self.front(functional.pad(self._input(codes), (FRONT_KERNEL - 1, 0)))
-        skips = 0
+        skips = x.new_zeros(())
         for dilation, gate, out in zip(self.dilations, self.gates, self.outs, strict=True):
             filtered, gated = gate(functional.pad(x, (dilation * (KERNEL - 1), 0))).chunk(2, dim=1)
             both = out(torch.tanh(filtered) * torch.sigmoid(gated))
             skips = skips + both[:, -self.hidden.in_channels :]
             x = x + both[:, : self.width] if out is not self.outs[-1] else x
-        logits = self.heads(torch.relu(self.hidden(torch.relu(skips))))
-        return logits.unflatten(1, (self.num_channels, self.levels))
+        logits: Tensor = self.heads(torch.relu(self.hidden(torch.relu(skips))))
+        return torch.unflatten(logits, 1, (self.num_channels, self.levels))
 
     def _input(self, codes: Tensor) -> Tensor:
         if self.one_hot:
             return functional.one_hot(codes.long(), self.levels).transpose(2, 3).flatten(1, 2).float()
-        return self.embedding(codes.long() + self.offsets).sum(dim=1).transpose(1, 2)
+        embedded: Tensor = self.embedding(codes.long() + self.offsets)
+        return embedded.sum(dim=1).transpose(1, 2)
 
     def loss_bits(self, codes: Tensor, context_samples: int) -> Tensor:
         logits = self(codes[..., :-1])[..., context_samples - 1 :].transpose(1, 2)

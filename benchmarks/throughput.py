@@ -90,7 +90,8 @@ class Pair:
         """Predicted samples of one turn, per channel."""
         if task == "training":
             return TRAINING.steps_per_epoch(SAMPLE_RATE_HZ) * TRAINING.batch_windows * TRAINING.window_targets
-        return NUM_CLIPS * ((self.clips.shape[-1] - self.context) // FRAME_SAMPLES) * FRAME_SAMPLES
+        num_frames: int = (self.clips.shape[-1] - self.context) // FRAME_SAMPLES
+        return NUM_CLIPS * num_frames * FRAME_SAMPLES
 
     def work(self, task: str, *, is_ours: bool, pool: ThreadPool) -> Callable[[], None]:
         if task == "training":
@@ -114,7 +115,7 @@ def train_textbook(pair: Pair) -> None:
         starts = random.integers(clips.shape[-1] - length + 1, size=TRAINING.batch_windows)
         windows = [clips[clip, :, start : start + length] for clip, start in zip(which, starts, strict=True)]
         optimizer.zero_grad()
-        model.loss_bits(torch.from_numpy(np.stack(windows)), context).backward()
+        model.loss_bits(torch.from_numpy(np.stack(windows)), context).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), TRAINING.gradient_norm)
         optimizer.step()
 
@@ -132,7 +133,7 @@ def score_textbook(pair: Pair) -> None:
 
 def frame_means(scores: SampleScores) -> list[Tensor]:
     whole = scores.surprise.shape[-1] // FRAME_SAMPLES * FRAME_SAMPLES
-    return [kind[..., :whole].unflatten(-1, (-1, FRAME_SAMPLES)).mean(dim=-1) for kind in scores]
+    return [torch.unflatten(kind[..., :whole], -1, (-1, FRAME_SAMPLES)).mean(dim=-1) for kind in scores]
 
 
 def check_agreement(pair: Pair) -> None:
@@ -140,8 +141,8 @@ def check_agreement(pair: Pair) -> None:
     codes = torch.from_numpy(pair.clips[:1, :, : pair.context + 500])
     ours, textbook = pair.ours, pair.textbook
     losses = ours.loss_bits(codes), textbook.loss_bits(codes, pair.context)
-    gradients = torch.autograd.grad(losses[0], [ours.heads.weight, ours.blocks[0].gate.weight])
-    references = torch.autograd.grad(losses[1], [textbook.heads.weight, textbook.gates[0].weight])
+    gradients = torch.autograd.grad(losses[0], [ours.heads.weight, ours.get_parameter("blocks.0.gate.weight")])
+    references = torch.autograd.grad(losses[1], [textbook.heads.weight, textbook.get_parameter("gates.0.weight")])
     close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
     close(losses[0], losses[1])
     close(gradients[0], references[0].squeeze(-1))

@@ -4,7 +4,7 @@
 
 The front end and the network are those of studies/any_machine.toml. The clips are healthy ones of validation: the limit
 MOST_UNLEARNED_BITS of core/model/whiteness.py was set by these figures, and test clips are not looked at. A training of
-90 s or more has epochs of 90 s.
+more than one of the study's epochs is divided into epochs of about that length.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.elsewhere import dataset_of
+from benchmarks.elsewhere import corpus_of, dataset_of
 from core.data.dataset import Dataset
 from core.model.scored_training import scored_epochs
 from core.model.scoring import ClipsToScore, clip_innovations
@@ -29,12 +29,11 @@ from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from hpo.search.study_file import StudySpec, load_study_file
 
-EPOCH_S = 90.0
-
 
 def whiteness_after(seconds: float, dataset: Dataset, spec: StudySpec, pool: ThreadPool) -> tuple[Whiteness, float]:
     """Of healthy validation clips, and the bits a sample that the network saves against one without memory."""
-    epochs, config = max(1, round(seconds / EPOCH_S)), spec.default_experiment
+    config = spec.default_experiment
+    epochs = max(1, round(seconds / config.training.seconds_per_epoch))
     training = replace(config.training, epochs=epochs, seconds_per_epoch=seconds / epochs)
     context = config.wavenet(dataset.num_channels).receptive_field_samples
     setup = replace(config.training_setup(dataset.num_channels, context), training=training)
@@ -65,7 +64,8 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with ThreadPool(1) as pool:
         for task in options.tasks:
-            dataset = dataset_of(task, options.fold, options, spec)
+            corpus, rate_hz = corpus_of(task, options.fold, options), spec.front_end.sample_rate_hz
+            dataset = dataset_of(corpus, options.fold, spec, options.folder, network_rate_hz=rate_hz)
             for seconds in options.seconds:
                 found, saved = whiteness_after(seconds, dataset, spec, pool)
                 bits = found.unlearned_bits

@@ -67,10 +67,10 @@ def _left_out(skipped: Sequence[Skipped]) -> list[str]:
 
 
 def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate) -> str:
-    """How long `num_trials` trials and the finalists take; `estimate` is of one trial."""
-    seconds = [
-        num_trials * each / inputs.num_workers for each in (estimate.default, estimate.smallest, estimate.largest)
-    ]
+    """How long `num_trials` trials and the finalists take; `estimate` is of one trial that trains."""
+    num_trainings = inputs.space.num_trainings(num_trials)
+    at_once = min(inputs.num_workers, num_trainings)
+    seconds = [num_trainings * each / at_once for each in (estimate.default, estimate.smallest, estimate.largest)]
     words = [duration(each) for each in seconds]
     finalists = seconds_of_finalists(inputs, estimate.default)
     return (
@@ -94,13 +94,16 @@ def seconds_of_finalists(inputs: StudyInputs, trial_s: float) -> float:
 
 
 def trials_line(inputs: StudyInputs) -> str:
-    """How many trainings the study is: the trials, then those of the finalists."""
+    """How many trials the study has, over how many trainings where they share some, and those of the finalists."""
+    num_trainings = inputs.space.num_trainings(inputs.total)
+    shared = f" over {counted(num_trainings, 'training')}" if num_trainings < inputs.total else ""
     if not inputs.num_finalist_trainings:
-        return f"  trials    {inputs.total}; the best wins, if it beats trial 0 by more than one standard error"
+        return f"  trials    {inputs.total}{shared}; the best wins, if it beats trial 0 by more than one standard error"
     config, trainings = inputs.spec.finalists, counted(inputs.num_finalist_trainings, "training")
     return (
-        f"  trials    {inputs.total}, then {trainings} of the finalists: the best {min(config.count, inputs.total)} "
-        f"with {counted(config.new_seeds, 'new seed')} each (--no-finalists skips them)"
+        f"  trials    {inputs.total}{shared}, then {trainings} of the finalists: "
+        f"the best {min(config.count, inputs.total)} with {counted(config.new_seeds, 'new seed')} each "
+        "(--no-finalists skips them)"
     )
 
 

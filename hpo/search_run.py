@@ -102,8 +102,8 @@ def measured(inputs: StudyInputs, console: Console) -> Estimate:
 
 
 def _say_begin(session: Session, console: Console) -> float | None:
-    """What is searched, what has ended, and how long the rest takes. Returns the measured seconds of a trial, None
-    where no trial is missing."""
+    """What is searched, what has ended, and how long the rest takes. Returns the measured seconds of a trial, in the
+    mean of those that train and those that share a training; None where no trial is missing."""
     inputs, search = session.inputs, session.search
     console.say(*overview(inputs), *where_to_look(session))
     ended = [record for record in trial_records(search.study) if record.seconds is not None]
@@ -116,7 +116,7 @@ def _say_begin(session: Session, console: Console) -> float | None:
     console.say(estimate_line(inputs, missing, estimate))
     with console.stopping_after("the recordings that are being decoded"):
         inputs.datasets.open_all()
-    return estimate.default
+    return estimate.default * inputs.space.num_trainings(missing) / missing
 
 
 def _process(

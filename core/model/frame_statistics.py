@@ -1,4 +1,4 @@
-"""A vector of named statistics for every frame and channel of a clip, from one scoring pass.
+"""A vector of named statistics for every frame and channel of a clip: of the network's prediction, and of the sound.
 
 C channels, T scored samples, F frames, B bands, K statistics. Frame f begins at sample f * frame_samples. Its
 statistics are measured in a window of WINDOW_MS around its middle; near an edge of the clip in the nearest whole
@@ -17,6 +17,7 @@ Flatness is the log of the stretches' mean energy less the mean of their logs, a
 energy less that of their mean.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +37,8 @@ WINDOW_MS, IMPULSE_MS = 128, 2
 NUM_BANDS = 40
 MEL_BREAK_HZ = 700.0
 """Mels are linear in frequency far below and logarithmic far above."""
+NUM_OF_SOUND = NUM_BANDS + 1
+"""Statistics of the sound itself, the last of a vector."""
 LAGS = (1, 2, 3, 4, 6, 8)
 """In samples."""
 QUIETEST_DB = -200.0
@@ -74,22 +77,17 @@ def num_statistics(num_channels: int) -> int:
     return int(statistic_groups(num_channels)["level"].stop)
 
 
-def frame_statistics(
-    surprise: Samples, entropy: Samples, z: Samples, sound: Waveform, *, frame_samples: int, sample_rate_hz: int
+def prediction_statistics(
+    surprise: Samples, entropy: Samples, z: Samples, *, frame_samples: int, sample_rate_hz: int
 ) -> FrameVectors:
-    """(C, T) of one clip to (C, F, K). `sound` is the waveform of that time, (C, T) or (C, n T) at n times the rate.
+    """The groups that need the network, likelihood to impulses: (C, T) of one clip to (C, F, K - NUM_OF_SOUND).
 
-    A silent channel has the lowest energies. An incomplete last frame is dropped; F may be 0. NaN stays NaN.
+    An incomplete last frame is dropped; F may be 0. NaN stays NaN.
     """
     num_samples = surprise.shape[-1]
     if num_samples < frame_samples:
-        return np.empty((len(surprise), 0, num_statistics(len(surprise))), np.float16)
-    finer = sound.shape[-1] // num_samples
+        return np.empty((len(surprise), 0, num_statistics(len(surprise)) - NUM_OF_SOUND), np.float16)
     windows = _Windows.of_frames(num_samples, frame_samples, sample_rate_hz)
-    windows_of_sound = _Windows.of_frames(num_samples * finer, frame_samples * finer, sample_rate_hz * finer)
-    without_dc = sound - mean_of(sound)
-    power = np.square(without_dc, dtype=np.float64).mean(axis=-1, keepdims=True)
-    at_one_level = (without_dc / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
     columns = [
         windows.means(surprise)[..., None],
         windows.means(entropy)[..., None],
@@ -98,9 +96,26 @@ def frame_statistics(
         np.stack([windows.means(_product(z, lag)) for lag in LAGS], axis=-1),
         *([windows.means(z * _mean_of_others(z))[..., None]] if len(z) > 1 else []),
         windows.impulses(z),
-        windows_of_sound.log_bands(at_one_level, SOUND_FLOOR),
-        np.broadcast_to(_decibels(power)[..., None], (*windows.shape_of(surprise), 1)),
     ]
+    return _as_vectors(columns)
+
+
+def sound_statistics(sound: Waveform, *, frame_samples: int, sample_rate_hz: int) -> FrameVectors:
+    """The groups of the sound itself, spectrum and level: (C, T) of one clip to (C, F, NUM_OF_SOUND).
+
+    A silent channel has the lowest energies. An incomplete last frame is dropped; F may be 0. NaN stays NaN.
+    """
+    if sound.shape[-1] < frame_samples:
+        return np.empty((len(sound), 0, NUM_OF_SOUND), np.float16)
+    windows = _Windows.of_frames(sound.shape[-1], frame_samples, sample_rate_hz)
+    without_dc = sound - mean_of(sound)
+    power = np.square(without_dc, dtype=np.float64).mean(axis=-1, keepdims=True)
+    at_one_level = (without_dc / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
+    level = np.broadcast_to(_decibels(power)[..., None], (*windows.shape_of(sound), 1))
+    return _as_vectors([windows.log_bands(at_one_level, SOUND_FLOOR), level])
+
+
+def _as_vectors(columns: Sequence[npt.NDArray[np.float64]]) -> FrameVectors:
     vectors: FrameVectors = np.clip(np.concatenate(columns, axis=-1), -LARGEST, LARGEST).astype(np.float16)
     return vectors
 

@@ -150,7 +150,9 @@ def _train(
         ):
             partial.before_scoring()
             if not judged:  # not earlier, because the clips of a streamed set arrive during the first epoch
-                judged = {name: encoded_clips(windows.front_end, clips) for name, clips in dataset.judged().items()}
+                judged = {
+                    name: _to_score(setup, windows.front_end, clips, pool) for name, clips in dataset.judged().items()
+                }
                 memoryless = _memoryless_bits(setup, sample, {name: each.codes for name, each in judged.items()})
             scored = ScoredEpoch(
                 report=report,
@@ -168,6 +170,19 @@ def encoded_clips(front_end: FrontEnd, clips: ClipSet) -> ClipsToScore:
     """Judged clips, ready for the network."""
     rate_hz = front_end.config.sample_rate_hz
     return ClipsToScore.encoded(front_end, clips.waveforms, [round(start_s * rate_hz) for start_s in clips.starts_s])
+
+
+def _to_score(setup: TrainingSetup, front_end: FrontEnd, clips: ClipSet, pool: ThreadPool) -> ClipsToScore:
+    """Judged clips, ready for the network after every epoch."""
+    encoded = encoded_clips(front_end, clips)
+    if not setup.keeps_statistics:
+        return encoded
+    return encoded.with_sound(
+        context_samples=setup.context_samples,
+        frame_samples=setup.frame_samples,
+        sample_rate_hz=setup.front_end.sample_rate_hz,
+        pool=pool,
+    )
 
 
 def _score(

@@ -18,7 +18,13 @@ import torch
 
 from core.data.audio import Waveform
 from core.errors import UserError
-from core.model.frame_statistics import FrameVectors, frame_statistics, num_statistics
+from core.model.frame_statistics import (
+    NUM_OF_SOUND,
+    FrameVectors,
+    num_statistics,
+    prediction_statistics,
+    sound_statistics,
+)
 from core.model.frontend import Codes, FrontEnd
 from core.model.innovations import Samples, innovations, uniform_draws
 from core.model.likelihood import SampleScores
@@ -106,12 +112,19 @@ class ClipsToScore:
     """Where each clip begins in its recording, in samples of the network."""
     decimation: int = 1
     """Of the front end."""
+    sound: FrameVectors | None = None
+    """(N, C, F, NUM_OF_SOUND) statistics of the sound itself in the scored frames, where they have been measured: no
+    network changes them."""
 
     def part(self, first: int, num_clips: int) -> "ClipsToScore":
         """Some of the clips, from `first` on."""
         some = slice(first, first + num_clips)
         return replace(
-            self, codes=self.codes[some], waveforms=self.waveforms[some], first_samples=self.first_samples[some]
+            self,
+            codes=self.codes[some],
+            waveforms=self.waveforms[some],
+            first_samples=self.first_samples[some],
+            sound=None if self.sound is None else self.sound[some],
         )
 
     def after(self, context_samples: int, num_samples: int) -> "ClipsToScore":
@@ -123,6 +136,36 @@ class ClipsToScore:
             waveforms=self.waveforms[..., context_samples * self.decimation : end * self.decimation],
             first_samples=[first + context_samples for first in self.first_samples],
         )
+
+    def with_sound(
+        self, *, context_samples: int, frame_samples: int, sample_rate_hz: int, pool: ThreadPool
+    ) -> "ClipsToScore":
+        """With the statistics of the sound, for those who score the clips by one network after another."""
+        num_samples = self.num_scored(context_samples, frame_samples)
+        scored = self.after(context_samples, num_samples)
+        num_frames = num_samples // frame_samples
+        sound = np.empty((*self.codes.shape[:2], num_frames, NUM_OF_SOUND), np.float16)
+
+        def measure(clip: int) -> None:
+            sound[clip] = scored.sound_of(clip, frame_samples, sample_rate_hz)
+
+        pool.map(measure, range(len(sound)))
+        return replace(self, sound=sound)
+
+    def sound_of(self, clip: int, frame_samples: int, sample_rate_hz: int) -> FrameVectors:
+        """(C, F, NUM_OF_SOUND): kept, or measured in all samples of the clip. Frames and rate are the network's."""
+        if self.sound is not None:
+            kept: FrameVectors = self.sound[clip]
+            return kept
+        finer = self.decimation
+        return sound_statistics(
+            self.waveforms[clip], frame_samples=frame_samples * finer, sample_rate_hz=sample_rate_hz * finer
+        )
+
+    def num_scored(self, context_samples: int, frame_samples: int) -> int:
+        """Samples of a clip in whole frames after its context."""
+        num_samples: int = self.codes.shape[-1]
+        return max(0, (num_samples - context_samples) // frame_samples) * frame_samples
 
     @classmethod
     def encoded(cls, front_end: FrontEnd, waveforms: Waveform, first_samples: Sequence[int]) -> "ClipsToScore":
@@ -146,7 +189,7 @@ def score_clips(
     without a whole frame after its context gives no frames (F = 0). An incomplete last frame is dropped. The context,
     frames and the rate are those of the network.
     """
-    num_samples = max(0, (clips.codes.shape[-1] - context_samples) // frame_samples) * frame_samples
+    num_samples = clips.num_scored(context_samples, frame_samples)
     clips_a_group, groups = max(1, GROUP_SAMPLES // math.prod(clips.codes.shape[1:])), []
     for first in range(0, max(1, len(clips.codes)), clips_a_group):
         part = clips.part(first, clips_a_group)
@@ -184,19 +227,19 @@ def _statistics(
     num_clips, num_channels, num_samples = samples.surprise.shape
     num_frames = num_samples // frame_samples
 
-    def statistics_of(clip: int) -> FrameVectors:
-        return frame_statistics(
+    statistics = np.empty((num_clips, num_channels, num_frames, num_statistics(num_channels)), np.float16)
+
+    def measure(clip: int) -> None:
+        statistics[clip, ..., :-NUM_OF_SOUND] = prediction_statistics(
             samples.surprise[clip],
             samples.entropy[clip],
             samples.innovations_of(clip, clips.first_samples[clip]),
-            clips.waveforms[clip],
             frame_samples=frame_samples,
             sample_rate_hz=sample_rate_hz,
         )
+        statistics[clip, ..., -NUM_OF_SOUND:] = clips.sound_of(clip, frame_samples, sample_rate_hz)
 
-    statistics = np.empty((num_clips, num_channels, num_frames, num_statistics(num_channels)), np.float16)
-    for clip, vectors in enumerate(pool.map(statistics_of, range(num_clips))):
-        statistics[clip] = vectors
+    pool.map(measure, range(num_clips))
     return statistics
 
 

@@ -19,7 +19,7 @@ from core.data.store import Store
 from core.decision.normal_sound import Array, LeftOut, NormalSound, compare_healthy
 from core.decision.reasons import strongest_reasons
 from core.errors import UserError
-from core.model.frame_statistics import FrameVectors, frame_statistics
+from core.model.frame_statistics import NUM_OF_SOUND, FrameVectors, num_statistics, sound_statistics
 from core.model.frontend import FrontEndConfig
 
 GROUPS = ("spectrum", "spectrum changes")
@@ -81,12 +81,11 @@ def _comparable(corpus: Corpus) -> Corpus:
 
 
 def _sound_statistics(waveform: Waveform, sample_rate_hz: int) -> FrameVectors:
-    """(C, T) to (C, F, K), in which the statistics of a network are those of silence."""
-    nothing = np.zeros_like(waveform)
+    """(C, T) to (C, F, K), in which the statistics of a network are 0."""
     frame_samples = round(FRAME_MS * sample_rate_hz / 1000)
-    return frame_statistics(
-        nothing, nothing, nothing, waveform, frame_samples=frame_samples, sample_rate_hz=sample_rate_hz
-    )
+    heard = sound_statistics(waveform, frame_samples=frame_samples, sample_rate_hz=sample_rate_hz)
+    num_predicted = num_statistics(len(waveform)) - NUM_OF_SOUND
+    return np.pad(heard, [(0, 0), (0, 0), (num_predicted, 0)])
 
 
 def _by_recording(

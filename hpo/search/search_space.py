@@ -5,6 +5,7 @@ parameter importance is well defined, and no trial is rejected. Before trial 0 t
 shows that every point is a network within the study's limits.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -42,6 +43,8 @@ PARAMETERS: dict[str, tuple[str, str]] = {
 }
 """What can be searched: the parameter's name, and its section and key in an ExperimentConfig."""
 
+TRAINED = ("front_end", "network", "training")
+"""Sections of a configuration whose parameters need a training of their own."""
 SHAPING = ("sample_rate_hz", "mu_law_levels")
 """Parameters of the front end that change the network's layers and weights, as all parameters of the network do."""
 UNJUDGED_BY_INJECTED_FAULTS = ("statistics",)
@@ -144,6 +147,13 @@ class SearchSpace:
 
         by_size = sorted(self.corners(), key=size)
         return by_size[0], by_size[-1]
+
+    def num_trainings(self, num_trials: int) -> int:
+        """How many trainings so many trials need at most: points that differ in nothing that is trained share one."""
+        trained = [each for name, each in self.distributions.items() if PARAMETERS[name][0] in TRAINED]
+        if any(isinstance(each, FloatDistribution) for each in trained):
+            return num_trials
+        return min(num_trials, math.prod(len(_walk(each)) for each in trained))
 
     @property
     def sample_rates_hz(self) -> tuple[int, ...]:

@@ -207,6 +207,18 @@ def test_a_dry_run_writes_nothing(say: Say, tmp_path: Path, capsys: pytest.Captu
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_trials_that_share_a_training_are_not_estimated_as_if_each_trained(
+    say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say is not None
+    fixed = ("dilation_depth=5", "residual_channels=4", "receptive_field_ms=8", "learning_rate=1e-2")
+    options = [word for each in fixed for word in ("--set", each)]
+    tiny = ["--study", "studies/tiny.toml", "--trials", "40", "--no-finalists", "--dry-run"]
+    assert hpo.run_study.main([*tiny, *options]) == 0
+    out = capsys.readouterr().out
+    assert "  trials    40 over 1 training;" in out
+
+
 def test_the_goal_of_other_recordings_is_not_the_simulated_car_s(
     say: Say, takes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,9 @@ from core.model.frame_statistics import (
     WINDOW_MS,
     FrameVectors,
     band_edges_hz,
-    frame_statistics,
     num_statistics,
+    prediction_statistics,
+    sound_statistics,
     statistic_groups,
 )
 from core.model.innovations import Samples
@@ -24,8 +25,11 @@ def white(num_channels: int = 2, seed: int = 0) -> Samples:
 
 
 def statistics(z: Samples, sound: Samples | None = None) -> FrameVectors:
-    flat = np.full_like(z, 3.0)
-    return frame_statistics(flat, flat, z, z if sound is None else sound, frame_samples=FRAME, sample_rate_hz=RATE_HZ)
+    flat, sound = np.full_like(z, 3.0), z if sound is None else sound
+    finer = sound.shape[-1] // z.shape[-1]
+    predicted = prediction_statistics(flat, flat, z, frame_samples=FRAME, sample_rate_hz=RATE_HZ)
+    heard = sound_statistics(sound, frame_samples=finer * FRAME, sample_rate_hz=finer * RATE_HZ)
+    return np.concatenate([predicted, heard], axis=-1)
 
 
 def group(vectors: FrameVectors, name: str) -> FrameVectors:
@@ -74,7 +78,7 @@ def test_bands_cover_everything_that_can_be_heard_and_widen(rate_hz: int) -> Non
 @pytest.mark.parametrize("rate_hz", [500, 4000, 48_000])
 def test_every_band_of_white_sound_has_its_energy(rate_hz: int) -> None:
     z = np.random.default_rng(0).standard_normal((1, rate_hz)).astype(np.float32)
-    vectors = frame_statistics(z, z, z, z, frame_samples=rate_hz // 20, sample_rate_hz=rate_hz)
+    vectors = prediction_statistics(z, z, z, frame_samples=rate_hz // 20, sample_rate_hz=rate_hz)
     energies = np.exp(group(vectors, "colour").astype(float)).mean(axis=(0, 1))
     num_bins = 1 + round(WINDOW_MS * rate_hz / 1000) // 2
     assert np.abs(energies[:num_bins] - 1).max() < 0.7

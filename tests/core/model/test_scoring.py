@@ -73,6 +73,22 @@ def test_statistics_are_measured_for_those_who_ask(model: WaveNet, pool: ThreadP
     np.testing.assert_array_equal(with_them.surprise, without.surprise)
 
 
+@pytest.mark.parametrize("decimation", [1, 2])
+def test_statistics_of_the_sound_that_are_kept_are_those_that_would_be_measured(
+    decimation: int, model: WaveNet, pool: ThreadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = random_codes()
+    sound = np.random.default_rng(1).standard_normal((*codes.shape[:2], decimation * codes.shape[2])).astype(np.float32)
+    clips = ClipsToScore(codes=codes, waveforms=sound, first_samples=[0] * len(codes), decimation=decimation)
+    frames = {"context_samples": CONTEXT_SAMPLES, "frame_samples": FRAME_SAMPLES, "sample_rate_hz": 4000}
+    kept = clips.with_sound(**frames, pool=pool)
+    measured = score_clips(model, clips, **frames, with_statistics=True, pool=pool)
+    monkeypatch.setattr("core.model.scoring.GROUP_SAMPLES", codes[:2].size)  # so that they are cut with their clips
+    monkeypatch.setattr("core.model.scoring.sound_statistics", None)
+    again = score_clips(model, kept, **frames, with_statistics=True, pool=pool)
+    np.testing.assert_array_equal(again.statistics, measured.statistics)
+
+
 @pytest.mark.parametrize("frame", [0, 3, 6])
 @pytest.mark.parametrize("position", [0, FRAME_SAMPLES - 1])
 def test_a_disturbance_is_heard_in_its_own_frame_and_not_before(

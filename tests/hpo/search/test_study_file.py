@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from core.data.recordings import Corpus, Label, Recording
@@ -48,6 +49,16 @@ def test_every_point_of_a_study_s_box_is_a_network_within_its_limits(path: Path)
 def test_the_default_configuration_lies_in_the_box(path: Path) -> None:
     space = load_study_file(path).search_space
     assert space.configuration(space.default_parameters) == space.default
+
+
+@pytest.mark.parametrize(("study", "expected"), [("any_machine", 2), ("cars_1s", 2), ("quickstart", 50)])
+def test_trials_that_differ_in_nothing_that_is_trained_share_a_training(study: str, expected: int) -> None:
+    space = load_study_file(ROOT / f"studies/{study}.toml").search_space
+    assert space.num_trainings(50) == expected
+    assert space.num_trainings(1) == 1
+    asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    configs = [space.suggest(asked.ask(dict(space.distributions))) for _ in range(50)]
+    assert len({(each.front_end, each.network, each.training) for each in configs}) == expected
 
 
 WRONG = {
