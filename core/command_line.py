@@ -60,6 +60,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 file` or `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say_error(error: Exception) -> None:
     """One line on standard error."""
     print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)

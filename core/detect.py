@@ -3,7 +3,8 @@
     python -m core.detect runs/STUDY clip.wav takes/ 'more/**/*.flac' [--csv FILE] [--plot FILE]
 
 The detector is a study's folder, a winner's folder or a detector's file. Recordings are files, folders, which are
-searched recursively, and patterns (`core/detection/audio_paths.py`). For every recording one line says the decision,
+searched recursively, and patterns (`core/detection/audio_paths.py`). Mono files that differ in `_ch1`, `_ch2` alone are
+one recording of several microphones, and the first names it. For every recording one line says the decision,
 its score and the threshold in sigmas; below it are the five longest events with start, end, and the microphone that
 hears each best. A recording of any length is judged clip by clip (`core/detection/clips.py`) and is anomalous where at
 least `--at-least` of its clips are; by default more than half, or one where the study's faults come and go. A recording
@@ -58,6 +59,7 @@ def detect(options: argparse.Namespace) -> int:
     from core.detection.audio_paths import find_audio
     from core.detection.clips import judge_recording, requirements_of
     from core.detection.files import open_audio
+    from core.detection.microphone_files import by_recording
     from core.detection.results import Results, lines_of
     from core.thread_pool import ThreadPool
 
@@ -66,16 +68,18 @@ def detect(options: argparse.Namespace) -> int:
     _check_outputs(options, read=(*audio_paths.names, file))
     trained = load_detector(file)
     machine = choose_machine(trained, options.machine)
+    recordings = by_recording(audio_paths.names, trained.model.config.num_channels)
     detector, lines = with_asked_threshold(trained, options.threshold, options.false_alarms_per_hour)
     lines = [*(SENTENCES[name] for name in trained.stand_ins), *lines]
-    _say(*lines, *_rule_lines(trained, options.at_least))
+    _say(*lines)
+    rule_lines = [_rule_line(trained, options.at_least)]
     results = Results()
     views: list[FileView] = []
     num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPool(num_threads) as pool:
-        for name in audio_paths.names:
+        for name, *others in recordings:
             try:
-                audio = open_audio(name, requirements_of(detector))
+                audio = open_audio(name, requirements_of(detector), other_microphones=others)
                 judged = judge_recording(audio, detector, machine, pool=pool, min_anomalous_clips=options.at_least)
                 if options.plot:
                     from core.detection.plot import most_striking, view_of
@@ -86,9 +90,10 @@ def detect(options: argparse.Namespace) -> int:
                 _say_error(reason)
                 results.add_refused(name, reason)
             else:
-                _say(*lines_of(judged))
+                _say(*rule_lines, *lines_of(judged))
+                rule_lines = []  # said once, above the first decision
                 results.add(judged)
-    if len(audio_paths.names) > 1 or audio_paths.num_passed_over:
+    if len(recordings) > 1 or audio_paths.num_passed_over:
         _say(results.summary(num_passed_over=audio_paths.num_passed_over))
     if options.csv:
         _write(options.csv, results.csv_text(), option="--csv")
@@ -97,16 +102,18 @@ def detect(options: argparse.Namespace) -> int:
 
         num_refused = results.decisions["refused"]
         notes = [SENTENCES[name] for name in trained.stand_ins]
-        text = page(views, num_judged=len(audio_paths.names) - num_refused, num_refused=num_refused, notes=notes)
+        text = page(views, num_judged=len(recordings) - num_refused, num_refused=num_refused, notes=notes)
         _write(options.plot, text, option="--plot")
     return results.exit_code
 
 
-def _rule_lines(detector: "Detector", at_least: int | None) -> list[str]:
-    """How many clips make a recording anomalous; nothing where one does."""
-    if at_least is None:
-        return ["A recording is anomalous when more than half of its clips are."] if detector.faults_last else []
-    return [f"A recording is anomalous when at least {at_least} of its clips are."] if at_least > 1 else []
+def _rule_line(detector: "Detector", at_least: int | None) -> str:
+    """How many clips make a recording anomalous."""
+    if at_least is None and detector.faults_last:
+        return "A recording is anomalous when more than half of its clips are."
+    if at_least is None or at_least == 1:
+        return "A recording is anomalous when one of its clips is."
+    return f"A recording is anomalous when at least {at_least} of its clips are."
 
 
 def choose_machine(detector: "Detector", asked: str | None) -> str:

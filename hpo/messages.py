@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from core.command_line import program_of
+from core.command_line import counted, program_of
 from core.data.recordings import Skipped
 from core.model.frontend import FrontEndConfig
 from core.model.wavenet import describe
@@ -116,10 +116,6 @@ def finalists_line(num_finalists: int, num_trainings: int, seconds: float | None
         f"({counted(num_trainings, 'training')}{about}), because one training may have been lucky. "
         f"The best mean {objective} on validation wins, unless trial 0 is among them within one standard error."
     )
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def trial_line(end: TrialEnd, best: TrialRecord | None, *, objective: str) -> str:

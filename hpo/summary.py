@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.command_line import counted
 from core.decision.checkpoint import DETECTOR_FILE
-from hpo.messages import counted
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner_file import detect_command

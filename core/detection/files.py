@@ -6,9 +6,10 @@ audio is therefore read twice: once to check it and to find its peaks, once to u
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from core.sources.audio_files import (
     read_pieces,
     slack_samples,
 )
+from core.sources.take_files import check_channel_files
 
 PIECE_SAMPLES = 2**18
 """Of all channels together, at the file's rate: bounds memory for files of any length."""
@@ -78,14 +80,36 @@ class AudioStream:
             raise BadRecording(f"Recording {self.name!r} must stay as it is while it is read, but changed. {REPAIR}")
 
 
-def open_audio(name: str, requirements: AudioRequirements) -> AudioStream:
+def open_audio(name: str, requirements: AudioRequirements, *, other_microphones: Sequence[str] = ()) -> AudioStream:
     """Reads the whole file once. Raises BadRecording for a file that a study would refuse, and for one that the
-    detector cannot judge: with another number of channels, with a lower rate, or shorter than a clip."""
-    _check_name(name)
-    header = read_header(Path(name), name)
-    return _open(
-        name, header, requirements, decode=partial(read_pieces, Path(name), name, header, piece_samples=PIECE_SAMPLES)
-    )
+    detector cannot judge: with another number of channels, with a lower rate, or shorter than a clip.
+
+    With files of `other_microphones` all of them are mono, and together they are the recording `name`.
+    """
+    names = (name, *other_microphones)
+    for each in names:
+        _check_name(each)
+    headers = [read_header(Path(each), each) for each in names]
+    if len(names) > 1:
+        check_channel_files(names, headers)
+    header = replace(headers[0], num_channels=sum(each.num_channels for each in headers))
+    return _open(name, header, requirements, decode=partial(_read_together, names, headers))
+
+
+def _read_together(names: Sequence[str], headers: Sequence[Header]) -> Iterator[Waveform]:
+    """(n, C) float32 of files that agree in rate and length, from start to end."""
+    piece_samples = PIECE_SAMPLES // len(names)
+    files = [
+        read_pieces(Path(name), name, header, piece_samples=piece_samples)
+        for name, header in zip(names, headers, strict=True)
+    ]
+    if len(files) == 1:
+        yield from files[0]
+        return
+    for pieces in zip_longest(*files, fillvalue=np.empty((0, 1), np.float32)):
+        if len({len(piece) for piece in pieces}) > 1:
+            raise BadRecording(f"Recording {names[0]!r} must be of one length in all its files, but is not. {REPAIR}")
+        yield np.hstack(pieces)
 
 
 def open_waveform(
@@ -153,7 +177,8 @@ def _check_header(name: str, header: Header, requirements: AudioRequirements) ->
     if header.num_channels != requirements.num_channels:
         raise BadRecording(
             f"Recording {name!r} must have {_channels(requirements.num_channels)}, as the detector's recordings had, "
-            f"but got {header.num_channels}. Give one file with the same microphones in the same order."
+            f"but got {header.num_channels}. Give one file with the same microphones in the same order"
+            f"{', or one mono file for each, named _ch1, _ch2 and so on' if requirements.num_channels > 1 else ''}."
         )
     if header.sample_rate_hz < requirements.sample_rate_hz:
         raise BadRecording(

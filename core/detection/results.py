@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from core.command_line import printable
+from core.command_line import counted, printable
 from core.detection.decision import RecordingDecision
 
 COLUMNS = (
@@ -58,8 +58,9 @@ class Results:
 
     def summary(self, *, num_passed_over: int) -> str:
         counts = (f"{self.decisions[name]} {name}" for name in ("normal", "anomalous", "refused"))
-        text = f"{self.decisions.total()} files: {', '.join(count for count in counts if not count.startswith('0 '))}"
-        return text + (f"; {num_passed_over} that are not audio were passed over" if num_passed_over else "")
+        listed = ", ".join(count for count in counts if not count.startswith("0 "))
+        passed_over = f"; {counted(num_passed_over, 'file')} without audio passed over" if num_passed_over else ""
+        return f"{counted(self.decisions.total(), 'recording')}: {listed}{passed_over}"
 
     def csv_text(self) -> str:
         text = io.StringIO()

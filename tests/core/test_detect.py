@@ -281,7 +281,7 @@ def test_a_file_that_cannot_be_judged_is_named_in_one_line_and_the_others_are_ju
     }  # fmt: skip
     assert len(found.of(good)) % 2 == 0
     assert {row["decision"] for row in found.of(good)} < {"normal", "anomalous"}
-    assert found.out.splitlines()[-1].startswith("3 files: ")
+    assert found.out.splitlines()[-1].startswith("3 recordings: ")
     assert found.out.splitlines()[-1].endswith(", 1 refused")
 
 
@@ -414,7 +414,7 @@ def test_what_is_printed_is_one_line_a_file_and_its_events_below(study, winner_w
     longest = sorted(spans, key=lambda span: span[0] - span[1])[:5]
     for line, (start_s, end_s) in zip(lines[1:], longest, strict=False):
         assert line.startswith(f"    {start_s:.2f} to {end_s:.2f} s, microphone ")
-    assert heads[2].startswith("2 files: ")
+    assert heads[2].startswith("2 recordings: ")
 
 
 @pytest.mark.parametrize("option", ["--csv", "--plot"])

@@ -82,7 +82,7 @@ def test_folders_and_patterns_are_judged_and_what_is_no_audio_is_counted(study, 
     (tmp_path / "takes/notes.txt").touch()
     found = detect(study, tmp_path / "takes", "--threshold", 1e6)
     assert [row["file"] for row in found.rows] == [str(path) for path in paths]
-    assert found.out[-1] == "2 files: 2 normal; 1 that are not audio were passed over"
+    assert found.out[-1] == "2 recordings: 2 normal; 1 file without audio passed over"
     assert detect(study, f"{tmp_path}/takes/**/b.*", "--threshold", 1e6).rows == found.rows[1:]
 
 
@@ -232,3 +232,43 @@ def test_samples_in_memory_are_judged_as_their_file(tmp_path):
 def test_an_array_that_is_no_waveform_is_one_line(waveform):
     with pytest.raises(UserError, match=r"^A waveform must be an array \(C, T\) or \(T,\)[^\n]*$"):
         open_waveform(waveform, RATE_HZ, requirements_of(make_detector()))
+
+
+MICROPHONES = {
+    "plain": ("a_ch1.wav", "a_ch2.wav"),
+    "ToyADMOS": (
+        "1100010001_ToyCar_case1_normal_IND_ch1_0001.wav",
+        "1200010001_ToyCar_case1_normal_IND_ch2_0001.wav",
+    ),
+}
+
+
+@pytest.mark.parametrize("names", MICROPHONES.values(), ids=MICROPHONES)
+def test_files_of_one_microphone_each_are_one_recording(names, study, detect, tmp_path):
+    both = sound(3)
+    together = detect(study, write(tmp_path / "both.wav", both, RATE_HZ))
+    first, second = (write(tmp_path / "takes" / name, both[:, [i]], RATE_HZ) for i, name in enumerate(names))
+    other = write(tmp_path / "takes/z.wav", both, RATE_HZ)
+    found = detect(study, tmp_path / "takes")
+    assert {row["file"] for row in found.rows} == {str(first), str(other)}
+    expected = [{**row, "file": str(first)} for row in together.rows]
+    assert [row for row in found.rows if row["file"] == str(first)] == expected
+    assert detect(study, second, first).rows == expected, "in the order of their numbers"
+    assert found.out[-1].startswith("2 recordings: ")
+
+
+def test_a_microphone_that_is_missing_or_given_twice_is_one_line_for_its_recording(study, detect, tmp_path):
+    both = sound(3)
+    first, second = (write(tmp_path / f"a_ch{i + 1}.wav", both[:, [i]], RATE_HZ) for i in range(2))
+    (line,) = detect(study, first).errors
+    assert "must have 2 channels" in line
+    assert "one mono file for each, named _ch1, _ch2" in line
+    again = detect(study, first, second, first)
+    assert (again.code, len(again.errors)) == (2, 1)
+    assert [row["decision"] for row in again.rows].count("refused") == 1
+    shorter = (
+        write(tmp_path / "b_ch1.wav", both[:-1, [0]], RATE_HZ),
+        write(tmp_path / "b_ch2.wav", both[:, [1]], RATE_HZ),
+    )
+    (line,) = detect(study, *shorter).errors
+    assert "must have the rate and length of" in line

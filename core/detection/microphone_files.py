@@ -1,0 +1,35 @@
+"""Recordings that are one mono file a microphone, put together as a study puts them together.
+
+a_ch1.wav  a_ch2.wav                    names that differ in the number of `ch` alone, in one folder
+1100010001_ToyCar_case1_normal_IND_ch1_0001.wav, 1200010001_ToyCar_case1_normal_IND_ch2_0001.wav    ToyADMOS
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.sources.folders.file_names import split_channel
+from core.sources.toyadmos.names import parse_name
+
+
+def by_recording(names: Sequence[str], num_channels: int) -> list[tuple[str, ...]]:
+    """The files of each recording, in the order of their microphones; recordings are in the order of their first
+    files. A detector of one channel hears every file by itself, and so does any detector a file with all channels,
+    whatever its name is."""
+    if num_channels == 1:
+        return [(name,) for name in names]
+    recordings: dict[str, dict[int, str]] = {}
+    for place, name in enumerate(names):
+        take, microphone = _microphone_of(name) or ("", 0)
+        if not take or microphone in recordings.get(take, {}):
+            take = f"{place}"  # by itself
+        recordings.setdefault(take, {})[microphone] = name
+    return [tuple(files[microphone] for microphone in sorted(files)) for files in recordings.values()]
+
+
+def _microphone_of(name: str) -> tuple[str, int] | None:
+    """What is equal for all files of a recording, and the number of the microphone; None for other names."""
+    path = Path(name)
+    toyadmos, other = parse_name(path.stem), split_channel(path.stem)
+    if toyadmos:
+        return str(path.with_name(f"{toyadmos.take_id}{path.suffix.lower()}")), toyadmos.channel
+    return (str(path.with_name(f"{other.take}{path.suffix.lower()}")), other.channel) if other else None
