@@ -23,7 +23,7 @@ from benchmarks.elsewhere import WAVENET, Judged, choose_on, false_alarms, score
 from benchmarks.listed_recordings import open_corpus
 from benchmarks.simulated_machines import MACHINES, written_machine
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
-from core.decision.exact_figures import scores_of_recordings
+from core.decision.chance import scores_of_recordings
 from core.decision.metrics import auc
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool

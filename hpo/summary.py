@@ -26,7 +26,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         "",
         f"{_heading(result)}: trial {winner['trial']} ({counts})",
         f"  {parameters}",
-        *(_over_seeds(again) if again else ()),
+        *(_over_seeds(again, objective=result["objective"]) if again else ()),
         f"  validation  F1 {_figures(winner['validation'])}",
         f"  test        F1 {_figures(winner['test'])}",
         *_choice_lines(result.get("choice")),
@@ -62,6 +62,9 @@ def _evidence_lines(evidence: Mapping[str, Any] | None, test: Mapping[str, Any])
         f"({_interval(each['flagged_interval'])})"
         for label, each in test["recordings"].items()
     ]
+    partly = evidence["num_partly_faulty"]
+    if partly and "faults" not in evidence["stand_ins"]:
+        counts[-1] += f", counting the healthy part of {counted(partly, 'anomalous one')}"
     banner = [evidence["banner"]] if evidence["banner"] else []
     return [
         f"  recordings  flagged in test: {' and '.join(counts)}; by chance p {evidence['p_value']:.2g}",
@@ -112,12 +115,12 @@ def _post_lines(post: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _over_seeds(row: Mapping[str, Any]) -> list[str]:
+def _over_seeds(row: Mapping[str, Any], *, objective: str) -> list[str]:
     """The finalist that won by its mean over the seeds; the file is that of one seed."""
     f1, test_f1 = (f"{row[split]['f1_mean']:.3f} ± {row[split]['f1_spread']:.3f}" for split in ("validation", "test"))
     return [
         f"  {len(row['seeds'])} seeds     mean validation F1 {f1}, mean test F1 {test_f1}",
-        f"  the file of seed {row['seed_of_file']}, the best of them on validation:",
+        f"  the file of seed {row['seed_of_file']}, the best of them by {objective} on validation:",
     ]
 
 

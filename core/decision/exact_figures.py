@@ -1,8 +1,8 @@
-"""Intervals and a test that hold for few recordings: Clopper and Pearson, Mann and Whitney.
+"""Figures with intervals that hold for few recordings, by Clopper and Pearson, and the test of chance.
 
 Clips of one recording are not independent, so a recording counts as one draw, however many clips it has. A recording
-with clips of both labels counts once in each class, with its clips of that class; its two scores are not independent,
-so intervals of figures that compare both classes count it as one.
+with clips of both labels counts once in each rate, with its clips of that label; its two scores are not independent, so
+intervals of figures that compare both classes count it as one, and the test (chance.py) has it once.
 
 N clips; scores (N,) in sigmas; is_anomalous (N,) bool. What is not defined is NaN.
 """
@@ -14,15 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from core.decision.chance import ChanceTest, chance_test, scores_of_recordings
 from core.decision.metrics import BoolArray, FloatArray, auc
-from core.decision.whole_recordings import clips_needed, score_of_recording
 
 LEVEL = 0.95
 """Of all intervals, which have two sides."""
-SIGNIFICANT = 0.05
-"""A detector could be chance where its p-value is above this."""
-MAX_EXACT_PAIRS = 10_000
-"""Pairs of recordings up to which the p-value is exact. The exact distribution of 40,000 takes 16 s."""
 
 Interval = tuple[float, float]
 
@@ -52,10 +48,7 @@ class ExactFigures:
     false_alarms_interval: Interval
     f1_interval: Interval
     auc_interval: Interval
-    p_value: float
-    """Of the test that the detector is no better than chance."""
-    is_paired: bool
-    """Whether every recording is of both labels, so that the test compares each with itself."""
+    chance: ChanceTest
     anomalous: RecordingCounts
     normal: RecordingCounts
 
@@ -72,13 +65,11 @@ def exact_figures(
     counts = {
         label: RecordingCounts(
             num_recordings=len(each),
-            num_flagged=int(np.sum(scores_of_recordings(each, faults_last=faults_last) >= threshold)),
+            num_flagged=int(np.sum(scores_of_recordings(list(each.values()), faults_last=faults_last) >= threshold)),
         )
         for label, each in recordings.items()
     }
     num_anomalous, num_normal = counts[True].num_recordings, counts[False].num_recordings
-    is_paired = set(takes[is_anomalous]) == set(takes[~is_anomalous])
-    test = paired_p_value if is_paired else chance_p_value
     recall, false_alarms = (_share(flagged[is_anomalous == label]) for label in (True, False))
     recall_interval = share_interval(recall, num_anomalous)
     false_alarms_interval = share_interval(false_alarms, num_normal)
@@ -91,16 +82,15 @@ def exact_figures(
         auc_interval=share_interval(
             auc(scores, is_anomalous), num_independent_pairs(takes[is_anomalous], takes[~is_anomalous])
         ),
-        p_value=test(*(scores_of_recordings(recordings[label], faults_last=True) for label in (True, False))),
-        is_paired=is_paired,
+        chance=chance_test(recordings[True], recordings[False]),
         anomalous=counts[True],
         normal=counts[False],
     )
 
 
-def _by_take(scores: FloatArray, takes: np.ndarray, rows: BoolArray) -> list[FloatArray]:
-    """The scores of the clips in `rows`, recording by recording."""
-    return [scores[rows & (takes == take)] for take in np.unique(takes[rows])]
+def _by_take(scores: FloatArray, takes: np.ndarray, rows: BoolArray) -> dict[str, FloatArray]:
+    """The scores of the clips in `rows`, by recording."""
+    return {str(take): scores[rows & (takes == take)] for take in np.unique(takes[rows])}
 
 
 def _share(flags: BoolArray) -> float:
@@ -148,62 +138,3 @@ def f1_interval(recall: Interval, false_alarms: Interval, *, prevalence: float) 
     """
     low = f1_of_rates(recall[0], false_alarms[1], prevalence=prevalence)
     return low, f1_of_rates(recall[1], false_alarms[0], prevalence=prevalence)
-
-
-def scores_of_recordings(recordings: Sequence[FloatArray], *, faults_last: bool) -> FloatArray:
-    """(R,) from the scores of each recording's clips.
-
-    The test of chance compares medians whatever the faults are, because the highest score would favour recordings of
-    many clips: where all sound alike, the median of any odd number of clips is as often above a single clip as below.
-    """
-    return np.array(
-        [score_of_recording(clips.tolist(), clips_needed(len(clips), faults_last=faults_last)) for clips in recordings]
-    )
-
-
-def chance_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
-    """P that chance ranks the anomalous recordings so high: Mann and Whitney's test with one side.
-
-    Equal scores count against the detector, because the exact distribution is that of scores without ties (scipy
-    rounds U there, which gives p-values that are too small). Beyond MAX_EXACT_PAIRS pairs the distribution is normal.
-    1 where a class is missing or a score is NaN.
-    """
-    num_recordings, num_pairs = len(anomalous) + len(normal), len(anomalous) * len(normal)
-    if not num_pairs or np.isnan(anomalous).any() or np.isnan(normal).any():
-        return 1.0
-    is_normal = np.arange(num_recordings) < len(normal)
-    ranks = np.lexsort((is_normal, np.append(normal, anomalous))).argsort()  # a normal one above its equals
-    method = "exact" if num_pairs <= MAX_EXACT_PAIRS else "asymptotic"
-    test = stats.mannwhitneyu(ranks[~is_normal], ranks[is_normal], alternative="greater", method=method)
-    return float(test.pvalue)
-
-
-def paired_p_value(anomalous: FloatArray, normal: FloatArray) -> float:
-    """P that chance ranks so many recordings above themselves without their fault: the sign test with one side.
-
-    Both have a score of the same recordings in the same order. Equal scores count against the detector. 1 without any
-    recording, and where a score is NaN.
-    """
-    if not len(anomalous) or np.isnan(anomalous).any() or np.isnan(normal).any():
-        return 1.0
-    return float(stats.binom.sf(np.sum(anomalous > normal) - 1, len(anomalous), 0.5))
-
-
-def smallest_p_value(num_anomalous: int, num_normal: int, *, is_paired: bool = False) -> float:
-    """The p-value of a detector that separates so many recordings perfectly, or each from itself."""
-    return 0.5**num_anomalous if is_paired else 1 / math.comb(num_anomalous + num_normal, num_anomalous)
-
-
-def enough_recordings(num_anomalous: int, num_normal: int, *, is_paired: bool = False) -> tuple[int, int]:
-    """The smallest numbers, none below the given ones, with which a perfect detector is told from chance.
-
-    The class that has fewer recordings grows first; both where every recording is of both labels.
-    """
-    while smallest_p_value(num_anomalous, num_normal, is_paired=is_paired) > SIGNIFICANT:
-        if is_paired:
-            num_anomalous, num_normal = num_anomalous + 1, num_normal + 1
-        elif num_anomalous <= num_normal:
-            num_anomalous += 1
-        else:
-            num_normal += 1
-    return num_anomalous, num_normal

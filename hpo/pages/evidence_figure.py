@@ -38,7 +38,7 @@ def learning_curves_figure(evidence: Mapping[str, Any]) -> Any | None:
 
 def _test_traces(curve: Curve) -> list[Any]:
     """Test F1 with its interval as it is, and as it would be with more recordings at the same rates."""
-    rows = [(row["num_anomalous"] + row["num_normal"], row["f1"], row["f1_interval"]) for row in curve]
+    rows = [(row["num_recordings"], row["f1"], row["f1_interval"]) for row in curve]
     points = [(number, low, f1, high) for number, f1, (low, high) in rows if not is_missing(low)]
     parts = [
         ("test F1 and its interval", points[:1], SPLIT_COLOURS["test"]),

@@ -50,6 +50,17 @@ def _sentence(evidence: Mapping[str, Any]) -> str:
         "because clips of one recording are not independent, and a recording is flagged, as by detect, when "
         f"{flagged}. Intervals of rates are those of Clopper and Pearson, "
         "and that of F1 goes from the worst of both rates to the best of both."
+        f"{_of_partly_faulty(evidence['num_partly_faulty'], stand_ins=evidence['stand_ins'])}"
+    )
+
+
+def _of_partly_faulty(count: int, *, stand_ins: Sequence[str]) -> str:
+    if not count or "faults" in stand_ins:
+        return ""
+    which = "One recording is" if count == 1 else f"{count} recordings are"
+    return (
+        f" {which} faulty in part: counted as anomalous with the clips of the fault, as normal with the others, and in "
+        "the test once."
     )
 
 

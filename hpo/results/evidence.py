@@ -12,13 +12,8 @@ from typing import Any
 
 from core.data.stand_ins import SENTENCES, StandIn
 from core.decision.calibration_curve import CalibrationPoint
-from core.decision.exact_figures import (
-    SIGNIFICANT,
-    enough_recordings,
-    f1_interval,
-    share_interval,
-    smallest_p_value,
-)
+from core.decision.chance import SIGNIFICANT, ChanceTest, enough_recordings, smallest_p_value
+from core.decision.exact_figures import f1_interval, share_interval
 
 TIMES = (1, 2, 4, 8)
 """Multiples of the test recordings in the learning curve."""
@@ -52,83 +47,86 @@ def evidence_of(
     test = winner and winner["test"]
     if winner is None or not test:
         return None
-    p_value = test["p_value"]
-    num_anomalous, num_normal = (test["recordings"][name]["num_recordings"] for name in ("anomalous", "normal"))
-    is_paired = bool(test.get("is_paired"))
-    smallest = smallest_p_value(num_anomalous, num_normal, is_paired=is_paired)
+    chance = ChanceTest(**test["chance"])
+    smallest = smallest_p_value(chance.num_anomalous, chance.num_normal, is_paired=chance.is_paired)
     is_enough = smallest <= SIGNIFICANT
     stand_ins = [name for name in SENTENCES if name in winner.get("stand_ins", ())]
-    is_proven = p_value <= SIGNIFICANT and not stand_ins
+    is_proven = chance.p_value <= SIGNIFICANT and not stand_ins
     banners = [SENTENCES[name] for name in stand_ins]
-    if p_value > SIGNIFICANT and "faults" in stand_ins:
-        banners.append(_injected_banner(p_value, num_normal))
-    elif p_value > SIGNIFICANT:
-        banners.append(_could_be_chance(test, num_anomalous, num_normal) if is_enough else _too_few(test, smallest))
-    curve = learning_curve(test, num_anomalous, num_normal)
+    if chance.p_value > SIGNIFICANT and "faults" in stand_ins:
+        banners.append(_injected_banner(chance))
+    elif chance.p_value > SIGNIFICANT:
+        banners.append(_could_be_chance(chance) if is_enough else _too_few(chance, smallest))
+    curve = learning_curve(test)
     return {
         "is_proven": is_proven,
         "is_enough": is_enough,
-        "p_value": p_value,
-        "is_paired": is_paired,
+        "p_value": chance.p_value,
+        "is_paired": chance.is_paired,
         "faults_last": bool(winner.get("faults_last")),
+        "num_partly_faulty": num_partly_faulty(test),
         "stand_ins": stand_ins,
         "banner": " ".join(banners) or None,
         "advice": _advice_on(stand_ins)
-        or [*_advice(test, num_anomalous, num_normal, is_proven=is_proven), *curve_sentences(test, curve)],
+        or [*_advice(test["auc"], chance, is_proven=is_proven), *curve_sentences(test, curve)],
         "learning_curve": curve,
         "calibration_curve": [asdict(point) for point in calibration],
         "calibration_sentence": calibration_sentence(calibration),
     }
 
 
+def num_partly_faulty(test: Mapping[str, Any]) -> int:
+    """Recordings that count as an anomalous and as a normal one, with their clips of either label."""
+    return int(sum(each["num_recordings"] for each in test["recordings"].values()) - test["num_recordings"])
+
+
 def _advice_on(stand_ins: Sequence[StandIn]) -> list[str]:
     return [ADVICE[name] for name in stand_ins]
 
 
-def _injected_banner(p_value: float, num_recordings: int) -> str:
+def _injected_banner(chance: ChanceTest) -> str:
     return (
-        f"Even the injected faults could be found by chance: the {num_recordings} test recordings, each compared with "
-        f"itself with a fault, have p {p_value:.2g} (sign test)."
+        f"Even the injected faults could be found by chance: the {chance.num_normal} test recordings, each compared "
+        f"with itself with a fault, have p {chance.p_value:.2g} (sign test)."
     )
 
 
-def _too_few(test: Mapping[str, Any], smallest: float) -> str:
-    num_anomalous, num_normal = (test["recordings"][name]["num_recordings"] for name in ("anomalous", "normal"))
-    of_both = f"{num_normal} recordings, each with a fault and without"
-    has = of_both if test.get("is_paired") else f"{num_anomalous} anomalous and {num_normal} normal ones"
+def _too_few(chance: ChanceTest, smallest: float) -> str:
+    of_both = f"{chance.num_normal} recordings, each with a fault and without"
+    has = of_both if chance.is_paired else f"{chance.num_anomalous} anomalous and {chance.num_normal} normal ones"
     return (
         f"Too few recordings to tell: the test has {has}, and "
         f"even a detector that separates them perfectly could be chance (p {smallest:.2g})."
     )
 
 
-def _could_be_chance(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> str:
+def _could_be_chance(chance: ChanceTest) -> str:
     found = (
-        f"it ranks {num_normal} recordings above themselves without their fault with p {test['p_value']:.2g} (sign "
-        "test)"
-        if test.get("is_paired")
-        else f"its test AUC over {num_anomalous + num_normal} recordings has p {test['p_value']:.2g} (exact "
-        "Mann-Whitney test, one score a recording)"
+        f"it ranks {chance.num_normal} recordings above themselves without their fault with p {chance.p_value:.2g} "
+        "(sign test)"
+        if chance.is_paired
+        else f"its test AUC over {chance.num_anomalous + chance.num_normal} recordings has p {chance.p_value:.2g} "
+        "(exact Mann-Whitney test, one score a recording)"
     )
     return f"The winner could be chance: {found}, and proof needs {SIGNIFICANT:g} or less."
 
 
-def _advice(test: Mapping[str, Any], num_anomalous: int, num_normal: int, *, is_proven: bool) -> list[str]:
+def _advice(auc: float, chance: ChanceTest, *, is_proven: bool) -> list[str]:
     if is_proven:
         return []
-    is_paired = bool(test.get("is_paired"))
-    needed = enough_recordings(num_anomalous, num_normal, is_paired=is_paired)
-    if needed != (num_anomalous, num_normal):
+    numbers = chance.num_anomalous, chance.num_normal
+    needed = enough_recordings(*numbers, is_paired=chance.is_paired)
+    if needed != numbers:
         which = (
             f"{needed[1]} test recordings, each with a fault and without"
-            if is_paired
+            if chance.is_paired
             else f"{needed[0]} anomalous and {needed[1]} normal test recordings; the test gets about half of all "
             "anomalous ones and a quarter of the normal ones"
         )
         return [f"A perfect detector can be told from chance by {which}."]
-    if is_paired:
+    if chance.is_paired:
         return []
-    times = times_to_prove(test["auc"], num_anomalous, num_normal)
+    times = times_to_prove(auc, *numbers)
     if times is None:
         return ["Its test AUC is no better than chance, so more recordings of this kind would not prove it."]
     return [f"At the same AUC about {times} times as many test recordings would prove it."]
@@ -145,15 +143,19 @@ def times_to_prove(auc: float, num_anomalous: int, num_normal: int) -> int | Non
     return max(2, math.ceil((ONE_SIDED_SIGMAS * sigma / (auc - 0.5)) ** 2))
 
 
-def learning_curve(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> list[dict[str, Any]]:
+def learning_curve(test: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the intervals would be at the same rates with some multiples of the test recordings."""
-    return [_intervals(test, times * num_anomalous, times * num_normal) for times in TIMES]
+    return [_intervals(test, times) for times in TIMES]
 
 
-def _intervals(test: Mapping[str, Any], num_anomalous: int, num_normal: int) -> dict[str, Any]:
+def _intervals(test: Mapping[str, Any], times: int) -> dict[str, Any]:
+    num_anomalous, num_normal = (
+        times * test["recordings"][label]["num_recordings"] for label in ("anomalous", "normal")
+    )
     recall = share_interval(test["recall"], num_anomalous)
     false_alarms = share_interval(test["false_alarms"], num_normal)
     return {
+        "num_recordings": times * test["num_recordings"],
         "num_anomalous": num_anomalous,
         "num_normal": num_normal,
         "f1": test["f1"],
@@ -170,7 +172,7 @@ def curve_sentences(test: Mapping[str, Any], curve: Sequence[Mapping[str, Any]])
         return []
     low, high = twice["f1_interval"]
     return [
-        f"With twice as many test recordings ({_num_recordings(twice)} in place of {_num_recordings(now)}) the "
+        f"With twice as many test recordings ({twice['num_recordings']} in place of {now['num_recordings']}) the "
         f"interval of test F1 would be about {low:.2f} to {high:.2f}, which is {_width(twice):.2f} wide in place of "
         f"{_width(now):.2f}, if the rates stay the same. {_halving(test, now)}"
     ]
@@ -178,9 +180,8 @@ def curve_sentences(test: Mapping[str, Any], curve: Sequence[Mapping[str, Any]])
 
 def _halving(test: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """By the rule of 1 / sqrt(n) four times the recordings halve an interval; fewer where there are few."""
-    num_anomalous, num_normal = now["num_anomalous"], now["num_normal"]
     for times in range(2, MOST_TIMES + 1):
-        if 2 * _width(_intervals(test, times * num_anomalous, times * num_normal)) <= _width(now):
+        if 2 * _width(_intervals(test, times)) <= _width(now):
             return f"{times} times as many would halve it."
     return f"{MOST_TIMES} times as many would not halve it."
 
@@ -196,10 +197,6 @@ def calibration_sentence(points: Sequence[CalibrationPoint]) -> str | None:
         f"network has a validation F1 of {fewer.f1:.3f} in place of {now.f1:.3f}, and an AUC of {fewer.auc:.3f} in "
         f"place of {now.auc:.3f}, so more of them {'should help' if is_worth_it else 'would hardly help'}."
     )
-
-
-def _num_recordings(row: Mapping[str, Any]) -> int:
-    return int(row["num_anomalous"] + row["num_normal"])
 
 
 def _width(row: Mapping[str, Any]) -> float:

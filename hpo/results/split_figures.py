@@ -1,5 +1,6 @@
 """The metrics of a trial on the clips of one split, as result.json has them."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,7 @@ def split_figures(trial: JudgedTrial, split: str, machine: str | None = None) ->
         "false_alarms_interval": exact.false_alarms_interval,
         "auc": metrics.auc,
         "auc_interval": exact.auc_interval,
-        "p_value": exact.p_value,
-        "is_paired": exact.is_paired,
+        "chance": asdict(exact.chance),
         "pauc": metrics.pauc,
         "prevalence": metrics.prevalence,
         "f1_flag_everything": metrics.f1_flag_everything,

@@ -7,19 +7,22 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from core.decision.exact_figures import (
+from core.decision.chance import (
     MAX_EXACT_PAIRS,
     SIGNIFICANT,
     chance_p_value,
+    chance_test,
     enough_recordings,
+    paired_p_value,
+    scores_of_recordings,
+    smallest_p_value,
+)
+from core.decision.exact_figures import (
     exact_figures,
     f1_interval,
     f1_of_rates,
     num_independent_pairs,
-    paired_p_value,
-    scores_of_recordings,
     share_interval,
-    smallest_p_value,
 )
 from core.decision.metrics import BoolArray, FloatArray, auc, f1_score
 
@@ -37,7 +40,7 @@ def test_three_of_three_prove_little() -> None:
     assert figures.false_alarms_interval == pytest.approx((0, 1 - low))
     assert figures.f1_interval == pytest.approx((2 * low / (low + 1 + 1 - low), 1))
     assert figures.auc_interval == pytest.approx((low, 1))
-    assert figures.p_value == pytest.approx(1 / 20)
+    assert figures.chance.p_value == pytest.approx(1 / 20)
     assert (figures.anomalous.num_flagged, figures.normal.num_flagged) == (3, 0)
 
 
@@ -135,7 +138,7 @@ def test_a_class_without_clips_has_no_figures() -> None:
     figures = exact_figures(np.arange(3.0), np.array([True, True, True]), ["a", "b", "c"], 1.0, faults_last=False)
     assert math.isnan(figures.false_alarms)
     assert all(math.isnan(end) for end in (*figures.false_alarms_interval, *figures.f1_interval, *figures.auc_interval))
-    assert figures.p_value == 1
+    assert figures.chance.p_value == 1
 
 
 def test_a_recording_of_both_labels_is_one_independent_draw() -> None:
@@ -152,8 +155,8 @@ def test_a_perfect_detector_of_injected_faults_has_the_p_value_of_its_takes(num_
     scores = np.concatenate([np.zeros(num_takes), np.ones(num_takes)])
     takes = 2 * [f"take {index}" for index in range(num_takes)]
     figures = exact_figures(scores, scores > 0, takes, 0.5, faults_last=False)
-    assert figures.is_paired
-    assert figures.p_value == pytest.approx(0.5**num_takes)
+    assert figures.chance.is_paired
+    assert figures.chance.p_value == pytest.approx(0.5**num_takes)
     assert math.isnan(figures.auc_interval[0]) == (num_takes == 1)
 
 
@@ -161,3 +164,36 @@ def test_equal_scores_of_pairs_count_against_the_detector() -> None:
     assert paired_p_value(np.ones(4), np.ones(4)) == 1.0
     assert paired_p_value(np.array([]), np.array([])) == 1.0
     assert paired_p_value(np.array([np.nan]), np.array([0.0])) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("num_partly", "num_faulty", "num_normal", "expected"),
+    [
+        (4, 0, 3, (False, 4, 3)),  # p 1/35 at best, by pairs 1/16
+        (8, 0, 3, (True, 8, 8)),  # by pairs 1/256, by classes 1/165
+        (2, 3, 5, (False, 5, 5)),
+        (5, 0, 0, (True, 5, 5)),
+        (1, 0, 0, (True, 1, 1)),
+    ],
+)
+def test_a_partly_faulty_recording_is_in_the_test_once(
+    num_partly: int, num_faulty: int, num_normal: int, expected: tuple[bool, int, int]
+) -> None:
+    faulty = {f"f{i}": np.array([9.0]) for i in range(num_partly + num_faulty)}
+    normal = {f"n{i}": np.array([0.0]) for i in range(num_normal)} | {
+        f"f{i}": np.array([0.0]) for i in range(num_partly)
+    }
+    found = chance_test(faulty, normal)
+    assert (found.is_paired, found.num_anomalous, found.num_normal) == expected
+    assert found.p_value == pytest.approx(smallest_p_value(*expected[1:], is_paired=expected[0]))
+
+
+def test_chance_proves_recordings_of_both_labels_as_seldom_as_it_says() -> None:
+    """Recordings differ, and both parts of one sound alike: 4 partly faulty ones and 3 healthy ones are not 4 and 7."""
+    random, num_proven = np.random.default_rng(0), 0
+    for _ in range(2000):
+        sounds = random.standard_normal(7)
+        faulty = {f"{i}": sounds[[i]] + 0.01 * random.standard_normal(1) for i in range(4)}
+        normal = {f"{i}": sounds[[i]] for i in range(7)}
+        num_proven += chance_test(faulty, normal).p_value <= SIGNIFICANT
+    assert num_proven / 2000 <= SIGNIFICANT

@@ -1,6 +1,7 @@
 """A winner that could be chance is called unproven, in the result, on the terminal and in the report."""
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from core.data.stand_ins import SENTENCES
 from core.decision.calibration_curve import CalibrationPoint
-from core.decision.exact_figures import chance_p_value, exact_figures, f1_interval, share_interval
+from core.decision.chance import chance_p_value
+from core.decision.exact_figures import exact_figures, f1_interval, share_interval
 from core.decision.metrics import auc
 from hpo.pages.evidence_figure import learning_curves_figure
 from hpo.pages.evidence_tables import evidence_view
@@ -31,7 +33,7 @@ def figures_of(num_anomalous: int, num_normal: int, *, gap: float = 100.0, seed:
         "false_alarms_interval": exact.false_alarms_interval,
         "auc": auc(scores, is_anomalous),
         "auc_interval": exact.auc_interval,
-        "p_value": exact.p_value,
+        "chance": asdict(exact.chance),
         "prevalence": num_anomalous / len(scores),
         "f1_flag_everything": 0.5,
         "num_clips": len(scores),
@@ -105,7 +107,8 @@ def test_recordings_that_are_compared_with_themselves_are_explained_by_their_own
     num_each: int, words: str
 ) -> None:
     """A sign test of four cannot be significant; the test of two classes of four could be."""
-    test = figures_of(num_each, num_each) | {"p_value": max(0.07, 0.5**num_each), "is_paired": True}
+    test = figures_of(num_each, num_each)
+    test["chance"] |= {"p_value": max(0.07, 0.5**num_each), "is_paired": True}
     found = evidence(test)
     assert found["is_enough"] == (num_each >= 5)
     assert words in found["banner"]
@@ -211,3 +214,20 @@ def test_what_stood_in_for_recordings_proves_nothing_however_good_the_figures(
 def page_of_winner(study: Any, test: dict[str, Any]) -> str:
     winner = result_of(study)["winner"] | {"test": test}
     return page_of(study, winner=winner, evidence=evidence(test))
+
+
+def test_partly_faulty_recordings_are_counted_once_where_recordings_are_counted(tmp_path: Any) -> None:
+    """Two recordings with a fault in part of them and one healthy one are three, not two and three."""
+    scores, is_anomalous = np.array([9.0, 0, 8, 1, 2]), np.array([True, False, True, False, False])
+    exact = exact_figures(scores, is_anomalous, ["a", "a", "b", "b", "c"], 5.0, faults_last=False)
+    test = figures_of(2, 3) | {"num_recordings": 3, "chance": asdict(exact.chance)}
+    found = evidence(test)
+    assert found["num_partly_faulty"] == 2
+    assert [row["num_recordings"] for row in found["learning_curve"]] == [3, 6, 12, 24]
+    assert found["banner"].startswith("Too few recordings to tell: the test has 2 recordings, each with a fault and")
+    text = "\n".join(summary(result_with(test), tmp_path))
+    assert "counting the healthy part of 2 anomalous ones" in text
+    assert "(6 in place of 3)" in text
+    view = evidence_view(found, test)
+    assert view is not None
+    assert "2 recordings are faulty in part" in view.sentence
