@@ -7,8 +7,9 @@ searched recursively, and patterns (`core/detection/audio_paths.py`). Mono files
 one recording of several microphones, and the first names it. For every recording one line says the decision,
 its score and the threshold in sigmas; below it are the five longest events with start, end, and the microphone that
 hears each best. A recording of any length is judged clip by clip (`core/detection/clips.py`) and is anomalous where at
-least `--at-least` of its clips are; by default more than half, or one where the study's faults come and go. A recording
-that cannot be judged is refused: one line on standard error names it, and the others are judged.
+least `--at-least` of its clips are; by default more than half, or one where the study's faults come and go. A line
+above the first decision says which. A recording that cannot be judged is refused: one line on standard error names it,
+and the others are judged.
 
 Exit codes: 0 all are normal; 1 one or more are anomalous; 2 a user's mistake, or a recording was refused, whatever the
 others are; 3 an internal error; 130 interrupted. `--csv` and `--plot` are written at the end, whole or not at all. The
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from core.command_line import Parser, environment, printable
 from core.errors import UserError
-from core.whole_file import write_text
+from core.output_file import check_output, write_output
 
 if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help and a typing mistake should not wait
     from core.decision.checkpoint import Detector
@@ -63,6 +64,7 @@ def detect(options: argparse.Namespace) -> int:
     from core.detection.results import Results, lines_of
     from core.thread_pool import ThreadPool
 
+    _check_order(options)
     file = find_detector(options.detector)
     audio_paths = find_audio(options.recordings)
     _check_outputs(options, read=(*audio_paths.names, file))
@@ -96,15 +98,27 @@ def detect(options: argparse.Namespace) -> int:
     if len(recordings) > 1 or audio_paths.num_passed_over:
         _say(results.summary(num_passed_over=audio_paths.num_passed_over))
     if options.csv:
-        _write(options.csv, results.csv_text(), option="--csv")
+        write_output(options.csv, results.csv_text(), option="--csv")
     if options.plot:
         from core.detection.plot import page
 
         num_refused = results.decisions["refused"]
         notes = [SENTENCES[name] for name in trained.stand_ins]
         text = page(views, num_judged=len(recordings) - num_refused, num_refused=num_refused, notes=notes)
-        _write(options.plot, text, option="--plot")
+        write_output(options.plot, text, option="--plot")
     return results.exit_code
+
+
+def _check_order(options: argparse.Namespace) -> None:
+    """UserError where a detector comes after what is none."""
+    from core.decision.checkpoint import is_detector
+
+    later = [] if is_detector(options.detector) else [each for each in options.recordings if is_detector(Path(each))]
+    if later:
+        raise UserError(
+            f"The detector must come first, before the recordings, but {options.detector} comes before {later[0]}. "
+            "Exchange them."
+        )
 
 
 def _rule_line(detector: "Detector", at_least: int | None) -> str:
@@ -152,19 +166,7 @@ def _check_outputs(options: argparse.Namespace, *, read: tuple[str | Path, ...])
     for option, path in outputs.items():
         if os.path.realpath(path) in inputs:
             raise UserError(f"--{option} must be another file than those that are read, but got {path}.")
-        if path.exists() and not path.is_file():
-            raise UserError(f"--{option} must be a file that can be written, but {path} is no plain file.")
-        if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
-            raise UserError(f"--{option} must be in a folder that exists and can be written, but got {path}.")
-
-
-def _write(path: Path, text: str, *, option: str) -> None:
-    """Writes the whole file or none. A link is followed."""
-    path = Path(os.path.realpath(path))
-    try:
-        write_text(path, text, errors="surrogateescape")
-    except OSError as error:
-        raise UserError(f"{option} must be a file that can be written, but {path} cannot: {error.strerror}.") from error
+        check_output(path, option=f"--{option}")
 
 
 def _finite(word: str) -> float:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from core.command_line import Parser, run_command
+from core.errors import UserError
 from core.project import STORE, find_project
 
 EXAMPLES = (
@@ -18,11 +19,13 @@ def parse(arguments: list[str], root: Path) -> argparse.Namespace:
     parser = Parser(
         prog="machine-listening store", description="How much the store of decoded audio holds.", examples=EXAMPLES
     )
-    parser.add_argument(
-        "--store", type=Path, default=root / STORE, metavar="DIR", help="default: runs/store of the project"
-    )
+    parser.add_argument("--store", type=Path, metavar="DIR", help="default: runs/store of the project")
     parser.add_argument("--empty", action="store_true", help="remove all of it; studies decode again what they need")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.store is not None and not options.store.is_dir():
+        raise UserError(f"--store must be a folder that exists, but got {options.store}. Correct the path.")
+    options.store = options.store or root / STORE  # which the first study makes
+    return options
 
 
 def show_store(options: argparse.Namespace) -> int:

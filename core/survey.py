@@ -1,4 +1,4 @@
-"""Lists what a source of recordings contains, before any training: python -m core.survey SOURCE
+"""Lists what a source of recordings contains, before any training: python -m core.survey [SOURCE]
 
 Prints totals, machines and conditions, the split that a study makes, what was skipped and why, and the fingerprint
 that trials record. If a study would refuse the data, prints the study's error. Decodes nothing, except files that need
@@ -33,8 +33,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
+from core.output_file import check_output, write_output
 from core.project import STORE, find_project
-from core.study_files import default_study, find_study_file
+from core.study_files import OF_RECORDINGS, OF_SIMULATED, default_study, find_study_file
 
 with environment():
     from pydantic import TypeAdapter, ValidationError
@@ -61,7 +62,6 @@ EXAMPLES = (
     "machine-listening survey recordings/ --listen           # which healthy recordings are strange to the others",
     "machine-listening survey simulated --json survey.json",
 )
-"""The study command's default, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +143,8 @@ def survey(options: argparse.Namespace) -> int:
     """Prints a survey, and with `--json` writes it to a file."""
     from core.sources import open_source  # here, because --help should not wait for pandas
 
+    if options.json:
+        check_output(options.json, option="--json")
     tables = _tables(options)
     source, source_options = str(tables.data["source"]), {k: v for k, v in tables.data.items() if k != "source"}
     store = None if options.no_store else Store(options.store)
@@ -158,7 +160,9 @@ def survey(options: argparse.Namespace) -> int:
         is_streamed = isinstance(corpus, StreamedCorpus)
         more = {"name": corpus.name, "options": source_options, "is_streamed": is_streamed}
         heard = {"listening": [asdict(each) for each in listening]} if options.listen else {}
-        _write_json(options.json, {**about, **more, **_figures(counts, tables.split), **heard})
+        content = {**about, **more, **_figures(counts, tables.split), **heard}
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        write_output(options.json, text, option="--json")
     return 0
 
 
@@ -188,8 +192,6 @@ def _tables(options: argparse.Namespace) -> StudyTables:
     """The study file's, with the source and the fold of the command line."""
     from core.sources import choose_source
 
-    if options.source is None and options.study is None:
-        raise UserError(f"A source or a study file must be given, but got neither. Sources are {SOURCES}.")
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
         of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
         raise UserError(f"--fold must be 1 to the number of --folds, but got {of}.")
@@ -220,13 +222,6 @@ def _rows(amounts: Mapping[tuple[Any, ...], Amount], *names: str) -> list[dict[s
     return [{**dict(zip(names, key, strict=True)), **asdict(amount)} for key, amount in amounts.items()]
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--json must be a file that can be written, but {path} cannot: {error.strerror}.") from error
-
-
 @contextmanager
 def _progress_line() -> Iterator[Progress]:
     """Shows the numbers of recordings and skipped entries while they are counted, if a terminal is attached."""
@@ -253,9 +248,10 @@ def _parse(arguments: list[str], root: Path) -> argparse.Namespace:
         description="Lists what a source of recordings contains.",
         examples=EXAMPLES,
     )
-    source = f"{SOURCES}, or the path of a folder (default: the study file's)"
+    source = f"{SOURCES}, or the path of a folder (default: the study file's, so without --study the simulated car)"
     parser.add_argument("source", nargs="?", metavar="SOURCE", help=source)
-    parser.add_argument("--study", metavar="STUDY", help="study file or its name (default: that of the study command)")
+    study = f"study file or its name (default: {OF_SIMULATED}, and with a source of recordings {OF_RECORDINGS})"
+    parser.add_argument("--study", metavar="STUDY", help=study)
     parser.add_argument("--folds", type=int, metavar="K", help="show the split of a study with K folds")
     parser.add_argument("--fold", type=int, metavar="I", help="with --folds: of this fold, from 1 (default: 1)")
     parser.add_argument(

@@ -13,7 +13,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     It is synced first, because a power cut could otherwise leave an empty file under that name. After an error nothing
     is left: half a file takes room on a disk that may be full.
     """
-    scratch = path.with_name(f".{os.getpid()}.{path.name}")
+    scratch = _scratch(path)
     try:
         yield scratch
         with scratch.open("rb") as file:
@@ -21,6 +21,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raises OSError where `whole_file` could not write here. Leaves nothing."""
+    scratch = _scratch(path)
+    scratch.touch()
+    scratch.unlink()
+
+
+def _scratch(path: Path) -> Path:
+    return path.with_name(f".{os.getpid()}.{path.name}")
 
 
 def write_text(path: Path, text: str, *, errors: str = "strict") -> None:

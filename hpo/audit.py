@@ -23,8 +23,9 @@ def parse_stores(arguments: list[str], *, program: str, description: str) -> arg
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str], root: Path) -> int:
-    return run_command(lambda: _audit(arguments, root))
+def main(arguments: list[str], root: Path | None = None) -> int:
+    """`root` is the project's folder; by default `find_project` finds it."""
+    return run_command(lambda: _audit(arguments, root or find_project().root))
 
 
 def _audit(arguments: list[str], root: Path) -> int:
@@ -37,4 +38,4 @@ def _audit(arguments: list[str], root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], find_project().root))
+    sys.exit(main(sys.argv[1:]))

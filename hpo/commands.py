@@ -3,7 +3,9 @@
 import tempfile
 import warnings
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -14,10 +16,10 @@ from hpo.messages import estimate_line, overview
 from hpo.once import changes_of_configuration, run_once
 from hpo.pages.publish import publish_trial_page
 from hpo.results.whiteness import WhitenessOfTrials
-from hpo.search.trial_record import trial_records
 from hpo.search.workers import is_started_worker
 from hpo.search_run import measured, run_search, run_worker
-from hpo.session.inputs import StudyInputs, read_inputs
+from hpo.session.inputs import StudyInputs, decode_inputs, list_inputs
+from hpo.session.known_study import open_known_storage, with_known_study
 from hpo.session.session import SECONDS_TO_SHIP, Session, check_places, open_session
 from hpo.session.shipping import ship
 from hpo.terminal.console import Console
@@ -49,20 +51,30 @@ def run(options: Namespace, root: Path) -> int:
 def _run_study(options: Namespace, root: Path, console: Console, notice: InterruptionNotice) -> tuple[int, str]:
     """The exit code, and the study's name."""
     check_places(options, root)
-    inputs = read_inputs(options, root, console)
+    listed, storage = list_inputs(options, root, console), None
+    changes = changes_of_configuration(options.set, listed.spec.search_space) if options.once else {}
+    if not options.dry_run:
+        storage = open_known_storage(options, root)
+        listed = with_known_study(listed, options, storage, console)
+    inputs = decode_inputs(listed, options, console)
     try:
-        return _run_on(inputs, options, root, console, notice), inputs.name
+        if options.dry_run:
+            return _dry_run(inputs, console), inputs.name
+        session = open_session(inputs, storage, options, root)
+        return _run_in(session, changes, options, console, notice), inputs.name
     finally:
         inputs.datasets.close()
 
 
-def _run_on(inputs: StudyInputs, options: Namespace, root: Path, console: Console, notice: InterruptionNotice) -> int:
-    if options.dry_run:
-        console.say(*overview(inputs))
-        console.say(estimate_line(inputs, inputs.total, measured(inputs, console)))
-        return 0
-    changes = changes_of_configuration(options.set, inputs.space) if options.once else {}
-    session = open_session(inputs, options, root)
+def _dry_run(inputs: StudyInputs, console: Console) -> int:
+    console.say(*overview(inputs))
+    console.say(estimate_line(inputs, inputs.total, measured(inputs, console)))
+    return 0
+
+
+def _run_in(
+    session: Session, changes: Mapping[str, Any], options: Namespace, console: Console, notice: InterruptionNotice
+) -> int:
     console.say(*session.begun_with)
     if options.page is not None:
         return _make_page(session, options.page, console)
@@ -73,9 +85,6 @@ def _run_on(inputs: StudyInputs, options: Namespace, root: Path, console: Consol
 
 def _make_page(session: Session, number: int, console: Console) -> int:
     """Writes the page of a trial and sends it to MLflow."""
-    ended = [record.number for record in trial_records(session.search.study) if record.epochs]
-    if number not in ended:
-        raise UserError(f"The trial must be one of the study's that has ended an epoch, but got {number}.")
     with console.step("Making the page"):
         files = session.inputs.trial_files
         files.ensure(session.search, number)

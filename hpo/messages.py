@@ -16,6 +16,7 @@ from hpo.results.winner import highest
 from hpo.search.estimate import Estimate
 from hpo.search.search_space import UNJUDGED_BY_INJECTED_FAULTS, describe_range
 from hpo.search.study import OpenStudy
+from hpo.search.study_file import OBJECTIVES
 from hpo.search.trial_context import TrialEnd
 from hpo.search.trial_record import TrialRecord
 from hpo.session.inputs import StudyInputs
@@ -119,7 +120,8 @@ def finalists_line(num_finalists: int, num_trainings: int, seconds: float | None
 
 
 def trial_line(end: TrialEnd, best: TrialRecord | None, *, objective: str) -> str:
-    """One ended trial, and the best of the search so far. `objective` is its name."""
+    """One ended trial, and the best of the search so far; its own value where none is given, as for a finalist's
+    training, which the objective ranks among its seeds. `objective` is its name."""
     head = f"{end.name}  {end.state.name.lower():8}"
     if end.state is TrialState.FAIL:
         return f"{head}  {end.failure}"
@@ -127,9 +129,16 @@ def trial_line(end: TrialEnd, best: TrialRecord | None, *, objective: str) -> st
     return (
         f"{head}  val F1 {facts['val_f1']:.3f}  val AUC {facts['val_auc']:.3f}  test F1 {facts['test_f1']:.3f}"
         f"  {facts['num_layers']:2d} layers  {facts['num_weights']:6d} weights"
-        f"{f'  best {objective} {best.objective:.3f} (trial {best.number})' if best else ''}"
+        f"{f'  best {objective} {best.objective:.3f} (trial {best.number})' if best else _own(end, objective)}"
         f"{f'  ({end.stopped})' if end.stopped else ''}"
     )
+
+
+def _own(end: TrialEnd, objective: str) -> str:
+    """Nothing where the objective is plain F1, which the line has anyway."""
+    if end.objective is None or objective == OBJECTIVES["f1"]:
+        return ""
+    return f"  val {objective} {end.objective:.3f}"
 
 
 def timeout_line(search: OpenStudy, total: int, *, minutes: float) -> str:

@@ -89,10 +89,7 @@ def _chosen(session: Session, options: Namespace, changes: Mapping[str, Any]) ->
     """The configuration, and its origin in words."""
     search = session.search
     if options.rerun is not None:
-        records = trial_records(search.study)
-        if options.rerun >= len(records) or not records[options.rerun].parameters:
-            raise UserError(f"--rerun must be a trial of the study, but got {options.rerun}.")
-        config = search.space.configuration(records[options.rerun].parameters)
+        config = search.space.configuration(trial_records(search.study)[options.rerun].parameters)
         return config, f"trial {options.rerun} again"
     words = ", ".join(f"{name} {short(value)}" for name, value in changes.items())
     return search.space.configuration(changes), words or "default configuration"

@@ -30,6 +30,14 @@ EXAMPLES = (
     "{program} --study my.toml --dry-run               # shows space, split and estimate",
 )
 
+INSTEAD = ("--dry-run", "--once", "--rerun", "--page")
+COMPANY = {
+    "--fresh": ("a search or --once", ("--dry-run", "--rerun", "--page", "--worker")),
+    **dict.fromkeys(("--warm-start", "--compare"), ("a search", (*INSTEAD, "--worker"))),
+    **dict.fromkeys(("--timeout", "--trial-timeout", "--keep-going"), ("a search", INSTEAD)),
+}
+"""What an option must come with, and the options that it cannot."""
+
 
 def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespace:
     parser = Parser(
@@ -45,10 +53,8 @@ def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespa
     options.as_script = program == SCRIPT
     if options.timeout is not None and options.deadline is None:
         options.deadline = time.time() + 60 * options.timeout
-    if options.fresh and (options.page is not None or options.rerun is not None or options.worker or options.dry_run):
-        raise UserError("--fresh must come with a search or --once, but came with something that needs the old study.")
+    _check_company(options)
     _check_folds(options)
-    _check_limits(options)
     return options
 
 
@@ -120,6 +126,19 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
     instead.add_argument("--page", type=natural, metavar="TRIAL", help="make the page of plots of a trial")
 
 
+def _check_company(options: argparse.Namespace) -> None:
+    """UserError for an option of a search that came with another that is given instead of one, or joins one."""
+    for name, (rule, excluded) in COMPANY.items():
+        other = next((each for each in excluded if _is_given(options, each)), None)
+        if other and _is_given(options, name):
+            raise UserError(f"{name} must come with {rule}, but came with {other}. Leave one of them out.")
+
+
+def _is_given(options: argparse.Namespace, name: str) -> bool:
+    value = getattr(options, name.removeprefix("--").replace("-", "_"))
+    return value is not None and value is not False  # a trial's number may be 0
+
+
 def _check_folds(options: argparse.Namespace) -> None:
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
         of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
@@ -127,22 +146,6 @@ def _check_folds(options: argparse.Namespace) -> None:
     wants_one = options.once or options.worker or options.rerun is not None or options.page is not None
     if options.folds and options.fold is None and wants_one:
         raise UserError("--folds must come with --fold where one study is meant, but came alone. Name the fold.")
-    if options.warm_start and (wants_one or options.dry_run):
-        raise UserError("--warm-start must come with a search, but came with something else. Leave it out.")
-    if options.compare and (wants_one or options.dry_run):
-        raise UserError("--compare must come with a search, but came with something else. Leave it out.")
-
-
-def _check_limits(options: argparse.Namespace) -> None:
-    given = {
-        "--timeout": options.timeout is not None,
-        "--trial-timeout": options.trial_timeout is not None,
-        "--keep-going": options.keep_going,
-    }
-    is_search = not (options.once or options.dry_run or options.rerun is not None or options.page is not None)
-    for name, is_given in given.items():
-        if is_given and not is_search:
-            raise UserError(f"{name} must come with a search, but came with something else. Leave it out.")
 
 
 def positive(text: str) -> int:

@@ -58,6 +58,7 @@ def run_search(session: Session, options: Namespace, console: Console, notice: I
         lines = [*_limit_trainings(session, companion, options), *lines]
         seconds_to_ship = SECONDS_TO_SHIP
     except KeyboardInterrupt:
+        shipper.opened = None  # the link to the curves would follow the line that says how it ended
         _log_end(session, "KILLED", "INTERRUPTED")
         ended = f"{search.num_ended()} of {session.inputs.total} trials"
         console.say(f"Interrupted after {ended}. The same command resumes the study.")

@@ -82,16 +82,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code of the subcommand; 2 where there is none of the name."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in SUBCOMMANDS:
-        return _run(arguments[0], arguments[1:])
+        name, *its_own = arguments
+        return run_command(lambda: SUBCOMMANDS[name][0](its_own, _root(name, its_own)))
     return run_command(lambda: _parse(arguments))
 
 
-def _run(name: str, arguments: list[str]) -> int:
+def _root(name: str, arguments: list[str]) -> Path:
+    """The project's folder, which is said in a line. `detect` and --help need no project, and end at no marker."""
+    if name == "detect" or {"-h", "--help"} & set(arguments):
+        return Path.cwd()
     project = find_project()
-    is_worker = PARENT_VARIABLE in os.environ
-    if name != "detect" and not is_worker and not {"-h", "--help"} & set(arguments):
+    if PARENT_VARIABLE not in os.environ:  # the process that started a worker has said it
         print(f"Project: {project}", flush=True)
-    return SUBCOMMANDS[name][0](arguments, project.root)
+    return project.root
 
 
 def _parse(arguments: list[str]) -> int:

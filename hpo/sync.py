@@ -14,8 +14,9 @@ PROGRAM = "machine-listening sync"
 DESCRIPTION = "Repairs a study's runs in MLflow from its trials in Optuna and from the files of this machine."
 
 
-def main(arguments: list[str], root: Path) -> int:
-    return run_command(lambda: _sync(arguments, root))
+def main(arguments: list[str], root: Path | None = None) -> int:
+    """`root` is the project's folder; by default `find_project` finds it."""
+    return run_command(lambda: _sync(arguments, root or find_project().root))
 
 
 def _sync(arguments: list[str], root: Path) -> int:
@@ -30,4 +31,4 @@ def _sync(arguments: list[str], root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], find_project().root))
+    sys.exit(main(sys.argv[1:]))

@@ -10,14 +10,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE_ORDER = [
-    {"core.errors"},
+    {"core.errors", "core.whole_file"},
     {
         "core.command_line",
         "core.damaged_file",
         "core.full_disk",
+        "core.output_file",
         "core.project",
         "core.study_files",
-        "core.whole_file",
         "core.thread_pool",
         "core.web_page",
     },

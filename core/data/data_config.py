@@ -42,7 +42,7 @@ class DataConfig:
         if self.splice and self.faults:
             raise UserError(
                 "[splice] must be left out where faults are injected, because it takes its faults from anomalous "
-                "recordings, but is set, and there are none. Remove [splice]."
+                "recordings, but is set, and there are none. Leave it out with --set splice=none."
             )
 
     @property

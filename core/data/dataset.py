@@ -19,8 +19,8 @@ from core.data.noise import with_noise
 from core.data.parts import PartedCorpus, with_parts
 from core.data.recordings import Corpus, Recording, Skipped, Take
 from core.data.speed_perturbation import takes_at_other_speeds
-from core.data.splicing import spliced_clips
-from core.data.splits import split_recordings
+from core.data.splicing import check_sources, spliced_clips
+from core.data.splits import Split, split_recordings
 from core.data.stand_ins import StandIn
 from core.data.store import Store
 from core.data.training_clips import ClipMeasurements, ListedClips, TrainingClips
@@ -90,12 +90,19 @@ def prepare_dataset(
     """
     parted = with_parts(corpus, config.clips)
     config = with_faults_if_needed(corpus.recordings, config)
-    # Here, so that its error comes before anything is decoded.
-    parts = split_recordings(parted.corpus.recordings, config.split, needs_anomalous=config.faults is None)
+    parts = checked_split(parted.corpus.recordings, config)  # here, so that its error comes before any decoding
     if progress is None:
         return _prepared(parted, config, store=store, progress=None)
     with closing(JoinedProgress(progress, _readings(parted.corpus, parts.train, config))) as joined:
         return _prepared(parted, config, store=store, progress=joined)
+
+
+def checked_split(recordings: Sequence[Recording], config: DataConfig) -> Split:
+    """The split. UserError where there is none, or where validation or test have nothing to splice from."""
+    parts = split_recordings(recordings, config.split, needs_anomalous=config.faults is None)
+    for judged in (parts.validation, parts.test) if config.splice else ():
+        check_sources(judged)
+    return parts
 
 
 def _readings(corpus: Corpus, train: Sequence[Recording], config: DataConfig) -> list[tuple[Recording, int]]:

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from core.data.audio import Waveform
 from core.data.clips import clips_of_all
 from core.data.data_config import DataConfig, with_faults_if_needed
-from core.data.dataset import JUDGED, check_both_kinds, check_calibration, choose_judged, takes_by_part
+from core.data.dataset import (
+    JUDGED,
+    check_both_kinds,
+    check_calibration,
+    checked_split,
+    choose_judged,
+    takes_by_part,
+)
 from core.data.decoding import check_headers, check_not_upsampled
 from core.data.parts import with_parts
 from core.data.recordings import Corpus, Recording, Take
-from core.data.splits import split_recordings
+from core.data.splicing import spliced_kinds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +36,21 @@ def check_usable(corpus: Corpus, config: DataConfig, *, highest_rate_hz: int) ->
     check_not_upsampled(corpus.recordings, highest_rate_hz)
     config = with_faults_if_needed(corpus.recordings, config)
     corpus = with_parts(corpus, config.clips).corpus
-    split_recordings(corpus.recordings, config.split, needs_anomalous=config.faults is None)
+    checked_split(corpus.recordings, config)
     min_seconds = config.clips.clip_seconds
     check_headers(corpus.recordings, min_seconds=min_seconds, skip_bad_files=config.skip_bad_files)
     takes = [_undecoded(each, config) for each in corpus.recordings if each.seconds >= min_seconds]
     chosen = choose_judged(takes_by_part(takes, config), config)
     for name in JUDGED:
-        most = config.clips.max_clips(name) // len(chosen[name])
-        clips = clips_of_all(chosen[name], config.clip_samples, most=most)
-        if not (config.splice or config.faults):
-            check_both_kinds([clip.is_anomalous for clip in clips], name)
+        max_clips = config.clips.max_clips(name)
+        clips = clips_of_all(chosen[name], config.clip_samples, most=max_clips // len(chosen[name]))
         if name == "calibration":
             check_calibration(clip.take.recording.machine for clip in clips)
+        elif config.splice:
+            kinds = spliced_kinds(chosen[name], config.splice, config.clip_samples, max_clips=max_clips)
+            check_both_kinds(kinds, name)
+        elif not config.faults:
+            check_both_kinds([clip.is_anomalous for clip in clips], name)
 
 
 def _undecoded(recording: Recording, config: DataConfig) -> Take:

@@ -15,15 +15,15 @@ in seconds, so at another rate the same clips have the same stretches.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.data.audio import Waveform
-from core.data.clips import ClipSet, read_clips
-from core.data.recordings import Take
+from core.data.clips import ClipSet, clips_of_all, read_clips
+from core.data.recordings import Recording, Take
 from core.errors import UserError
 
 
@@ -100,6 +100,28 @@ class Stretch:
     seconds: float
 
 
+def check_sources(recordings: Iterable[Recording]) -> None:
+    """UserError if no recording of a part is faulty, or if one has labelled events: it is faulty nowhere else."""
+    faulty = [recording for recording in recordings if recording.label == "anomalous"]
+    if not faulty:
+        raise UserError("Takes to splice from must be faulty, but a part of the split has no faulty take. Add some.")
+    labelled = min((each.recording_id for each in faulty if each.events is not None), default=None)
+    if labelled is not None:
+        raise UserError(
+            f"Takes to splice from must be faulty from end to end, but {labelled!r} has labelled events. "
+            "Leave [splice] out with --set splice=none: events are judged without it."
+        )
+
+
+def spliced_kinds(takes: Sequence[Take], config: SpliceConfig, clip_samples: int, *, max_clips: int) -> list[bool]:
+    """For each clip of `spliced_clips`, in any order, whether it gets a stretch. Reads no samples, raises likewise."""
+    normal, faulty = _normal(takes), _faulty_by_machine(takes)
+    clips = clips_of_all(normal, clip_samples, most=max_clips // len(normal))
+    counts = Counter(clip.take.recording.machine for clip in clips)
+    num_spliced = sum(_num_spliced(counts[machine], config) for machine in faulty)
+    return [index < num_spliced for index in range(len(clips))]
+
+
 def spliced_clips(
     takes: Sequence[Take], config: SpliceConfig, clip_samples: int, sample_rate_hz: int, *, max_clips: int
 ) -> ClipSet:
@@ -107,11 +129,9 @@ def spliced_clips(
 
     A clip with a stretch is anomalous, has the fault's condition, and its event is the stretch. A machine without a
     faulty take has only normal clips. `recording_ids` are those of the normal takes: a clip's score depends mostly on
-    its own take, so that is what confidence intervals resample. Raises UserError if no take is faulty, or if a faulty
-    take has labelled events.
+    its own take, so that is what confidence intervals resample. Raises UserError as `check_sources` does.
     """
-    normal = [take for take in takes if take.recording.label == "normal"]
-    faulty = _faulty_by_machine(takes)
+    normal, faulty = _normal(takes), _faulty_by_machine(takes)
     clips = read_clips(normal, clip_samples, sample_rate_hz, most=max_clips // len(normal))
     stretches = _draw(clips, faulty, config, clip_samples / sample_rate_hz)
     waveforms = clips.waveforms.copy()
@@ -169,10 +189,14 @@ def _draw(
     stretches: dict[int, Stretch] = {}
     for machine, sources in faulty.items():
         of_machine = [index for index, name in enumerate(clips.machines) if name == machine]
-        count = min(max(1, round(config.share * len(of_machine))), len(of_machine) - 1)
-        for index in sorted(of_machine, key=lambda index: keys[index])[:count]:
+        for index in sorted(of_machine, key=lambda index: keys[index])[: _num_spliced(len(of_machine), config)]:
             stretches[index] = _stretch(keys[index], sources, config, clip_seconds)
     return stretches
+
+
+def _num_spliced(num_clips: int, config: SpliceConfig) -> int:
+    """How many of a machine's clips get a stretch, where it has a faulty take."""
+    return max(0, min(max(1, round(config.share * num_clips)), num_clips - 1))
 
 
 def _stretch(key: int, sources: Sequence[Take], config: SpliceConfig, clip_seconds: float) -> Stretch:
@@ -200,20 +224,17 @@ def _keys(clips: ClipSet, seed: int) -> list[int]:
     return keys
 
 
+def _normal(takes: Sequence[Take]) -> list[Take]:
+    return [take for take in takes if take.recording.label == "normal"]
+
+
 def _faulty_by_machine(takes: Sequence[Take]) -> dict[str, list[Take]]:
-    """The faulty takes of each machine, in the order of their ids. Raises UserError as `spliced_clips` does."""
+    """The faulty takes of each machine, in the order of their ids. Raises UserError as `check_sources` does."""
+    check_sources(take.recording for take in takes)
     faulty: dict[str, list[Take]] = defaultdict(list)
     for take in sorted(takes, key=lambda take: take.recording.recording_id):
-        if take.recording.label != "anomalous":
-            continue
-        if take.recording.events is not None:
-            raise UserError(
-                "Takes to splice from must be faulty from end to end, but "
-                f"{take.recording.recording_id!r} has labelled events. Remove [splice]: events are judged without it."
-            )
-        faulty[take.recording.machine].append(take)
-    if not faulty:
-        raise UserError("Takes to splice from must be faulty, but a part of the split has no faulty take. Add some.")
+        if take.recording.label == "anomalous":
+            faulty[take.recording.machine].append(take)
     return faulty
 
 

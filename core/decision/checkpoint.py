@@ -88,6 +88,13 @@ def find_detector(path: Path) -> Path:
     return found
 
 
+def is_detector(path: Path) -> bool:
+    """Whether it is a folder that `find_detector` finds a file in, or a file with a detector's suffix."""
+    if path.is_dir():
+        return any((path / place / DETECTOR_FILE).is_file() for place in PLACES)
+    return path.is_file() and path.suffix == Path(DETECTOR_FILE).suffix
+
+
 def save_detector(path: Path, detector: Detector) -> None:
     """Writes the detector's file, whole or not at all."""
     header: dict[str, Any] = {
@@ -127,7 +134,7 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
     Nothing that the file claims is allocated before the whole header is checked. UserError for a file of another kind
     or version, and for one whose header or weights cannot be a detector's.
     """
-    with open_tensors(path, max_bytes=MAX_BYTES) as file:
+    with open_tensors(path, kind="a detector's file", max_bytes=MAX_BYTES) as file:
         try:
             header = parse_header(file.header)
             check_tensors(header, file.tensors)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from core.data.clips import ClipSet, Spans
 from core.decision.event_metrics import EventCounts, event_counts, event_metrics
 from core.decision.fitting import AnyStatistic, fit_statistic
-from core.decision.metrics import clip_metrics, expected_f1
+from core.decision.metrics import balanced_f1, clip_metrics, expected_f1
 from core.decision.postprocess import PostprocessingConfig, events
 from core.decision.statistic import Judgement
 from core.model.scoring import FrameScores, ScoringConfig
@@ -22,8 +22,8 @@ def evaluate(
 ) -> tuple[AnyStatistic, dict[str, float]]:
     """The statistic, and figures named `val_...` and `test_...`.
 
-    They are losses in bits per sample, F1 and AUC, of validation also the expected F1, and where the places of the
-    faults are known, F1 of events and of segments. The test figures reach nothing that chooses.
+    They are losses in bits per sample, F1 and AUC, of validation also the expected and the balanced F1, and where the
+    places of the faults are known, F1 of events and of segments. The test figures reach nothing that chooses.
     """
     statistic = fit_statistic(
         postprocessing,
@@ -40,9 +40,8 @@ def evaluate(
         metrics = clip_metrics(judgement.clip_scores, clips.is_anomalous, postprocessing.threshold_sigmas)
         figures |= {f"{prefix}_f1": metrics.f1, f"{prefix}_auc": metrics.auc}
         if name == "validation":
-            figures["val_expected_f1"] = expected_f1(
-                judgement.clip_scores, clips.is_anomalous, postprocessing.threshold_sigmas
-            )
+            judged_clips = (judgement.clip_scores, clips.is_anomalous, postprocessing.threshold_sigmas)
+            figures |= {"val_expected_f1": expected_f1(*judged_clips), "val_balanced_f1": balanced_f1(*judged_clips)}
         if clips.events is not None:
             first_s = context_samples / sample_rate_hz
             counts = count_events(

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from core.decision.metrics import FLAGS_BY_NAME, BoolArray, FloatArray
+from core.decision.metrics import FLAGS_BY_NAME, WEIGHTS_BY_NAME, BoolArray, FloatArray
 
 DECIMALS = 6
 """Of the counts that a trial keeps."""
@@ -20,13 +20,14 @@ DECIMALS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class TakeCounts:
-    """Clips of each take: (K,) each. Flagged clips are counted in part where the objective is the expected F1."""
+    """Clips of each take: (K,) each. Flagged clips are counted in part where the objective is the expected F1, and
+    normal clips count more than once where it is balanced."""
 
     hits: tuple[float, ...]
     """Anomalous clips that are flagged."""
     flagged: tuple[float, ...]
     anomalous: tuple[int, ...]
-    clips: tuple[int, ...]
+    clips: tuple[float, ...]
 
     @classmethod
     def of(
@@ -40,14 +41,15 @@ class TakeCounts:
     ) -> "TakeCounts":
         """From (N,) scores of clips. `objective` is a name of F1_BY_NAME."""
         _, take_of_clip = np.unique(np.array(recording_ids), return_inverse=True)
-        flags = FLAGS_BY_NAME[objective](scores, threshold)
-        summed = (flags * is_anomalous, flags, is_anomalous.astype(float))
-        hits, flagged, anomalous = (np.bincount(take_of_clip, weights=each) for each in summed)
+        weights = WEIGHTS_BY_NAME[objective](is_anomalous)
+        flags = FLAGS_BY_NAME[objective](scores, threshold) * weights
+        summed = (flags * is_anomalous, flags, is_anomalous.astype(float), weights)
+        hits, flagged, anomalous, clips = (np.bincount(take_of_clip, weights=each) for each in summed)
         return cls(
             hits=tuple(round(float(value), DECIMALS) for value in hits),
             flagged=tuple(round(float(value), DECIMALS) for value in flagged),
             anomalous=tuple(int(value) for value in anomalous),
-            clips=tuple(int(value) for value in np.bincount(take_of_clip)),
+            clips=tuple(round(float(value), DECIMALS) for value in clips),
         )
 
     @classmethod
@@ -57,7 +59,7 @@ class TakeCounts:
             hits=tuple(lists["hits"]),
             flagged=tuple(lists["flagged"]),
             anomalous=tuple(int(value) for value in lists["anomalous"]),
-            clips=tuple(int(value) for value in lists["clips"]),
+            clips=tuple(lists["clips"]),
         )
 
     def as_lists(self) -> dict[str, list[float]]:

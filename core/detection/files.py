@@ -32,6 +32,7 @@ from core.sources.take_files import check_channel_files
 
 PIECE_SAMPLES = 2**18
 """Of all channels together, at the file's rate: bounds memory for files of any length."""
+STANDARD_INPUT = ("-", "/dev/stdin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +162,13 @@ def _pieces_of(samples: npt.NDArray[Any]) -> Iterator[Waveform]:
 
 
 def _check_name(name: str) -> None:
-    """Raises BadRecording for a name that libsndfile cannot open, or would open as samples without a header."""
+    """Raises BadRecording for what cannot be read twice, and for a name that libsndfile cannot open, or would open as
+    samples without a header."""
+    if name in STANDARD_INPUT or (os.path.exists(name) and not os.path.isfile(name)):
+        what = "standard input" if name in STANDARD_INPUT else "no plain file"
+        raise BadRecording(
+            f"Recording {name!r} must be a file, because it is read twice, but is {what}. Save it first."
+        )
     if not os.path.lexists(name):
         raise BadRecording(f"Recording {name!r} must exist, but there is no such file or folder.")
     suffix = Path(name).suffix

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from core.errors import UserError
@@ -31,7 +31,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """Writes tensors and a JSON header, whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as scratch:
-        save_file(contiguous, scratch, metadata={HEADER: json.dumps(header)})
+        # save_file would let only the owner read the file.
+        scratch.write_bytes(save(contiguous, metadata={HEADER: json.dumps(header)}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +56,18 @@ class OpenTensors:
 
 
 @contextmanager
-def open_tensors(path: Path, *, max_bytes: int | None = None) -> Iterator[OpenTensors]:
-    """Opens a file and reads its header. UserError for one that is missing, torn, not ours, or beyond `max_bytes`."""
+def open_tensors(path: Path, *, kind: str = "a checkpoint", max_bytes: int | None = None) -> Iterator[OpenTensors]:
+    """Opens a file and reads its header. UserError for one that is missing, torn, not ours, or beyond `max_bytes`.
+
+    `kind` says in messages what the file must be.
+    """
     try:
-        _check_size(path, max_bytes)
+        _check_size(path, kind, max_bytes)
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
             slices = {name: file.get_slice(name) for name in names}
             yield OpenTensors(
-                header=_header_of(path, file.metadata()),
+                header=_header_of(path, kind, file.metadata()),
                 tensors={
                     name: TensorInfo(dtype=part.get_dtype(), shape=tuple(part.get_shape()))
                     for name, part in slices.items()
@@ -71,27 +75,29 @@ def open_tensors(path: Path, *, max_bytes: int | None = None) -> Iterator[OpenTe
                 read=lambda: {name: file.get_tensor(name) for name in names},
             )
     except FileNotFoundError as error:
-        raise UserError(f"{path} must be a checkpoint, but there is no such file.") from error
+        raise UserError(f"{path} must be {kind}, but there is no such file.") from error
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} must be a checkpoint, but it cannot be read: {_one_line(error)}.") from error
+        raise UserError(f"{path} must be {kind}, but it cannot be read: {_one_line(error)}.") from error
 
 
-def _check_size(path: Path, max_bytes: int | None) -> None:
+def _check_size(path: Path, kind: str, max_bytes: int | None) -> None:
     """UserError before safetensors maps a file that is too large, or reads a header that is longer than any of ours."""
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} must be a checkpoint, but it is no plain file.")
+        raise UserError(f"{path} must be {kind}, but it is no plain file.")
     with path.open("rb") as file:
-        num_header_bytes = int.from_bytes(file.read(8), "little")  # safetensors: the header's length comes first
+        num_header_bytes = int.from_bytes(file.read(8), "little")  # safetensors: the length of the JSON header,
+        if file.read(1) not in (b"{", b""):  # then the header
+            raise UserError(f"{path} must be {kind}, but it is a file of another kind.")
         num_bytes = file.seek(0, os.SEEK_END)
     for part, found, most in (("header", num_header_bytes, MAX_HEADER_BYTES), ("file", num_bytes, max_bytes)):
         if most is not None and found > most:
-            raise UserError(f"{path} must be a checkpoint, but its {part} has {found:,} bytes; {most:,} are allowed.")
+            raise UserError(f"{path} must be {kind}, but its {part} has {found:,} bytes; {most:,} are allowed.")
 
 
-def _header_of(path: Path, metadata: Mapping[str, str] | None) -> str:
+def _header_of(path: Path, kind: str, metadata: Mapping[str, str] | None) -> str:
     header = (metadata or {}).get(HEADER)
     if header is None:
-        raise UserError(f"{path} must be a checkpoint of this project, but its header is missing.")
+        raise UserError(f"{path} must be {kind} of this project, but its header is missing.")
     return header
 
 

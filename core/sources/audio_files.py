@@ -41,14 +41,15 @@ class Header:
 
 
 def read_header(path: Path, name: str) -> Header:
-    """Raises BadRecording, naming `name`, for a file that is no audio, is empty, or is shorter than promised."""
-    if is_for_ffmpeg(path):
-        return _counted_header(path, name)
+    """Raises BadRecording, naming `name`, for a file that cannot be read, is no audio, is empty, or is shorter than
+    promised."""
     try:
         with path.open("rb") as file:
-            return _header_of(file, str(path), name)
+            if not is_for_ffmpeg(path):
+                return _header_of(file, str(path), name)
     except OSError as error:
-        raise _not_audio(name, error) from error
+        raise unreadable(name, error) from error
+    return _counted_header(path, name)
 
 
 def header_of_bytes(content: bytes, name: str) -> Header:
@@ -154,6 +155,10 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, soundfile.LibsndfileError):
         return str(error.error_string).rstrip(".")
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def unreadable(name: str, error: OSError) -> BadRecording:
+    return BadRecording(f"Recording {name!r} must be readable, but got {reason_of(error)!r}. {REPAIR}")
 
 
 def _not_audio(name: str, error: Exception) -> BadRecording:

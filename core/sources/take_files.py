@@ -16,7 +16,7 @@ from core.data.audio import Waveform
 from core.data.digests import CachedDigests, Digest, digest_of
 from core.data.recordings import REPAIR, AskedSplit, BadRecording, Label, Recording, check_waveform
 from core.errors import UserError
-from core.sources.audio_files import HEADER_VERSION, Header, read_header, read_samples, reason_of
+from core.sources.audio_files import HEADER_VERSION, Header, read_header, read_samples, unreadable
 from core.sources.labelled_events import LabelledEvent, merge_events
 
 Channels = Literal["mix", "first"]
@@ -144,4 +144,4 @@ def _digest(digest_of: Digest, path: Path, name: str) -> str:
     try:
         return digest_of(path)
     except OSError as error:
-        raise BadRecording(f"Recording {name!r} must be readable, but got {reason_of(error)!r}. {REPAIR}") from error
+        raise unreadable(name, error) from error

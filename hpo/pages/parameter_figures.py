@@ -101,7 +101,7 @@ def slices_figure(
     )  # fmt: skip
     for index, axis in enumerate(axes.values()):
         place = {"row": index // SLICE_COLUMNS + 1, "col": index % SLICE_COLUMNS + 1}
-        for trace in _slice(shown, axis.name, winner, objective=objective, has_legend=index == 0):
+        for trace in _slice(shown, axis, winner, objective=objective, has_legend=index == 0):
             figure.add_trace(trace, **place)
         set_slice_axis(figure, axis, place)
     figure.update_yaxes(title_text=objective, col=1)
@@ -109,7 +109,7 @@ def slices_figure(
 
 
 def _slice(
-    records: Sequence[TrialRecord], name: str, winner: int | None, *, objective: str, has_legend: bool
+    records: Sequence[TrialRecord], axis: ParameterAxis, winner: int | None, *, objective: str, has_legend: bool
 ) -> list[Any]:
     star = {"symbol": "star", "color": WINNER_COLOUR, "size": 15, "line": {"color": "white", "width": 1}}
     diamond = {"symbol": "diamond-open", "color": INK, "size": 11, "line": {"width": 2}}
@@ -121,7 +121,7 @@ def _slice(
     }
     return [
         go.Scatter(
-            x=[r.parameters.get(name) for r in group],
+            x=[_on_axis(r.parameters.get(axis.name), axis) for r in group],
             y=[r.objective for r in group],
             mode="markers",
             marker=marker,
@@ -129,18 +129,27 @@ def _slice(
             legendgroup=label,
             showlegend=has_legend,
             text=[f"trial {r.number}" for r in group],
-            hovertemplate="%{text}<br>" + plot_text(name) + f" = %{{x}}<br>{objective} %{{y:.3f}}<extra></extra>",
+            hovertemplate="%{text}<br>" + plot_text(axis.name) + f" = %{{x}}<br>{objective} %{{y:.3f}}<extra></extra>",
         )
         for label, (group, marker) in groups.items()
         if group
     ]
 
 
+def _on_axis(value: Any, axis: ParameterAxis) -> Any:
+    """A choice by its name: plotly does not find a number or a truth value among names."""
+    return str(value) if axis.choices and value is not None else value
+
+
 def set_slice_axis(figure: Any, axis: ParameterAxis, place: Mapping[str, int]) -> None:
     """Gives the x axis of one small plot the parameter's whole range, in its scale."""
     figure.update_xaxes(title_text=plot_text(axis.name), **place)
     if axis.choices:
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(axis.choices), **place)
+        # With a range: plotly would show the choices that were tried and cut off the others.
+        figure.update_xaxes(
+            type="category", categoryorder="array", categoryarray=list(axis.choices),
+            range=[-0.5, len(axis.choices) - 0.5], **place,
+        )  # fmt: skip
         return
     # The whole searched range shows when trials crowd at an edge. A log axis counts in powers of ten.
     low, high = (math.log10(edge) if axis.is_log else edge for edge in (axis.low, axis.high))

@@ -35,6 +35,8 @@ REPORT_FILE = "report.html"
 PLOTS_FILE = "plots.html"
 TABLE_FILE = "trials.csv"
 MEANINGS = {
+    "balanced_f1": "Balanced F1 is F1 as if there were at least as many normal clips as anomalous ones, where a clip "
+    "near the threshold counts in part, because its score could as well be a little higher or lower. ",
     "expected_f1": "Expected F1 is F1 where a clip near the threshold counts in part, because its score could as well "
     "be a little higher or lower. ",
     "f1": "",

@@ -31,6 +31,7 @@ CURVES = {
     "test_bits_saved": "test, bits per sample saved against prediction without memory (never used for choosing)",
     "val_auc": "validation AUC of clips",
     "val_expected_f1": "expected F1 of validation clips",
+    "val_balanced_f1": "balanced F1 of validation clips",
     "val_f1": "validation F1 of clips",
     "test_f1": "test F1 of clips (never used for choosing)",
 }

@@ -60,8 +60,8 @@ def audit_study(name: str, *, storage: str | None, tracking_uri: str | None, roo
     """Audits a study by its name. UserError where either store does not hold it."""
     stores = open_stores(name, storage=storage, tracking_uri=tracking_uri, root=root)
     with server_answers(stores.tracking_uri):
-        client = open_client(stores.tracking_uri)
         with translated():
+            client = open_client(stores.tracking_uri)
             experiment = client.get_experiment_by_name(stores.experiment)
         if experiment is None:
             raise UserError(
@@ -74,12 +74,14 @@ def audit_study(name: str, *, storage: str | None, tracking_uri: str | None, roo
 
 @contextmanager
 def server_answers(uri: str) -> Iterator[None]:
-    """UserError where the tracking server does not answer inside."""
+    """UserError where the tracking server does not answer inside, or its file is damaged."""
     try:
         yield
     except TryLater as trouble:
+        repair = "Restore the file" if uri.startswith(SQLITE) else "Start it"
+        end = "" if str(trouble).endswith("?") else "."
         raise UserError(
-            f"MLflow at {safe_url(uri)} must answer, but {trouble}. Start it, or name another with --tracking-uri."
+            f"MLflow at {safe_url(uri)} must answer, but {trouble}{end} {repair}, or name another with --tracking-uri."
         ) from trouble
 
 

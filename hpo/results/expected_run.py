@@ -19,7 +19,10 @@ from hpo.tracking.run_log import EVENTS_FILE_NAME, Attached, Ended, Event, Measu
 
 REBUILT_TAG = "hpo.rebuilt"
 """On a run whose times are not known, because neither Optuna nor a file of this machine has them."""
-_FIGURES = ("best_epoch", "val_f1", "val_expected_f1", "val_auc", "test_f1", "test_auc", "val_f1_best_postprocessing")
+_FIGURES = (
+    "best_epoch", "val_f1", "val_expected_f1", "val_balanced_f1", "val_auc", "test_f1", "test_auc",
+    "val_f1_best_postprocessing",
+)  # fmt: skip
 """Of FACTS: they are no parameters."""
 Point = tuple[int, str]
 """Step and metric."""

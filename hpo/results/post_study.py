@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -30,12 +30,13 @@ from hpo.results.judged_trial import JudgedTrial, judge_trial
 from hpo.results.winner import Lead
 from hpo.search.archive import is_companion
 from hpo.search.notes import name_objective, write_note
-from hpo.search.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, post_space, value_at
+from hpo.search.post_space import SCORE, THRESHOLD, TRIAL, OwnChoice, distance, draw, num_values, post_space, value_at
 from hpo.search.study import POST_OF, OpenStudy, companion_name, objective_name
 from hpo.search.trial_record import TrialRecord
 
 NUM_THRESHOLDS = 8
-"""Thresholds for each choice of the other parameters, one in each eighth of the range. They cost almost no time."""
+"""Thresholds for each choice of the other parameters, one in each eighth of the range. They cost almost no time. The
+last choice has fewer where the points are no multiple, and each has fewer where the range does not hold so many."""
 MAX_STORED = {"journal": 3000, "database": 300}
 """Most points that become trials of the companion study. One takes 0.6 ms and 1.7 kB in a journal, 12 ms in SQLite."""
 DIGEST = "digest"
@@ -132,24 +133,34 @@ def search_post(
     seed: int,
     objective: str,
 ) -> PostSearch:
-    """About `num_points` points over these trials. Reads calibration and validation clips only."""
+    """`num_points` points over these trials, their own choices first. Reads calibration and validation clips only."""
     started = time.monotonic()
     owns = {number: own_choice(trial) for number, trial in trials.items()}
     space = post_space(searched, owns)
-    rest = {name: distribution for name, distribution in space.items() if name != THRESHOLD}
-    random = np.random.default_rng([seed, 1])
     points: list[PostPoint] = []
-    for number, own in owns.items():
+    for number, own in list(owns.items())[:num_points]:
         chosen = own.parameters(list(space)) | ({TRIAL: number} if TRIAL in space else {})
         points += _tried(trials[number], chosen, own, number, [own.config.threshold_sigmas], objective)
-    for chosen in draw(rest, max(1, num_points // NUM_THRESHOLDS), seed=seed):
+    for chosen, thresholds in _drawn(space, num_points - len(points), seed=seed):
         number = chosen.get(TRIAL, next(iter(owns)))
-        places = (np.arange(NUM_THRESHOLDS) + random.random(NUM_THRESHOLDS)) / NUM_THRESHOLDS
-        thresholds = sorted({value_at(space[THRESHOLD], float(place)) for place in places})
         points += _tried(trials[number], chosen, owns[number], number, thresholds, objective)
     found = PostSearch(space=space, owns=owns, points=points, seconds=time.monotonic() - started)
     sides = [[_counts_at(point, trials[point.trial], objective)] for point in (found.highest, points[0])]
     return replace(found, standard_error=standard_error(*sides, num_seeds=1))
+
+
+def _drawn(
+    space: Mapping[str, BaseDistribution], num_points: int, *, seed: int
+) -> Iterator[tuple[dict[str, Any], list[float]]]:
+    """Choices of all but the threshold, with the thresholds that each is tried at: `num_points` in all."""
+    thresholds, random = space[THRESHOLD], np.random.default_rng([seed, 1])
+    most = int(min(NUM_THRESHOLDS, num_values(thresholds)))
+    rest = {name: distribution for name, distribution in space.items() if name != THRESHOLD}
+    for index, chosen in enumerate(draw(rest, math.ceil(num_points / most), seed=seed)):
+        count = min(most, num_points - index * most)
+        # One offset for all where the range has steps, so that no two thresholds are equal.
+        offsets = random.random(count if math.isinf(num_values(thresholds)) else 1)
+        yield chosen, [value_at(thresholds, float(place)) for place in (np.arange(count) + offsets) / count]
 
 
 def own_choice(trial: JudgedTrial) -> OwnChoice:

@@ -47,6 +47,7 @@ def study_result(
     return {
         "study": search.study.study_name,
         "goal": search.spec.goal,
+        "objective": objective_name(search.study),
         **about,
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": winner is not None and beats_flagging_everything(winner, figures),

@@ -1,31 +1,38 @@
 """--set NAME=VALUE in a search: fixes a parameter or changes a key of the study file, as if the file said so.
 
 NAME is a parameter that can be searched, which is then fixed at VALUE, or a key of the study file with its table in
-front (`training.epochs`). What follows is checked as the file is, and is part of the study's identity in the same way.
+front (`training.epochs`). A table that a study may lack is left out by `splice=none`. What follows is checked as the
+file is, and is part of the study's identity in the same way.
 """
 
 import copy
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from core.errors import UserError
 from hpo.search.search_space import PARAMETERS
 
+NONE = "none"
+"""The value that leaves out a table."""
 NUM_NEAR_KEYS = 4
 """Known keys that are named for one that is not known."""
 
 
-def with_assignments(table: Mapping[str, Any], assignments: Sequence[str], known: Iterable[str]) -> dict[str, Any]:
-    """A study file's table with `assignments` made in their order; `known` are all dotted keys that a file may have.
+def with_assignments(
+    table: Mapping[str, Any], assignments: Sequence[str], known: Iterable[str], *, tables: Collection[str] = ()
+) -> dict[str, Any]:
+    """A study file's table with `assignments` made in their order; `known` are all dotted keys that a file may have,
+    and `tables` the tables that it may lack.
 
     UserError for an assignment without a name or a value and for a name that is not known.
     """
-    changed, of_files = copy.deepcopy(dict(table)), set(known)
+    changed, of_files = copy.deepcopy(dict(table)), {*known, *tables}
     for text in assignments:
         name, word = split_assignment(text)
-        _assign(changed, _dotted_key(name, text, of_files | _existing_keys(changed)), value_of(word))
+        key = _dotted_key(name, text, of_files | _existing_keys(changed))
+        _assign(changed, key, None if key in tables and word == NONE else value_of(word))
     return changed
 
 
@@ -35,6 +42,12 @@ def split_assignment(text: str) -> tuple[str, str]:
     if not separator or not name or not word:
         raise UserError(f"--set must be NAME=VALUE, but got {text!r}. Write for example --set training.epochs=3.")
     return name, word
+
+
+def assigned_key(text: str) -> str:
+    """The dotted key of the study file that an assignment sets."""
+    name, _ = split_assignment(text)
+    return ".".join(PARAMETERS[name]) if name in PARAMETERS else name
 
 
 def value_of(word: str) -> Any:
@@ -61,7 +74,9 @@ def _dotted_key(name: str, text: str, known: set[str]) -> str:
 def _assign(table: dict[str, Any], key: str, value: Any) -> None:
     """Sets one key in place; a searched parameter of this key is no longer searched."""
     section, _, name = key.rpartition(".")
-    inner = table.setdefault(section, {}) if section else table
+    inner = table
+    if section:
+        inner = table[section] = table.get(section) or {}  # a table that was left out before is made again
     inner[name] = value
     for parameter, place in PARAMETERS.items():
         if ".".join(place) == key:

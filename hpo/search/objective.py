@@ -38,7 +38,7 @@ from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_key import FIRST_RUN
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, read_events
 
-FIGURES = ("val_f1", "val_expected_f1", "val_auc", "test_f1", "test_auc")
+FIGURES = ("val_f1", "val_expected_f1", "val_balanced_f1", "val_auc", "test_f1", "test_auc")
 """Of the best epoch, which are facts of a trial."""
 NUM_WINDOWS = 8
 """Windows of the searched range that are tried on a trial's frame scores at its end."""
@@ -206,7 +206,9 @@ class TrialRun:
             self.trial.set_user_attr(TAKE_COUNTS, take_counts(self.directory, self.config, self.search).as_lists())
         self._keep_logged()
         self.search.tell(self.trial, None if pruned else objective, state)
-        return TrialEnd(number=self.trial.number, name=self.name, state=state, facts=facts, stopped=stopped)
+        return TrialEnd(
+            number=self.trial.number, name=self.name, state=state, facts=facts, objective=objective, stopped=stopped
+        )
 
     def fail(self, reason: str) -> TrialEnd:
         """Records that the trial failed. The trial counts, and its reason is kept in Optuna and in the log."""

@@ -29,7 +29,7 @@ class PostConfig:
     trials: int = 3
     """The best trials by validation, whose frame scores are used."""
     points: int = 2000
-    """How many points are tried, about; 0 turns the search off."""
+    """How many points are tried, the trials' own choices among them; 0 turns the search off."""
 
     def __post_init__(self) -> None:
         if self.trials < 1:
@@ -130,6 +130,17 @@ def value_at(distribution: BaseDistribution, place: float) -> Any:
         num_steps = round((high - low) / distribution.step)
         return low + min(int(place * (num_steps + 1)), num_steps) * distribution.step
     return low + place * (high - low)
+
+
+def num_values(distribution: BaseDistribution) -> int | float:
+    """How many values a range holds; infinite where it has no steps."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, FloatDistribution), "post-processing has no parameters of other kinds"
+    span = distribution.high - distribution.low
+    if distribution.step:
+        return round(span / distribution.step) + 1
+    return math.inf if span else 1
 
 
 def distance(space: Mapping[str, BaseDistribution], one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

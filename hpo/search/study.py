@@ -11,19 +11,17 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core.damaged_file import put_aside, say_missing
-from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
-from core.model.scored_training import format_of
 from core.model.scoring import ScoringConfig
 from core.whole_file import write_text
 from hpo.search.history import SamplerWithHistory, histories_of
+from hpo.search.identity import IDENTITY, check_identity, identity_of
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.samplers import derived_seed, make_pruner, make_sampler
 from hpo.search.search_space import SearchSpace
@@ -32,10 +30,8 @@ from hpo.search.storage import StudyStorage
 from hpo.search.study_file import FIRST_OBJECTIVE, OBJECTIVES, StudySpec
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
-IDENTITY, UID, EXPERIMENT = "identity", "uid", "experiment"
-"""User attributes of the study: its search and its data, its unique key, its MLflow experiment."""
-TRAININGS = "trainings"
-"""In the identity: the format of its trials. It is missing in a study that was made before it was kept."""
+UID, EXPERIMENT = "uid", "experiment"
+"""User attributes of the study: its unique key, its MLflow experiment."""
 POST_OF = "post_of"
 """User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
 STUDY_FILE = "study.json"
@@ -177,10 +173,9 @@ def open_study(
         remembered = _remembered(directory)
         _check_storage(name, remembered, storage)
         study = _study_of(name, storage)
-        more = {"data_fingerprint": data_fingerprint, TRAININGS: trial_format(spec)}
-        identity = json.loads(json.dumps(spec.identity() | more))
+        identity = identity_of(spec, data_fingerprint=data_fingerprint)
         if IDENTITY in study.user_attrs:
-            _check_identity(name, study.user_attrs[IDENTITY], identity)
+            check_identity(name, study.user_attrs[IDENTITY], identity)
         else:
             if not remembered and (directory / TRIALS_DIRECTORY).is_dir():
                 raise _left_by_another(directory)
@@ -198,12 +193,6 @@ def open_study(
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
-
-
-def trial_format(spec: StudySpec) -> str:
-    """What trials must have in common to be compared: how they train, and how their statistics are judged."""
-    trainings = format_of(keeps_statistics=spec.keeps_statistics)
-    return f"{trainings} and normal sound {NORMAL_SOUND_FORMAT}" if spec.keeps_statistics else trainings
 
 
 def _study_of(name: str, storage: StudyStorage) -> optuna.Study:
@@ -229,16 +218,6 @@ def _make_folder(directory: Path) -> None:
             f"The study's folder must be one that can be written, but {directory} cannot be made ({error.strerror}). "
             f"Give {directory.parent} to the user who runs this; in a container that is WORKER_USER of .env."
         ) from error
-
-
-def check_study_exists(name: str, storage: StudyStorage) -> None:
-    """UserError where the storage has no study of this name."""
-    known = {summary.study_name for summary in optuna.get_all_study_summaries(storage.backend)}
-    if name not in known:
-        raise UserError(
-            f"The study must have been run before its trials are seen, but there is no study of that name ({name})."
-            f" Known: {', '.join(sorted(known)) or 'none'}."
-        )
 
 
 def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
@@ -277,28 +256,3 @@ def _is_same_study(name: str, remembered: Mapping[str, str], storage: StudyStora
         return False
     summaries = optuna.get_all_study_summaries(storage.backend)
     return any(each.study_name == name and each.user_attrs.get(UID) == remembered.get("uid") for each in summaries)
-
-
-def _check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if was.get(TRAININGS) != now[TRAININGS]:
-        raise UserError(
-            f"Study {name!r} must have trials of format {now[TRAININGS]}, but another version of this program made "
-            f"it with {was.get(TRAININGS, 'an older one')}, whose trials cannot be compared with new ones. Archive it "
-            "and start again with --fresh, or give the new search another --name."
-        )
-    before, after = _flat({"objective": FIRST_OBJECTIVE} | dict(was)), _flat(now)
-    changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
-    if changed:
-        key = next((key for key in changed if key != "data_fingerprint"), changed[0])
-        keep = f"Keep it with --set objective={before[key]}, give" if key == "objective" else "Give"
-        raise UserError(
-            f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
-            f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
-        )
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    rows: dict[str, Any] = {}
-    for key, value in table.items():
-        rows |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return rows

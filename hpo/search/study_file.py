@@ -6,7 +6,7 @@ that owns it; an unknown key is an error that lists the known ones.
 
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -35,7 +35,7 @@ from hpo.search.post_space import PostConfig
 from hpo.search.search_space import PARAMETERS, UNJUDGED_BY_INJECTED_FAULTS, SearchSpace
 from hpo.search.study_tables import CompareConfig, FinalistsConfig, LimitsConfig, PrunerConfig, SamplerConfig
 
-OBJECTIVES = {"expected_f1": "expected F1", "f1": "F1"}
+OBJECTIVES = {"balanced_f1": "balanced F1", "expected_f1": "expected F1", "f1": "F1"}
 """What a study can maximise, with its name in texts. Each is a figure of validation, `val_...` in a trial's epochs."""
 FIRST_OBJECTIVE = "f1"
 """The objective of studies that were made before it could be chosen."""
@@ -53,9 +53,10 @@ class StudySpec:
     """The total number of trials, unless --trials replaces it."""
     workers: int = 1
     """Processes at once, limited by the machine's cores. A search repeats exactly with one."""
-    objective: Literal["expected_f1", "f1"] = "expected_f1"
+    objective: Literal["balanced_f1", "expected_f1", "f1"] = "expected_f1"
     """What is maximised, on validation clips at the trial's own window and threshold. `expected_f1`: F1 where a clip
-    near the threshold counts in part, because its score could as well be a little higher or lower. `f1`: plain F1."""
+    near the threshold counts in part, because its score could as well be a little higher or lower. `balanced_f1`: the
+    same as if there were at least as many normal clips as anomalous ones. `f1`: plain F1."""
     seed: int = 1
     """A proposal's randomness comes from it and the trial's number, a training's from it and the training's setup."""
     data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
@@ -145,6 +146,19 @@ class StudySpec:
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
         return rows
 
+    def with_identity(self, identity: Mapping[str, Any]) -> "StudySpec":
+        """With the settings that a study was made with; what its identity does not have stays as it is here."""
+        rows, was = asdict(self), {"objective": FIRST_OBJECTIVE, "faults": None, **identity}
+        data = {"source": self.data["source"], **identity.get("data_options", {})}
+        table = rows | {key: was[key] for key in rows if key in was} | {"data": data}
+        try:
+            return TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
+        except ValidationError as error:
+            raise UserError(
+                f"The study's settings must be known to this version, but {_first_problem(error.errors()[0])} Take "
+                "the version that made the study."
+            ) from error
+
 
 def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
     """Reads a study file, makes the assignments of --set (hpo/search/assignments.py), and checks the result.
@@ -159,7 +173,7 @@ def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path} must be a TOML file, but cannot be read: {error}.") from error
-    table = with_assignments(table, assignments, _dotted_keys())
+    table = with_assignments(table, assignments, _dotted_keys(), tables=_tables_to_leave_out())
     where = " with ".join([str(path), *(f"--set {text}" for text in assignments)])
     try:
         # Through JSON, because strict types take a table for a dataclass only there.
@@ -251,6 +265,12 @@ def _dotted_keys() -> Iterator[str]:
             yield from (f"{each.name}.{inner.name}" for inner in fields(kind))
         elif each.name not in ("data", "space"):
             yield each.name
+
+
+def _tables_to_leave_out() -> list[str]:
+    """Tables that a study may lack."""
+    kinds = {each.name: get_args(each.type) for each in fields(StudySpec)}
+    return [name for name, kind in kinds.items() if type(None) in kind]
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

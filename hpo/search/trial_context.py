@@ -47,6 +47,8 @@ class TrialEnd:
     state: TrialState
     facts: Mapping[str, Any]
     """Of the network and of the best epoch; empty for a trial that failed."""
+    objective: float | None = None
+    """What the study maximises, on validation at the best epoch; None for a trial that failed."""
     failure: str | None = None
     """Why the trial failed."""
     stopped: str | None = None

@@ -1,7 +1,7 @@
 """What a study works on: study file, data, split, device. Everything is checked here and nothing is written but decoded
 audio in the store.
 
-options -> study file with --set -> source -> recordings -> datasets -> StudyInputs
+options -> study file with --set -> source -> recordings -> ListedInputs -> datasets -> StudyInputs
 """
 
 import os
@@ -30,6 +30,16 @@ from hpo.terminal.console import Console
 MAX_THREADS = 4
 """A batch of the usual size does not divide well among more; more cores are for more workers."""
 SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedInputs:
+    """What a study works on, as far as it is known before a recording is decoded."""
+
+    spec: StudySpec
+    corpus: Corpus | StreamedCorpus
+    name: str
+    device: torch.device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +81,15 @@ class StudyInputs:
 
 def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs:
     """Reads and checks the study file and the data. UserError names what is wrong with either."""
+    return decode_inputs(list_inputs(options, root, console), options, console)
+
+
+def list_inputs(options: Namespace, root: Path, console: Console) -> ListedInputs:
+    """All that is known before a recording is decoded."""
+    device = _device(options.device)
     file_spec = _spec(options)
     spec = replace(file_spec, data=choose_source(file_spec.data, options.data, root))
-    store = _store(options)
-    with console.step("Listing the recordings", is_said=False), console.stopping_after("this file"):
-        corpus = open_source(
-            spec.data["source"],
-            options={key: value for key, value in spec.data.items() if key != "source"},
-            skip_bad_files=options.skip_bad_files,
-            store=store,
-        )
+    corpus = open_corpus(spec, options, console)
     asked_hz, spec = spec.front_end.spectrum_rate_hz, spec.settled(corpus)
     if spec.front_end.spectrum_rate_hz != asked_hz:
         console.say(f"front_end.spectrum_rate_hz {asked_hz} is left out, because a recording has a lower rate.")
@@ -90,6 +99,23 @@ def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs
     if options.folds:
         name = fold_name(name, options.fold or 1)
     check_name(name, runs=root / "runs")
+    return ListedInputs(spec=spec, corpus=corpus, name=name, device=device)
+
+
+def open_corpus(spec: StudySpec, options: Namespace, console: Console) -> Corpus | StreamedCorpus:
+    """The recordings of the study file's [data]."""
+    with console.step("Listing the recordings", is_said=False), console.stopping_after("this file"):
+        return open_source(
+            spec.data["source"],
+            options={key: value for key, value in spec.data.items() if key != "source"},
+            skip_bad_files=options.skip_bad_files,
+            store=_store(options),
+        )
+
+
+def decode_inputs(listed: ListedInputs, options: Namespace, console: Console) -> StudyInputs:
+    """Decodes what the default configuration needs."""
+    spec, corpus, store = listed.spec, listed.corpus, _store(options)
     # Filling the store has its own bar (hpo/search/preparation.py).
     is_stored = store is not None and not store.is_read_only
     step = nullcontext() if is_stored else console.step("Decoding the recordings, which are not stored")
@@ -103,10 +129,10 @@ def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs
         space=space,
         corpus=corpus,
         datasets=datasets,
-        device=_device(options.device),
+        device=listed.device,
         pool=ThreadPool(options.threads or min(max(1, num_cores() // num_workers), MAX_THREADS)),
         num_workers=num_workers,
-        name=name,
+        name=listed.name,
         total=spec.trials if options.trials is None else options.trials,
     )
 

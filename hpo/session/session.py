@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.project import make_project
+from core.project import check_project, make_project
 from hpo.pages.publish import study_description
 from hpo.search.archive import archive_study
 from hpo.search.notes import run_note, study_words, write_notes
 from hpo.search.search_space import describe_range
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import JOURNAL_SUFFIX, SQLITE, resolve_storage
-from hpo.search.study import OpenStudy, check_study_exists, open_study
+from hpo.search.study import OpenStudy, open_study
 from hpo.session.inputs import SIMULATED, StudyInputs
 from hpo.session.warm_start import begin_with, offers_of, remember_what_chose
 from hpo.tracking.links import Pages, resolve_pages
@@ -65,16 +65,16 @@ class Session:
         }
 
 
-def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session:
-    """Opens storage and study and names the tracker. UserError where space or data of the study have changed."""
+def open_session(inputs: StudyInputs, storage: StudyStorage | None, options: Namespace, root: Path) -> Session:
+    """Opens the study, and the storage where it is not open yet, and names the tracker. UserError where space or data
+    of the study have changed."""
     runs = root / "runs"
     directory = runs / inputs.name
     tracking = resolve_tracking_uri(options.tracking_uri, project_root=root)
     make_project(root)
-    setting = resolve_storage(options.storage, project_root=root)
-    storage = StudyStorage(setting.value, patience_minutes=options.patience)
-    if options.rerun is not None or options.page is not None:
-        check_study_exists(inputs.name, storage)
+    if storage is None:
+        setting = resolve_storage(options.storage, project_root=root)
+        storage = StudyStorage(setting.value, patience_minutes=options.patience)
     if options.fresh:
         archive_study(inputs.name, storage=storage, directory=directory, archive=runs / "archive")
     offers = offers_of(options.warm_start, storage, inputs.dataset, to=inputs.name) if options.warm_start else ()
@@ -88,12 +88,13 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
     remember_what_chose(search, inputs.dataset)
     begun_with = begin_with(search, offers) if offers else ()
     pages = resolve_pages(tracking.value, storage_name=storage.name, project_root=root)
-    description = study_description(search, inputs.data_words)
+    description = f"{study_description(search, inputs.data_words)}\n\n{study_words(search, pages)}"
+    reads_study = options.rerun is not None or options.page is not None  # with any study file, so with any goal
     target = tracking_target(
         tracking.value,
         experiment=search.experiment,
         runs_directory=runs,
-        description=f"{description}\n\n{study_words(search, pages)}",
+        description="" if reads_study else description,
         tags=saved_view(list(search.space.distributions)),
         run_note=run_note(search, pages),
     )
@@ -109,8 +110,11 @@ def open_session(inputs: StudyInputs, options: Namespace, root: Path) -> Session
 
 
 def check_places(options: Namespace, root: Path) -> None:
-    """UserError where the folder of the storage or of the tracking database does not exist. Opens neither."""
+    """UserError where the folder of the storage or of the tracking database does not exist, and where the project's
+    cannot be written. Opens and makes nothing."""
     runs = root / "runs"
+    if not options.dry_run:
+        check_project(root)
     _check_folder("tracking database", resolve_tracking_uri(options.tracking_uri, project_root=root), runs)
     storage = resolve_storage(options.storage, project_root=root)
     _check_folder("storage", storage, runs)

@@ -9,11 +9,13 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, NoReturn
@@ -37,6 +39,8 @@ STUDIES_SHOWN = 5
 SECONDS_TO_START = 120.0
 SECONDS_TO_END = 10.0
 SECONDS_BETWEEN_LOOKS = 0.5
+NO_CAUSE = ("(Background on this error", "[SQL:", "[parameters:")
+"""Lines of SQLAlchemy below the one that says what is wrong."""
 
 
 class Page:
@@ -80,8 +84,9 @@ class Page:
         """UserError, with the last line that it printed, where it has ended."""
         if not self.is_alive():
             code = self._process.returncode
-            lines = self.output().strip().splitlines() or ["nothing"]
-            raise UserError(f"{self.name} must keep running, but ended with exit code {code} and said: {lines[-1]}.")
+            lines = [line for line in self.output().splitlines() if line.strip() and not line.startswith(NO_CAUSE)]
+            said = lines[-1].strip() if lines else "nothing"
+            raise UserError(f"{self.name} must keep running, but ended with exit code {code} and said: {said}.")
 
     def ask_to_end(self) -> None:
         self._signal(signal.SIGTERM)
@@ -151,6 +156,20 @@ def make_missing_databases(runs: Path) -> None:
         StudyStorage(str(journal))
 
 
+def check_database(database: Path) -> None:
+    """UserError for a file that SQLite cannot read. One that another process has locked is none of these."""
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT name FROM sqlite_master").fetchall()
+    except sqlite3.OperationalError:
+        return
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"MLflow's database must be one that can be read, but {database} cannot: {error}. Restore the file, or "
+            "rename it: a new one is made, and machine-listening sync STUDY fills it."
+        ) from error
+
+
 def commands(runs: Path, *, mlflow_port: int, dashboard_port: int) -> tuple[list[str], list[str]]:
     """The command lines of MLflow and of the dashboard, from this Python's environment."""
     mlflow = [
@@ -165,6 +184,7 @@ def commands(runs: Path, *, mlflow_port: int, dashboard_port: int) -> tuple[list
 def serve(runs: Path) -> NoReturn:
     """Serves until Ctrl-C. UserError when one of the servers ends."""
     make_missing_databases(runs)
+    check_database(runs / "mlflow.db")
     ports = free_port(MLFLOW_PORT), free_port(DASHBOARD_PORT)
     pages: list[Page] = []
     try:

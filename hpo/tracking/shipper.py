@@ -56,11 +56,14 @@ class Shipper:
         warn: Callable[[str], None],
         opened: Callable[[str], None] | None = None,
     ) -> None:
-        """Calls `warn` with single lines and `opened` once with the experiment's id, both in the shipper's thread."""
+        """Calls `warn` with single lines and `opened` once with the experiment's id, both in the shipper's thread.
+
+        `opened` may be taken away: its caller may have nothing more to say.
+        """
         self._study_directory = study_directory
         self._target = target
         self._warn = warn
-        self._opened = opened
+        self.opened = opened
         self._experiment: MlflowExperiment | None = None
         self._shipments: dict[Path, Shipment] = {}
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
@@ -171,8 +174,8 @@ class Shipper:
         """Sends every file once. Raises an error of the server at once, and that of one file after all files."""
         if self._experiment is None:
             self._experiment = MlflowExperiment(self._target)
-            if self._opened:
-                self._opened(self._experiment.experiment_id)
+            if self.opened:
+                self.opened(self._experiment.experiment_id)
         stuck: Stuck | None = None
         for shipment in self._find_shipments():
             try:

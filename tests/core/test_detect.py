@@ -1,7 +1,9 @@
 """`core.detect` judges a file as the study judged the clip, for files of any length, rate and name."""
 
 import csv
+import errno
 import io
+import os
 import re
 import signal
 import subprocess
@@ -295,6 +297,7 @@ def test_a_file_that_cannot_be_judged_is_named_in_one_line_and_the_others_are_ju
         ("x.raw", lambda whole: whole, "must be wav, flac, .* but got '.raw'"),
         ("x", lambda whole: whole, "must be wav, flac, .* but got 'no suffix'"),
         ("missing.wav", None, "no such file"),
+        ("pipe.wav", "pipe", "must be a file, because it is read twice, but is no plain file. Save it first"),
         ("folder.wav", "folder", "must hold audio"),
         ("two\nlines.wav", b"", "0 bytes"),
         ("bytes\udcff.wav", lambda whole: whole, "name in UTF-8"),
@@ -306,6 +309,8 @@ def test_a_file_that_is_no_audio_is_named_in_one_line(name, content, words, stud
     whole = write(tmp_path / f"whole.{kind}", noise(2, 16_000)).read_bytes()
     if content == "folder":
         path.mkdir()
+    elif content == "pipe":
+        os.mkfifo(path)
     elif content is not None:
         path.write_bytes(content(whole) if callable(content) else content)
     found = detect(study.winner, path)
@@ -313,6 +318,31 @@ def test_a_file_that_is_no_audio_is_named_in_one_line(name, content, words, stud
     (line,) = found.errors
     assert re.search(words, line), line
     assert repr(str(path)) in line
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_that_standard_input_is_not_read_is_said(name, study, detect):
+    found = detect(study.winner, name)
+    assert found.code == 2
+    assert found.errors == [
+        f"error: Recording {name!r} must be a file, because it is read twice, but is standard input. Save it first."
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["wav", "m4a"])
+def test_a_file_that_may_not_be_read_is_said_in_the_survey_s_words(suffix, study, detect, tmp_path, monkeypatch):
+    path = write(tmp_path / "x.wav", noise(2, 16_000)).rename(tmp_path / f"x.{suffix}")
+    whole = Path.open
+
+    def forbidden(file: Path, *arguments: object, **options: object) -> object:  # root may read everything
+        if file == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return whole(file, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    assert detect(study.winner, path).errors == [
+        f"error: Recording '{path}' must be readable, but got 'Permission denied'. Replace it, or leave it out."
+    ]
 
 
 @pytest.mark.parametrize(("num_later", "words"), [(15_000, "is truncated"), (16_001, "must stay as it is")])
@@ -430,6 +460,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_judged(o
         tmp_path / "none/x.csv",
         study.winner / DETECTOR_FILE,
         "/dev/full",
+        "/proc/x.csv",
     ):
         assert main([str(study.winner), str(path), option, str(target)]) == 2
         captured = capsys.readouterr()

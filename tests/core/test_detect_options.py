@@ -77,6 +77,28 @@ def test_a_folder_without_a_detector_says_what_was_looked_for(tmp_path, detect):
         find_detector(tmp_path)
 
 
+def test_a_detector_that_comes_after_the_recordings_is_one_line(study, detect, tmp_path):
+    path = write(tmp_path / "takes/x.wav", sound(2), RATE_HZ)
+    for arguments in ((path, study), (path.parent, study), (path, study / "winner" / DETECTOR_FILE)):
+        assert detect(*arguments).errors == [
+            f"error: The detector must come first, before the recordings, but {arguments[0]} comes before "
+            f"{arguments[1]}. Exchange them."
+        ]
+    assert detect(study, study).errors == [
+        f"error: A folder of recordings must hold audio, but '{study}' has none in 1 files."
+    ]
+
+
+def test_a_page_or_a_recording_in_the_detector_s_place_is_said_to_be_none(study, detect, tmp_path):
+    path = write(tmp_path / "x.wav", sound(2), RATE_HZ)
+    page = study / "report.html"
+    page.write_text("<!DOCTYPE html>\n<html></html>\n")
+    for other in (page, path):
+        assert detect(other, path).errors == [
+            f"error: {other} must be a detector's file, but it is a file of another kind."
+        ]
+
+
 def test_folders_and_patterns_are_judged_and_what_is_no_audio_is_counted(study, detect, tmp_path):
     paths = [write(tmp_path / f"takes/{name}.wav", sound(1), RATE_HZ) for name in ("a", "x/b")]
     (tmp_path / "takes/notes.txt").touch()
@@ -143,18 +165,30 @@ def test_a_recording_is_anomalous_where_at_least_so_many_clips_are(study, detect
         assert row["decision"] == decision
         assert (row["clips"], row["anomalous_clips"], row["at_least"]) == ("4", "2", str(at_least))
         assert float(row["score_sigmas"]) == sorted(judged.clip_scores)[-at_least]
-        assert (f"A recording is anomalous when at least {at_least} of its clips are." in found.out) == (at_least > 1)
+        assert found.out[1] == "A recording is anomalous when " + (
+            f"at least {at_least} of its clips are." if at_least > 1 else "one of its clips is."
+        )
         assert any("2 of 4 clips" in line for line in found.out)
 
 
-@pytest.mark.parametrize(("faults_last", "at_least"), [(True, "3"), (False, "1")])
+@pytest.mark.parametrize(
+    ("faults_last", "at_least", "rule"),
+    [(True, "3", "more than half of its clips are"), (False, "1", "one of its clips is")],
+)
 def test_without_an_option_the_study_says_how_many_clips_make_a_recording_anomalous(
-    study, detect, tmp_path, faults_last, at_least
+    study, detect, tmp_path, faults_last, at_least, rule
 ):
     save_detector(study / "winner" / DETECTOR_FILE, replace(make_detector(), faults_last=faults_last))
-    found = detect(study, write(tmp_path / "x.wav", sound(4), RATE_HZ))
-    assert {row["at_least"] for row in found.rows} == {at_least}
-    assert ("A recording is anomalous when more than half of its clips are." in found.out) == faults_last
+    path = write(tmp_path / "x.wav", sound(4), RATE_HZ)
+    found = detect(study, tmp_path / "missing.wav", path, path)
+    assert {row["at_least"] for row in found.rows if row["at_least"]} == {at_least}
+    assert [line for line in found.out if line.startswith("A recording")] == [f"A recording is anomalous when {rule}."]
+
+
+def test_the_rule_is_not_said_where_nothing_is_judged(study, detect, tmp_path):
+    found = detect(study, tmp_path / "missing.wav", "--at-least", 3)
+    assert (found.code, found.out) == (2, [])
+    assert "missing.wav" in found.errors[0]
 
 
 def test_a_recording_with_fewer_clips_than_must_be_anomalous_is_refused(study, detect, tmp_path):
@@ -205,7 +239,7 @@ def test_a_recording_that_is_quiet_or_loud_is_judged_and_that_is_said(study, det
         found = detect(study, path)
         assert found.code in (0, 1)
         assert re.fullmatch(f"microphones 1, 2: {words}", found.rows[0]["note"])
-        assert f"({found.rows[0]['note']})" in found.out[0]
+        assert f"({found.rows[0]['note']})" in found.out[1]
 
 
 def test_of_a_detector_without_levels_nothing_is_said(study, detect, tmp_path):

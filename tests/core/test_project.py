@@ -1,11 +1,12 @@
 """The project that a command works in: which folder it is, and whose `.env` is read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from core.errors import UserError
-from core.project import MARKER, find_project, make_project, reads_env
+from core.project import MARKER, check_project, find_project, make_project, reads_env
 
 
 def marked(folder: Path) -> Path:
@@ -94,16 +95,33 @@ def test_a_marker_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("read_env = 1", "must be true or false, but got 1"), ("read_env", "must be a TOML file"), (b"\xff", "TOML")],
+    [
+        ("read_env = 1", "must be true or false, but got 1"),
+        ("read_env", "must be a TOML file"),
+        (b"\xff", "TOML"),
+        ("read_evn = false", f"{MARKER}: read_evn must be a known key, but is not. Known here: read_env."),
+    ],
 )
-def test_a_marker_that_cannot_be_read_is_one_line(tmp_path: Path, text: str | bytes, words: str) -> None:
+@pytest.mark.parametrize("read", [reads_env, find_project])
+def test_a_marker_that_cannot_be_read_is_one_line_whoever_needs_it(
+    read: Callable[[Path], object], tmp_path: Path, text: str | bytes, words: str
+) -> None:
     (tmp_path / MARKER).write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(UserError, match=words) as error:
-        reads_env(tmp_path)
+        read(tmp_path)
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [make_project, check_project])
+def test_a_folder_that_cannot_be_written_is_one_line(make: Callable[[Path], None], tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
-    with pytest.raises(UserError, match=r"The project must be a folder that can be written, but .* Start the command"):
-        make_project(tmp_path)
+    (tmp_path / "file").touch()
+    for root in (tmp_path, tmp_path / "file/project"):
+        with pytest.raises(UserError, match=r"The project must be a folder that can be written, but .* Start the"):
+            make(root)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file", tmp_path / "runs"]
+
+
+def test_a_check_of_a_folder_makes_nothing(tmp_path: Path) -> None:
+    check_project(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []

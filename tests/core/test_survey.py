@@ -108,6 +108,9 @@ def test_the_split_is_the_one_that_a_study_makes(tmp_path, survey, seed):
     )
 
 
+HEADER = "path,machine,label"
+
+
 def garage(root: Path, *, seconds: float = 30.0, num_normal: int = 4, split: str = "", rate_hz: int = 5000) -> Path:
     """Three machines with normal and faulty takes, as the cars' studies have them, and a manifest."""
     rows = []
@@ -118,7 +121,7 @@ def garage(root: Path, *, seconds: float = 30.0, num_normal: int = 4, split: str
             write(root / f"{label}/{machine}_{index}.wav", sound, rate_hz)
             asked = ("train", "train", "val", "test")[index % 4] if label == "normal" else ("val", "test")[index % 2]
             rows.append(f"{label}/{machine}_{index}.wav,{machine},{label}{f',{asked}' if split else ''}")
-    table(root / "manifest.csv", *rows, header=f"path,machine,label{',split' if split else ''}")
+    table(root / "manifest.csv", *rows, header=f"{HEADER}{',split' if split else ''}")
     return root
 
 
@@ -156,6 +159,12 @@ def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, sp
 def test_without_a_study_file_it_is_the_study_command_s_default(tmp_path, survey):
     root = garage(tmp_path / "data")
     assert survey(root).json == survey(root, "--study", ROOT / "studies/any_machine.toml").json
+
+
+def test_without_arguments_it_surveys_what_the_study_command_would_search_on(survey):
+    found = survey()
+    assert (found.code, found.json["source"]) == (0, "simulated")
+    assert found.json == survey("simulated", "--study", ROOT / "studies/quickstart.toml").json
 
 
 @pytest.mark.slow
@@ -197,6 +206,15 @@ def other_in_train(root: Path) -> None:
     path.write_text(path.read_text().replace("faulty,val", "faulty,train", 1))
 
 
+def labelled_events(root: Path) -> None:
+    garage(root, rate_hz=8000)
+    file = root / "manifest.csv"
+    rows = file.read_text().splitlines()[1:]
+    table(file, *(f"{row},{'events.csv' if 'faulty' in row else ''}" for row in rows), header=f"{HEADER},events")
+    spans = (f"{row.partition(',')[0]},3,5" for row in rows if "faulty" in row)
+    table(root / "events.csv", *spans, header="path,start_s,end_s")
+
+
 @pytest.mark.parametrize(
     ("spoil", "study", "words"),
     [
@@ -208,6 +226,7 @@ def other_in_train(root: Path) -> None:
         (other_in_train, "quickstart", "only normal recordings"),
         (too_short, "cars_1s", "must hold two clips"),
         (lambda root: garage(root, seconds=10), "cars_10s", "must hold two clips"),
+        (labelled_events, "cars_spliced", "'faulty/CAR01_4.wav' has labelled events. Leave .* with --set splice=none"),
     ],
 )
 def test_what_a_study_refuses_the_survey_says_in_the_same_line(tmp_path, survey, spoil, study, words):
@@ -416,7 +435,7 @@ def test_the_json_is_stable_and_nothing_else_is_written_but_digests(tmp_path, su
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ["neither", "folder:PATH"]),
+        (["--fold", "2"], ["--fold must be 1 to the number of --folds, but got 2 without --folds"]),
         (["folder:nowhere"], ["'nowhere'", "must exist"]),
         (["simulated", "--folds", "4", "--fold", "5"], ["--fold must be 1 to"]),
         (["simulated", "--folds", "2"], ["split.folds must be at least 3"]),
@@ -442,6 +461,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, survey, monkeypatch, ar
     assert all(word in found.err for word in words), found.err
     assert found.err.startswith("error: ")
     assert found.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("path", ["/nonexist/s.json", "/proc/s.json", ".", "/dev/null"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_survey(path, capsys, monkeypatch):
+    monkeypatch.setattr("core.sources.open_source", lambda *_, **__: pytest.fail("the work has begun"))
+    assert main(["simulated", "--no-store", "--json", path]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: --json must be ")
+    assert said.err.count("\n") == 1
 
 
 def test_a_file_or_a_store_that_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatch):

@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import hpo.run_study
+import hpo.session.inputs
+from hpo.search.storage import StudyStorage
+from hpo.search.study import open_study
+from hpo.search.study_file import load_study_file
 
 ROOT = Path(__file__).resolve().parents[2]
 Say = Callable[..., str]
@@ -105,12 +110,56 @@ def takes(tmp_path: Path) -> Path:
     ],
 )
 def test_a_wrong_word_on_the_command_line(say: Say, arguments: tuple[str, ...], said: str) -> None:
-    if "cuda" in arguments:
-        import torch
-
-        if torch.cuda.is_available():
-            pytest.skip("this machine has a GPU")
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
     assert said in say(*arguments)
+
+
+@pytest.fixture
+def _nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object, **__: object) -> None:
+        raise AssertionError("what was known before must be refused before anything is decoded")
+
+    monkeypatch.setattr(hpo.session.inputs, "open_datasets", decode)
+
+
+@pytest.mark.usefixtures("_nothing_is_decoded")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--device", "cuda"), "--device cuda must have a GPU"),
+        (
+            (),
+            "Study 'tiny-simulated' must keep the space and the data it was made with, but data_fingerprint was 'f00'",
+        ),
+        (("--worker",), "but data_fingerprint was 'f00'"),
+        (("--once",), "but data_fingerprint was 'f00'"),
+        (("--once", "--set", "window_ms=-5"), "must lie in 100 to 1000, log, but got -5"),
+        (("--set", "training.epochs=9"), "training.epochs was 3 and is 9"),
+        (("--rerun", "0"), "--rerun must be a trial of the study, but got 0"),
+        (("--page", "0"), "The trial must be one of the study's that has ended an epoch, but got 0"),
+        (("--page", "0", "--name", "unknown"), "no study of that name (unknown). Known: tiny-simulated."),
+    ],
+)
+def test_what_is_known_before_is_refused_before_anything_is_decoded(
+    say: Say, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    storage = StudyStorage(str(tmp_path / "runs/optuna.journal"))
+    spec = load_study_file(tmp_path / "studies/tiny.toml")
+    folder = tmp_path / "elsewhere"
+    open_study("tiny-simulated", spec, data_fingerprint="f00", storage=storage, directory=folder)
+    assert said in say(*arguments)
+
+
+@pytest.mark.usefixtures("_nothing_is_decoded")
+@pytest.mark.parametrize("store", [("--no-store",), ("--store", "elsewhere")])
+def test_a_project_that_cannot_be_written_is_refused_before_anything_is_decoded(
+    say: Say, tmp_path: Path, store: tuple[str, ...]
+) -> None:
+    (tmp_path / "runs").touch()
+    assert "The project must be a folder that can be written" in say(*store)
 
 
 @pytest.mark.parametrize("name", ["mine", "tiny.folds"])

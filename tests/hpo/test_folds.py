@@ -113,7 +113,9 @@ def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_i
         (["--folds", "3", "--once"], "--folds must come with --fold where one study is meant"),
         (["--folds", "3", "--page", "0"], "--folds must come with --fold where one study is meant"),
         (["--folds", "50"], "must have at least 50 normal takes for 50 folds, but got 12"),
-        (["--compare", "--dry-run"], "--compare must come with a search"),
+        (["--compare", "--page", "0"], "--compare must come with a search, but came with --page."),
+        (["--compare", "--worker"], "--compare must come with a search, but came with --worker."),
+        (["--fresh", "--rerun", "0"], "--fresh must come with a search or --once, but came with --rerun."),
     ],
 )
 def test_options_that_contradict_each_other_are_one_line(

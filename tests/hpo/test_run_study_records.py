@@ -1,5 +1,6 @@
 """The command's options that make one study of another, and what a study leaves on record: read back and audited."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import hpo.run_study
 from hpo.audit import main as audit_main
 from hpo.results.audit_study import audit_study
 from hpo.worker_command import worker_command
+from tests.folder_files import noise, write
 from tests.hpo.studies import STUDY, Command, load, outline, tracked_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +74,36 @@ def test_one_configuration_alone_and_an_old_trial_again(project: Path, run: Comm
     assert (project / f"runs/{STUDY}/trials/0001/page.html").exists()
     assert "page.html" in page
     assert outline(project) == before, "the search has not heard of any of it"
+
+
+def test_a_trial_again_and_its_page_have_the_settings_of_the_study(
+    project: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ("--set", "window_ms=300", "--set", "training.epochs=2", "--set", "data.severity=0.5")
+    run("--trials", "1", "--name", "own", *changes)
+    facts = load(project, "own").trials[0].user_attrs["facts"]
+    other = project / "studies/other.toml"
+    other.write_text((project / "studies/tiny.toml").read_text().replace("seed = 7", "seed = 8"))
+    for repeated in ((), changes, ("--study", str(other))):
+        again = run("--rerun", "0", "--name", "own", *repeated)
+        assert f"validation F1 {facts['val_f1']:.3f}, AUC {facts['val_auc']:.3f}" in again
+    assert "page.html" in run("--page", "0", "--name", "own")
+    for assignment, was, now in (("training.epochs=3", 2, 3), ("window_ms=200", 300, 200), ("seed=8", 7, 8)):
+        arguments = ["--study", "studies/tiny.toml", "--page", "0", "--name", "own", "--set", assignment]
+        assert hpo.run_study.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert "because --page takes the study's own settings" in error
+        assert re.search(rf"was {was}(\.0)? and is {now}(\.0)?\. Leave it out\.\n$", error)
+    other_data = ["--study", "studies/tiny.toml", "--rerun", "0", "--name", "own", "--data", str(recordings(project))]
+    assert hpo.run_study.main(other_data) == 2
+    assert "--rerun must read the recordings that study 'own' was made with" in capsys.readouterr().err
+
+
+def recordings(folder: Path) -> Path:
+    for index in range(8):
+        label = "normal" if index < 6 else "anomalous"
+        write(folder / f"takes/{label}/{index}.wav", noise(2, 10_000, seed=index), 8000)
+    return folder / "takes"
 
 
 def test_a_second_ctrl_c_ends_a_command_that_is_ending_without_a_traceback(project: Path) -> None:

@@ -16,6 +16,7 @@ import core.model.scored_training
 import core.model.training
 import hpo.run_study
 import hpo.search.stopping
+import hpo.search_run
 from core.errors import UserError
 from core.model.partial_epoch import PARTIAL_FILE
 from core.model.tensor_file import read_tensors
@@ -92,6 +93,18 @@ def test_signals_end_a_long_epoch_at_the_next_batch_and_it_resumes_there(
     assert (project / checkpoint).read_bytes() == (whole / checkpoint).read_bytes()
     client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
     assert_lands_whole(project, tracked_runs(project), client, 1)
+
+
+def test_after_an_interruption_the_link_to_the_curves_is_not_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hpo.search_run, "_train", interrupt)  # while MLflow is being opened
+    assert hpo.run_study.main(["--study", str(project / "studies/tiny.toml"), "--threads", "1"], project) == 130
+    out = capsys.readouterr().out
+    assert "curves" not in out[out.index("Interrupted after 0 of") :]
 
 
 @pytest.mark.slow
@@ -214,7 +227,7 @@ def test_a_worker_has_the_deadline_of_its_study_and_its_other_limits(project: Pa
 @pytest.mark.parametrize("instead", [["--once"], ["--dry-run"], ["--rerun", "0"], ["--page", "0"]])
 @pytest.mark.parametrize("limit", [["--timeout", "1"], ["--trial-timeout", "1"], ["--keep-going"]])
 def test_limits_of_a_search_come_with_a_search(project: Path, instead: list[str], limit: list[str]) -> None:
-    with pytest.raises(UserError, match=f"^{limit[0]} must come with a search"):
+    with pytest.raises(UserError, match=f"^{limit[0]} must come with a search, but came with {instead[0]}."):
         hpo.run_study.parse([*instead, *limit], root=project, program=hpo.run_study.SCRIPT)
 
 

@@ -84,6 +84,35 @@ def test_a_wrong_word_is_one_line(
     assert re.fullmatch(r"error: [^\n]*\n", said)
 
 
+@pytest.mark.parametrize("text", ["read_evn = false", "junk = ["])
+@pytest.mark.parametrize("arguments", [["study", "--dry-run"], ["survey"], ["ui"], ["store"], ["audit", "x"]])
+def test_a_marker_that_is_wrong_stops_every_command_of_the_project_in_one_line(
+    arguments: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / MARKER).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hpo.stack.ui.serve", pytest.fail)
+    assert main(arguments) == 2
+    assert re.fullmatch(rf"error: {tmp_path}/{MARKER}\W[^\n]*\n", capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == [tmp_path / MARKER], "nothing half-made"
+
+
+def test_detection_and_help_need_no_marker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / MARKER).write_text("junk = [")
+    monkeypatch.chdir(tmp_path)
+    assert main(["detect", "no/such/study", "x.wav"]) == 2
+    assert "no/such/study must be a study's folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main(["survey", "--help"])
+    assert end.value.code == 0
+
+
 @pytest.mark.parametrize("name", ["quickstart", "quickstart.toml", "cars_10s", "own.toml", "./own.toml"])
 def test_a_study_file_is_found_by_name_and_by_path_from_any_folder(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -102,6 +131,15 @@ def test_the_store_of_the_project_above_is_used(
     monkeypatch.chdir(tmp_path / "below")
     assert main(["store"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"{tmp_path}/runs/store: 0 files, 0 GB"
+
+
+def test_a_store_that_is_asked_for_must_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in ([], ["--empty"]):
+        assert main(["store", "--store", str(tmp_path / "stroe"), *options]) == 2
+        assert capsys.readouterr().err == (
+            f"error: --store must be a folder that exists, but got {tmp_path}/stroe. Correct the path.\n"
+        )
+    assert main(["store", "--store", str(tmp_path)]) == 0
 
 
 @pytest.mark.parametrize("program", [SCRIPT, "machine-listening study"])

@@ -127,7 +127,10 @@ def test_a_part_is_tested_where_its_take_has_not_chosen(tested: str, chose: set[
     [
         (("--warm-start", "aa"), "it has no 'aa'. Did you mean a?"),
         (("--warm-start", "a", "--name", "a"), "must be given when a study begins, but 'a' has begun"),
-        (("--warm-start", "a", "--dry-run"), "must come with a search"),
+        (
+            ("--warm-start", "a", "--dry-run"),
+            "must come with a search, but came with --dry-run. Leave one of them out.",
+        ),
     ],
 )
 def test_mistakes_are_said_in_one_line(

@@ -64,8 +64,8 @@ def check_streamable(config: DataConfig) -> None:
     """Raises UserError for settings that need the list of all takes."""
     if config.splice:
         raise UserError(
-            "[splice] must be left out where takes are streamed, but is set. Use a source that can be listed: a "
-            "folder, or the ToyADMOS tree."
+            "[splice] must be left out where takes are streamed, but is set. Leave it out with --set splice=none, or "
+            "use a source that can be listed: a folder, or the ToyADMOS tree."
         )
     if config.speed_perturbation:
         raise UserError(

@@ -17,7 +17,7 @@ from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.noise import NoiseConfig
 from core.data.recordings import Corpus, Label, Recording, StreamedCorpus, Take
-from core.data.splicing import SpliceConfig, spliced_clips
+from core.data.splicing import SpliceConfig, spliced_clips, spliced_kinds
 from core.data.splits import SplitConfig
 from core.data.streaming.streamed_dataset import stream_dataset
 from core.decision.checkpoint import DETECTOR_FILE, load_detector
@@ -257,6 +257,17 @@ def test_a_clip_alone_of_its_machine_stays_normal() -> None:
     takes = humming()
     assert not spliced(takes, max_clips=1).is_anomalous.any()
     assert spliced(takes, max_clips=2).is_anomalous.sum() == 1
+
+
+@pytest.mark.parametrize("max_clips", [1, 2, 3, 8, 1000])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_how_many_clips_are_spliced_is_known_without_reading(max_clips: int, share: float) -> None:
+    takes, config = humming(), SpliceConfig(share=share)
+    other = [take("m", "normal", tone(50, 0.1, 0.0, 20), machine="without faults")]
+    for found in (takes, [*takes, *other]):
+        if max_clips >= len(found) - 1:
+            expected = sorted(spliced(found, config, max_clips=max_clips).is_anomalous.tolist())
+            assert sorted(spliced_kinds(found, config, round(CLIP_S * RATE_HZ), max_clips=max_clips)) == expected
 
 
 def test_takes_with_labelled_events_are_refused() -> None:

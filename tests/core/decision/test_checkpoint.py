@@ -1,5 +1,6 @@
 """Checkpoints: a loaded detector judges exactly like the saved one, and other files are refused in one line."""
 
+import os
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -101,13 +102,23 @@ def test_a_failed_write_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     assert header == {"epoch": 1}
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_who_may_read_a_file_follows_the_umask(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        write_tensors(tmp_path / "state", {"x": torch.ones(3)}, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.6, 0.999])
 def test_a_torn_file_is_named_in_one_line(share: float, tmp_path: Path) -> None:
     path = tmp_path / "detector.safetensors"
     save_detector(path, make_detector())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(UserError, match=r"^[^\n]*detector\.safetensors must be a checkpoint, but [^\n]*$"):
+    with pytest.raises(UserError, match=r"^[^\n]*detector\.safetensors must be a detector's file, but [^\n]*$"):
         load_detector(path)
 
 
@@ -127,5 +138,7 @@ def test_files_of_other_kinds_are_named_in_one_line(tmp_path: Path) -> None:
     model = build()
     save_training_state(state, model, torch.optim.Adam(model.parameters()), {"history": []})
     for path in (text, foreign, state, tmp_path / "missing", tmp_path):
-        with pytest.raises(UserError, match=rf"^{path} must be a [^\n]*$"):
+        with pytest.raises(UserError, match=rf"^{path} must be a detector's file[^\n]*$"):
             load_detector(path)
+    with pytest.raises(UserError, match="but it is a file of another kind"):
+        load_detector(text)

@@ -10,6 +10,7 @@ from core.decision.metrics import (
     BoolArray,
     FloatArray,
     auc,
+    balanced_f1,
     best_f1,
     clip_metrics,
     expected_f1,
@@ -131,3 +132,29 @@ def test_a_clip_without_a_score_is_never_expected_to_be_flagged(score: float) ->
     assert expected_f1(np.array([score, score]), is_anomalous, -5) == 0
     assert expected_f1(np.array([score, 99.0]), is_anomalous, 3) == pytest.approx(1)
     assert expected_f1(np.zeros(0), np.zeros(0, bool), 3) == 0
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_balanced_f1_is_expected_f1_of_as_many_normal_clips(case: int) -> None:
+    random = np.random.default_rng(case)
+    anomalous, normal = random.normal(2, 1, 12), random.normal(0, 1, 4)
+    once, thrice = (np.concatenate([anomalous, *times * [normal]]) for times in (1, 3))
+    expected = expected_f1(thrice, np.arange(24) < 12, 1.0)
+    assert balanced_f1(once, np.arange(16) < 12, 1.0) == pytest.approx(expected)
+    assert balanced_f1(thrice, np.arange(24) < 12, 1.0) == expected, "nothing changes where they are as many"
+
+
+def test_flagging_everything_is_worth_no_more_where_most_clips_are_anomalous() -> None:
+    """A detector that misses one fault of eight and raises no alarm is better than one that flags all clips."""
+    is_anomalous = np.arange(10) < 8
+    careful = np.where(is_anomalous, 9.0, -9.0) * np.where(np.arange(10) == 0, -1, 1)
+    everything = np.full(10, 9.0)
+    assert balanced_f1(everything, is_anomalous, 1.0) == pytest.approx(2 / 3, abs=1e-6)
+    assert balanced_f1(careful, is_anomalous, 1.0) == pytest.approx(14 / 15, abs=1e-6)
+    assert balanced_f1(everything, ~is_anomalous, 1.0) == pytest.approx(expected_f1(everything, ~is_anomalous, 1.0))
+
+
+@pytest.mark.parametrize("is_anomalous", [[True, True], [False, False]])
+def test_balanced_f1_of_one_class_is_expected_f1(is_anomalous: list[bool]) -> None:
+    scores = np.array([2.0, 0.5])
+    assert balanced_f1(scores, np.array(is_anomalous), 1.0) == expected_f1(scores, np.array(is_anomalous), 1.0)

@@ -33,6 +33,18 @@ def test_the_counts_give_the_objective_again(objective: str) -> None:
     assert TakeCounts.of_lists(of.as_lists()) == of
 
 
+@pytest.mark.parametrize("objective", F1_BY_NAME)
+def test_the_counts_give_the_objective_again_where_most_takes_are_anomalous(objective: str) -> None:
+    scores, labels, takes = clips(1)
+    rows = np.flatnonzero(labels | (np.arange(len(labels)) % (4 * CLIPS_A_TAKE) < 2 * CLIPS_A_TAKE))
+    of = TakeCounts.of(scores[rows], labels[rows], [takes[row] for row in rows], threshold=1.0, objective=objective)
+    f1 = 2 * sum(of.hits) / (sum(of.flagged) + sum(of.anomalous))
+    assert f1 == pytest.approx(F1_BY_NAME[objective](scores[rows], labels[rows], 1.0), abs=1e-5)
+    everything = F1_BY_NAME[objective](np.full(len(rows), 1e6), labels[rows], 1.0)
+    assert of.f1_flag_everything == pytest.approx(everything, abs=1e-5)
+    assert TakeCounts.of_lists(of.as_lists()) == of
+
+
 def test_the_order_of_the_clips_does_not_matter() -> None:
     scores, labels, takes = clips(1)
     order = np.random.default_rng(0).permutation(len(scores))

@@ -2,6 +2,7 @@
 
 import re
 
+import optuna
 import pytest
 
 from hpo.pages.formatting import DASH
@@ -95,6 +96,25 @@ def test_slices_have_a_log_axis_where_the_search_had_one_and_mark_the_winner() -
     winner = choose_winner(trial_records(study))
     marked = [trace for trace in figure.data if trace.name == f"winner (trial {winner.number})"]
     assert [trace.x[0] for trace in marked] == list(winner.parameters.values())
+
+
+def test_slices_show_every_choice_in_its_order_also_where_all_trials_have_one() -> None:
+    searched = {
+        "statistics": optuna.distributions.CategoricalDistribution(["all", "relative", "network", "spectrum"]),
+        "two_sided": optuna.distributions.CategoricalDistribution([False, True]),
+    }
+    study = optuna.create_study(direction="maximize")
+    for value in (0.8, 0.9):
+        parameters = {"statistics": "all", "two_sided": True}
+        study.add_trial(optuna.trial.create_trial(params=parameters, distributions=searched, value=value))
+    figure = study_figures(study)["parameter_slices"]
+    axes = {axis.title.text: axis for axis in figure.select_xaxes()}
+    assert [axes[name].categoryarray for name in searched] == [
+        ("all", "relative", "network", "spectrum"),
+        ("False", "True"),
+    ]
+    assert [axes[name].range for name in searched] == [(-0.5, 3.5), (-0.5, 1.5)]
+    assert {x for trace in figure.data for x in trace.x} == {"all", "True"}, "points lie at names of the axis"
 
 
 def test_parallel_coordinates_have_a_line_for_each_complete_trial() -> None:

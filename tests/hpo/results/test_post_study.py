@@ -174,6 +174,25 @@ def test_test_scores_are_not_used_for_choosing() -> None:
     assert search(of=validation).points != plain.points
 
 
+@pytest.mark.parametrize(
+    "thresholds",
+    [
+        FloatDistribution(0.5, 4.0),
+        FloatDistribution(0.5, 4.0, step=0.25),
+        FloatDistribution(0.5, 1.5, step=0.5),
+        CategoricalDistribution([1.0, 3.0]),
+    ],
+)
+@pytest.mark.parametrize("num_points", [1, 2, 3, 27, 30])
+def test_there_are_as_many_points_as_are_asked_for_and_all_differ(
+    num_points: int, thresholds: BaseDistribution
+) -> None:
+    searched = SEARCHED | {"threshold_sigmas": thresholds}
+    found = search_post(trials(), searched, num_points=num_points, seed=7, objective="f1")
+    assert len(found.points) == num_points
+    assert len({tuple(point.parameters.values()) for point in found.points}) == num_points
+
+
 def test_the_points_depend_on_the_seed_alone() -> None:
     assert search().points == search().points
     assert search().points != search(seed=8).points

@@ -3,11 +3,13 @@
 import json
 import shutil
 import socket
+from collections.abc import Callable
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+import hpo.audit
 import hpo.tracking.stored_runs
 from core.decision.checkpoint import DETECTOR_FILE
 from hpo.search.archive import ARCHIVED_FILE
@@ -59,6 +61,28 @@ def test_a_mistake_is_one_line_and_makes_nothing(toy: Toy, capsys: pytest.Captur
         assert said.err.count("\n") == 1
         assert said.out == ""
     assert sorted(toy.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [main, hpo.audit.main])
+def test_a_damaged_database_is_one_line_of_both_commands(
+    command: Callable[..., int], toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (toy.runs / "mlflow.db").write_text("garbage\n")
+    assert command([NAME], toy.root) == 2
+    assert capsys.readouterr().err == (
+        f"error: MLflow at {toy.uri} must answer, but (sqlite3.DatabaseError) file is not a database. "
+        "Restore the file, or name another with --tracking-uri.\n"
+    )
+
+
+def test_a_server_that_is_away_is_one_line_with_one_stop(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    assert hpo.audit.main([NAME, "--tracking-uri", uri], toy.root) == 2
+    assert capsys.readouterr().err == (
+        f"error: MLflow at {uri} must answer, but no connection; is it running? "
+        "Start it, or name another with --tracking-uri.\n"
+    )
 
 
 def test_a_comparison_reads_all_runs_in_one_call_and_the_next_page_where_they_do_not_fit(

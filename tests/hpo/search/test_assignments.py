@@ -1,10 +1,12 @@
 """--set in a search: what it changes, what is refused, and its part in the study's identity."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.data.faults.injection import FaultsConfig
+from core.data.splicing import SpliceConfig
 from core.errors import UserError
 from hpo.search.study_file import load_study_file
 
@@ -48,6 +50,19 @@ def test_two_keys_of_tables_that_the_file_lacks_are_set() -> None:
     assert spec.faults == FaultsConfig(seed=3, kinds=("tone", "hum"))
 
 
+@pytest.mark.parametrize("name", ["noise", "splice", "faults", "speed_perturbation", "threshold"])
+def test_a_table_that_a_study_may_lack_is_left_out(name: str) -> None:
+    assert getattr(load_study_file(TINY, [f"{name}=none"]), name) is None
+
+
+def test_without_splices_the_study_is_as_if_its_file_had_no_such_table() -> None:
+    spliced, plain = (load_study_file(ROOT / "studies/cars_spliced.toml", each) for each in ([], ["splice=none"]))
+    assert spliced.splice is not None
+    assert plain == replace(spliced, splice=None)
+    again = load_study_file(ROOT / "studies/cars_spliced.toml", ["splice=none", "splice.seed=3"])
+    assert again.splice == SpliceConfig(seed=3)
+
+
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
@@ -62,6 +77,8 @@ def test_two_keys_of_tables_that_the_file_lacks_are_set() -> None:
         ("window_ms=-5", "postprocessing.window_ms must be above 0, but got -5"),
         ("learning_rate=nan", "must be a finite number"),
         ("training=3", "must name a parameter or a key"),
+        ("training=none", "must name a parameter or a key"),
+        ("splice=3", "splice must be an object"),
     ],
 )
 def test_a_wrong_assignment_is_one_line_that_names_the_rule(assignment: str, said: str) -> None:

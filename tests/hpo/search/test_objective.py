@@ -130,9 +130,9 @@ def test_an_ended_trial_keeps_in_optuna_what_its_run_needs_to_be_made_again(
     assert list(logged.epochs_ms) == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize("objective", ["expected_f1", "f1"])
+@pytest.mark.parametrize("objective", ["balanced_f1", "expected_f1", "f1"])
 def test_the_objective_is_that_of_the_epoch_with_the_best_validation_auc(
-    objective: Literal["expected_f1", "f1"], spec: StudySpec, dataset: Dataset, tmp_path: Path
+    objective: Literal["balanced_f1", "expected_f1", "f1"], spec: StudySpec, dataset: Dataset, tmp_path: Path
 ) -> None:
     search = opened(replace(spec, objective=objective), tmp_path)
     run_all(search, context(dataset), 4)
@@ -453,7 +453,7 @@ def test_a_study_whose_trials_were_judged_by_another_rule_is_refused_in_one_line
     for name, each in {"innovations": by_innovations, "surprise": spec}.items():
         (tmp_path / name).mkdir()
         opened(each, tmp_path / name)
-    monkeypatch.setattr("hpo.search.study.NORMAL_SOUND_FORMAT", 1_000)
+    monkeypatch.setattr("hpo.search.identity.NORMAL_SOUND_FORMAT", 1_000)
     opened(spec, tmp_path / "surprise")
     with pytest.raises(UserError, match=r"and normal sound 1000, but another version .* with --fresh, or") as e:
         opened(by_innovations, tmp_path / "innovations")

@@ -3,19 +3,20 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.errors import UserError
-from hpo.stack.ui import HOST, Page, free_port, make_missing_databases, serve
+from hpo.stack.ui import HOST, Page, check_database, free_port, make_missing_databases, serve
 
 ROOT = Path(__file__).resolve().parents[3]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -66,6 +67,34 @@ def test_when_one_page_ends_so_does_the_other_and_its_last_words_are_said(
         serve(tmp_path)
     assert len(pages) == 2
     assert not any(page.is_alive() for page in pages)
+
+
+def test_the_last_words_of_a_database_are_those_that_name_the_cause() -> None:
+    words = (
+        "DatabaseError: no such table\\n[SQL: SELECT x]\\n(Background on this error at: https://sqlalche.me/e/21/4xp6)"
+    )
+    page = Page("It", [sys.executable, "-c", f"print('{words}')"], 1)
+    wait_until(lambda: not page.is_alive())
+    with pytest.raises(UserError, match=r"ended with exit code 0 and said: DatabaseError: no such table\.$"):
+        page.check_alive()
+    page.end()
+
+
+def test_a_damaged_database_is_named_with_its_cause_before_a_server_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.stack.ui.Page", pytest.fail)
+    (tmp_path / "optuna.journal").touch()
+    (tmp_path / "mlflow.db").write_text("garbage\n")
+    with pytest.raises(UserError, match=rf"but {tmp_path}/mlflow\.db cannot: file is not a database\. Restore"):
+        serve(tmp_path)
+
+
+def test_a_database_that_another_process_has_locked_is_not_damaged(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.execute("CREATE TABLE x (y)")
+        connection.execute("BEGIN IMMEDIATE")
+        check_database(tmp_path / "x.db")
 
 
 @pytest.mark.parametrize("kind", ["read-only", "a file"])

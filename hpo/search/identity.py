@@ -1,0 +1,68 @@
+"""What a study remembers of its settings and its data, so that all of its trials can be compared."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
+from core.errors import UserError
+from core.model.scored_training import format_of
+from hpo.search.study_file import FIRST_OBJECTIVE, StudySpec
+
+IDENTITY = "identity"
+"""User attribute of the study: its search and its data."""
+TRAININGS = "trainings"
+"""In the identity: the format of its trials. It is missing in a study that was made before it was kept."""
+DATA_FINGERPRINT = "data_fingerprint"
+"""In the identity: that of the recordings."""
+
+
+def identity_of(spec: StudySpec, *, data_fingerprint: str) -> dict[str, Any]:
+    """As JSON has it."""
+    more = {DATA_FINGERPRINT: data_fingerprint, TRAININGS: trial_format(spec)}
+    identity: dict[str, Any] = json.loads(json.dumps(spec.identity() | more))
+    return identity
+
+
+def trial_format(spec: StudySpec) -> str:
+    """What trials must have in common to be compared: how they train, and how their statistics are judged."""
+    trainings = format_of(keeps_statistics=spec.keeps_statistics)
+    return f"{trainings} and normal sound {NORMAL_SOUND_FORMAT}" if spec.keeps_statistics else trainings
+
+
+def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """UserError where another version made the study, or it was made with other settings or data."""
+    check_trial_format(name, was, now)
+    before, after = _flat({"objective": FIRST_OBJECTIVE} | dict(was)), _flat(now)
+    changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    if changed:
+        key = next((key for key in changed if key != DATA_FINGERPRINT), changed[0])
+        keep = f"Keep it with --set objective={before[key]}, give" if key == "objective" else "Give"
+        raise UserError(
+            f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
+            f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
+        )
+
+
+def check_trial_format(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """UserError where another version made the study, and its trials cannot be compared with new ones."""
+    if was.get(TRAININGS) != now[TRAININGS]:
+        raise UserError(
+            f"Study {name!r} must have trials of format {now[TRAININGS]}, but another version of this program made "
+            f"it with {was.get(TRAININGS, 'an older one')}, whose trials cannot be compared with new ones. Archive it "
+            "and start again with --fresh, or give the new search another --name."
+        )
+
+
+def value_at(identity: Mapping[str, Any], key: str) -> Any:
+    """The value or the table of a dotted key of the study file; None where the identity has none."""
+    table, _, name = key.rpartition(".")
+    section = identity.get("data_options" if table == "data" else table) if table else identity
+    return section.get(name) if isinstance(section, Mapping) else None
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for key, value in table.items():
+        rows |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows
