@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.decision.healthy_prediction import HEALTHY_BITS_SAVED, HEALTHY_CORRELATION, healthy_prediction
-from core.model.frame_statistics import frame_statistics
+from core.model.frame_statistics import NUM_OF_SOUND, prediction_statistics
 from core.model.scoring import FrameScores
 
 SHAPE = (4, 2, 8000)
@@ -13,7 +13,8 @@ SHAPE = (4, 2, 8000)
 def scores_of(z: np.ndarray) -> FrameScores:
     """Of clips (N, C, T) whose innovations are z, and whose surprise is 2 bits."""
     flat = np.full(z.shape[1:], 2.0, np.float32)
-    vectors = [frame_statistics(flat, flat, clip, clip, frame_samples=100, sample_rate_hz=4000) for clip in z]
+    vectors = [prediction_statistics(flat, flat, clip, frame_samples=100, sample_rate_hz=4000) for clip in z]
+    vectors = [np.pad(each, [(0, 0), (0, 0), (0, NUM_OF_SOUND)]) for each in vectors]  # what is not looked at
     frames = np.full((*z.shape[:2], z.shape[2] // 100), 2.0, np.float32)
     return FrameScores(surprise=frames, entropy=frames, normalised_residual=frames, statistics=np.stack(vectors))
 
