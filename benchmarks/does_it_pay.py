@@ -224,9 +224,9 @@ def _means_of_draws(values: FloatArray) -> FloatArray:
 
 
 def share_collected(gain: FloatArray, possible: FloatArray) -> str:
-    """Sum over sum of the cars. Without an interval of the possible gain above 0 there is nothing to collect."""
+    """Sum over sum of the cars. Where the possible gain could be 0 there is nothing to collect."""
     sums, sums_possible = _means_of_draws(gain), _means_of_draws(possible)
-    if np.percentile(sums_possible, 2.5) <= 0:
+    if sums_possible.min() <= 0:
         return "nothing to be had"
     low, high = 100 * np.percentile(sums / sums_possible, [2.5, 97.5])
     return f"{100 * gain.sum() / possible.sum():.0f} % ({low:.0f} to {high:.0f})"

@@ -1,5 +1,6 @@
 """The lines that the command says before and during a search."""
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -70,8 +71,10 @@ def _left_out(skipped: Sequence[Skipped]) -> list[str]:
 def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate) -> str:
     """How long `num_trials` trials and the finalists take; `estimate` is of one trial that trains."""
     num_trainings = inputs.space.num_trainings(num_trials)
-    at_once = min(inputs.num_workers, num_trainings)
-    seconds = [num_trainings * each / at_once for each in (estimate.default, estimate.smallest, estimate.largest)]
+    rounds = num_trials / inputs.num_workers
+    if num_trainings < num_trials:  # those who wait for a training are done with it
+        rounds = math.ceil(num_trainings / inputs.num_workers)
+    seconds = [rounds * each for each in (estimate.default, estimate.smallest, estimate.largest)]
     words = [duration(each) for each in seconds]
     finalists = seconds_of_finalists(inputs, estimate.default)
     return (

@@ -103,8 +103,8 @@ def measured(inputs: StudyInputs, console: Console) -> Estimate:
 
 
 def _say_begin(session: Session, console: Console) -> float | None:
-    """What is searched, what has ended, and how long the rest takes. Returns the measured seconds of a trial, in the
-    mean of those that train and those that share a training; None where no trial is missing."""
+    """What is searched, what has ended, and how long the rest takes. Returns the measured seconds of a training, None
+    where no trial is missing."""
     inputs, search = session.inputs, session.search
     console.say(*overview(inputs), *where_to_look(session))
     ended = [record for record in trial_records(search.study) if record.seconds is not None]
@@ -117,14 +117,19 @@ def _say_begin(session: Session, console: Console) -> float | None:
     console.say(estimate_line(inputs, missing, estimate))
     with console.stopping_after("the recordings that are being decoded"):
         inputs.datasets.open_all()
-    return estimate.default * inputs.space.num_trainings(missing) / missing
+    return estimate.default
 
 
 def _process(
     session: Session, options: Namespace, console: Console, shipper: Shipper, estimate_s: float | None
 ) -> SearchProcess:
     inputs, search = session.inputs, session.search
-    pace = Pace(num_processes=inputs.num_workers, epochs=inputs.spec.training.epochs, estimate_s=estimate_s)
+    pace = Pace(
+        num_processes=inputs.num_workers,
+        epochs=inputs.spec.training.epochs,
+        estimate_s=estimate_s,
+        trainings_a_trial=inputs.space.num_trainings(inputs.total) / inputs.total,
+    )
     bars = ProgressBars(console, search, total=inputs.total, num_finalists=inputs.num_finalist_trainings, pace=pace)
     context = TrialContext(
         datasets=inputs.datasets,

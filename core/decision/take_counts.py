@@ -49,7 +49,7 @@ class TakeCounts:
             hits=tuple(round(float(value), DECIMALS) for value in hits),
             flagged=tuple(round(float(value), DECIMALS) for value in flagged),
             anomalous=tuple(int(value) for value in anomalous),
-            clips=tuple(round(float(value), DECIMALS) for value in clips),
+            clips=tuple(float(value) for value in clips),
         )
 
     @classmethod

@@ -73,7 +73,7 @@ def study_figures(
     axes, objective = parameter_axes(study), f"validation {objective_name(study)}"
     figures = {
         "optimisation_history": history_figure(
-            records, winner, objective=objective, f1_flag_everything=_flag_everything_f1(result)
+            records, winner, objective=objective, f1_flag_everything=result["flagging_everything"] if result else None
         ),
         "loss_by_epoch": curves_figure(records, winner),
         "parameter_importance": importance_figure(study),
@@ -93,10 +93,6 @@ def _winner_number(records: Sequence[TrialRecord], result: Mapping[str, Any] | N
         return result["winner"]["trial"] if result["winner"] else None
     winner = choose_winner(records)
     return winner.number if winner else None
-
-
-def _flag_everything_f1(result: Mapping[str, Any] | None) -> float | None:
-    return result["winner"]["validation"].get("f1_flag_everything") if result and result["winner"] else None
 
 
 def describe_trial(record: TrialRecord) -> str:

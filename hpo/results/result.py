@@ -24,7 +24,7 @@ from hpo.results.judged_trial import judge_trial
 from hpo.results.prediction import prediction_of
 from hpo.results.promise import promise_of, set_defaults_threshold, set_winners_threshold
 from hpo.results.shown_training import ShownTraining
-from hpo.results.winner import Finalist, SeedTraining, choose_finalist, choose_winner
+from hpo.results.winner import Finalist, SeedTraining, choose_finalist, choose_winner, is_above
 from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord, trial_records
 
@@ -51,6 +51,7 @@ def study_result(
         **about,
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": winner is not None and beats_flagging_everything(winner, figures),
+        "flagging_everything": winner and winner.value_of_flagging_everything,
         "choice": choice_of(records, finalists, winner, objective=objective_name(search.study)),
         "evidence": evidence_of(figures, chosen.calibration_curve() if chosen else ()),
         "prediction": prediction_of(records, winner.number if winner else None),
@@ -98,10 +99,14 @@ def _figures_of_default(training: SeedTraining, search: OpenStudy) -> dict[str, 
 
 
 def beats_flagging_everything(winner: Finalist, figures: Mapping[str, Any] | None) -> bool:
-    """Whether the winner is better than flagging every clip, on validation.
+    """Whether the winner is better than flagging every clip, by the objective on validation; by F1 for trials of an
+    earlier version.
 
     The mean over seeds decides, because the best of several trainings is biased upwards.
     """
+    everything = winner.value_of_flagging_everything
+    if everything is not None:
+        return is_above(fmean(winner.objectives), everything)
     return figures is not None and fmean(winner.values("val_f1")) > figures["validation"]["f1_flag_everything"]
 
 

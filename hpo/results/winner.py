@@ -22,6 +22,8 @@ LEAST_LEAD = 0.0005
 """A lead that three decimals do not show is none: where all is found, expected F1 still rises with the threshold."""
 DECIMALS_OF_A_TIE = 9
 """Means that are equal to this precision are equal; the rest is rounding."""
+DECIMALS_OF_FLAGGING_EVERYTHING = 5
+"""Likewise, for an objective and what flagging everything has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,12 @@ class Finalist:
     def objectives(self) -> list[float]:
         """The value of the study's objective for each seed; 0 for a failed training."""
         return [(each.record.objective or 0.0) if has_score(each.record) else 0.0 for each in self.seeds]
+
+    @property
+    def value_of_flagging_everything(self) -> float | None:
+        """What the objective would be; None for trials of an earlier version, which do not tell."""
+        counts = _counts([each.record for each in self.seeds if has_score(each.record)])
+        return counts[0].f1_flag_everything if counts else None
 
     @property
     def best(self) -> SeedTraining | None:
@@ -156,6 +164,11 @@ def lead_of_finalists(finalists: Iterable[Finalist]) -> Lead | None:
     return _lead(ranked[0].number, *sides, num_seeds=len(default.seeds))
 
 
+def is_above(objective: float, flagging_everything: float) -> bool:
+    """Whether it is better than flagging everything."""
+    return round(objective - flagging_everything, DECIMALS_OF_FLAGGING_EVERYTHING) > 0
+
+
 def is_default(number: int) -> bool:
     """Whether the trial of this number has the default configuration, which is the first of every study."""
     return number == 0
@@ -176,7 +189,7 @@ def _lead(number: int, best: _Side, default: _Side, *, num_seeds: int) -> Lead:
         best=number,
         difference=best[0] - default[0],
         standard_error=standard_error(*counts, num_seeds=num_seeds),
-        default_is_a_detector=all(default[0] > each.f1_flag_everything for each in counts[1]),
+        default_is_a_detector=not counts[1] or is_above(default[0], counts[1][0].f1_flag_everything),
     )
 
 

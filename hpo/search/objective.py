@@ -1,6 +1,6 @@
 """One trial: trains epoch by epoch, logs and reports each, prunes, and records the end.
 
-The objective is the expected F1 of validation clips, or their F1 where the study file says so, at the trial's own
+The objective is the expected, balanced or plain F1 of validation clips, as the study file says, at the trial's own
 window and threshold, at the epoch with the best validation AUC. Pruning watches validation AUC, which does not depend
 on the threshold. Test figures are recorded and choose nothing.
 """

@@ -49,7 +49,8 @@ SHAPING = ("sample_rate_hz", "mu_law_levels")
 """Parameters of the front end that change the network's layers and weights, as all parameters of the network do."""
 UNJUDGED_BY_INJECTED_FAULTS = ("statistics",)
 """Parameters that keep their default where faults are injected. Those hardly change how loud a machine is, which real
-ones may: on a fan the statistics that injected faults chose lost up to 0.20 of the AUC (docs/quality.md)."""
+ones may: on a fan the statistics that injected faults chose lost up to 0.20 of the AUC (docs/quality.md, "Without a
+real fault")."""
 MAX_RATES = 16
 """Each rate needs its own decoded copy of the data."""
 
@@ -149,11 +150,14 @@ class SearchSpace:
         return by_size[0], by_size[-1]
 
     def num_trainings(self, num_trials: int) -> int:
-        """How many trainings so many trials need at most: points that differ in nothing that is trained share one."""
+        """How many trainings so many trials need at most: points that differ in nothing that is trained share one. The
+        score `innovations` keeps statistics, so it has trainings of its own.
+        """
         trained = [each for name, each in self.distributions.items() if PARAMETERS[name][0] in TRAINED]
         if any(isinstance(each, FloatDistribution) for each in trained):
             return num_trials
-        return min(num_trials, math.prod(len(_walk(each)) for each in trained))
+        kinds = {score == INNOVATIONS for score in self._values_of("score", self.default.scoring.score)}
+        return min(num_trials, len(kinds) * math.prod(len(_walk(each)) for each in trained))
 
     @property
     def sample_rates_hz(self) -> tuple[int, ...]:

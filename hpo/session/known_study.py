@@ -24,7 +24,9 @@ from hpo.terminal.console import Console
 def open_known_storage(options: Namespace, root: Path) -> StudyStorage | None:
     """None where its file is not there yet: it is made when the recordings have been decoded."""
     setting = resolve_storage(options.storage, project_root=root)
-    path = setting.value.removeprefix(SQLITE)
+    path = setting.value
+    if path.startswith(SQLITE):
+        path = path.removeprefix(SQLITE).partition("?")[0]
     if "://" not in path and not Path(path).exists():
         return None
     return StudyStorage(setting.value, patience_minutes=options.patience)

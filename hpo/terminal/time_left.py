@@ -15,7 +15,9 @@ class Pace:
     epochs: int
     """Of a trial that is not pruned."""
     estimate_s: float | None
-    """Measured seconds of a trial of the default network that is not pruned; None where nothing was measured."""
+    """Measured seconds of a training of the default network that is not pruned; None where nothing was measured."""
+    trainings_a_trial: float = 1.0
+    """Below 1 where trials share trainings."""
 
     def seconds_left(
         self, ended: Sequence[TrialRecord], *, num_missing: int, num_finalist_epochs: int, num_epochs_done: int
@@ -28,11 +30,12 @@ class Pace:
         seconds = [record.seconds or 0.0 for record in ended]
         epochs = [len(record.epochs) for record in ended]
         if self.estimate_s is not None:
-            seconds.append(self.estimate_s)
+            seconds.append(self.estimate_s * self.trainings_a_trial)
             epochs.append(self.epochs)
         if not sum(epochs):
             return None
-        trial_s, epoch_s = sum(seconds) / len(seconds), sum(seconds) / sum(epochs)
+        trial_s = sum(seconds) / len(seconds)
+        epoch_s = sum(seconds) / sum(epochs) / self.trainings_a_trial
         work_s = num_missing * trial_s + (num_finalist_epochs - num_epochs_done) * epoch_s
         return max(0.0, work_s) / self.num_processes
 

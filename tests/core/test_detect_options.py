@@ -291,6 +291,13 @@ def test_files_of_one_microphone_each_are_one_recording(names, study, detect, tm
     assert found.out[-1].startswith("2 recordings: ")
 
 
+def test_a_file_with_all_channels_is_a_recording_whatever_its_name_is(study, detect, tmp_path):
+    paths = [write(tmp_path / f"a_ch{number}.wav", sound(2, seed=number), RATE_HZ) for number in (1, 2)]
+    found = detect(study, *paths)
+    assert found.errors == []
+    assert {row["file"] for row in found.rows} == set(map(str, paths))
+
+
 def test_a_microphone_that_is_missing_or_given_twice_is_one_line_for_its_recording(study, detect, tmp_path):
     both = sound(3)
     first, second = (write(tmp_path / f"a_ch{i + 1}.wav", both[:, [i]], RATE_HZ) for i in range(2))

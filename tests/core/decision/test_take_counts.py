@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.decision.metrics import F1_BY_NAME
+from core.decision.metrics import F1_BY_NAME, balanced_f1
 from core.decision.take_counts import TakeCounts, standard_error
+from hpo.results.winner import is_above
 
 TAKES, CLIPS_A_TAKE = 40, 3
 
@@ -43,6 +44,16 @@ def test_the_counts_give_the_objective_again_where_most_takes_are_anomalous(obje
     everything = F1_BY_NAME[objective](np.full(len(rows), 1e6), labels[rows], 1.0)
     assert of.f1_flag_everything == pytest.approx(everything, abs=1e-5)
     assert TakeCounts.of_lists(of.as_lists()) == of
+
+
+@pytest.mark.parametrize("num_anomalous", range(2, 12))
+def test_flagging_everything_is_no_better_than_flagging_everything(num_anomalous: int) -> None:
+    """Also where a normal clip counts 5 / 3 times, which no decimal number is."""
+    for num_normal in range(1, num_anomalous):
+        labels = np.arange(num_anomalous + num_normal) < num_anomalous
+        scores, takes = np.full(len(labels), 99.0), [f"take {index}" for index in range(len(labels))]
+        of = TakeCounts.of(scores, labels, takes, threshold=1.0, objective="balanced_f1")
+        assert not is_above(balanced_f1(scores, labels, 1.0), of.f1_flag_everything)
 
 
 def test_the_order_of_the_clips_does_not_matter() -> None:

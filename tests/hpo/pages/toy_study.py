@@ -112,6 +112,7 @@ def result_of(study: Any, **changes: Any) -> dict[str, Any]:
     return {
         "study": study.study_name, "goal": "a goal", "data": "some data", "data_is_simulated": False,
         "data_fingerprint": "0123456789ab", "trials": {"complete": 6, "pruned": 1, "failed": 1}, "detector_found": True,
+        "flagging_everything": 0.667,
         "winner": winner and {"trial": winner.number, "parameters": dict(winner.parameters), "validation": figures,
                               "test": test, "per_machine": per_machine, **shape},
         "default": default, "finalists": [], "gaps": [], "faults": [], "evidence": None, "promise": None,
@@ -122,6 +123,7 @@ def result_of(study: Any, **changes: Any) -> dict[str, Any]:
 EMPTY_RESULT = {
     "study": "toy", "goal": "", "data": "", "data_is_simulated": False, "data_fingerprint": "", "winner": None,
     "trials": {"complete": 0, "pruned": 0, "failed": 0}, "detector_found": False, "default": None,
+    "flagging_everything": None,
     "finalists": [], "gaps": [], "faults": [], "evidence": None, "promise": None,
     "git_commit": None, "device": "cpu", "threads": 1, "seconds": None, "created": "",
 }  # fmt: skip

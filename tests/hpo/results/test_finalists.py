@@ -240,8 +240,9 @@ def test_the_result_has_every_seed_and_the_winner_s_folder_has_the_file_of_the_b
         assert row["objective_spread"] == pytest.approx(np.std(values, ddof=1))
         assert row["is_winner"] == (row["trial"] == winner.number)
     assert result["winner"]["validation"]["f1"] == winner.best.record.facts["val_f1"]
-    mean = np.mean(winner.values("val_f1"))
-    assert result["detector_found"] == (mean > result["winner"]["validation"]["f1_flag_everything"])
+    mean, everything = np.mean(winner.objectives), winner.value_of_flagging_everything
+    assert everything == result["winner"]["validation"]["f1_flag_everything"] == result["flagging_everything"]
+    assert result["detector_found"] == (mean > everything)
 
 
 def test_fresh_archives_the_finalists_with_their_search(spec: StudySpec, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from core.data.recordings import Corpus, Label, Recording
 from core.errors import UserError
 from core.model.wavenet import describe, receptive_field_of
 from core.sources import open_source
+from hpo.search.search_space import SearchSpace
 from hpo.search.study_file import load_study_file
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,6 +60,13 @@ def test_trials_that_differ_in_nothing_that_is_trained_share_a_training(study: s
     asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     configs = [space.suggest(asked.ask(dict(space.distributions))) for _ in range(50)]
     assert len({(each.front_end, each.network, each.training) for each in configs}) == expected
+
+
+def test_the_score_innovations_has_trainings_of_its_own() -> None:
+    scores = {"score": {"choices": ["innovations", "surprise", "residual"]}}
+    space = SearchSpace.parse(scores, load_study_file(ROOT / "studies/any_machine.toml").search_space.default)
+    asked = [space.configuration({"score": score}) for score in scores["score"]["choices"]]
+    assert space.num_trainings(50) == len({each.training_setup(1, 400) for each in asked}) == 2
 
 
 WRONG = {

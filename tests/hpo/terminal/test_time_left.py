@@ -35,6 +35,12 @@ def test_the_measurement_says_it_before_a_trial_has_ended() -> None:
     assert left(pace(None)) is None
 
 
+def test_trials_that_share_trainings_are_short_and_finalists_are_not() -> None:
+    shared = Pace(num_processes=1, epochs=5, estimate_s=10.0, trainings_a_trial=0.25)
+    assert left(shared) == 10.0, "one training of four trials"
+    assert left(shared, missing=0, finalist_epochs=10) == pytest.approx(20.0)
+
+
 def test_ended_trials_correct_it() -> None:
     assert left(pace(), ended(20.0)) == pytest.approx(4 * 15.0)
     assert left(pace(None), ended(20.0)) == pytest.approx(4 * 20.0), "of a resumed study, without a measurement"
