@@ -27,7 +27,8 @@ from core.data.splits import SplitConfig, split_recordings
 from core.data.training_clips import ClipMeasurements, ListedOrder
 from core.decision.metrics import auc
 from core.experiment import ExperimentConfig
-from core.model.scoring import ClipsToScore, score_clips
+from core.model.clips_to_score import ClipsToScore
+from core.model.scoring import score_clips
 from core.model.training import train_epochs
 from core.model.training_codes import fit_to_training
 from core.model.wavenet import WaveNet

@@ -21,8 +21,9 @@ if __name__ == "__main__":
 
 from benchmarks.elsewhere import corpus_of, dataset_of
 from core.data.dataset import Dataset
+from core.model.clips_to_score import ClipsToScore
 from core.model.scored_training import scored_epochs
-from core.model.scoring import ClipsToScore, clip_innovations
+from core.model.scoring import clip_innovations
 from core.model.wavenet import WaveNet
 from core.model.whiteness import Whiteness, whiteness_of
 from core.study_files import find_study_file

@@ -29,7 +29,8 @@ from core.decision.whole_recordings import clips_needed
 from core.detection.decision import RecordingDecision, RecordingEvent
 from core.detection.files import AudioRequirements, AudioStream, check_sound
 from core.errors import UserError
-from core.model.scoring import INNOVATIONS, ClipsToScore, FrameScores, Scores, score_clips
+from core.model.clips_to_score import ClipsToScore
+from core.model.scoring import INNOVATIONS, FrameScores, Scores, score_clips
 from core.thread_pool import ThreadPool
 
 BATCH_SAMPLES = 2**17

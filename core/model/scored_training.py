@@ -20,11 +20,12 @@ from core.data.clips import ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import JUDGED, Dataset
 from core.data.faults.library import LIBRARY_VERSION
+from core.model.clips_to_score import ClipsToScore
 from core.model.frame_statistics import FORMAT as STATISTICS_FORMAT
 from core.model.frontend import Codes, FrontEnd, FrontEndConfig
 from core.model.optimizer import make_optimizer
 from core.model.partial_epoch import PartialEpoch
-from core.model.scoring import ClipsToScore, FrameScores, score_clips
+from core.model.scoring import FrameScores, score_clips
 from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig, train_epochs
 from core.model.training_codes import fit_to_training
 from core.model.training_record import ScoredEpoch, TrainingRecord

@@ -12,7 +12,8 @@ import numpy as np
 
 from core.data.clips import ClipSet
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector
-from core.model.scoring import ClipsToScore, clip_innovations
+from core.model.clips_to_score import ClipsToScore
+from core.model.scoring import clip_innovations
 from core.model.whiteness import MOST_UNLEARNED_BITS, Whiteness, whiteness_of
 from core.thread_pool import ThreadPool
 from hpo.results.trial_files import TrialFiles

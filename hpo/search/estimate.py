@@ -9,8 +9,9 @@ import torch
 
 from core.data.dataset import Dataset
 from core.experiment import ExperimentConfig
+from core.model.clips_to_score import ClipsToScore
 from core.model.optimizer import make_optimizer
-from core.model.scoring import INNOVATIONS, ClipsToScore, score_clips
+from core.model.scoring import INNOVATIONS, score_clips
 from core.model.training import HeldWindows, TrainingConfig, train_epochs
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool

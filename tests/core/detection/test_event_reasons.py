@@ -15,7 +15,8 @@ from core.detection.decision import RecordingDecision
 from core.detection.files import open_audio
 from core.detection.plot import _events_text
 from core.detection.results import Results, lines_of
-from core.model.scoring import ClipsToScore, ScoringConfig, score_clips
+from core.model.clips_to_score import ClipsToScore
+from core.model.scoring import ScoringConfig, score_clips
 from core.thread_pool import ThreadPool
 from tests.small_detector import make_detector
 

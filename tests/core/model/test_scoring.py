@@ -9,10 +9,11 @@ import torch
 
 from core.errors import UserError
 from core.model import scoring
+from core.model.clips_to_score import ClipsToScore
 from core.model.frame_statistics import num_statistics
 from core.model.frontend import Codes
 from core.model.innovations import innovations, uniform_draws
-from core.model.scoring import SCORES, ClipsToScore, FrameScores, ScoringConfig, clip_innovations, score_clips
+from core.model.scoring import SCORES, FrameScores, ScoringConfig, clip_innovations, score_clips
 from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
 
@@ -84,7 +85,7 @@ def test_statistics_of_the_sound_that_are_kept_are_those_that_would_be_measured(
     kept = clips.with_sound(**frames, pool=pool)
     measured = score_clips(model, clips, **frames, with_statistics=True, pool=pool)
     monkeypatch.setattr("core.model.scoring.GROUP_SAMPLES", codes[:2].size)  # so that they are cut with their clips
-    monkeypatch.setattr("core.model.scoring.sound_statistics", None)
+    monkeypatch.setattr("core.model.clips_to_score.sound_statistics", None)
     again = score_clips(model, kept, **frames, with_statistics=True, pool=pool)
     np.testing.assert_array_equal(again.statistics, measured.statistics)
 
