@@ -54,7 +54,11 @@ def expected_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float, *
     threshold counts in part, so figures on few clips depend less on which side of it each one happens to lie. A score
     of -inf or NaN is never flagged. 0 where nothing is flagged and nothing is anomalous.
     """
-    flagged = expected_flags(scores, threshold, blur=blur)
+    return _f1_of(expected_flags(scores, threshold, blur=blur), is_anomalous)
+
+
+def _f1_of(flagged: FloatArray, is_anomalous: BoolArray) -> float:
+    """Of how much each clip counts as flagged."""
     total = float(flagged.sum() + is_anomalous.sum())
     return 2 * float(flagged[is_anomalous].sum()) / total if total else 0.0
 
@@ -71,9 +75,7 @@ def balanced_f1(scores: FloatArray, is_anomalous: BoolArray, threshold: float) -
     Where most clips are anomalous, as where most healthy takes are trained on, flagging everything has a high F1: 0.8
     of 2 anomalous clips for each normal one, where it has 2 / 3 of as many.
     """
-    flagged = expected_flags(scores, threshold) * balanced_weights(is_anomalous)
-    total = float(flagged.sum() + is_anomalous.sum())
-    return 2 * float(flagged[is_anomalous].sum()) / total if total else 0.0
+    return _f1_of(expected_flags(scores, threshold) * balanced_weights(is_anomalous), is_anomalous)
 
 
 def balanced_weights(is_anomalous: BoolArray) -> FloatArray:
