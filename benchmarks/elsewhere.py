@@ -10,239 +10,39 @@ machine's test clips:
     (a)  the cars, chosen on fan and simulated car      (c)  each car, chosen on the other cars, fan and simulated car
     (b)  the fan, chosen on the cars and simulated car
 
-Tables in which the take CAR01_NORMAL is tested come again without it; what was chosen stays the same. WaveNet is the
-default configuration of studies/any_machine.toml. A fold of a task is scored once and kept in --folder, so an
-interrupted command goes on. `--quick` runs one fold.
+Tables in which the take CAR01_NORMAL is tested come again without it; what was chosen stays the same. For (a) and (b)
+clips of ten seconds are put together from those of two, and have three thresholds: the one with the highest F1
+elsewhere, the lowest with at most 5 % false alarms elsewhere, and the default of two sigmas.
+
+WaveNet is the default configuration of studies/any_machine.toml. A fold of a task is scored once and kept in --folder,
+so an interrupted command goes on. `--quick` runs one fold.
 """
 
 import argparse
-import json
 import sys
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.kept_results import version_of_results
-from benchmarks.listed_recordings import open_corpus
+from benchmarks.judged_elsewhere import FOLDS, WAVENET, Judged, corpus_of, scores_of
 from benchmarks.spliced_events import ODD_TAKE
-from core.baselines import families
-from core.baselines.choice import (
-    NUM_DRAWS_TO_CHOOSE,
-    ScoredDataset,
-    is_within_an_error,
-    judge_split,
-    of_innovations,
-)
-from core.baselines.comparison import fit_and_score
-from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, of_machine, pooled_f1
-from core.data.data_config import DataConfig
-from core.data.dataset import Dataset, prepare_dataset
-from core.data.recordings import Corpus
-from core.data.store import Store
-from core.decision.innovations_statistic import SOUND
+from benchmarks.whole_stretches import of_stretches
+from core.baselines.choice import NUM_DRAWS_TO_CHOOSE, is_within_an_error
+from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.decision.metrics import FloatArray, f1_score
-from core.decision.normal_sound import HEALTHY_DEVIATIONS, NormalSound, fit_normal_sound, fit_vectors
-from core.decision.postprocess import STATISTICS, PostprocessingConfig
-from core.model.scored_training import scored_epochs
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
-from core.whole_file import write_text
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
 
-FOLDS = 4
-WAVENET, BANDS = "WaveNet", "bands, the same rule"
-BAND_CHOICES = {"with level": (*SOUND, "level"), "relative": SOUND}
-"""The groups of statistics that need no network."""
-POST_CHOICES = tuple(
-    PostprocessingConfig(window_ms=window_ms, two_sided=two_sided, sigma="pooled")
-    for window_ms in (2000.0, 500.0, 100.0)
-    for two_sided in (False, True)
-)
-"""Of the alternatives."""
-USUAL_ERROR_DEVIATION = 0.2
-"""Of the log of an alternative's error between healthy takes, as HEALTHY_DEVIATIONS are of WaveNet's statistics."""
-STEPS_AND_RATES = ((1000, 1e-3),)
-SIMULATED = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": 4, "severity": 0.8}
-
-SplitScores = dict[str, FloatArray]
-"""(N,) clip scores in sigmas by split."""
-Scores = Mapping[str, Mapping[str, SplitScores]]
-"""By detector and choice."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Judged:
-    """One machine in one fold of its task."""
-
-    task: str
-    machine: str
-    decisions: Mapping[str, Mapping[str, Mapping[str, SplitDecisions]]]
-    """By detector, choice and split; thresholds are not set."""
-
-
-def corpus_of(task: str, fold: int, options: argparse.Namespace) -> Corpus:
-    if task == "simulated":
-        return open_corpus("simulated", options={**SIMULATED, "sample_rate_hz": 16_000, "seed": fold + 1})
-    return open_corpus(getattr(options, task))
-
-
-def dataset_of(
-    corpus: Corpus, fold: int, spec: StudySpec, folder: Path, *, network_rate_hz: int | None = None
-) -> Dataset:
-    spec = spec.settled(corpus)
-    config = DataConfig(
-        sample_rate_hz=spec.front_end.read_rate_hz,
-        clips=spec.clips,
-        split=replace(spec.split, folds=FOLDS, fold=fold),
-        speed_perturbation=spec.speed_perturbation,
-        network_rate_hz=network_rate_hz,
-    )
-    return prepare_dataset(corpus, config, store=Store(folder / "store", max_gb=4))
-
-
-def wavenet_scores(dataset: Dataset, spec: StudySpec, *, seed: int, pool: ThreadPool) -> Scores:
-    """Of WaveNet, and of the same rule on the statistics that need no network."""
-    config = spec.default_experiment
-    context = config.wavenet(dataset.num_channels).receptive_field_samples
-    setup = config.training_setup(dataset.num_channels, context)
-    with tempfile.TemporaryDirectory() as folder:
-        *_, last = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
-    frames = {name: scores.of("innovations") for name, scores in last.scores.items()}
-    frame_ms = config.scoring.frame_ms
-    scored = _scored(WAVENET, frames, frame_ms)
-    found: dict[str, dict[str, FloatArray]] = {}
-    for statistics in STATISTICS:
-        post = of_innovations(statistics)
-        found[statistics] = _clip_scores(scored, dataset, post, kind="innovations")
-    return {WAVENET: found, BANDS: {name: _band_scores(frames, dataset, name, frame_ms) for name in BAND_CHOICES}}
-
-
-def _scored(name: str, frames: Mapping[str, np.ndarray], frame_ms: float) -> ScoredDataset:
-    return ScoredDataset(
-        name=name,
-        setup="",
-        scores={"innovations": frames},
-        frame_ms=frame_ms,
-        first_s=0.0,
-        num_weights=0,
-        seconds_to_train=0.0,
-        seconds_to_score=0.0,
-    )
-
-
-def _clip_scores(scored: ScoredDataset, dataset: Dataset, post: PostprocessingConfig, *, kind: str) -> SplitScores:
-    judged = dataset.judged()
-    return {split: judge_split(scored, judged, kind, post, split).clip_scores for split in ("validation", "test")}
-
-
-def _band_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, choice: str, frame_ms: float) -> SplitScores:
-    healthy = dataset.calibration
-    normal = fit_normal_sound(
-        frames["calibration"],
-        healthy.machines,
-        healthy.recording_ids,
-        groups=BAND_CHOICES[choice],
-        frame_ms=frame_ms,
-    )
-    return _scores_by(normal, {split: normal.vectors(each) for split, each in frames.items()}, dataset)
-
-
-def _error_vectors(frames: np.ndarray) -> dict[str, FloatArray]:
-    """(N, C, F) errors of an alternative to the log of their mean over time and of their deviation, (N, C, 2)."""
-    moments = [frames.mean(axis=-1, dtype=np.float64), frames.std(axis=-1, dtype=np.float64)]
-    return {"error": np.log(np.stack(moments, axis=-1) + 1e-6)}
-
-
-def _error_scores(vectors: Mapping[str, Mapping[str, FloatArray]], dataset: Dataset) -> SplitScores:
-    """By the rule for WaveNet's innovations."""
-    healthy, usual = dataset.calibration, HEALTHY_DEVIATIONS | {"error": USUAL_ERROR_DEVIATION}
-    left_out = fit_vectors(vectors["calibration"], healthy.machines, healthy.recording_ids, usual=usual)
-    return _scores_by(left_out.normal, vectors, dataset)
-
-
-def _scores_by(normal: NormalSound, vectors: Mapping[str, Mapping[str, FloatArray]], dataset: Dataset) -> SplitScores:
-    """Of clips' (N, C, statistics) by split and group."""
-    found = {}
-    for split in ("validation", "test"):
-        machines = np.array(dataset.judged()[split].machines)
-        found[split] = np.empty(len(machines))
-        for machine in set(machines):
-            own = machines == machine
-            deviations = normal.deviations({name: each[own] for name, each in vectors[split].items()}, machine)
-            found[split][own] = normal.scores(deviations)
-    return found
-
-
-def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
-    """Every variant of every alternative, on takes as they were recorded and at the other speeds."""
-    found: dict[str, dict[str, dict[str, FloatArray]]] = {}
-    for each in dict.fromkeys([dataset.config.speed_perturbation, None]):
-        data = dataset if each else dataset.as_recorded
-        for name, variants in families(STEPS_AND_RATES).items():
-            for alternative in variants:
-                scored = fit_and_score(alternative, data, seed=seed)
-                for post in POST_CHOICES:
-                    side = "two-sided" if post.two_sided else "one-sided"
-                    choice = f"{scored.setup}, {post.window_ms:g} ms, {side}".replace("several speeds", "speeds")
-                    found.setdefault(name, {})[choice] = _clip_scores(scored, data, post, kind="its own")
-                if name.startswith("log-mel"):
-                    errors = {split: _error_vectors(each) for split, each in scored.scores["its own"].items()}
-                    same_rule = f"{scored.setup}, the same rule".replace("several speeds", "speeds")
-                    found[name][same_rule] = _error_scores(errors, data)
-    return found
-
-
-def scores_of(corpus: Corpus, task: str, fold: int, spec: StudySpec, *, folder: Path, pool: ThreadPool) -> list[Judged]:
-    """From the folder's files of the task's fold, or computed and kept there."""
-    dataset, name = dataset_of(corpus, fold, spec, folder), f"{task}-{fold + 1}"
-    heard = dataset_of(corpus, fold, spec, folder, network_rate_hz=spec.front_end.sample_rate_hz)
-    wavenet = _kept(folder, name, lambda: wavenet_scores(heard, spec, seed=fold + 1, pool=pool))
-    others = _kept(folder, f"{name}-others", lambda: alternatives_scores(dataset, seed=fold + 1))
-    return list(_by_machine(task, {**wavenet, **others}, dataset))
-
-
-def _kept(folder: Path, name: str, compute: Callable[[], Scores]) -> Scores:
-    file = folder / f"{name}-{version_of_results()}.json"
-    if not file.exists():
-        rounded = json.dumps(compute(), default=lambda array: [round(float(score), 5) for score in array])
-        write_text(file, rounded)
-        print(file.stem, file=sys.stderr, flush=True)
-    found: Scores = json.loads(file.read_text())
-    return found
-
-
-def _by_machine(task: str, scores: Scores, dataset: Dataset) -> Iterator[Judged]:
-    for machine in sorted(set(dataset.test.machines)):
-        yield Judged(
-            task=task,
-            machine=machine,
-            decisions={
-                detector: {
-                    choice: {split: _decisions(split, values, dataset, machine) for split, values in splits.items()}
-                    for choice, splits in choices.items()
-                }
-                for detector, choices in scores.items()
-            },
-        )
-
-
-def _decisions(split: str, scores: FloatArray, dataset: Dataset, machine: str) -> SplitDecisions:
-    clips = dataset.judged()[split]
-    everything = SplitDecisions(
-        scores=np.array(scores),
-        threshold=0.0,
-        is_anomalous=clips.is_anomalous,
-        recording_ids=clips.recording_ids,
-        machines=clips.machines,
-    )
-    return of_machine(everything, machine)
+SECONDS_TO_JUDGE = 1500.0
+"""A split of the cars has less, so that its clips are end to end."""
+CLIP_S, LONG_CLIP_S = 2.0, 10.0
+MAX_FALSE_ALARMS = 0.05
 
 
 def healthy_takes(judged: Judged) -> set[str]:
@@ -255,9 +55,7 @@ def healthy_takes(judged: Judged) -> set[str]:
 def choose_on(others: Sequence[Judged], detector: str) -> tuple[str, float]:
     """The first choice whose mean AUC on validation clips of the others is within one standard error over takes of the
     highest, and the threshold with the highest mean F1 there. Tasks count equally."""
-    by_task: dict[str, list[Judged]] = {}
-    for each in others:
-        by_task.setdefault(each.task, []).append(each)
+    by_task = _by_task(others)
     choices = [
         choice for choice in others[0].decisions[detector] if all(choice in j.decisions[detector] for j in others)
     ]
@@ -274,16 +72,38 @@ def choose_on(others: Sequence[Judged], detector: str) -> tuple[str, float]:
     }
     highest = max(choices, key=lambda choice: float(areas[choice][0]))
     chosen = next(choice for choice in choices if is_within_an_error(areas[highest], areas[choice]))
-    pooled = np.concatenate([each.scores for each in _validation(others, detector, chosen)])
-    levels = np.unique(np.quantile(pooled, np.linspace(0.02, 0.98, 97)))
+    return chosen, threshold_of_highest_f1([_validation(judged, detector, chosen) for judged in by_task.values()])
 
-    def mean_f1(level: float) -> float:
-        of_tasks = [
-            np.mean([_f1(each, level) for each in _validation(judged, detector, chosen)]) for judged in by_task.values()
-        ]
-        return float(np.mean(of_tasks))
 
-    return chosen, float(max(levels, key=mean_f1))
+def threshold_of_highest_f1(tasks: Sequence[Sequence[SplitDecisions]]) -> float:
+    """Of F1 in the mean over tasks of the mean over a task's splits."""
+    levels = np.unique(np.quantile(_pooled(tasks), np.linspace(0.02, 0.98, 97)))
+    return float(max(levels, key=lambda level: _mean(tasks, lambda split: _f1(split, level))))
+
+
+def threshold_of_few_false_alarms(tasks: Sequence[Sequence[SplitDecisions]]) -> float:
+    """The lowest at which no more than MAX_FALSE_ALARMS of the healthy clips are flagged, in the same mean."""
+    levels = np.append(np.unique(_pooled(tasks)), np.inf)
+    return float(next(level for level in levels if _mean(tasks, _false_alarms_at(level)) <= MAX_FALSE_ALARMS))
+
+
+def _false_alarms_at(level: float) -> Callable[[SplitDecisions], float]:
+    return lambda split: float(np.mean(split.scores[~split.is_anomalous] >= level))
+
+
+def _pooled(tasks: Sequence[Sequence[SplitDecisions]]) -> FloatArray:
+    return np.concatenate([split.scores for splits in tasks for split in splits])
+
+
+def _mean(tasks: Sequence[Sequence[SplitDecisions]], figure: Callable[[SplitDecisions], float]) -> float:
+    return float(np.mean([np.mean([figure(split) for split in splits]) for splits in tasks]))
+
+
+def _by_task(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+    found: dict[str, list[Judged]] = {}
+    for each in judged:
+        found.setdefault(each.task, []).append(each)
+    return found
 
 
 def _validation(judged: Sequence[Judged], detector: str, choice: str) -> list[SplitDecisions]:
@@ -323,6 +143,29 @@ def print_table(
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
+def print_long_clips(title: str, judged: Sequence[Judged], others: Sequence[Judged]) -> None:
+    """F1 and false alarms of clips of ten seconds, which are decided as `detect` decides about whole recordings."""
+    print(f"\n### {title}: clips of {LONG_CLIP_S:g} s\n")
+    print("| detector | AUC | highest F1 elsewhere | at most 5 % false alarms elsewhere | two sigmas |")
+    print("| --- | --- | --- | --- | --- |")
+    for detector in judged[0].decisions:
+        choice, _ = choose_on(others, detector)
+        elsewhere = [
+            [_long(split) for split in _validation(of_task, detector, choice)] for of_task in _by_task(others).values()
+        ]
+        own = [_long(each.decisions[detector][choice]["test"]) for each in judged]
+        draws = draw_takes(own)
+        cells = [detector, text_of(Figure.of(mean_area(own, draws)))]
+        for threshold in (threshold_of_highest_f1(elsewhere), threshold_of_few_false_alarms(elsewhere), 2.0):
+            at = [replace(split, threshold=threshold) for split in own]
+            cells.append(f"{text_of(Figure.of(pooled_f1(at, draws)))}, {false_alarms(at):.0%} at {threshold:.2f}")
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _long(split: SplitDecisions) -> SplitDecisions:
+    return of_stretches(split, round(LONG_CLIP_S / CLIP_S))
+
+
 def false_alarms(splits: Sequence[SplitDecisions], without: Collection[str] = ()) -> float:
     """The share of healthy clips that are flagged, each split by its own threshold."""
     flagged = [
@@ -348,6 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     spec = load_study_file(find_study_file("any_machine"))
+    spec = replace(spec, clips=replace(spec.clips, evaluation_seconds=SECONDS_TO_JUDGE))
     with ThreadPool(1) as pool:
         everything = [
             judged
@@ -367,6 +211,8 @@ def main() -> None:
         healthy = set[str]().union(*(healthy_takes(each) for each in judged))
         if ODD_TAKE in healthy and len(healthy) > 1:
             print_table(f"{title}, without {ODD_TAKE}", judged, others, without=[ODD_TAKE])
+        if not title.startswith("(c)"):
+            print_long_clips(title, judged, others)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ import numpy as np
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.elsewhere import WAVENET, Judged, choose_on, false_alarms, scores_of, text_of
+from benchmarks.elsewhere import choose_on, false_alarms, text_of
+from benchmarks.judged_elsewhere import WAVENET, Judged, scores_of
 from benchmarks.listed_recordings import open_corpus
 from benchmarks.simulated_machines import MACHINES, written_machine
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1

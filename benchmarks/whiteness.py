@@ -19,7 +19,7 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.elsewhere import corpus_of, dataset_of
+from benchmarks.judged_elsewhere import corpus_of, dataset_of
 from core.data.dataset import Dataset
 from core.model.clips_to_score import ClipsToScore
 from core.model.scored_training import scored_epochs
