@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.covariance import LedoitWolf
 from threadpoolctl import threadpool_limits
 
 from core.baselines.log_mel import FrameGrid, LogMel, LogMels, training_frames
@@ -54,6 +53,8 @@ def fit_channel(points: Statistics, machines: Sequence[str]) -> ChannelGaussian:
     which = np.array([names.index(machine) for machine in machines])
     means = np.stack([points[which == index].mean(axis=(0, 1)) for index in range(len(names))])
     residuals = (points - means[which][:, None]).reshape(-1, points.shape[-1])
+    from sklearn.covariance import LedoitWolf  # here, because only comparisons should wait for it
+
     covariance = LedoitWolf(assume_centered=True).fit(residuals).covariance_
     variances, axes = np.linalg.eigh(covariance)
     whitening = axes / np.sqrt(len(variances) * (np.maximum(variances, 0.0) + FLOOR))

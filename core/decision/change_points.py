@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from ruptures import KernelCPD
-from sklearn.covariance import LedoitWolf
 from threadpoolctl import threadpool_limits
 
 from core.decision.standard import Standard, standard_of
@@ -88,6 +87,8 @@ def fit_changes(clips: Vectors, *, num_takes: int, frame_ms: float) -> ChangeMod
 
 def _whitening(centred: Vectors) -> Vectors:
     """(N, F, E) of one channel to (E, E). Ledoit and Wolf's rule shrinks correlations, so scales are removed first."""
+    from sklearn.covariance import LedoitWolf  # here, because only what seeks change points should wait for it
+
     flat = centred.reshape(-1, centred.shape[-1])
     scales = np.maximum(flat.std(axis=0), LEAST_SCALE)
     correlation = LedoitWolf(assume_centered=True).fit(flat / scales).covariance_

@@ -8,7 +8,8 @@
 Muon is by Jordan and others (2024, "Muon: An optimizer for hidden layers in neural networks"), with the constants of
 their Newton-Schulz iteration and their scale by shape. `torch.optim.Muon` computes the same matrix by matrix and in
 bfloat16. Here all matrices of one shape are one batched product, which takes a fraction of the time where matrices are
-small. Adam is by Kingma and Ba (2015).
+small. Adam is by Kingma and Ba (2015). The class is none of PyTorch's, whose base imports PyTorch's compiler, which
+takes a second or two in every process.
 
 Embedding and heads have a row a level. Adam on the rows moves every level separately, and a rare level learns late.
 Here W = B A, the columns of B are fixed cosines over the levels, and Adam steps A, so that neighbouring levels move
@@ -17,12 +18,13 @@ together. B is invertible: the network is the same, and no W is out of reach.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from core.model.training import TrainingConfig
+from core.model.training import Optimizer, TrainingConfig
 from core.model.wavenet import WaveNet
 
 MUON_RATE = 2.0
@@ -38,26 +40,41 @@ EPSILON = 1e-8
 GATES, MATRICES, LEVELS, OTHERS = "gates", "matrices", "levels", "others"
 
 
-def make_optimizer(model: WaveNet, config: TrainingConfig) -> torch.optim.Optimizer:
+def make_optimizer(model: WaveNet, config: TrainingConfig) -> Optimizer:
     """The optimizer that the configuration asks for."""
     if config.optimizer == "adam":
         return torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     return WaveNetOptimizer(model, learning_rate=config.learning_rate)
 
 
-class WaveNetOptimizer(torch.optim.Optimizer):
+class WaveNetOptimizer:
     """Steps the weights of a network, each by the rule of its kind. Every group's `lr` is the learning rate."""
+
+    param_groups: list[dict[str, Any]]
+    """The weights of each kind."""
 
     def __init__(self, model: WaveNet, *, learning_rate: float) -> None:
         weights: dict[str, list[Tensor]] = {GATES: [], MATRICES: [], LEVELS: [], OTHERS: []}
         for name, weight in model.named_parameters():
             weights[_kind_of(name)].append(weight)
-        super().__init__([{"params": weights[kind], "kind": kind} for kind in weights], {"lr": learning_rate})
+        self.param_groups = [{"params": weights[kind], "kind": kind, "lr": learning_rate} for kind in weights]
+        self._moments: list[dict[str, Tensor]] = [{} for _ in model.parameters()]
+        self._place = {weight: i for i, weight in enumerate(weight for each in weights.values() for weight in each)}
         self._by_level = (model.config.num_channels, model.config.mu_law_levels, -1)
         self._cosines = scaled_cosines(model.config.mu_law_levels).to(model.heads.weight)
 
+    def state_dict(self) -> dict[str, Any]:
+        """As PyTorch's: the moments of each weight that has stepped, by its place in the groups."""
+        return {"state": {place: dict(moments) for place, moments in enumerate(self._moments) if moments}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Moments lie where their weights do, but for the number of the step, which stays on the CPU."""
+        for weight, place in self._place.items():
+            moments = state["state"].get(place, {}).items()
+            self._moments[place] = {name: each if name == "step" else each.to(weight) for name, each in moments}
+
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Changes the weights by their gradients, which must have been computed."""
         for group in self.param_groups:
             weights: list[Tensor] = group["params"]
@@ -119,10 +136,10 @@ class WaveNetOptimizer(torch.optim.Optimizer):
 
     def _state_of(self, weight: Tensor, name: str, like: Tensor) -> Tensor:
         """A tensor that is kept from step to step, and saved with the weights. It starts with zeros."""
-        state: dict[str, Tensor] = self.state[weight]
-        if name not in state:
-            state[name] = torch.zeros_like(like)
-        return state[name]
+        moments = self._moments[self._place[weight]]
+        if name not in moments:
+            moments[name] = torch.zeros_like(like)
+        return moments[name]
 
 
 def _kind_of(name: str) -> str:

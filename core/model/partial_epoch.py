@@ -23,7 +23,7 @@ from core.damaged_file import put_aside
 from core.errors import UserError
 from core.full_disk import is_disk_full
 from core.model.tensor_file import read_tensors, restore_training_state, save_training_state
-from core.model.training import ConfigurationFailed, EpochProgress
+from core.model.training import ConfigurationFailed, EpochProgress, Optimizer
 from core.model.wavenet import WaveNet
 
 PARTIAL_FILE = "partial.safetensors"
@@ -34,7 +34,7 @@ LOSSES = "losses"
 class PartialEpoch:
     """Keeps the file of the epoch that is being trained. When it is left by an exception, the epoch is saved."""
 
-    def __init__(self, directory: Path, model: WaveNet, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, directory: Path, model: WaveNet, optimizer: Optimizer) -> None:
         self._path = directory / PARTIAL_FILE
         self._model, self._optimizer = model, optimizer
         self._progress: EpochProgress | None = None

@@ -12,12 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from core.errors import UserError
+from core.model.training import Optimizer
 from core.model.wavenet import WaveNet
 from core.whole_file import whole_file
 
@@ -120,7 +120,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def save_training_state(
     path: Path,
     model: WaveNet,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     header: Mapping[str, Any],
     others: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
@@ -131,14 +131,14 @@ def save_training_state(
     write_tensors(path, {**tensors, **others}, header)
 
 
-def load_training_state(path: Path, model: WaveNet, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_training_state(path: Path, model: WaveNet, optimizer: Optimizer) -> dict[str, Any]:
     """Restores weights and moments, and returns the header."""
     tensors, header = read_tensors(path)
     restore_training_state(tensors, model, optimizer)
     return header
 
 
-def restore_training_state(tensors: Mapping[str, Tensor], model: WaveNet, optimizer: torch.optim.Optimizer) -> None:
+def restore_training_state(tensors: Mapping[str, Tensor], model: WaveNet, optimizer: Optimizer) -> None:
     """Restores weights and moments from the tensors of a file that `save_training_state` has written."""
     model.load_state_dict(
         {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}

@@ -152,12 +152,27 @@ class HeldWindows:
         return np.stack([self.clips[clip, :, a : a + length] for clip, a in zip(which, starts, strict=True)])
 
 
+class Optimizer(Protocol):
+    """What a training needs of an optimizer: one of PyTorch's, or one of the same form."""
+
+    param_groups: list[dict[str, Any]]
+    """Each has an `lr`, which is set before every step."""
+
+    def step(self) -> object:
+        """Changes the weights by their gradients."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its `state` has the moments of each weight, tensors by name, by the weight's number."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Trainer:
     """What does not change from step to step."""
 
     model: WaveNet
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     windows: Windows
     config: TrainingConfig
     num_steps: int
@@ -190,7 +205,7 @@ class _Trainer:
 
 def train_epochs(
     model: WaveNet,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     windows: Windows,
     *,
     config: TrainingConfig,
@@ -234,7 +249,7 @@ def train_epochs(
 
 
 def _step(
-    model: WaveNet, optimizer: torch.optim.Optimizer, batch: Tensor, rate: float, gradient_norm: float, pool: ThreadPool
+    model: WaveNet, optimizer: Optimizer, batch: Tensor, rate: float, gradient_norm: float, pool: ThreadPool
 ) -> Tensor:
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -21,7 +21,7 @@ from core.errors import UserError
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FRAME_SCORES, FrameScores
 from core.model.tensor_file import load_training_state, read_tensors, save_training_state, write_tensors
-from core.model.training import EpochReport
+from core.model.training import EpochReport, Optimizer
 from core.model.wavenet import WaveNet
 
 STATE_FILE = "state.safetensors"
@@ -96,7 +96,7 @@ class TrainingRecord:
             yield scored
             epoch += 1
 
-    def save(self, scored: ScoredEpoch, model: WaveNet, optimizer: torch.optim.Optimizer) -> None:
+    def save(self, scored: ScoredEpoch, model: WaveNet, optimizer: Optimizer) -> None:
         """Saves the epoch that has just ended, and the state from which the next one starts."""
         tensors = {f"model.{name}": tensor for name, tensor in scored.weights.items()}
         for name, scores in scored.scores.items():
@@ -110,7 +110,7 @@ class TrainingRecord:
         write_tensors(self._file(scored.report.epoch), tensors, header)
         save_training_state(self._state, model, optimizer, {"epoch": scored.report.epoch})
 
-    def restore(self, model: WaveNet, optimizer: torch.optim.Optimizer) -> int:
+    def restore(self, model: WaveNet, optimizer: Optimizer) -> int:
         """Restores weights and moments of the last epoch and returns its number; 0 where there is none."""
         return int(load_training_state(self._state, model, optimizer)["epoch"]) if self._state.exists() else 0
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from sklearn.metrics import roc_curve
 
 from core.decision.metrics import auc
 from hpo.pages.formatting import number_text
@@ -188,6 +187,8 @@ def _roc_traces(name: str, split: SplitScores, threshold_sigmas: float) -> list[
     if math.isnan(area):
         label = f"{name}: no curve, because all clips have one label"
         return [go.Scatter(x=[None], y=[None], mode="lines", line={"color": colour}, name=label)]
+    from sklearn.metrics import roc_curve  # here, because a worker draws no figure
+
     # Ranks have the order of the scores and are finite; scores may be -inf.
     ranks = np.unique(split.clip_scores, return_inverse=True)[1]
     false_positive_rate, true_positive_rate, _ = roc_curve(split.is_anomalous, ranks)

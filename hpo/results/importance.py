@@ -4,12 +4,6 @@ import math
 
 import numpy as np
 import optuna
-from optuna.importance import (
-    BaseImportanceEvaluator,
-    FanovaImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-    get_param_importances,
-)
 from optuna.trial import FrozenTrial, TrialState
 
 MIN_TRIALS_FOR_IMPORTANCE = 30
@@ -83,14 +77,16 @@ def _are(count: int) -> str:
 
 def importance_shares(study: optuna.Study) -> dict[str, dict[str, float]]:
     """Each parameter's share by evaluator; the shares of an evaluator add up to 1. Call it only without an obstacle."""
+    from optuna import importance  # here, because it imports scikit-learn, for which no worker should wait
+
     # The forest's seed is fixed, so that a repeated report is the same. Optuna itself drops trials with an infinite
     # value.
-    evaluators: dict[str, tuple[BaseImportanceEvaluator, optuna.Study]] = {
-        "PED-ANOVA": (PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE), study),
-        "fANOVA": (FanovaImportanceEvaluator(seed=0), _fanova_sample(study)),
+    evaluators: dict[str, tuple[importance.BaseImportanceEvaluator, optuna.Study]] = {
+        "PED-ANOVA": (importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE), study),
+        "fANOVA": (importance.FanovaImportanceEvaluator(seed=0), _fanova_sample(study)),
     }
     return {
-        name: {parameter: float(share) for parameter, share in get_param_importances(of, evaluator=one).items()}
+        name: {key: float(share) for key, share in importance.get_param_importances(of, evaluator=one).items()}
         for name, (one, of) in evaluators.items()
     }
 

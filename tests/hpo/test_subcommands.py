@@ -1,5 +1,6 @@
 """The command machine-listening: its subcommands, what they load, and the project that they work in."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -33,6 +34,10 @@ def test_help_and_version_load_no_library(arguments: list[str]) -> None:
 
 def test_importing_the_python_interface_loads_no_library() -> None:
     assert loaded_by("import machine_listening") == "[]"
+
+
+def test_a_worker_loads_no_library_that_only_pages_need() -> None:
+    assert not {"sklearn", "pandas", "datasets", "librosa"} & set(ast.literal_eval(loaded_by("import hpo.search_run")))
 
 
 def test_help_of_every_subcommand_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

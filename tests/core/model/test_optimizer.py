@@ -1,6 +1,9 @@
 """The optimizer: each part equals a reference, and its steps have the size and the smoothness that they should."""
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +22,7 @@ from core.model.optimizer import (
 from core.model.training import TrainingConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
 
+ROOT = Path(__file__).resolve().parents[3]
 RATE, LEVELS, CHANNELS = 1e-2, 32, 2
 
 
@@ -189,8 +193,24 @@ def test_a_restored_optimizer_takes_the_same_steps_to_the_bit() -> None:
     assert all(torch.equal(one, other) for one, other in zip(model.parameters(), twin.parameters(), strict=True))
 
 
+def test_its_steps_do_not_import_pytorchs_compiler() -> None:
+    code = """if True:
+        import sys, torch
+        from core.model.optimizer import WaveNetOptimizer
+        from core.model.wavenet import WaveNet, WaveNetConfig
+        model = WaveNet(WaveNetConfig(
+            num_channels=1, mu_law_levels=8, receptive_field_samples=4, residual_channels=2, skip_channels=2))
+        optimizer = WaveNetOptimizer(model, learning_rate=0.1)
+        for weight in model.parameters():
+            weight.grad = torch.ones_like(weight)
+        optimizer.step()
+        sys.exit("torch._dynamo" in sys.modules)
+    """
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 @pytest.mark.parametrize(("name", "kind"), [("muon", WaveNetOptimizer), ("adam", torch.optim.Adam)])
-def test_the_configuration_chooses_the_optimizer(name: str, kind: type[torch.optim.Optimizer]) -> None:
+def test_the_configuration_chooses_the_optimizer(name: str, kind: type) -> None:
     config = TrainingConfig(optimizer=name, learning_rate=3e-3)  # type: ignore[arg-type]
     optimizer = make_optimizer(build(), config)
     assert isinstance(optimizer, kind)
