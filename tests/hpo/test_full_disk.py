@@ -8,7 +8,7 @@ import pytest
 
 from tests.hpo.studies import SECONDS, STUDY, load, start
 
-SIZES_KB = (700, 2500)
+SIZES_KB = (700, pytest.param(2500, marks=pytest.mark.slow))
 """The first has room for the recordings and one training, the second for the trials and not for the report."""
 
 

@@ -59,6 +59,7 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
     assert_lands_whole(project, tracked_runs(project), client, 2)
 
 
+@pytest.mark.slow  # kills are tested shortly in tests/faults/test_in_short.py
 def test_a_killed_study_finds_what_an_uninterrupted_one_finds(
     project: Path, run: Command, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_killed_study_finds_what_an_uninterrupted_one_finds(
     assert_lands_whole(project, tracked_runs(project), client, 4)
 
 
+@pytest.mark.slow
 def test_finalists_are_trained_by_all_processes_and_survive_a_kill(project: Path, run: Command) -> None:
     file = project / "studies/tiny.toml"
     file.write_text(file.read_text().replace("new_seeds = 0", "count = 1\nnew_seeds = 3"))
@@ -148,6 +150,7 @@ def test_two_processes_share_a_study_and_never_pass_its_total(project: Path) -> 
     assert_lands_whole(project, tracked_runs(project), client, 5)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_costs_delay_alone(project: Path, run: Command) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -65,6 +65,7 @@ def add_finalists(project: Path) -> None:
     file.write_text(file.read_text().replace("new_seeds = 0", "count = 1\nnew_seeds = 2"))
 
 
+@pytest.mark.slow
 def test_signals_end_a_long_epoch_at_the_next_batch_and_it_resumes_there(
     project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -131,6 +131,7 @@ def test_a_trial_that_kills_its_process_three_times_fails_with_the_reason_everyw
     assert (ended.status, ended.tags["failure"]) == ("FAILED", record.failure)
 
 
+@pytest.mark.slow
 def test_progress_between_deaths_starts_the_count_again(tmp_path: Path) -> None:
     """A laptop that is closed three times in a long trial has not been killed by it."""
     search = opened(tmp_path)
