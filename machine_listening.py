@@ -9,6 +9,7 @@ The import loads no library: PyTorch and the others are imported by the first ca
 repair raises UserError, whose message is one line.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -161,9 +162,19 @@ class Detector:
         """The machines that it was calibrated on."""
 
     def score(
-        self, waveform: "npt.ArrayLike", rate: int, *, machine: str | None = None, threads: int = 1
+        self,
+        waveform: "npt.ArrayLike",
+        rate: int,
+        *,
+        machine: str | None = None,
+        threshold_sigmas: float | None = None,
+        at_least: int | None = None,
+        threads: int = 1,
     ) -> "RecordingDecision":
         """Judges (C, T) samples, or (T,) of one channel, at `rate` Hz, full scale 1.0.
+
+        `threshold_sigmas` is used in place of the detector's own, and `at_least` is how many clips make a recording
+        anomalous, 1 or more: by default more than half of them, or one where faults come and go.
 
         The result has `is_anomalous`, `score_sigmas`, `threshold_sigmas`, `clip_scores` (one a clip) and `events`
         (`start_s`, `end_s`, `microphone`). It equals that of the command `detect` for a file of these samples.
@@ -175,13 +186,22 @@ class Detector:
         from core.detection.clips import judge_recording, requirements_of
         from core.detection.files import open_waveform
 
-        machine = self._machine(machine)
+        machine, loaded = self._machine(machine), self._with(threshold_sigmas)
+        if at_least is not None and at_least < 1:
+            raise UserError(f"at_least must be 1 or more, but got {at_least}.")
         try:
-            audio = open_waveform(np.asarray(waveform), rate, requirements_of(self._loaded))
+            audio = open_waveform(np.asarray(waveform), rate, requirements_of(loaded))
             with _thread_pool(threads) as pool:
-                return judge_recording(audio, self._loaded, machine, pool=pool)
+                return judge_recording(audio, loaded, machine, pool=pool, min_anomalous_clips=at_least)
         except BadRecording as error:
             raise UserError(str(error).removesuffix(f" {REPAIR}")) from error
+
+    def _with(self, threshold_sigmas: float | None) -> "core.decision.checkpoint.Detector":
+        if threshold_sigmas is None:
+            return self._loaded
+        if not math.isfinite(threshold_sigmas):
+            raise UserError(f"threshold_sigmas must be a finite number, but got {threshold_sigmas}.")
+        return self._loaded.with_threshold(threshold_sigmas)
 
     def _machine(self, asked: str | None) -> str:
         machine = self.machines[0] if asked is None and len(self.machines) == 1 else asked

@@ -8,8 +8,16 @@ from core.whole_file import check_writable, write_text
 
 
 def check_output(path: Path, *, option: str) -> None:
-    """UserError where the file could not be written. A link is followed."""
+    """UserError where the file could not be written, or is named as a recording, which a pattern without quotes may
+    have put in its place. A link is followed."""
+    from core.sources.audio_files import LOOKS_LIKE_AUDIO  # here, because --help should not wait for it
+
     target = Path(os.path.realpath(path))
+    if {path.suffix.lower(), target.suffix.lower()} & LOOKS_LIKE_AUDIO:
+        raise UserError(
+            f"{option} must not be named as a recording, which it would replace, but got {path}. "
+            "Name the file to write before the recordings."
+        )
     if target.exists() and not target.is_file():
         raise UserError(f"{option} must be a file that can be written, but {path} is no plain file.")
     try:

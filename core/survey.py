@@ -93,7 +93,7 @@ class StudyTables:
         """With what the file leaves to the corpus."""
         return replace(
             self,
-            front_end=self.front_end.settled(lowest_rate_hz(corpus)),
+            front_end=self.front_end.settled(lowest_rate_hz(corpus, clip_seconds=self.clips.clip_seconds)),
             split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
             speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
         )

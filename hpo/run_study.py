@@ -34,6 +34,7 @@ INSTEAD = ("--dry-run", "--once", "--rerun", "--page")
 COMPANY = {
     "--fresh": ("a search or --once", ("--dry-run", "--rerun", "--page", "--worker")),
     **dict.fromkeys(("--warm-start", "--compare"), ("a search", (*INSTEAD, "--worker"))),
+    "--worker": ("a search", INSTEAD),
     **dict.fromkeys(("--timeout", "--trial-timeout", "--keep-going"), ("a search", INSTEAD)),
 }
 """What an option must come with, and the options that it cannot."""
@@ -103,17 +104,21 @@ def _add_how(parser: argparse.ArgumentParser, root: Path) -> None:
     keep_going = "after an unexpected error in a trial, print it, let the trial fail, and take the next one"
     how.add_argument("--keep-going", action="store_true", help=keep_going)
     how.add_argument("--deadline", type=above_zero, help=argparse.SUPPRESS)  # --timeout of the process that starts us
-    store = root / "runs/store"
-    how.add_argument("--store", type=Path, default=store, metavar="DIR", help="decoded audio (default: runs/store)")
+    _add_store(how.add_mutually_exclusive_group(), root / "runs/store")
     how.add_argument("--store-gb", type=above_zero, default=50.0, metavar="GB", help="its largest size (default: 50)")
-    how.add_argument(
-        "--no-store", action="store_true", help="decode or stream every time, for a disk that is too small"
-    )
     how.add_argument("--keep-gb", type=above_zero, default=2.0, metavar="GB", help="trainings kept (default: 2)")
     how.add_argument("--storage", metavar="URL", help="Optuna's (default: its variable, .env, runs/optuna.journal)")
     patience = "how long a database may be away (default: 10)"
     how.add_argument("--patience", type=above_zero, default=10.0, metavar="MINUTES", help=patience)
     how.add_argument("--tracking-uri", metavar="URI", help="MLflow's (default: its variable, .env, runs/mlflow.db)")
+
+
+def _add_store(either: argparse._MutuallyExclusiveGroup, default: Path) -> None:
+    either.add_argument(
+        "--store", type=Path, default=default, metavar="DIR", help="decoded audio (default: runs/store)"
+    )
+    no_store = "decode or stream every time, for a disk that is too small"
+    either.add_argument("--no-store", action="store_true", help=no_store)
 
 
 def _add_instead(parser: argparse.ArgumentParser) -> None:

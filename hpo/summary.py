@@ -9,6 +9,7 @@ from typing import Any
 from core.command_line import counted
 from core.decision.checkpoint import DETECTOR_FILE
 from hpo.pages.publish import REPORT_FILE
+from hpo.results.promise import has_other_threshold
 from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner_file import detect_command
 
@@ -26,7 +27,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         "",
         f"{_heading(result)}: trial {winner['trial']} ({counts})",
         f"  {parameters}",
-        *(_over_seeds(again, objective=result["objective"]) if again else ()),
+        *(_over_seeds(again, result) if again else ()),
         f"  validation  F1 {_figures(winner['validation'])}",
         f"  test        F1 {_figures(winner['test'])}",
         *_choice_lines(result.get("choice")),
@@ -80,7 +81,11 @@ def _promise_lines(promise: Mapping[str, Any] | None) -> list[str]:
     """What sets the winner's threshold, and what happened on test."""
     if promise is None:
         return []
-    return [f"  threshold   {promise['threshold_sigmas']:.2f} sigmas. {promise['sentence']}", f"  {promise['test']}"]
+    other = f", in place of {promise['searched_threshold_sigmas']:.2f}" if promise["is_other_threshold"] else ""
+    return [
+        f"  threshold   {promise['threshold_sigmas']:.2f} sigmas{other}. {promise['sentence']}",
+        f"  {promise['test']}",
+    ]
 
 
 def _prediction_lines(prediction: Mapping[str, Any] | None) -> list[str]:
@@ -115,12 +120,14 @@ def _post_lines(post: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _over_seeds(row: Mapping[str, Any], *, objective: str) -> list[str]:
+def _over_seeds(row: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     """The finalist that won by its mean over the seeds; the file is that of one seed."""
     f1, test_f1 = (f"{row[split]['f1_mean']:.3f} ± {row[split]['f1_spread']:.3f}" for split in ("validation", "test"))
+    is_other = has_other_threshold(result)
+    at, promised = (", at the threshold that was searched", ", at the threshold below") if is_other else ("", "")
     return [
-        f"  {len(row['seeds'])} seeds     mean validation F1 {f1}, mean test F1 {test_f1}",
-        f"  the file of seed {row['seed_of_file']}, the best of them by {objective} on validation:",
+        f"  {len(row['seeds'])} seeds     mean validation F1 {f1}, mean test F1 {test_f1}{at}",
+        f"  the file of seed {row['seed_of_file']}, the best of them by {result['objective']} on validation{promised}:",
     ]
 
 

@@ -29,7 +29,7 @@ def _study_arguments(options: Namespace) -> list[str]:
         "--device": options.device,
         "--storage": options.storage,
         "--tracking-uri": options.tracking_uri,
-        "--store": options.store,
+        "--store": None if options.no_store else options.store,
         "--store-gb": options.store_gb,
         "--patience": options.patience,
         "--deadline": options.deadline,

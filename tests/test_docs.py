@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from hpo.search.study_file import load_study_file
 from hpo.subcommands import SUBCOMMANDS, main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,6 +158,13 @@ def run(line: str, folder: Path, codes: tuple[int, ...] = (0,)) -> str:
     )
     assert done.returncode in codes, f"{line}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def test_the_study_file_of_its_page_is_a_study_as_it_stands(tmp_path: Path) -> None:
+    (text, *_) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/study-file.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "page.toml").write_text(text)
+    spec = load_study_file(tmp_path / "page.toml")
+    spec.search_space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=4)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/data.md", "docs/stack.md", "docs/detect.md"])

@@ -17,19 +17,16 @@ from core.thread_pool import ThreadPool
 from machine_listening import Detector, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
+TINY = str(ROOT / "tests/data/tiny.toml")
 RATE_HZ = 8000
 """Of recordings; the detector's is 4000 Hz."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where every block of docs/python.md has run, one after the other."""
-    folder = tmp_path_factory.mktemp("guide")
-    shutil.copy(ROOT / "tests/data/tiny.toml", folder / "my_study.toml")
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), flags=re.DOTALL)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        exec("\n".join(blocks), {})
+    """Of a small experiment, with two microphones and clips of a second."""
+    folder = tmp_path_factory.mktemp("small")
+    machine_listening.run_experiment(TINY, directory=folder / "experiment", parameters={"window_ms": 800.0})
     return folder
 
 
@@ -43,8 +40,25 @@ def waveform(seconds: float = 3.5, num_channels: int = 2) -> np.ndarray:
     return np.random.default_rng(1).normal(0, 0.1, shape).astype(np.float32)
 
 
-def test_every_block_of_the_guide_runs(folder: Path) -> None:
-    assert (folder / "experiment/checkpoint.safetensors").is_file()
+def test_every_block_of_the_guide_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(blocks), {})
+    assert (tmp_path / "experiment/checkpoint.safetensors").is_file()
+    assert "must have 4 channels, as the detector's recordings had" in capsys.readouterr().out
+
+
+def test_the_threshold_and_the_number_of_clips_can_be_others(detector: Detector) -> None:
+    usual = detector.score(waveform(), RATE_HZ)
+    lowest, highest = min(usual.clip_scores), max(usual.clip_scores)
+    assert detector.score(waveform(), RATE_HZ, threshold_sigmas=lowest).is_anomalous
+    assert detector.score(waveform(), RATE_HZ, threshold_sigmas=highest, at_least=1).is_anomalous
+    assert not detector.score(waveform(), RATE_HZ, threshold_sigmas=highest, at_least=2).is_anomalous
+    for wrong in ({"threshold_sigmas": float("nan")}, {"at_least": 0}):
+        with pytest.raises(UserError, match=rf"^{next(iter(wrong))} must be .*, but got"):
+            detector.score(waveform(), RATE_HZ, **wrong)  # type: ignore[arg-type]
 
 
 def test_a_waveform_is_judged_as_a_file_of_it(folder: Path, detector: Detector) -> None:
@@ -125,15 +139,13 @@ def test_a_folder_without_a_winner_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_parameter_is_one_line(tmp_path: Path, parameters: dict[str, float], words: str) -> None:
-    tiny = str(ROOT / "tests/data/tiny.toml")
     with pytest.raises(UserError, match=words):
-        machine_listening.run_experiment(tiny, directory=tmp_path / "experiment", parameters=parameters)
+        machine_listening.run_experiment(TINY, directory=tmp_path / "experiment", parameters=parameters)
     assert not (tmp_path / "experiment").exists()
 
 
 def test_an_experiment_repeats_to_the_bit(folder: Path, tmp_path: Path) -> None:
-    tiny = str(ROOT / "tests/data/tiny.toml")
-    once = machine_listening.run_experiment(tiny, directory=tmp_path, parameters={"window_ms": 800.0})
+    once = machine_listening.run_experiment(TINY, directory=tmp_path, parameters={"window_ms": 800.0})
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == (
         folder / "experiment/checkpoint.safetensors"
     ).read_bytes()

@@ -16,7 +16,18 @@ from typing import Any, Protocol
 from cachetools import LRUCache
 
 from core.data.audio import Audio, HeldAudio, Waveform, quantise
-from core.data.recordings import REPAIR, BadRecording, Corpus, Recording, Skipped, Take, check_waveform, resample
+from core.data.parts import id_of_whole
+from core.data.recordings import (
+    REPAIR,
+    BadRecording,
+    Corpus,
+    Recording,
+    Skipped,
+    Take,
+    check_waveform,
+    long_enough,
+    resample,
+)
 from core.data.store import BYTES_PER_SAMPLE, Store
 from core.errors import UserError
 
@@ -129,7 +140,7 @@ def read_all(
     `may_upsample`, and if the store has no room.
     """
     if not may_upsample:
-        check_not_upsampled(corpus.recordings, sample_rate_hz)
+        check_not_upsampled(long_enough(corpus.recordings, min_seconds), sample_rate_hz)
     check_headers(corpus.recordings, min_seconds=min_seconds, skip_bad_files=skip_bad_files)
     found = [store.find(recording, sample_rate_hz) if store else None for recording in corpus.recordings]
     missing = [recording for recording, audio in zip(corpus.recordings, found, strict=True) if audio is None]
@@ -235,8 +246,8 @@ def _check_channel_counts(recordings: Iterable[Recording]) -> None:
         found = " and ".join(f"{count} in {name!r}" for count, name in sorted(one_of_each.items()))
         raise UserError(
             f"The number of channels must be the same in every recording, but got {found}. "
-            'Set channels = "mix" or channels = "first" in [data] of the study file, which makes every recording of a '
-            "folder mono, or leave out the recordings of the other kind."
+            "Make every recording of a folder mono with --set data.channels=mix, or first for the first channel (in "
+            "[data] of the study file), or leave out the recordings of the other kind."
         )
 
 
@@ -252,7 +263,8 @@ def check_not_upsampled(recordings: Iterable[Recording], sample_rate_hz: int) ->
 
 
 def _resampling_notes(takes: Iterable[Take], sample_rate_hz: int) -> tuple[str, ...]:
-    rates = Counter(take.recording.sample_rate_hz for take in takes)
+    wholes = {id_of_whole(take.recording.recording_id): take.recording.sample_rate_hz for take in takes}
+    rates = Counter(wholes.values())
     others = [(rate, count) for rate, count in sorted(rates.items(), reverse=True) if rate != sample_rate_hz]
     if not others:
         return ()

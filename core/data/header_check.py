@@ -16,7 +16,7 @@ from core.data.dataset import (
 )
 from core.data.decoding import check_headers, check_not_upsampled
 from core.data.parts import with_parts
-from core.data.recordings import Corpus, Recording, Take
+from core.data.recordings import Corpus, Recording, Take, long_enough
 from core.data.splicing import spliced_kinds
 
 
@@ -33,13 +33,13 @@ class UndecodedAudio:
 
 def check_usable(corpus: Corpus, config: DataConfig, *, highest_rate_hz: int) -> None:
     """Raises the UserError with which a study would refuse the corpus. `highest_rate_hz` is the highest it searches."""
-    check_not_upsampled(corpus.recordings, highest_rate_hz)
+    check_not_upsampled(long_enough(corpus.recordings, config.clips.clip_seconds), highest_rate_hz)
     config = with_faults_if_needed(corpus.recordings, config)
     corpus = with_parts(corpus, config.clips).corpus
     checked_split(corpus.recordings, config)
     min_seconds = config.clips.clip_seconds
     check_headers(corpus.recordings, min_seconds=min_seconds, skip_bad_files=config.skip_bad_files)
-    takes = [_undecoded(each, config) for each in corpus.recordings if each.seconds >= min_seconds]
+    takes = [_undecoded(each, config) for each in long_enough(corpus.recordings, min_seconds)]
     chosen = choose_judged(takes_by_part(takes, config), config)
     for name in JUDGED:
         max_clips = config.clips.max_clips(name)

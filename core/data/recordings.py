@@ -5,7 +5,7 @@ A recording is one take of one machine with all its microphones and one label. A
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -51,6 +51,11 @@ class Recording:
     @property
     def seconds(self) -> float:
         return self.num_samples / self.sample_rate_hz
+
+
+def long_enough(recordings: Iterable[Recording], min_seconds: float) -> list[Recording]:
+    """Those of at least `min_seconds`, by their headers."""
+    return [recording for recording in recordings if recording.seconds >= min_seconds]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@ their spectrum is heard, and whether faults are injected."""
 
 from dataclasses import replace
 
-from core.data.recordings import Corpus, StreamedCorpus
+from core.data.recordings import Corpus, StreamedCorpus, long_enough
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splits import SplitConfig
 
@@ -14,14 +14,15 @@ CLIPS_IN_TWO_PARTS = 2
 def settle_calibration(split: SplitConfig, corpus: Corpus | StreamedCorpus, *, clip_seconds: float) -> SplitConfig:
     """The config with "parts" in place of "auto" where every normal take holds two clips, else with "takes".
 
-    Parts show how all training takes differ. A stream's takes are dealt one by one, before their lengths are known, so
+    Takes of less than a clip do not count: they are left out, or the study is refused. Parts show how all training
+    takes differ. A stream's takes are dealt one by one, before their lengths are known, so
     there it is always "takes".
     """
     if split.calibration != "auto":
         return split
     if isinstance(corpus, StreamedCorpus):
         return replace(split, calibration="takes")
-    lengths = [take.seconds for take in corpus.recordings if take.label == "normal"]
+    lengths = [take.seconds for take in long_enough(corpus.recordings, clip_seconds) if take.label == "normal"]
     is_long = min(lengths, default=0.0) >= CLIPS_IN_TWO_PARTS * clip_seconds
     return replace(split, calibration="parts" if is_long else "takes")
 
@@ -32,11 +33,11 @@ def settle_speeds(speeds: SpeedConfig | None, corpus: Corpus | StreamedCorpus) -
     return None if is_left_out else speeds
 
 
-def lowest_rate_hz(corpus: Corpus | StreamedCorpus) -> int | None:
-    """Of all recordings; None for a stream, whose rates are known when it is read."""
+def lowest_rate_hz(corpus: Corpus | StreamedCorpus, *, clip_seconds: float) -> int | None:
+    """Of all recordings of a clip or more; None for a stream, whose rates are known when it is read."""
     if isinstance(corpus, StreamedCorpus):
         return None
-    return min((recording.sample_rate_hz for recording in corpus.recordings), default=None)
+    return min((take.sample_rate_hz for take in long_enough(corpus.recordings, clip_seconds)), default=None)
 
 
 def will_inject_faults(corpus: Corpus | StreamedCorpus) -> bool:

@@ -74,6 +74,8 @@ class Counts:
     """Per channel."""
     events: Events = Events()
     skipped: list[Skipped] = field(default_factory=list)
+    num_short: int = 0
+    """Of those that are skipped: listed, and too short for a clip."""
     refusal: str | None = None
     """The line with which a study refuses the data; None if it does not."""
     notes: tuple[str, ...] = ()
@@ -146,9 +148,10 @@ def count(
 
 
 def _count_list(corpus: Corpus, config: DataConfig, highest_rate_hz: int) -> Counts:
+    num_listed = len(corpus.recordings)
     if config.skip_bad_files:
         corpus = _without_short(corpus, config.clips.clip_seconds)
-    counts = Counts(skipped=list(corpus.skipped))
+    counts = Counts(skipped=list(corpus.skipped), num_short=num_listed - len(corpus.recordings))
     counts.refusal = _refusal(lambda: check_usable(corpus, config, highest_rate_hz=highest_rate_hz))
     with suppress(UserError):  # which `check_usable` raises as well
         with_faults = with_faults_if_needed(corpus.recordings, config)

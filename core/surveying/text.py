@@ -47,7 +47,8 @@ def _facts(counts: Counts, fingerprint: str) -> Iterator[str]:
     if counts.events.num_events:
         events = counts.events
         yield f"events       {events.num_events} in {events.num_recordings} recordings, {events.seconds:.2f} s"
-    yield f"skipped      {len(counts.skipped)}"
+    short = f", of which {counts.num_short} listed and too short for a clip" if counts.num_short else ""
+    yield f"skipped      {len(counts.skipped)}{short}"
     yield f"fingerprint  {fingerprint}"
 
 

@@ -76,8 +76,11 @@ def spread_sentence(finalists: Sequence[Mapping[str, Any]], *, objective: str) -
     )
 
 
-def gaps_view(gaps: Sequence[Mapping[str, Any]]) -> Explained | None:
-    """Validation minus test for the winner, the finalists and all complete trials; None without a winner."""
+def gaps_view(gaps: Sequence[Mapping[str, Any]], *, has_other_threshold: bool) -> Explained | None:
+    """Validation minus test for the winner, the finalists and all complete trials; None without a winner.
+
+    `has_other_threshold` says that a promise has changed the winner's threshold, after the choice.
+    """
     if not gaps:
         return None
     columns = [
@@ -97,7 +100,9 @@ def gaps_view(gaps: Sequence[Mapping[str, Any]]) -> Explained | None:
         )
         for row in gaps
     ]
-    return Explained(table=Table(columns=columns, rows=rows), sentence=gap_sentence(gaps))
+    return Explained(
+        table=Table(columns=columns, rows=rows), sentence=gap_sentence(gaps, has_other_threshold=has_other_threshold)
+    )
 
 
 def _gap_label(row: Mapping[str, Any]) -> str:
@@ -108,11 +113,14 @@ def _gap_label(row: Mapping[str, Any]) -> str:
     return f"trial {row['trials'][0]}, mean over its seeds"
 
 
-def gap_sentence(gaps: Sequence[Mapping[str, Any]]) -> str:
+def gap_sentence(gaps: Sequence[Mapping[str, Any]], *, has_other_threshold: bool) -> str:
     """The cost of choosing on validation: the winner's gap beyond the mean gap of all complete trials."""
     winner, complete = gaps[0], gaps[-1]
     beyond = winner["f1"] - complete["f1"]
-    meaning = "Choosing on validation flatters the winner by that" if beyond > 0 else "Choosing did not flatter it"
+    if has_other_threshold:
+        meaning = "It has the threshold of the promise and the trials have theirs, so it is not the choice's alone"
+    else:
+        meaning = "Choosing on validation flatters the winner by that" if beyond > 0 else "Choosing did not flatter it"
     return (
         f"Over all complete trials, validation F1 minus test F1 is {complete['f1']:+.3f} on average; this is how much "
         f"the clips of the two splits differ. The winner's gap is {beyond:+.3f} from that "

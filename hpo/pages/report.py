@@ -22,6 +22,7 @@ from hpo.pages.table import Column, Row, Table, number_cell, text_cell
 from hpo.pages.trials_table import failures_table, trials_table
 from hpo.pages.winner_tables import winner_tables
 from hpo.results.importance import importance_obstacle, importance_title, importance_warning, importance_words
+from hpo.results.promise import has_other_threshold
 from hpo.results.winner_file import WinnerFile
 from hpo.search.study import objective_name
 from hpo.search.trial_record import trial_records
@@ -72,7 +73,7 @@ def study_page(
         comparison=comparison_view(comparison),
         evidence_view=evidence_view(result.get("evidence"), winner["test"] if winner else {}),
         seeds=seeds_view(result["finalists"], objective=objective_name(study)),
-        gaps=gaps_view(result["gaps"]),
+        gaps=gaps_view(result["gaps"], has_other_threshold=has_other_threshold(result)),
         flagged=flagged_view(result["faults"]),
         figures={
             name: untitled(figure, name=name, min_width_px=_min_width_px(name, figure))

@@ -12,7 +12,7 @@ from hpo.results.audit import KINDS, Audit, Auditor
 from hpo.results.tracked_trials import load_companion
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import SQLITE, resolve_storage
-from hpo.search.study import EXPERIMENT, UID
+from hpo.search.study import COMPANION_SUFFIXES, EXPERIMENT, names_of_searches
 from hpo.tracking.errors import TryLater, translated
 from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.safe_url import safe_url
@@ -45,14 +45,13 @@ def open_stores(name: str, *, storage: str | None, tracking_uri: str | None, roo
     uri = resolve_tracking_uri(tracking_uri, project_root=root).value
     _check_exists("tracking database", uri, option="--tracking-uri")
     opened = StudyStorage(place.value)
-    backend = opened.backend
-    names = sorted(summary.study_name for summary in optuna.get_all_study_summaries(backend))
+    names = names_of_searches(opened)
     if name not in names:
         known = f"be one of {', '.join(names)}" if names else "have been run, and the storage holds none"
-        raise UserError(f"The study must {known}, but got {name!r}.")
-    study = optuna.load_study(study_name=name, storage=backend)
-    if UID not in study.user_attrs:
-        raise UserError(f"The study must be one of machine-listening, but {name!r} is another program's.")
+        owner = next((each for each in names for suffix in COMPANION_SUFFIXES if name == each + suffix), None)
+        hint = f" It belongs to {owner}." if owner else ""
+        raise UserError(f"The study must {known}, but got {name!r}.{hint}")
+    study = optuna.load_study(study_name=name, storage=opened.backend)
     return Stores(storage=opened, study=study, companion=load_companion(study), tracking_uri=uri)
 
 

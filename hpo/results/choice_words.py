@@ -34,7 +34,10 @@ def lead_sentence(lead: Lead | None, *, objective: str) -> str:
     if lead.standard_error is None:
         return f"{highest}, because an earlier version ran trial 0 or {lead.best} and kept no standard error."
     if not lead.default_is_a_detector:
-        return f"{highest}: the default configuration (trial 0) is no better than flagging everything."
+        useless = "is no better than flagging everything"
+        if lead.difference <= 0:
+            return f"The default configuration (trial 0) has the highest {objective} on validation, and {useless}."
+        return f"{highest}: the default configuration (trial 0) {useless}, so it is not kept."
     if lead.is_none:
         return f"The default configuration (trial 0) wins: none has a higher {objective} on validation."
     ahead = f"trial {lead.best} is ahead by {lead.difference:.3f} of {objective} on validation"

@@ -69,6 +69,8 @@ def promise_of(threshold: SetThreshold, test: Mapping[str, Any]) -> dict[str, An
     return {
         "asked": threshold.asked.words,
         "threshold_sigmas": threshold.threshold_sigmas,
+        "searched_threshold_sigmas": threshold.own_threshold_sigmas,
+        "is_other_threshold": threshold.threshold_sigmas != threshold.own_threshold_sigmas,
         "is_promise": promised is not None and promised.is_promise,
         "rule": promised.rule if promised else None,
         "sentence": promised.sentence if promised else _no_sound(threshold),
@@ -77,6 +79,12 @@ def promise_of(threshold: SetThreshold, test: Mapping[str, Any]) -> dict[str, An
         "hours": healthy.hours,
         "test": outcome_sentence(test, healthy.seconds_a_clip),
     }
+
+
+def has_other_threshold(result: Mapping[str, Any]) -> bool:
+    """Whether the winner of result.json has another threshold than its trial, because a promise has set it."""
+    promise = result.get("promise")
+    return promise is not None and bool(promise["is_other_threshold"])
 
 
 def _no_sound(threshold: SetThreshold) -> str:
@@ -95,5 +103,9 @@ def outcome_sentence(test: Mapping[str, Any], seconds_a_clip: float) -> str:
     return (
         f"On test {100 * share:.3g} % of the healthy clips raised a false alarm (95 % interval {100 * low:.3g} to "
         f"{100 * high:.3g} % over {test['recordings']['normal']['num_recordings']} recordings), which is "
-        f"{share * clips_an_hour:.3g} an hour ({low * clips_an_hour:.3g} to {high * clips_an_hour:.3g})."
+        f"{_rate(share * clips_an_hour)} an hour ({_rate(low * clips_an_hour)} to {_rate(high * clips_an_hour)})."
     )
+
+
+def _rate(an_hour: float) -> str:
+    return f"{an_hour:.3g}" if an_hour < 100 else f"{an_hour:,.0f}"

@@ -53,7 +53,7 @@ class StudyStorage:
         """
         self._given, self._warn = url, warn
         self.patience = Patience(minutes=patience_minutes, warn=lambda line: warn(safe_text(line, url=url)))
-        self._url = _database_url(url) if "://" in url else None
+        self._url = database_url(url) if "://" in url else None
         self.is_server = self._url is not None and self._url.get_backend_name() == "postgresql"
         self._file = None if self.is_server else Path(url if self._url is None else str(self._url.database)).resolve()
         self.name = str(self._file) if self._url is None else _safe_name(url, self._url)
@@ -142,7 +142,8 @@ def _safe_name(given: str, url: URL) -> str:
     return f"{url.drivername}://{safe_url(given).partition('://')[2]}"
 
 
-def _database_url(given: str) -> URL:
+def database_url(given: str) -> URL:
+    """UserError for a URL of another kind. Connects to nothing."""
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:

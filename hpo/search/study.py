@@ -220,6 +220,12 @@ def _make_folder(directory: Path) -> None:
         ) from error
 
 
+def names_of_searches(storage: StudyStorage) -> list[str]:
+    """The searches of the storage, in order: neither their companions nor another program's studies."""
+    summaries = optuna.get_all_study_summaries(storage.backend)
+    return sorted(summary.study_name for summary in summaries if EXPERIMENT in summary.user_attrs)
+
+
 def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
     """The study's name; with a suffix where the experiment of that name belongs to an archived study."""
     summaries = optuna.get_all_study_summaries(storage.backend)

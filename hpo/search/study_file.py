@@ -120,7 +120,7 @@ class StudySpec:
         injects_faults = self.faults is not None or will_inject_faults(corpus)
         return replace(
             self,
-            front_end=self.front_end.settled(lowest_rate_hz(corpus)),
+            front_end=self.front_end.settled(lowest_rate_hz(corpus, clip_seconds=self.clips.clip_seconds)),
             split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
             speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
             space=self._space_of_injected_faults() if injects_faults else self.space,

@@ -16,6 +16,7 @@ from hpo.search.assignments import assigned_key
 from hpo.search.identity import DATA_FINGERPRINT, IDENTITY, check_identity, check_trial_format, identity_of, value_at
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import SQLITE, resolve_storage
+from hpo.search.study import names_of_searches
 from hpo.search.trial_record import trial_records
 from hpo.session.inputs import ListedInputs, open_corpus
 from hpo.terminal.console import Console
@@ -45,10 +46,10 @@ def with_known_study(
             check_identity(listed.name, study.user_attrs[IDENTITY], _identity(listed))
         return listed
     if study is None or IDENTITY not in study.user_attrs:
-        known = optuna.get_all_study_names(storage.backend) if storage else []
+        known = names_of_searches(storage) if storage else []
         raise UserError(
             "The study must have been run before its trials are seen, but there is no study of that name "
-            f"({listed.name}). Known: {', '.join(sorted(known)) or 'none'}."
+            f"({listed.name}). Known: {', '.join(known) or 'none'}."
         )
     _check_trial(study, options)
     return _with_own_settings(listed, study.user_attrs[IDENTITY], options, console)

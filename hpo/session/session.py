@@ -13,7 +13,7 @@ from hpo.pages.publish import study_description
 from hpo.search.archive import archive_study
 from hpo.search.notes import run_note, study_words, write_notes
 from hpo.search.search_space import describe_range
-from hpo.search.storage import StudyStorage
+from hpo.search.storage import StudyStorage, database_url
 from hpo.search.storage_setting import JOURNAL_SUFFIX, SQLITE, resolve_storage
 from hpo.search.study import OpenStudy, open_study
 from hpo.session.inputs import SIMULATED, StudyInputs
@@ -119,7 +119,9 @@ def check_places(options: Namespace, root: Path) -> None:
     storage = resolve_storage(options.storage, project_root=root)
     _check_folder("storage", storage, runs)
     path = Path(storage.value)
-    if "://" not in storage.value and path.suffix != JOURNAL_SUFFIX and not path.is_file():
+    if "://" in storage.value:
+        database_url(storage.value)
+    elif path.suffix != JOURNAL_SUFFIX and not path.is_file():
         raise UserError(
             f"The storage must be a URL, an existing file or a new one that ends in {JOURNAL_SUFFIX}, but got "
             f"{storage.value} from {storage.source}."

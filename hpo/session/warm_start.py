@@ -21,7 +21,7 @@ from core.errors import UserError, did_you_mean
 from hpo.results.winner import by_objective
 from hpo.search.history import HISTORY
 from hpo.search.storage import StudyStorage
-from hpo.search.study import OpenStudy, objective_name, score_name
+from hpo.search.study import OpenStudy, names_of_searches, objective_name, score_name
 from hpo.search.trial_record import TrialRecord, trial_records
 
 CHOSE = "chose"
@@ -90,9 +90,8 @@ def begin_with(search: OpenStudy, offers: Sequence[Offered]) -> list[str]:
 
 
 def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
-    study = _load(name, storage)
-    if study is None:
-        known = optuna.get_all_study_names(storage.backend)
+    study, known = _load(name, storage), names_of_searches(storage)
+    if study is None or name not in known:
         raise UserError(
             f"--warm-start must name studies of the storage {storage.name}, but it has no {name!r}."
             f"{did_you_mean(name, known)}"

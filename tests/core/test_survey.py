@@ -218,7 +218,7 @@ def labelled_events(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "study", "words"),
     [
-        (other_channels, "quickstart", 'channels = "mix"'),
+        (other_channels, "quickstart", "data.channels=mix"),
         (lower_rate, "quickstart", "at most the rate of every recording"),
         (too_short, "quickstart", "must last at least 2 s"),
         (one_fault, "quickstart", "Anomalous recordings must be at least 2"),

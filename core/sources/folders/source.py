@@ -68,7 +68,8 @@ def open_folder(
     if not recordings:
         raise _nothing_found(path, skipped)
     machines = len({recording.machine for recording in recordings})
-    description = f"{len(recordings)} recordings of {machines} {'machine' if machines == 1 else 'machines'} in {name}"
+    of_machines = f"{machines} {'machine' if machines == 1 else 'machines'}"
+    description = f"{len(recordings)} recording{'s' * (len(recordings) != 1)} of {of_machines} in {name}"
     if any(take.split for take in takes) and not any(take.split for take in usable):
         description += "; the split that they are named after lacks healthy ones in a part, so the study makes its own"
     unlabelled = [each.name for each in skipped if UNLABELLED in each.reason]
@@ -82,7 +83,7 @@ def _manifest_of(path: Path) -> Path | None:
         found = sorted(file for file in path.iterdir() if file.name.lower() == MANIFEST and file.is_file())
         return found[-1] if found else None  # small letters come last
     if not path.exists():
-        raise UserError(f"Data folder must exist, but got {str(path)!r}. Correct the path after folder: in the study.")
+        raise UserError(f"Data folder must exist, but got {str(path)!r}. Correct the path after folder:.")
     if path.suffix.lower() != ".csv":
         raise UserError(f"Data must be a folder or a manifest named *.csv, but got {str(path)!r}. Give the folder.")
     return path

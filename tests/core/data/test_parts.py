@@ -148,3 +148,9 @@ def test_folds_and_parts_of_training_takes_work_with_them() -> None:
     for split in (SplitConfig(folds=4, fold=1), SplitConfig(calibration="parts")):
         config = DataConfig(sample_rate_hz=RATE_HZ, clips=CLIPS, split=split)
         assert len(prepare_dataset(corpus(Source().take("hour", 60)), config).test) > 0
+
+
+def test_recordings_are_counted_and_not_their_parts_where_they_are_resampled() -> None:
+    takes = [Source().take("hour", 60), *(Source().take(f"f{i}", 25, label="anomalous") for i in range(2))]
+    config = DataConfig(sample_rate_hz=RATE_HZ // 2, clips=CLIPS, split=SplitConfig())
+    assert "3 recordings at 1000 Hz were resampled to 500 Hz" in prepare_dataset(corpus(*takes), config).notes

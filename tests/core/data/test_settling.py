@@ -74,9 +74,16 @@ def test_what_a_stream_does_changes_no_training() -> None:
 def test_the_lowest_rate_is_that_of_one_recording() -> None:
     first, second = corpus(2.0, 3.0).recordings
     both = Corpus(name="it", description="", recordings=(replace(first, sample_rate_hz=8000), second))
-    assert lowest_rate_hz(both) == 1000
-    assert lowest_rate_hz(STREAM) is None
-    assert lowest_rate_hz(corpus()) is None
+    assert lowest_rate_hz(both, clip_seconds=1.0) == 1000
+    assert lowest_rate_hz(STREAM, clip_seconds=1.0) is None
+    assert lowest_rate_hz(corpus(), clip_seconds=1.0) is None
+
+
+def test_what_is_too_short_for_a_clip_settles_nothing() -> None:
+    long, short = corpus(9.0, 0.1).recordings
+    both = Corpus(name="it", description="", recordings=(long, replace(short, sample_rate_hz=500)))
+    assert lowest_rate_hz(both, clip_seconds=2.0) == long.sample_rate_hz
+    assert settle_calibration(AUTO, both, clip_seconds=2.0).calibration == "parts"
 
 
 @pytest.mark.parametrize(("label", "injects"), [("normal", True), ("unknown", True), ("anomalous", False)])

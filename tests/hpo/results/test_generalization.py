@@ -126,11 +126,12 @@ def test_the_gap_of_the_winner_is_compared_with_that_of_all_trials() -> None:
     assert (complete["trials"], complete["f1"]) == ([0, 1], pytest.approx(0.2))
     assert complete["auc"] == pytest.approx(0.4)
     assert "The winner's gap is +0.100 from that (AUC +0.100). Choosing on validation flatters" in gap_sentence(
-        [own, again, complete]
+        [own, again, complete], has_other_threshold=False
     )
-    assert "did not flatter" in gap_sentence([complete, own])
-    gaps = gaps_view([own, again, complete])
+    assert "did not flatter" in gap_sentence([complete, own], has_other_threshold=False)
+    assert "flatter" not in gap_sentence([own, again, complete], has_other_threshold=True)
+    gaps = gaps_view([own, again, complete], has_other_threshold=False)
     assert gaps is not None
     assert [row[2] for row in texts(gaps.table)] == ["+0.300", "+0.200", "+0.200"]
-    assert gaps_view([]) is None
+    assert gaps_view([], has_other_threshold=False) is None
     assert split_gaps(None, [], []) == []

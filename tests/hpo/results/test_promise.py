@@ -242,6 +242,7 @@ def test_what_was_promised_stands_beside_what_happened_on_test(
     for text in (lines, page_of(toy_study(), promise=promise)):
         assert words in text
         assert outcome in text
+    assert ("sigmas, in place of 3.00" in lines) == (num_takes > 2)
 
 
 def test_without_a_promise_the_study_s_own_threshold_stays() -> None:
@@ -254,6 +255,8 @@ def test_without_a_promise_the_study_s_own_threshold_stays() -> None:
 def test_a_share_of_clips_is_also_said_an_hour() -> None:
     test = figures_of(4, 8) | {"false_alarms": 0.25, "false_alarms_interval": (0.1, 0.5)}
     assert outcome_sentence(test, 36.0).endswith("which is 25 an hour (10 to 50).")
+    assert outcome_sentence(test, 2.0).endswith("which is 450 an hour (180 to 900).")
+    assert outcome_sentence(test, 0.5).endswith("which is 1,800 an hour (720 to 3,600).")
     assert outcome_sentence({}, 36.0) == "The test has no healthy clips."
 
 
@@ -280,7 +283,8 @@ def test_the_command_sets_the_threshold_that_is_promised_and_detect_changes_it(
     study = project / "runs" / STUDY
     result = json.loads((study / "result.json").read_text())
     assert result["promise"]["is_promise"]
-    assert f"threshold   {result['promise']['threshold_sigmas']:.2f} sigmas. A promise: at most 50 % of healthy" in said
+    threshold = f"{result['promise']['threshold_sigmas']:.2f} sigmas, in place of 3.00"
+    assert f"threshold   {threshold}. A promise: at most 50 % of healthy" in said
     assert result["promise"]["test"] in said
     assert result["promise"]["test"] in (study / "report.html").read_text()
     detector = load_detector(study / "winner" / DETECTOR_FILE)

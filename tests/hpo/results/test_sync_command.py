@@ -44,6 +44,15 @@ def test_the_command_says_what_it_did_and_ends_with_its_code(toy: Toy, capsys: p
     assert lines[3].startswith(f"  left       trial 00: artifact {DETECTOR_FILE} is not on this machine")
 
 
+def test_the_trials_of_a_companion_are_found_by_the_study_that_it_belongs_to(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (main, hpo.audit.main):
+        assert command([f"{NAME}-finalists"], toy.root) == 2
+        expected = f"must be one of {NAME}, but got '{NAME}-finalists'. It belongs to {NAME}."
+        assert expected in capsys.readouterr().err
+
+
 def test_a_mistake_is_one_line_and_makes_nothing(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     toy.ship()
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -51,6 +60,7 @@ def test_a_mistake_is_one_line_and_makes_nothing(toy: Toy, capsys: pytest.Captur
     before = sorted(toy.root.rglob("*"))
     for arguments in (
         ["nothing"],
+        [f"{NAME}-finalists"],
         [NAME, "--storage", "runs/typo.journal"],
         [NAME, "--tracking-uri", "sqlite:///no/such/mlflow.db"],
         [NAME, "--tracking-uri", f"http://127.0.0.1:{port}"],

@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_a_default_that_is_no_better_than_flagging_everything_does_not_win() -> 
     assert choose_winner(records) == records[0]
     records = [judged(0, *found(0, 4)), judged(1, *found(2, 7))]
     assert choose_winner(records) == records[1]
+
+
+def test_what_is_no_better_than_flagging_everything_is_said_of_the_winner_or_of_what_it_is_ahead_of() -> None:
+    lead = partial(Lead, standard_error=0.1, default_is_a_detector=False)
+    alone = lead_sentence(lead(best=0, difference=0.0), objective="F1")
+    assert alone.startswith("The default configuration (trial 0) has the highest F1 on validation, and is no better")
+    ahead = lead_sentence(lead(best=3, difference=0.05), objective="F1")
+    assert ahead.startswith("The highest F1 on validation wins: the default")
+    assert ahead.endswith("it is not kept.")
 
 
 def found(first: int, end: int) -> list[bool]:

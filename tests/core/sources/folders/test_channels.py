@@ -73,7 +73,7 @@ def test_with_first_the_others_may_be_dead_and_with_mix_they_may_not(tmp_path):
 
 def test_recordings_that_differ_are_refused_with_the_option_s_name(tmp_path):
     corpus = opened(stereo_among_mono(tmp_path), None)
-    with pytest.raises(UserError, match=r'1 in .* and 2 in .* channels = "mix" or channels = "first" in \[data\]'):
+    with pytest.raises(UserError, match=r"1 in .* and 2 in .* --set data.channels=mix, or first"):
         read_all(corpus, sample_rate_hz=8000, min_seconds=0, skip_bad_files=False)
 
 
