@@ -34,6 +34,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.innovations import SIMULATED
+from benchmarks.judged_elsewhere import dataset_of
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
 from core.baselines.choice import (
@@ -46,10 +47,8 @@ from core.baselines.choice import (
 from core.baselines.comparison_table import figure_text
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.data.audio import Waveform
-from core.data.data_config import DataConfig
-from core.data.dataset import JUDGED, Dataset, prepare_dataset
+from core.data.dataset import JUDGED, Dataset
 from core.data.recordings import Corpus, Recording
-from core.data.store import Store
 from core.decision.fitting import fit_statistic
 from core.decision.metrics import FloatArray
 from core.decision.postprocess import STATISTICS
@@ -158,18 +157,6 @@ def corpus_of(task: str, fold: int, options: argparse.Namespace) -> Corpus:
     return open_corpus(options.fan)
 
 
-def dataset_of(corpus: Corpus, fold: int, options: argparse.Namespace, spec: StudySpec) -> Dataset:
-    spec = spec.settled(corpus)
-    config = DataConfig(
-        sample_rate_hz=spec.front_end.read_rate_hz,
-        clips=spec.clips,
-        split=replace(spec.split, folds=FOLDS, fold=fold),
-        speed_perturbation=spec.speed_perturbation,
-        network_rate_hz=spec.front_end.sample_rate_hz,
-    )
-    return prepare_dataset(corpus, config, store=Store(options.folder / "store", max_gb=4))
-
-
 def statistics_of(dataset: Dataset, spec: StudySpec, *, seed: int) -> dict[str, FrameVectors]:
     """(N, C, F, K) by split, of a network that is trained on the dataset; and its `seconds`, with the scoring."""
     config, training = spec.default_experiment, spec.training
@@ -191,7 +178,8 @@ def network_of(
     file = options.folder / f"{name}-{version_of_results(are_judged=False)}.npz"
     if not file.exists():
         corpus = of_microphones(corpus_of(task, fold, options), microphones)
-        found: dict[str, Any] = statistics_of(dataset_of(corpus, fold, options, spec), spec, seed=fold + 1)
+        dataset = dataset_of(corpus, fold, spec, options.folder, network_rate_hz=spec.front_end.sample_rate_hz)
+        found: dict[str, Any] = statistics_of(dataset, spec, seed=fold + 1)
         scratch = file.with_suffix(".part.npz")
         np.savez(scratch, **found)
         scratch.replace(file)
@@ -213,7 +201,8 @@ def clip_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, frame_ms: fl
 
 
 def fold_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Fold:
-    dataset = dataset_of(corpus_of(task, fold, options), fold, options, spec)
+    corpus, heard_hz = corpus_of(task, fold, options), spec.front_end.sample_rate_hz
+    dataset = dataset_of(corpus, fold, spec, options.folder, network_rate_hz=heard_hz)
     scores = {
         microphones: clip_scores(network_of(task, fold, microphones, options, spec), dataset, spec.scoring.frame_ms)
         for microphones in sets_of(NUM_MICROPHONES[task])
