@@ -178,7 +178,8 @@ class Detector:
 
         The result has `is_anomalous`, `score_sigmas`, `threshold_sigmas`, `clip_scores` (one a clip) and `events`
         (`start_s`, `end_s`, `microphone`). It equals that of the command `detect` for a file of these samples.
-        Raises UserError for silence, NaN, another number of channels, a rate below the detector's, less than a clip.
+        Raises UserError for silence, NaN, another number of channels, a rate below the detector's, less than a clip or
+        than `at_least` clips.
         """
         import numpy as np
 
@@ -187,8 +188,8 @@ class Detector:
         from core.detection.files import open_waveform
 
         machine, loaded = self._machine(machine), self._with(threshold_sigmas)
-        if at_least is not None and at_least < 1:
-            raise UserError(f"at_least must be 1 or more, but got {at_least}.")
+        if at_least is not None and (at_least < 1 or at_least != int(at_least)):
+            raise UserError(f"at_least must be a whole number from 1 on, but got {at_least}.")
         try:
             audio = open_waveform(np.asarray(waveform), rate, requirements_of(loaded))
             with _thread_pool(threads) as pool:

@@ -11,8 +11,8 @@ machine's test clips:
     (b)  the fan, chosen on the cars and simulated car
 
 Tables in which the take CAR01_NORMAL is tested come again without it; what was chosen stays the same. For (a) and (b)
-clips of ten seconds are put together from those of two, and have three thresholds: the one with the highest F1
-elsewhere, the lowest with at most 5 % false alarms elsewhere, and the default of two sigmas.
+clips of ten seconds are put together from those of two (a simulated take has no more than one), with three thresholds:
+the highest F1 elsewhere, the lowest with at most 5 % false alarms elsewhere, and the default of two sigmas.
 
 WaveNet is the default configuration of studies/any_machine.toml. A fold of a task is scored once and kept in --folder,
 so an interrupted command goes on. `--quick` runs one fold.

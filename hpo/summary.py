@@ -81,7 +81,7 @@ def _promise_lines(promise: Mapping[str, Any] | None) -> list[str]:
     """What sets the winner's threshold, and what happened on test."""
     if promise is None:
         return []
-    other = f", in place of {promise['searched_threshold_sigmas']:.2f}" if promise["is_other_threshold"] else ""
+    other = f", in place of {promise['own_threshold_sigmas']:.2f}" if promise["is_other_threshold"] else ""
     return [
         f"  threshold   {promise['threshold_sigmas']:.2f} sigmas{other}. {promise['sentence']}",
         f"  {promise['test']}",
@@ -124,7 +124,7 @@ def _over_seeds(row: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     """The finalist that won by its mean over the seeds; the file is that of one seed."""
     f1, test_f1 = (f"{row[split]['f1_mean']:.3f} ± {row[split]['f1_spread']:.3f}" for split in ("validation", "test"))
     is_other = has_other_threshold(result)
-    at, promised = (", at the threshold that was searched", ", at the threshold below") if is_other else ("", "")
+    at, promised = (", at the study's own threshold", ", at the threshold below") if is_other else ("", "")
     return [
         f"  {len(row['seeds'])} seeds     mean validation F1 {f1}, mean test F1 {test_f1}{at}",
         f"  the file of seed {row['seed_of_file']}, the best of them by {result['objective']} on validation{promised}:",

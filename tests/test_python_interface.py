@@ -40,6 +40,7 @@ def waveform(seconds: float = 3.5, num_channels: int = 2) -> np.ndarray:
     return np.random.default_rng(1).normal(0, 0.1, shape).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_every_block_of_the_guide_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,8 +136,8 @@ def read_all(
     """Every recording as a take, in the corpus's order, at `sample_rate_hz`. Decodes what is not in the store.
 
     Raises BadRecording for a take that cannot be decoded or is shorter than `min_seconds`; with `skip_bad_files` such
-    takes are in `skipped`. Raises UserError as `check_headers` does, for a rate above a recording's own unless
-    `may_upsample`, and if the store has no room.
+    takes are in `skipped`. Raises UserError as `check_headers` does, for a rate above that of a recording of
+    `min_seconds` or more unless `may_upsample`, and if the store has no room.
     """
     if not may_upsample:
         check_not_upsampled(long_enough(corpus.recordings, min_seconds), sample_rate_hz)

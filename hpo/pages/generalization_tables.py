@@ -118,7 +118,9 @@ def gap_sentence(gaps: Sequence[Mapping[str, Any]], *, has_other_threshold: bool
     winner, complete = gaps[0], gaps[-1]
     beyond = winner["f1"] - complete["f1"]
     if has_other_threshold:
-        meaning = "It has the threshold of the promise and the trials have theirs, so it is not the choice's alone"
+        meaning = (
+            "It has the threshold of the promise, and the trials have the study's own, so choosing is not all of it"
+        )
     else:
         meaning = "Choosing on validation flatters the winner by that" if beyond > 0 else "Choosing did not flatter it"
     return (

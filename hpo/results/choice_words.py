@@ -35,7 +35,7 @@ def lead_sentence(lead: Lead | None, *, objective: str) -> str:
         return f"{highest}, because an earlier version ran trial 0 or {lead.best} and kept no standard error."
     if not lead.default_is_a_detector:
         useless = "is no better than flagging everything"
-        if lead.difference <= 0:
+        if is_default(lead.best):
             return f"The default configuration (trial 0) has the highest {objective} on validation, and {useless}."
         return f"{highest}: the default configuration (trial 0) {useless}, so it is not kept."
     if lead.is_none:

@@ -69,7 +69,7 @@ def promise_of(threshold: SetThreshold, test: Mapping[str, Any]) -> dict[str, An
     return {
         "asked": threshold.asked.words,
         "threshold_sigmas": threshold.threshold_sigmas,
-        "searched_threshold_sigmas": threshold.own_threshold_sigmas,
+        "own_threshold_sigmas": threshold.own_threshold_sigmas,
         "is_other_threshold": threshold.threshold_sigmas != threshold.own_threshold_sigmas,
         "is_promise": promised is not None and promised.is_promise,
         "rule": promised.rule if promised else None,

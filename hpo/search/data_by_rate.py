@@ -8,7 +8,7 @@ import numpy as np
 from core.data.data_config import DataConfig
 from core.data.dataset import JUDGED, Dataset, prepare_dataset
 from core.data.decoding import check_not_upsampled
-from core.data.recordings import Corpus, StreamedCorpus
+from core.data.recordings import Corpus, StreamedCorpus, long_enough
 from core.data.store import Store
 from core.data.streaming.streamed_dataset import stream_dataset
 from core.errors import UserError
@@ -65,7 +65,8 @@ def open_datasets(
             f"rate, but got {len(others_hz) + 1} rates. Search it on a copy of the data, or fix it in [front_end]."
         )
     if isinstance(corpus, Corpus):
-        check_not_upsampled(corpus.recordings, max([default_hz, *others_hz]))
+        usable = long_enough(corpus.recordings, spec.clips.clip_seconds)
+        check_not_upsampled(usable, max([default_hz, *others_hz]))
     datasets = Datasets(
         partial(_open_dataset, corpus, spec, skip_bad_files=skip_bad_files, store=store), [default_hz, *others_hz]
     )

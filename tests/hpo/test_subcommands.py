@@ -36,7 +36,7 @@ def test_importing_the_python_interface_loads_no_library() -> None:
     assert loaded_by("import machine_listening") == "[]"
 
 
-def test_a_worker_loads_no_library_that_only_pages_need() -> None:
+def test_importing_what_a_worker_runs_loads_no_library_that_only_pages_need() -> None:
     assert not {"sklearn", "pandas", "datasets", "librosa"} & set(ast.literal_eval(loaded_by("import hpo.search_run")))
 
 

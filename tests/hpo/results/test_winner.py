@@ -71,9 +71,10 @@ def test_what_is_no_better_than_flagging_everything_is_said_of_the_winner_or_of_
     lead = partial(Lead, standard_error=0.1, default_is_a_detector=False)
     alone = lead_sentence(lead(best=0, difference=0.0), objective="F1")
     assert alone.startswith("The default configuration (trial 0) has the highest F1 on validation, and is no better")
-    ahead = lead_sentence(lead(best=3, difference=0.05), objective="F1")
-    assert ahead.startswith("The highest F1 on validation wins: the default")
-    assert ahead.endswith("it is not kept.")
+    for difference in (0.0, 0.05):
+        other = lead_sentence(lead(best=3, difference=difference), objective="F1")
+        assert other.startswith("The highest F1 on validation wins: the default")
+        assert other.endswith("it is not kept.")
 
 
 def found(first: int, end: int) -> list[bool]:

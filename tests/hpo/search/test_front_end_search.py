@@ -187,3 +187,14 @@ def test_rates_of_a_stream_are_refused(spec: StudySpec) -> None:
     stream = StreamedCorpus(name="made", description="by hand", fingerprint="f", takes=takes)
     with pytest.raises(UserError, match=r"space\.sample_rate_hz must be left out where the data is streamed"):
         open_datasets(stream, spec, skip_bad_files=False, store=None)
+
+
+def test_what_is_too_short_to_be_used_bounds_no_rate(spec: StudySpec, corpus: Corpus, datasets: Datasets) -> None:
+    first = corpus.recordings[0]
+    noise = np.random.default_rng(0).normal(0, 0.1, (first.num_channels, 10)).astype(np.float32)
+    short = replace(first, recording_id="short", digest="short", sample_rate_hz=500, num_samples=10, read=lambda: noise)
+    more = replace(corpus, recordings=(*corpus.recordings, short))
+    opened = open_datasets(more, spec, skip_bad_files=True, store=None)
+    rate_hz = spec.front_end.read_rate_hz
+    assert opened.at(rate_hz).test.recording_ids == datasets.at(rate_hz).test.recording_ids
+    assert [skipped.name for skipped in opened.at(rate_hz).skipped()] == ["short"]
