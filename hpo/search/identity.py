@@ -1,12 +1,13 @@
 """What a study remembers of its settings and its data, so that all of its trials can be compared."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.errors import UserError
 from core.model.scored_training import format_of
+from hpo.search.search_space import PARAMETERS
 from hpo.search.study_file import FIRST_OBJECTIVE, StudySpec
 
 IDENTITY = "identity"
@@ -37,11 +38,28 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
         key = next((key for key in changed if key != DATA_FINGERPRINT), changed[0])
-        keep = f"Keep it with --set objective={before[key]}, give" if key == "objective" else "Give"
+        kept = _assignments_that_keep(was, before, changed)
+        keep = f"Keep it with {' '.join(f'--set {text}' for text in kept)}, give" if kept else "Give"
         raise UserError(
             f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
             f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
         )
+
+
+def _assignments_that_keep(was: Mapping[str, Any], before: Mapping[str, Any], changed: Iterable[str]) -> list[str]:
+    """What --set must be given for the settings that the study was made with; nothing where that cannot be said."""
+    kept: dict[str, Any] = {}
+    for key in changed:
+        section, _, parameter = key.partition(".")
+        if section == "space":  # is searched now, and was fixed where its default is
+            parameter = parameter.partition(".")[0]
+            key = ".".join(PARAMETERS[parameter])
+            if parameter in was["space"]:
+                return []
+        kept[key] = value_at(was, key) if "." in key else before.get(key)
+        if not isinstance(kept[key], (bool, int, float, str)) or section in (DATA_FINGERPRINT, "data_options"):
+            return []
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in kept.items()]
 
 
 def check_trial_format(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

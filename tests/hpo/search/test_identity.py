@@ -1,0 +1,36 @@
+"""A study that is resumed with other settings is refused with the assignments that keep its own."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from hpo.search.identity import check_identity, identity_of
+from hpo.search.study_file import load_study_file
+
+TINY = Path(__file__).resolve().parents[3] / "tests/data/tiny.toml"
+
+
+def refusal(was: list[str], now: list[str], *, data: str = "f00") -> str:
+    before = identity_of(load_study_file(TINY, was), data_fingerprint="f00")
+    with pytest.raises(UserError, match=r"^Study 'it' must keep the space and the data") as error:
+        check_identity("it", before, identity_of(load_study_file(TINY, now), data_fingerprint=data))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "was", [["training.epochs=3"], ["threshold_sigmas=3"], ["objective=f1", "training.epochs=1", "window_ms=300"]]
+)
+def test_the_assignments_that_are_named_keep_the_study(was: list[str]) -> None:
+    named = re.findall(r"--set (\S+=[^\s,]+)", refusal(was, []))
+    kept = identity_of(load_study_file(TINY, named), data_fingerprint="f00")
+    check_identity("it", identity_of(load_study_file(TINY, was), data_fingerprint="f00"), kept)
+
+
+@pytest.mark.parametrize(
+    ("now", "data"), [(["threshold_sigmas=3"], "f00"), ([], "f11"), (["training.epochs=3"], "f11")]
+)
+def test_none_are_named_where_none_would_do(now: list[str], data: str) -> None:
+    """What is searched there and fixed here, and other data."""
+    assert "--set" not in refusal([], now, data=data)
