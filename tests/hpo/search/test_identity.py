@@ -20,7 +20,7 @@ def refusal(was: list[str], now: list[str], *, data: str = "f00") -> str:
 
 
 @pytest.mark.parametrize(
-    "was", [["training.epochs=3"], ["threshold_sigmas=3"], ["objective=f1", "training.epochs=1", "window_ms=300"]]
+    "was", [["training.epochs=5"], ["threshold_sigmas=3"], ["objective=f1", "training.epochs=1", "window_ms=300"]]
 )
 def test_the_assignments_that_are_named_keep_the_study(was: list[str]) -> None:
     named = re.findall(r"--set (\S+=[^\s,]+)", refusal(was, []))
