@@ -1,5 +1,5 @@
 # make study TRIALS=50     the environment, then a search
-# make test                the environment, then every check and test; tests that are skipped are listed with the reason
+# make test                the environment, then every check and the quick tests; those that are skipped are listed with the reason
 # make test-slow           the tests that take minutes
 # make test-faults         studies under kills, full disks, lost machines and servers; half an hour (FAULTS_TABLE=FILE)
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)

@@ -49,7 +49,7 @@ SHAPING = ("sample_rate_hz", "mu_law_levels")
 """Parameters of the front end that change the network's layers and weights, as all parameters of the network do."""
 UNJUDGED_BY_INJECTED_FAULTS = ("statistics",)
 """Parameters that keep their default where faults are injected. Those hardly change how loud a machine is, which real
-ones may: on a fan the statistics that injected faults chose lost up to 0.20 of the AUC (docs/quality.md, "Without a
+ones may: on a fan the statistics that injected faults chose lost up to 0.19 of the AUC (docs/quality.md, "Without a
 real fault")."""
 MAX_RATES = 16
 """Each rate needs its own decoded copy of the data."""
