@@ -54,6 +54,15 @@ def plot_text(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
+def wait_for_pandas() -> None:
+    """Imports pandas, or waits for the thread that does.
+
+    MLflow imports it in the thread that sends records. Plotly looks for it among the loaded modules, without that
+    module's lock, and fails where it finds one that is loaded in part.
+    """
+    import pandas  # noqa: F401
+
+
 def styled(figure: Any, *, title: str, height: int) -> Any:
     """Gives a figure the common style and its title (escaped). Returns it."""
     return figure.update_layout(template=TEMPLATE, title_text=plot_text(title), height=height)

@@ -11,6 +11,7 @@ from core.baselines.comparison_table import Line, lines_of
 from core.decision.checkpoint import DETECTOR_FILE
 from core.whole_file import write_text
 from hpo.pages.event_metrics import at_best_epoch, event_metrics_in
+from hpo.pages.plot_style import wait_for_pandas
 from hpo.pages.post_figures import post_figures
 from hpo.pages.report import plots_page, study_page
 from hpo.pages.study_figures import study_figures
@@ -111,6 +112,7 @@ def publish_study(
     result |= {"whiteness": _whiteness(search, innovations, result["winner"])}
     log.artifact(write_result(search, result))
     say_step("Making pages, plots and the report")
+    wait_for_pandas()
     for record in best_records(search, NUM_PAGES):
         publish_trial_page(search, innovations, record.number)
     if companion is not None:
@@ -222,6 +224,7 @@ def best_records(search: OpenStudy, count: int) -> list[TrialRecord]:
 
 def publish_trial_page(search: OpenStudy, innovations: WhitenessOfTrials, number: int) -> Path:
     """Writes one trial's page to the trial's folder and attaches it to its run. Returns its path."""
+    wait_for_pandas()
     frozen = search.study.get_trials(deepcopy=False)[number]
     record = TrialRecord.of(frozen)
     directory = search.trial_directory(number)
