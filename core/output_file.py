@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from core.audio_suffixes import LOOKS_LIKE_AUDIO
 from core.errors import UserError
 from core.whole_file import check_writable, write_text
 
@@ -10,8 +11,6 @@ from core.whole_file import check_writable, write_text
 def check_output(path: Path, *, option: str) -> None:
     """UserError where the file could not be written, or is named as a recording, which a pattern without quotes may
     have put in its place. A link is followed."""
-    from core.sources.audio_files import LOOKS_LIKE_AUDIO  # here, because --help should not wait for it
-
     target = Path(os.path.realpath(path))
     if {path.suffix.lower(), target.suffix.lower()} & LOOKS_LIKE_AUDIO:
         raise UserError(

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE_ORDER = [
-    {"core.errors", "core.whole_file"},
+    {"core.audio_suffixes", "core.errors", "core.whole_file"},
     {
         "core.command_line",
         "core.damaged_file",

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from glob import glob, has_magic
 from pathlib import Path
 
+from core.audio_suffixes import READABLE_SUFFIXES
 from core.errors import UserError
-from core.sources.audio_files import READABLE_SUFFIXES
 from core.sources.walk import walk, why_unusable
 
 ANY_DEPTH = "**"

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from core.audio_suffixes import READABLE_SUFFIXES
 from core.data.audio import Waveform, quantise
 from core.data.recordings import REPAIR, BadRecording
 from core.errors import UserError
 from core.sources.audio_files import (
     FORMATS,
-    READABLE_SUFFIXES,
     Header,
     read_header,
     read_pieces,

@@ -13,14 +13,12 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from core.audio_suffixes import FFMPEG_SUFFIXES
 from core.data.audio import Waveform
 from core.data.recordings import REPAIR, BadRecording, check_waveform
 from core.sources.cut_short import check_not_cut_short, truncated
-from core.sources.ffmpeg import FFMPEG_SUFFIXES, decoded_by_ffmpeg
+from core.sources.ffmpeg import decoded_by_ffmpeg
 
-LIBSNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".oga", ".opus"})
-READABLE_SUFFIXES = LIBSNDFILE_SUFFIXES | FFMPEG_SUFFIXES
-LOOKS_LIKE_AUDIO = READABLE_SUFFIXES | {".caf", ".mp2", ".pcm", ".ra", ".raw", ".w64"}
 FORMATS = "wav, flac, ogg, mp3, aiff, au or opus, or m4a, aac, wma and others that ffmpeg decodes"
 """For messages."""
 MP3_SLACK_SAMPLES = 4 * 1152

@@ -22,9 +22,8 @@ import numpy as np
 from core.data.audio import Waveform
 from core.data.recordings import REPAIR, BadRecording
 
-FFMPEG_SUFFIXES = frozenset({".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".mka", ".tta", ".wma", ".wv"})
 CONTAINERS = "mov,aac,ac3,eac3,amr,amrnb,amrwb,ape,matroska,tta,asf,wv"
-"""ffmpeg's names of the formats of these suffixes."""
+"""ffmpeg's names of the formats of FFMPEG_SUFFIXES (core/audio_suffixes.py)."""
 MAX_SECONDS_WITHOUT_OUTPUT = 60.0
 """ffmpeg is killed if it writes nothing for this long."""
 MAX_BYTES = 2**34

@@ -14,11 +14,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from core.audio_suffixes import LIBSNDFILE_SUFFIXES, LOOKS_LIKE_AUDIO, READABLE_SUFFIXES
 from core.data.digests import Digest, digest_of
 from core.data.real_paths import RealPaths
 from core.data.recordings import BadRecording, Corpus, Recording, Skipped
 from core.errors import UserError
-from core.sources.audio_files import LIBSNDFILE_SUFFIXES, LOOKS_LIKE_AUDIO, READABLE_SUFFIXES, is_for_ffmpeg
+from core.sources.audio_files import is_for_ffmpeg
 from core.sources.folders.file_names import is_named_normal, noise_level_db, parse_path, split_channel
 from core.sources.folders.labels import EXAMPLES
 from core.sources.folders.manifest import read_manifest

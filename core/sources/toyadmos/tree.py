@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from core.audio_suffixes import LIBSNDFILE_SUFFIXES
 from core.data.recordings import Label, Skipped
 from core.errors import UserError
-from core.sources.audio_files import LIBSNDFILE_SUFFIXES
 from core.sources.toyadmos.names import ToyAdmosName, parse_name, parse_noise_name
 from core.sources.walk import is_within, walk, why_unusable
 
