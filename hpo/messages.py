@@ -78,7 +78,7 @@ def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate) -> s
     words = [duration(each) for each in seconds]
     finalists = seconds_of_finalists(inputs, estimate.default)
     return (
-        f"  estimate  {words[0]} for {num_trials} trials of the default network, none pruned "
+        f"  estimate  {words[0]} for {counted(num_trials, 'trial')} of the default network, none pruned "
         f"({words[1]} of the smallest, {words[2]} of the largest)"
         f"{f', then {duration(finalists)} for the finalists' if finalists else ''}; "
         f"{inputs.device}, {_processes(inputs)}"

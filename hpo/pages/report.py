@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 
 from core.baselines.comparison_table import Line
+from core.command_line import counted
 from core.decision.post_search import F1Surface
 from core.web_page.rendering import page_figure
 from hpo.pages.comparison_section import comparison_view
@@ -106,7 +107,7 @@ def _facts(result: Mapping[str, Any]) -> Table:
         "data": result["data"],
         "data fingerprint": result["data_fingerprint"],
         "trials": ", ".join(f"{trials[state]} {state}" for state in ("complete", "pruned", "failed")),
-        "ran on": f"{result['device']}, {result['threads']} threads",
+        "ran on": f"{result['device']}, {counted(result['threads'], 'thread')}",
         "trials took together": duration_text(result["seconds"]),
         "git commit": result["git_commit"],
         "written": result["created"],
