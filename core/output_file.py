@@ -15,7 +15,7 @@ def check_output(path: Path, *, option: str) -> None:
     if {path.suffix.lower(), target.suffix.lower()} & LOOKS_LIKE_AUDIO:
         raise UserError(
             f"{option} must not be named as a recording, which it would replace, but got {path}. "
-            "Name the file to write before the recordings."
+            "Name another file, before a pattern of recordings."
         )
     if target.exists() and not target.is_file():
         raise UserError(f"{option} must be a file that can be written, but {path} is no plain file.")
