@@ -14,8 +14,7 @@ def check_output(path: Path, *, option: str) -> None:
     target = Path(os.path.realpath(path))
     if {path.suffix.lower(), target.suffix.lower()} & LOOKS_LIKE_AUDIO:
         raise UserError(
-            f"{option} must not be named as a recording, which it would replace, but got {path}. "
-            "Name another file, before a pattern of recordings."
+            f"{option} must not be named as a recording, which it would replace, but got {path}. Name another file."
         )
     if target.exists() and not target.is_file():
         raise UserError(f"{option} must be a file that can be written, but {path} is no plain file.")

@@ -53,9 +53,9 @@ def _assignments_that_keep(was: Mapping[str, Any], before: Mapping[str, Any], ch
         section, _, parameter = key.partition(".")
         if section == "space":  # is searched now, and was fixed where its default is
             parameter = parameter.partition(".")[0]
-            key = ".".join(PARAMETERS[parameter])
             if parameter in was["space"]:
                 return []
+            key = ".".join(PARAMETERS[parameter])
         kept[key] = value_at(was, key) if "." in key else before.get(key)
         if not isinstance(kept[key], (bool, int, float, str)) or section in (DATA_FINGERPRINT, "data_options"):
             return []

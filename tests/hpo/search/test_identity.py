@@ -34,3 +34,10 @@ def test_the_assignments_that_are_named_keep_the_study(was: list[str]) -> None:
 def test_none_are_named_where_none_would_do(now: list[str], data: str) -> None:
     """What is searched there and fixed here, and other data."""
     assert "--set" not in refusal([], now, data=data)
+
+
+def test_a_parameter_that_an_earlier_version_searched_is_no_error_of_ours() -> None:
+    now = identity_of(load_study_file(TINY, []), data_fingerprint="f00")
+    was = now | {"space": now["space"] | {"forgotten": {"low": 1, "high": 2}}}
+    with pytest.raises(UserError, match=r"space\.forgotten\.high was 2 and is None\. Give the new search"):
+        check_identity("it", was, now)
