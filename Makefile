@@ -4,7 +4,9 @@
 # make test-faults         studies under kills, full disks, lost machines and servers; half an hour (FAULTS_TABLE=FILE)
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
-# make bench               training and scoring beside a textbook WaveNet: speed, memory and how they grow; opening a corpus; ten minutes
+# make bench               the tables of docs/performance.md: training and scoring beside a textbook WaveNet, how the cost grows, opening a
+#                          corpus, several trainings in one pass, learning faster, the default study beside an older one; BENCH_TIME.
+#                          QUICK=1: without the last two, ten minutes (CARS=folder:PATH FAN=folder:PATH)
 # make reproduce-quality   the tables of quality, from nothing, in hours; an interrupted one goes on (CARS=folder:PATH FAN=folder:PATH);
 #                          QUICK=1: one fold of each, without the tables by surprise
 # make lock                resolves requirements.lock again, from the bounds in pyproject.toml
@@ -53,6 +55,9 @@ bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/openings.py
+	$(BIN)/python benchmarks/several_trainings.py
+	$(if $(QUICK),,$(BIN)/python benchmarks/learning.py --cars $(CARS) --fan $(FAN))
+	$(if $(QUICK),,$(BIN)/python benchmarks/default_study.py)
 
 reproduce-quality: $(READY)
 	$(BIN)/python benchmarks/elsewhere.py --cars $(CARS) --fan $(FAN) $(if $(QUICK),--quick)
