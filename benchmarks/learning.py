@@ -24,9 +24,7 @@ import numpy as np
 import torch
 
 if __name__ == "__main__":
-    sys.path[0] = str(
-        Path(__file__).resolve().parent.parent
-    )  # so that `core` and `hpo` are found without being installed
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` and `hpo` are found
 
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
@@ -222,9 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cars", default="folder:../shared/recordings/cars", help="the car recordings")
     parser.add_argument("--fan", default="folder:../shared/recordings/fan", help="the fan recordings")
-    parser.add_argument(
-        "--datasets", nargs="+", choices=("simulated", "cars", "fan"), default=("simulated", "cars", "fan")
-    )
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--recipes", nargs="+", choices=tuple(RECIPES), default=("former", "now"))
     parser.add_argument("--seeds", nargs="+", type=int, default=(11, 12, 13))
     options = parser.parse_args()

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.modulation import modulation
-from core.model.frame_statistics import FrameVectors, statistic_groups
+from core.model.frame_statistics import statistic_groups
 
 Array = npt.NDArray[np.float64]
+Frames = npt.NDArray[np.float32]
+"""(N, C, F, K): FrameVectors in a type that is faster to compute with."""
 Bands = npt.NDArray[np.float32]
 
 IN_BANDS = ("colour", "spectrum")
@@ -32,7 +34,7 @@ OF_CHANGES = (*INTERPOLATED, MODULATION)
 """Groups that depend on how long a clip is, too: only stretches of one length can be compared by them."""
 
 
-def unfitted_statistics(frames: FrameVectors, groups: Sequence[str]) -> dict[str, Array]:
+def unfitted_statistics(frames: Frames, groups: Sequence[str]) -> dict[str, Array]:
     """(N, C, F, K) to (N, C, statistics) by group: of all groups but INTERPOLATED. F must be at least 1."""
     places = statistic_groups(frames.shape[1])
 
@@ -55,8 +57,8 @@ def change_statistics(name: str, log_errors: Array) -> dict[str, Array]:
     return {CHANGES[name]: log_errors.mean(axis=-1, keepdims=True), CHANGES_BY_BAND[name]: log_errors}
 
 
-def changing_bands(frames: FrameVectors, group: str) -> Bands:
+def changing_bands(frames: Frames, group: str) -> Bands:
     """(N, C, F, K) to the bands (N, C, F, B) of a group of IN_BANDS, less their mean over the clip."""
-    bands = frames[..., statistic_groups(frames.shape[1])[group]].astype(np.float32)
+    bands = frames[..., statistic_groups(frames.shape[1])[group]]
     changing: Bands = bands - bands.mean(axis=2, keepdims=True)
     return changing

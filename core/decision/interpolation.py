@@ -23,7 +23,7 @@ Bands = npt.NDArray[np.floating]
 NEIGHBOURS = 2
 STEP_MS = 50.0
 RIDGE = 0.1
-"""Added to the variance of each band, which is 1 after scaling, with as much again as there are weights for a frame."""
+"""Added to the variance of each band, in its own variances, with as much again as there are weights for a frame."""
 SMALLEST = 0.01
 """Added to squares and variances, in squared nats: errors below a tenth of a nat (0.4 dB) are alike."""
 
@@ -41,13 +41,13 @@ class Interpolator:
 
     def log_errors(self, bands: Bands) -> Array:
         """(N, C, F, B) to (N, C, B). F must be at least 1. NaN stays NaN."""
-        return np.stack([self._of_clip(clip) for clip in bands])
-
-    def _of_clip(self, clip: Bands) -> Array:
-        around, own = np.split(surroundings(clip, self.step) - self.means[:, None], [len(self.weights)], axis=-1)
-        squares = np.square(own - around @ self.weights).mean(axis=1)
-        errors: Array = np.log(squares + SMALLEST)
-        return errors
+        around, own = np.split(self.means, [len(self.weights)], axis=-1)
+        errors = bands - (own - around @ self.weights)[:, None]
+        weights = np.split(self.weights, 2 * NEIGHBOURS)
+        for neighbours, of_neighbours in zip(shifted(bands, self.step)[:-1], weights, strict=True):
+            errors -= neighbours @ of_neighbours
+        log_errors: Array = np.log(np.square(errors).mean(axis=2) + SMALLEST)
+        return log_errors
 
 
 def num_surrounding(num_bands: int) -> int:
@@ -60,12 +60,12 @@ def step_frames(frame_ms: float) -> int:
     return max(1, round(STEP_MS / frame_ms))
 
 
-def surroundings(clip: Bands, step: int) -> Array:
-    """(C, F, B) to (C, F, S)."""
-    reach, num_frames = NEIGHBOURS * step, clip.shape[1]
-    padded = np.pad(clip.astype(np.float64), ((0, 0), (reach, reach), (0, 0)), mode="edge")
+def shifted(bands: Bands, step: int) -> list[Array]:
+    """(N, C, F, B) of the neighbours of each frame, in their order, and last of the frame itself."""
+    reach, num_frames = NEIGHBOURS * step, bands.shape[2]
+    padded = np.pad(bands.astype(np.float64), ((0, 0), (0, 0), (reach, reach), (0, 0)), mode="edge")
     offsets = [step * number for number in range(2 * NEIGHBOURS + 1) if number != NEIGHBOURS]
-    return np.concatenate([padded[:, first : first + num_frames] for first in (*offsets, reach)], axis=-1)
+    return [padded[:, :, first : first + num_frames] for first in (*offsets, reach)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,27 +95,20 @@ class _Moments:
 
 def _moments(clips: Bands, step: int) -> _Moments:
     """Of (N, C, F, B)."""
-    size = num_surrounding(clips.shape[-1])
-    sums, products = np.zeros((clips.shape[1], size)), np.zeros((size, size))
-    for clip in clips:
-        around = surroundings(clip, step)
-        rows = around.reshape(-1, size)
-        sums += around.sum(axis=1)
-        products += rows.T @ rows
-    return _Moments(num_frames=len(clips) * clips.shape[2], sums=sums, products=products)
+    surroundings = np.concatenate(shifted(clips, step), axis=-1)
+    rows = surroundings.reshape(-1, surroundings.shape[-1])
+    sums = surroundings.sum(axis=(0, 2))
+    return _Moments(num_frames=len(clips) * clips.shape[2], sums=sums, products=rows.T @ rows)
 
 
 def _fit(moments: _Moments, num_bands: int, step: int) -> Interpolator:
-    means = moments.sums / moments.num_frames
-    variance = moments.products / moments.num_frames / len(means) - means.T @ means / len(means)
-    scale = np.sqrt(np.maximum(np.diag(variance), 0) + SMALLEST)
-    correlations = variance / scale / scale[:, None]
-    num_around = len(scale) - num_bands
-    around, ridge = slice(num_around), RIDGE + num_around / (moments.num_frames * len(means))
-    weights = np.linalg.solve(
-        correlations[around, around] + ridge * np.eye(num_around), correlations[around, -num_bands:]
-    )
-    return Interpolator(step=step, means=means, weights=weights * scale[-num_bands:] / scale[around, None])
+    means, num_rows = moments.sums / moments.num_frames, moments.num_frames * len(moments.sums)
+    variance = (moments.products - moments.sums.T @ means) / num_rows
+    around = variance[:-num_bands, :-num_bands].copy()
+    own_variances = np.maximum(np.diag(around), 0) + SMALLEST
+    np.fill_diagonal(around, np.diag(around) + (RIDGE + len(around) / num_rows) * own_variances)
+    weights = np.linalg.solve(around, variance[:-num_bands, -num_bands:])
+    return Interpolator(step=step, means=means, weights=weights.astype(np.float64))
 
 
 def fit_interpolator(bands: Bands, takes: Sequence[object], *, frame_ms: float) -> tuple[Interpolator, Array]:

@@ -11,6 +11,7 @@ The clip is tapered by a window of unit energy, and SMALLEST is added before the
 
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import rfft
 
 Array = npt.NDArray[np.float64]
 Bands = npt.NDArray[np.floating]
@@ -25,18 +26,13 @@ def modulation(bands: Bands) -> Array:
 
     An octave that lies between two bins of so short a clip has the power of the nearest one. NaN stays NaN.
     """
-    return np.stack([_of_clip(clip) for clip in bands])
-
-
-def _of_clip(bands: Bands) -> Array:
-    """(C, F, B) to (C, NUM_OCTAVES)."""
-    num_frames = bands.shape[1]
+    num_frames = bands.shape[2]
     taper = np.hanning(num_frames + 2)[1:-1]
-    spectrum = np.fft.rfft(bands * (taper / np.sqrt(np.square(taper).sum()))[:, None], axis=1)
-    power = np.square(np.abs(spectrum)).mean(axis=-1)
+    spectrum = rfft(bands * (taper / np.sqrt(np.square(taper).sum()))[:, None], axis=2)
+    power = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=-1)
     edges = np.ceil(num_frames / 2.0 ** np.arange(NUM_OCTAVES + 1, 1, -1)).astype(int)
-    firsts = np.minimum(edges, power.shape[1] - 1)
-    ends = np.maximum([*edges[1:], power.shape[1]], firsts + 1)
-    energies = [power[:, first:end].mean(axis=1) for first, end in zip(firsts, ends, strict=True)]
+    firsts = np.minimum(edges, power.shape[2] - 1)
+    ends = np.maximum([*edges[1:], power.shape[2]], firsts + 1)
+    energies = [power[..., first:end].mean(axis=-1) for first, end in zip(firsts, ends, strict=True)]
     octaves: Array = np.log(np.stack(energies, axis=-1) + SMALLEST)
     return octaves

@@ -88,9 +88,10 @@ class NormalSound:
 
     def vectors(self, frames: FrameVectors) -> dict[str, Array]:
         """(N, C, F, K) to (N, C, statistics) by group."""
-        vectors = unfitted_statistics(frames, self.groups)
+        exact = frames.astype(np.float32)
+        vectors = unfitted_statistics(exact, self.groups)
         for name, interpolator in self.interpolators.items():
-            vectors |= change_statistics(name, interpolator.log_errors(changing_bands(frames, name)))
+            vectors |= change_statistics(name, interpolator.log_errors(changing_bands(exact, name)))
         return {name: vectors[name] for name in self.groups}
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
@@ -151,9 +152,10 @@ def compare_healthy(
     frames: FrameVectors, machines: Sequence[str], takes: Sequence[str], *, groups: Sequence[str], frame_ms: float
 ) -> LeftOut:
     """How strange each take of healthy clips (N, C, F, K) is to the others of its machine."""
-    vectors, interpolators, of_takes = unfitted_statistics(frames, groups), {}, list(zip(machines, takes, strict=True))
+    exact, interpolators, of_takes = frames.astype(np.float32), {}, list(zip(machines, takes, strict=True))
+    vectors = unfitted_statistics(exact, groups)
     for name in interpolated_bands(groups):
-        interpolators[name], log_errors = fit_interpolator(changing_bands(frames, name), of_takes, frame_ms=frame_ms)
+        interpolators[name], log_errors = fit_interpolator(changing_bands(exact, name), of_takes, frame_ms=frame_ms)
         vectors |= change_statistics(name, log_errors)
     left_out = fit_vectors({name: vectors[name] for name in groups}, machines, takes)
     return replace(left_out, normal=replace(left_out.normal, interpolators=interpolators))

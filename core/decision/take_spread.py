@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 
 from core.decision.standard import PRIOR_TAKES
 from core.decision.take_correlation import DECORRELATED, decorrelation_of
@@ -33,15 +34,10 @@ NEAREST_TAKES = 3
 
 def deviations_from(values: Array, takes: Array, spread: Array, decorrelation: Array | None) -> Array:
     """(N, C, S) from the mean of the nearest of (takes, C, S), in spreads (C, S), times a decorrelation (S, S)."""
-    nearest = [np.argsort(_distances(takes, clip, spread), kind="stable")[:NEAREST_TAKES] for clip in values]
-    normal = np.array([takes[which].mean(axis=0) for which in nearest]).reshape(values.shape)
-    deviations: Array = (values - normal) / spread
+    distances = cdist(*((each / spread).reshape(len(each), -1) for each in (values, takes)), "sqeuclidean")
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :NEAREST_TAKES]
+    deviations: Array = (values - takes[nearest].mean(axis=1)) / spread
     return deviations if decorrelation is None else deviations @ decorrelation
-
-
-def _distances(takes: Array, clip: Array, spread: Array) -> Array:
-    distances: Array = np.square((takes - clip) / spread).sum(axis=(1, 2))
-    return distances
 
 
 def _pooled(squares: Array, freedom: int, usual: Array | float) -> Array:

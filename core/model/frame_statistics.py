@@ -23,6 +23,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import rfft
 
 from core.data.audio import Waveform
 from core.model.frontend import mean_of
@@ -32,7 +33,7 @@ FrameVectors = npt.NDArray[np.float16]
 """(..., F, K)"""
 
 FORMAT = 3
-"""Raise it when the statistics of the same samples change."""
+"""Raise it when the statistics of the same samples change by more than rounding."""
 WINDOW_MS, IMPULSE_MS = 128, 2
 NUM_BANDS = 40
 MEL_BREAK_HZ = 700.0
@@ -148,8 +149,12 @@ class _Windows:
 
     def means(self, samples: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """(C, T) to (C, F)."""
-        sums = np.concatenate([np.zeros((len(samples), 1)), np.cumsum(samples, axis=-1, dtype=np.float64)], axis=-1)
-        means: npt.NDArray[np.float64] = (sums[:, self.starts + self.window] - sums[:, self.starts]) / self.window
+        ends = self.starts + self.window
+        bounds = np.unique(np.concatenate([self.starts, ends]))
+        parts = np.add.reduceat(samples[:, : bounds[-1]], bounds[:-1], axis=-1, dtype=np.float64)
+        sums = np.concatenate([np.zeros((len(samples), 1)), np.cumsum(parts, axis=-1)], axis=-1)
+        first, last = np.searchsorted(bounds, self.starts), np.searchsorted(bounds, ends)
+        means: npt.NDArray[np.float64] = (sums[:, last] - sums[:, first]) / self.window
         return means
 
     def impulses(self, z: Samples) -> npt.NDArray[np.float64]:
@@ -169,12 +174,17 @@ class _Windows:
         cut = np.lib.stride_tricks.sliding_window_view(samples, self.window, axis=-1)[:, self.starts]
         taper = np.hanning(self.window + 2)[1:-1]
         taper = (taper / np.sqrt(np.square(taper).sum())).astype(np.float32)
-        power = np.square(np.abs(np.fft.rfft(cut * taper, axis=-1)))
-        sums = np.concatenate([np.zeros((*power.shape[:-1], 1)), np.cumsum(power, axis=-1, dtype=np.float64)], axis=-1)
-        bounds = self._bounds(power.shape[-1])
-        widths = np.maximum(np.diff(bounds), 1)
-        bands: npt.NDArray[np.float64] = np.log(np.maximum(np.diff(sums[..., bounds]), 0) / widths + floor)
+        spectrum = rfft(cut * taper, axis=-1)
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        bands: npt.NDArray[np.float64] = np.log((power @ self._shares(power.shape[-1])).astype(np.float64) + floor)
         return bands
+
+    def _shares(self, num_bins: int) -> npt.NDArray[np.float32]:
+        """(bins, B): by which the bins' powers become the means of bands."""
+        bounds, bins = self._bounds(num_bins), np.arange(num_bins)[:, None]
+        is_within = (bounds[:-1] <= bins) & (bins < bounds[1:])
+        shares: npt.NDArray[np.float32] = (is_within / np.maximum(np.diff(bounds), 1)).astype(np.float32)
+        return shares
 
     def _bounds(self, num_bins: int) -> npt.NDArray[np.int_]:
         """(B + 1,): the first bin of each band, and the end. The last bands are empty where bins are too few."""

@@ -111,6 +111,7 @@ def _sums(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, with
     levels, rows = len(weight) // num_channels, _rows_a_slice(len(weight), SCORE_SLICE_LOGITS, hidden.device)
     weight_bits, bias_bits = (weight * BITS_PER_NAT).t(), bias * BITS_PER_NAT
     sums = _Sums(*hidden.new_full((len(_Sums._fields), num_samples, num_channels, 1), math.nan))
+    all_levels = torch.arange(levels).to(hidden)
     slices = (torch.split(tensor, rows) for tensor in (hidden.t(), targets.t().unsqueeze(-1), *sums))
     for inputs, target, *of_slice in zip(*slices, strict=True):
         shape, part = (len(inputs), num_channels, levels), _Sums(*of_slice)
@@ -121,13 +122,8 @@ def _sums(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, with
         torch.sum(torch.exp2(logits, out=weights), -1, True, out=part.partition)
         if with_below:
             masks = workspace().take("masks", *shape, like=hidden)
-            torch.index_select(_is_below(levels, hidden), 0, target.flatten(), out=masks.flatten(0, 1))
+            torch.lt(all_levels, target.to(hidden), out=masks)
             torch.sum(masks.mul_(weights), -1, True, out=part.below)
         torch.sum(weights.mul_(logits), -1, True, out=part.first_moment)
         torch.sum(weights.mul_(logits), -1, True, out=part.second_moment)
     return _Sums(*(each.squeeze(-1) for each in sums))
-
-
-def _is_below(levels: int, like: Tensor) -> Tensor:
-    """(Q, Q): 1 where the column's level is below the row's, else 0."""
-    return workspace().keep(lambda: like.new_ones(levels, levels).tril_(-1), name=("is below", levels), like=like)

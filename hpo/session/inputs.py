@@ -79,11 +79,6 @@ class StudyInputs:
         return min(config.count, self.total) * len(config.seeds(self.spec.training.epochs))
 
 
-def read_inputs(options: Namespace, root: Path, console: Console) -> StudyInputs:
-    """Reads and checks the study file and the data. UserError names what is wrong with either."""
-    return decode_inputs(list_inputs(options, root, console), options, console)
-
-
 def list_inputs(options: Namespace, root: Path, console: Console) -> ListedInputs:
     """All that is known before a recording is decoded."""
     device = _device(options.device)

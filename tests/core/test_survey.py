@@ -25,7 +25,7 @@ from core.sources import choose_source, open_source
 from core.survey import main
 from core.surveying.counts import PARTS, count
 from core.surveying.text import MAX_SKIPPED_LINES
-from hpo.session.inputs import read_inputs
+from hpo.session.inputs import StudyInputs, decode_inputs, list_inputs
 from hpo.terminal.console import Console
 from tests.folder_files import noise, table, write
 from tests.hub_layout import TRAIN, HubLayout, encoded, key_of, wav_bytes, write_archive, write_hub_copy
@@ -148,7 +148,7 @@ CAR_STUDIES = ["cars_10s", "cars_spliced", "cars_noise_6db"]
 def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, split, folds):
     root, file = garage(tmp_path / "data", split=split, rate_hz=8000), ROOT / f"studies/{study}.toml"
     k, fold = folds or (None, None)
-    inputs = read_inputs(study_options(study=file, data=str(root), folds=k, fold=fold), ROOT, Console())
+    inputs = inputs_of_study(study=file, data=str(root), folds=k, fold=fold)
     found = survey(root, "--study", file, *(["--folds", k, "--fold", fold] if folds else []))
     assert found.json["refusal"] is None
     assert parts_in_words(found) == inputs.dataset.takes()
@@ -170,7 +170,7 @@ def test_without_arguments_it_surveys_what_the_study_command_would_search_on(sur
 @pytest.mark.slow
 def test_the_parts_of_the_simulated_car_are_those_of_the_default_study(survey):
     simulated = survey("simulated")
-    inputs = read_inputs(study_options(study=ROOT / "studies/quickstart.toml"), ROOT, Console())
+    inputs = inputs_of_study(study=ROOT / "studies/quickstart.toml")
     assert simulated.json["fingerprint"] == inputs.corpus.fingerprint
     assert parts_in_words(simulated) == inputs.dataset.takes()
 
@@ -233,7 +233,7 @@ def test_what_a_study_refuses_the_survey_says_in_the_same_line(tmp_path, survey,
     root, file = garage(tmp_path / "data"), ROOT / f"studies/{study}.toml"
     spoil(root)
     with pytest.raises(UserError, match=words) as refusal:
-        read_inputs(study_options(study=file, data=str(root)), ROOT, Console())
+        inputs_of_study(study=file, data=str(root))
     found = survey(root, "--study", file)
     assert (found.code, found.json["refusal"]) == (0, str(refusal.value))
     assert f"a study would refuse this data: {refusal.value}" in found.out
@@ -245,15 +245,16 @@ def test_a_rate_that_is_only_searched_counts_too(tmp_path, survey):
     assert "at most the rate of every recording, but got 6000" in survey(root, "--study", file).json["refusal"]
 
 
-def study_options(**changes: object) -> Namespace:
+def inputs_of_study(**changes: object) -> StudyInputs:
     given = {"study": TINY, "data": None, "trials": None, "name": None, "device": "cpu", "workers": 1, "threads": 1}
     switches = {"no_store": True, "skip_bad_files": False, "dry_run": True, "once": False, "no_finalists": False}
-    return Namespace(**{**given, **switches, "set": [], "folds": None, "fold": None, **changes})
+    options, console = Namespace(**{**given, **switches, "set": [], "folds": None, "fold": None, **changes}), Console()
+    return decode_inputs(list_inputs(options, ROOT, console), options, console)
 
 
 @pytest.mark.parametrize("source", [None, "simulated"])
 def test_the_fingerprint_is_the_one_that_trials_carry(survey, source):
-    recorded = read_inputs(study_options(data=source), ROOT, Console()).corpus.fingerprint
+    recorded = inputs_of_study(data=source).corpus.fingerprint
     found = survey(*([source] if source else []), "--study", TINY)
     assert found.json["fingerprint"] == recorded
     assert f"fingerprint  {recorded}" in found.out

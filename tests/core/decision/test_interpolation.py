@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.decision.interpolation import SMALLEST, Interpolator, fit_interpolator, step_frames, surroundings
+from core.decision.interpolation import SMALLEST, Interpolator, fit_interpolator, shifted, step_frames
 
 FRAME_MS, NUM_FRAMES, NUM_BANDS = 25.0, 60, 5
 
@@ -92,9 +92,9 @@ def test_neighbours_are_fifty_milliseconds_apart(frame_ms: float, frames: int) -
 
 
 def test_frames_beyond_the_ends_are_like_the_first_and_the_last() -> None:
-    short = noise(1, seed=0)[0, :, :3]
-    longer = np.concatenate([short[:, :1]] * 4 + [short] + [short[:, -1:]] * 4, axis=1)
-    np.testing.assert_array_equal(surroundings(short, 2), surroundings(longer, 2)[:, 4:-4])
+    short = noise(1, seed=0)[:, :, :3]
+    longer = np.concatenate([short[:, :, :1]] * 4 + [short] + [short[:, :, -1:]] * 4, axis=2)
+    np.testing.assert_array_equal(shifted(short, 2), np.array(shifted(longer, 2))[:, :, :, 4:-4])
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 5])
