@@ -14,7 +14,7 @@ from torch import Tensor
 from core.model.fast.workspace import workspace
 
 LOSS_SLICE_LOGITS = {"cpu": 2**18, "cuda": 2**26}
-SCORE_SLICE_LOGITS = {"cpu": 2**19, "cuda": 2**26}
+SCORE_SLICE_LOGITS = {"cpu": 2**17, "cuda": 2**26}
 """Logits a slice, by kind of device: on a CPU, few enough for the cache and enough to hide the cost of a call."""
 
 BITS_PER_NAT = 1 / math.log(2)
@@ -38,7 +38,7 @@ class SampleScores(NamedTuple):
     distribution. NaN where it was not asked for."""
 
 
-def _rows_a_slice(num_logits: int, slice_logits: dict[str, int], device: torch.device) -> int:
+def _samples_a_slice(num_logits: int, slice_logits: dict[str, int], device: torch.device) -> int:
     return max(1, slice_logits.get(device.type, slice_logits["cpu"]) // num_logits)
 
 
@@ -53,9 +53,9 @@ def bits_with_gradient(
     weight_bits, bias_bits, scale = weight * BITS_PER_NAT, (bias * BITS_PER_NAT).unsqueeze(-1), share * BITS_PER_NAT
     grad_hidden = workspace().take("grad hidden", *hidden.shape, like=hidden)
     total = hidden.new_zeros(())
-    rows = _rows_a_slice(len(weight), LOSS_SLICE_LOGITS, hidden.device)
-    for start in range(0, num_samples, rows):
-        columns = slice(start, start + rows)
+    num_columns = _samples_a_slice(len(weight), LOSS_SLICE_LOGITS, hidden.device)
+    for start in range(0, num_samples, num_columns):
+        columns = slice(start, start + num_columns)
         inputs, target = hidden[:, columns], targets[:, None, columns]
         flat = workspace().take("logits", len(weight), inputs.shape[1], like=hidden)
         logits = torch.addmm(bias_bits, weight_bits, inputs, out=flat).view(num_channels, -1, inputs.shape[1])
@@ -77,7 +77,7 @@ def sample_scores(
 ) -> SampleScores:
     """Scores of each sample and channel, tensors (C, N), at one exponential a logit."""
     sums = _sums(hidden, weight, bias, targets, with_below=with_below)
-    partition, target_logit, *of_logits = (each.t() for each in sums)
+    partition, target_logit, *of_logits = sums
     mean_logit, mean_square, below = (each / partition for each in of_logits)
     log_partition, variance = partition.log2(), mean_square.addcmul_(mean_logit, mean_logit, value=-1).clamp_(min=0)
     return SampleScores(
@@ -89,7 +89,7 @@ def sample_scores(
 
 
 class _Sums(NamedTuple):
-    """Sums over a channel's levels of w = 2 ** logit, and the logit of the sample's level, each (N, C).
+    """Sums over a channel's levels of w = 2 ** logit, and the logit of the sample's level, each (C, N).
 
     Logits are relative to the largest. Those of a network can be 170 bits from 0, as adding a constant changes nothing.
     """
@@ -107,23 +107,23 @@ class _Sums(NamedTuple):
 
 def _sums(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, with_below: bool) -> _Sums:
     """In few calls of PyTorch a slice, since each call takes as long as ten thousand logits."""
-    num_channels, num_samples = targets.shape
-    levels, rows = len(weight) // num_channels, _rows_a_slice(len(weight), SCORE_SLICE_LOGITS, hidden.device)
-    weight_bits, bias_bits = (weight * BITS_PER_NAT).t(), bias * BITS_PER_NAT
-    sums = _Sums(*hidden.new_full((len(_Sums._fields), num_samples, num_channels, 1), math.nan))
-    all_levels = torch.arange(levels).to(hidden)
-    slices = (torch.split(tensor, rows) for tensor in (hidden.t(), targets.t().unsqueeze(-1), *sums))
+    num_channels, levels = len(targets), len(weight) // len(targets)
+    num_columns = _samples_a_slice(len(weight), SCORE_SLICE_LOGITS, hidden.device)
+    weight_bits, bias_bits = weight * BITS_PER_NAT, (bias * BITS_PER_NAT).unsqueeze(-1)
+    all_levels = torch.arange(levels).to(hidden).unsqueeze(-1)
+    sums = _Sums(*hidden.new_full((len(_Sums._fields), num_channels, 1, targets.shape[1]), math.nan))
+    slices = (torch.split(tensor, num_columns, dim=-1) for tensor in (hidden, targets.unsqueeze(1), *sums))
     for inputs, target, *of_slice in zip(*slices, strict=True):
-        shape, part = (len(inputs), num_channels, levels), _Sums(*of_slice)
+        shape, part = (num_channels, levels, inputs.shape[1]), _Sums(*of_slice)
         logits, weights = (workspace().take(name, *shape, like=hidden) for name in ("logits", "p"))
-        torch.addmm(bias_bits, inputs, weight_bits, out=logits.flatten(1))
-        logits -= logits.amax(dim=-1, keepdim=True)
-        torch.gather(logits, -1, target, out=part.target_logit)
-        torch.sum(torch.exp2(logits, out=weights), -1, True, out=part.partition)
+        torch.addmm(bias_bits, weight_bits, inputs, out=logits.flatten(0, 1))
+        logits -= logits.amax(dim=1, keepdim=True)
+        torch.gather(logits, 1, target, out=part.target_logit)
+        torch.sum(torch.exp2(logits, out=weights), 1, True, out=part.partition)
         if with_below:
             masks = workspace().take("masks", *shape, like=hidden)
             torch.lt(all_levels, target.to(hidden), out=masks)
-            torch.sum(masks.mul_(weights), -1, True, out=part.below)
-        torch.sum(weights.mul_(logits), -1, True, out=part.first_moment)
-        torch.sum(weights.mul_(logits), -1, True, out=part.second_moment)
-    return _Sums(*(each.squeeze(-1) for each in sums))
+            torch.sum(masks.mul_(weights), 1, True, out=part.below)
+        torch.sum(weights.mul_(logits), 1, True, out=part.first_moment)
+        torch.sum(weights.mul_(logits), 1, True, out=part.second_moment)
+    return _Sums(*(each.squeeze(1) for each in sums))
