@@ -75,7 +75,7 @@ class StudyTimes:
 
 def export(commit: str, folder: Path) -> None:
     """The files of a commit."""
-    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "xf", "-"], cwd=folder, check=True, input=archive)
 
 
