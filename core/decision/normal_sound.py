@@ -16,6 +16,7 @@ as a fault. Step 3 is close to the highest of the groups where one stands out, a
 anomalous recording is needed anywhere.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -63,6 +64,8 @@ that one odd group is no alarm. With 0.4 18 % of healthy validation clips are ab
 SCORE = "score"
 """The standard of a clip's score before its last step."""
 DEVIATION_ITSELF = Standard(mean=0.0, deviation=1.0)
+GROUP_VALUES = 2**22
+"""Statistics of frames that are measured at once, 40 bytes each with what is computed of them."""
 LEAST_DISTANCE = 0.1
 """Added before the logarithm: takes that are alike by chance are not infinitely close."""
 
@@ -88,11 +91,15 @@ class NormalSound:
 
     def vectors(self, frames: FrameVectors) -> dict[str, Array]:
         """(N, C, F, K) to (N, C, statistics) by group."""
+        parts = [self._vectors(part) for part in np.array_split(frames, math.ceil(frames.size / GROUP_VALUES) or 1)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.groups}
+
+    def _vectors(self, frames: FrameVectors) -> dict[str, Array]:
         exact = frames.astype(np.float32)
         vectors = unfitted_statistics(exact, self.groups)
         for name, interpolator in self.interpolators.items():
             vectors |= change_statistics(name, interpolator.log_errors(changing_bands(exact, name)))
-        return {name: vectors[name] for name in self.groups}
+        return vectors
 
     def deviations(self, vectors: Mapping[str, Array], machine: str) -> dict[str, Array]:
         """(N, C, statistics) by group: in spreads from the normal value, some of them decorrelated."""

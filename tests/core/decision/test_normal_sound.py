@@ -33,6 +33,16 @@ def scores(normal: NormalSound, clips: FrameVectors) -> np.ndarray:
     return normal.scores(normal.deviations(normal.vectors(clips), "fan"))
 
 
+@pytest.mark.parametrize("num_clips", [0, 1, 7])
+def test_many_clips_are_measured_in_groups_to_the_same_numbers(num_clips: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    normal, clips = fitted(frames(5, seed=0), takes(5)), frames(7, seed=1)[:num_clips]
+    at_once = normal.vectors(clips)
+    monkeypatch.setattr("core.decision.normal_sound.GROUP_VALUES", 2 * clips[:1].size or 1)
+    for name, vectors in normal.vectors(clips).items():
+        assert vectors.shape == at_once[name].shape == (num_clips, *vectors.shape[1:])
+        np.testing.assert_allclose(vectors, at_once[name], rtol=1e-12)
+
+
 @pytest.mark.parametrize("num_takes", [5, 12])
 def test_new_healthy_takes_score_as_those_that_were_left_out(num_takes: int) -> None:
     normal = fitted(frames(num_takes, seed=0), takes(num_takes))
