@@ -108,7 +108,7 @@ def _fit(moments: _Moments, num_bands: int, step: int) -> Interpolator:
     own_variances = np.maximum(np.diag(around), 0) + SMALLEST
     np.fill_diagonal(around, np.diag(around) + (RIDGE + len(around) / num_rows) * own_variances)
     weights = np.linalg.solve(around, variance[:-num_bands, -num_bands:])
-    return Interpolator(step=step, means=means, weights=weights.astype(np.float64))
+    return Interpolator(step=step, means=means, weights=np.asarray(weights, np.float64))
 
 
 def fit_interpolator(bands: Bands, takes: Sequence[object], *, frame_ms: float) -> tuple[Interpolator, Array]:
