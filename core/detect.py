@@ -70,7 +70,7 @@ def detect(options: argparse.Namespace) -> int:
     _check_outputs(options, read=(*audio_paths.names, file))
     trained = load_detector(file)
     machine = choose_machine(trained, options.machine)
-    recordings = by_recording(audio_paths.names, trained.model.config.num_channels)
+    recordings = by_recording(audio_paths.names, trained.model.config.num_channels, trained.channels)
     detector, lines = with_asked_threshold(trained, options.threshold, options.false_alarms_per_hour)
     lines = [*(SENTENCES[name] for name in trained.stand_ins), *lines]
     _say(*lines)

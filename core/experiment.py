@@ -200,6 +200,7 @@ def _detector(
         context_samples=setup.context_samples,
         stand_ins=dataset.stand_ins(),
         faults_last=dataset.validation.events is None,
+        channels=dataset.channels,
     )
 
 

@@ -71,4 +71,5 @@ def make_detector() -> Detector:
         levels={"car1": levels, "car2": levels},
         healthy=HealthyScores.of({take: [0.1 * take, -0.5, 1.25] for take in range(20)}, seconds_a_clip=0.72),
         stand_ins=("faults", "parts"),
+        channels=(2, 5),
     )

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from core.data.audio import AudioPart
+from core.data.channels import Channels
 from core.data.clips import ClipSet, clips_of_all, read_clips, spread_over_strata
 from core.data.data_config import DataConfig, stand_ins_of, with_faults_if_needed
 from core.data.decoding import JoinedProgress, Progress, read_all
@@ -54,6 +55,8 @@ class Dataset:
     """Stops reading in the background."""
     stand_ins: Callable[[], tuple[StandIn, ...]] = lambda: ()
     """What stands in for recordings that are missing. With a stream, what is known up to now."""
+    channels: Channels | None = None
+    """Those of the original recordings that are heard, where a study chose some."""
 
     @property
     def sample_rate_hz(self) -> int:
@@ -141,6 +144,7 @@ def _prepared(parted: PartedCorpus, config: DataConfig, *, store: Store | None, 
         },
         notes=(*parted.notes, *read.notes, *config.notes, *speed_notes, *_left_out(by_split, chosen)),
         stand_ins=lambda: stand_ins_of(config, has_parts=bool(parted.notes)),
+        channels=corpus.channels,
     )
 
 

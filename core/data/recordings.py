@@ -5,13 +5,14 @@ A recording is one take of one machine with all its microphones and one label. A
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import numpy as np
 
 from core.data.audio import Audio, Waveform
+from core.data.channels import Channels
 from core.errors import UserError
 
 Label = Literal["normal", "anomalous", "unknown"]
@@ -81,6 +82,8 @@ class Corpus:
     """One line to print; states when the data is simulated."""
     recordings: tuple[Recording, ...]
     skipped: tuple[Skipped, ...] = ()
+    channels: Channels | None = None
+    """Those of the original recordings that are heard, where a study chose some."""
 
     @property
     def fingerprint(self) -> str:
@@ -128,8 +131,11 @@ def resample(waveform: Waveform, from_hz: int, to_hz: int) -> Waveform:
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
 
-def check_waveform(waveform: Waveform, name: str) -> None:
-    """Raises BadRecording if (C, T) is empty, contains NaN or infinity, or has a constant channel."""
+def check_waveform(waveform: Waveform, name: str, *, numbers: Sequence[int] | None = None) -> None:
+    """Raises BadRecording if (C, T) is empty, contains NaN or infinity, or has a constant channel.
+
+    `numbers` are those of the channels in the file, for messages; without them they are counted from 1.
+    """
     if waveform.size == 0:
         raise BadRecording(f"Recording {name!r} must hold samples, but got an empty one. {REPAIR}")
     if not np.isfinite(waveform).all():
@@ -138,8 +144,9 @@ def check_waveform(waveform: Waveform, name: str) -> None:
     # A dead microphone with an offset is constant, too.
     silent = np.flatnonzero(waveform.max(axis=1) == waveform.min(axis=1))
     if silent.size:
-        channels = ", ".join(str(channel + 1) for channel in silent)
+        named = numbers or range(1, 1 + len(waveform))
+        channels = ", ".join(str(named[channel]) for channel in silent.tolist())
         raise BadRecording(
-            f"Recording {name!r} must have sound in each of its {len(waveform)} channels, "
+            f"Recording {name!r} must have sound in each of the {len(waveform)} channels that are heard, "
             f"but got silence in channel {channels}. {REPAIR}"
         )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.data.channels import Channels, microphones_of
 from core.data.stand_ins import StandIn
 from core.decision.detector_header import FORMAT, MAX_WEIGHTS, DetectorHeader, check_tensors, parse_header
 from core.decision.false_alarms import HealthyScores
@@ -54,11 +55,18 @@ class Detector:
     faults_last: bool = False
     """Whether a fault lasts for its whole recording, as where the study did not know the events of all faulty ones. It
     says how many clips make a recording anomalous (whole_recordings.py)."""
+    channels: Channels | None = None
+    """Those of a recording that are heard, where the study chose some. None for all."""
 
     @property
     def heard_clip_samples(self) -> int:
         """Length of a clip in samples of the network."""
         return self.clip_samples // self.front_end.config.decimation
+
+    @property
+    def microphones(self) -> tuple[int, ...]:
+        """Their numbers in a recording, from 1, in the order of the network's channels."""
+        return microphones_of(self.channels, self.model.config.num_channels)
 
     def with_threshold(self, threshold_sigmas: float) -> "Detector":
         config = replace(self.statistic.config, threshold_sigmas=threshold_sigmas)
@@ -111,6 +119,8 @@ def save_detector(path: Path, detector: Detector) -> None:
     }
     if detector.levels is not None:
         header["levels"] = _by_machine(detector.levels)
+    if detector.channels is not None:
+        header["channels"] = detector.channels
     if detector.stand_ins:
         header["stand_ins"] = detector.stand_ins
     if detector.healthy is not None:
@@ -160,6 +170,7 @@ def load_detector(path: Path, device: torch.device | str = "cpu") -> Detector:
         healthy=header.healthy,
         stand_ins=header.stand_ins,
         faults_last=header.faults_last,
+        channels=header.channels,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from core.data.channels import Channels, channels_of, num_heard
 from core.data.stand_ins import StandIn
 from core.decision.false_alarms import LOWEST_SIGMAS, HealthyScores
 from core.decision.innovations_file import InnovationsHeader, tensor_infos
@@ -43,7 +44,7 @@ Gain = Annotated[float, Field(gt=0, le=LARGEST_FLOAT32)]
 class DetectorHeader:
     """The header of a detector's file. `levels`, `healthy` and `faults_last` are missing in files that were written
     before they were kept, and `healthy` is missing in files of trials. `stand_ins` is missing where nothing stood in
-    for recordings."""
+    for recordings, and `channels` where the study chose none."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -64,6 +65,7 @@ class DetectorHeader:
     healthy: HealthyScores | None = None
     stand_ins: tuple[StandIn, ...] = ()
     faults_last: bool = False
+    channels: Channels | None = None
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -149,6 +151,10 @@ def _check_postprocessing(config: PostprocessingConfig, clip_ms: float) -> None:
 def _check_channels(header: DetectorHeader) -> None:
     """Every part has the network's channels and levels, and there is a machine to judge."""
     num_channels, num_levels = header.network.num_channels, header.network.mu_law_levels
+    if header.channels is not None:
+        if channels_of(header.channels) != header.channels:
+            raise UserError("channels must ascend, but do not.")
+        _check_range("the number of channels", num_heard(header.channels, num_channels), num_channels, num_channels)
     _check_range("front_end.mu_law_levels", header.front_end.mu_law_levels, num_levels, num_levels)
     _check_range("the number of channel_gains", len(header.channel_gains), num_channels, num_channels)
     is_innovations = header.scoring.score == INNOVATIONS

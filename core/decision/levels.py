@@ -91,27 +91,28 @@ def level_ranges(clips: ClipSet) -> dict[str, tuple[LevelRange, ...]]:
     }
 
 
-def level_warnings(levels: LevelsDbfs, ranges: tuple[LevelRange, ...]) -> tuple[LevelWarning, ...]:
-    """Warnings about a recording with levels (K, C) of K clips: none, or one for each side."""
+def level_warnings(
+    levels: LevelsDbfs, ranges: tuple[LevelRange, ...], microphones: tuple[int, ...]
+) -> tuple[LevelWarning, ...]:
+    """Warnings about a recording with levels (K, C) of K clips: none, or one for each side. `microphones` are the
+    numbers of the C channels."""
     below = levels - [normal.quietest_dbfs for normal in ranges]
     above = levels - [normal.loudest_dbfs for normal in ranges]
-    dead = _microphones((below <= -DEAD_DB).all(axis=0))
-    sides = ((below < -FAR_DB, float(below.min()), dead), (above > FAR_DB, float(above.max()), ()))
-    return tuple(_warning(is_outside, worst, dead) for is_outside, worst, dead in sides if is_outside.any())
+    numbers = np.array(microphones)
+    dead = numbers[(below <= -DEAD_DB).all(axis=0)]
+    sides = ((below < -FAR_DB, float(below.min()), dead), (above > FAR_DB, float(above.max()), numbers[:0]))
+    return tuple(_warning(is_outside, worst, numbers, dead) for is_outside, worst, dead in sides if is_outside.any())
 
 
-def _warning(is_outside: npt.NDArray[np.bool_], worst: float, dead: tuple[int, ...]) -> LevelWarning:
+def _warning(
+    is_outside: npt.NDArray[np.bool_], worst: float, numbers: npt.NDArray[np.int_], dead: npt.NDArray[np.int_]
+) -> LevelWarning:
     """`is_outside` is (K, C)."""
     num_clips = int(is_outside.sum(axis=0).max())
     return LevelWarning(
-        microphones=_microphones(is_outside.any(axis=0)),
+        microphones=tuple(numbers[is_outside.any(axis=0)].tolist()),
         excess_db=worst,
         num_clips=num_clips,
         is_in_every_clip=num_clips == len(is_outside),
-        dead_microphones=dead,
+        dead_microphones=tuple(dead.tolist()),
     )
-
-
-def _microphones(is_one: npt.ArrayLike) -> tuple[int, ...]:
-    """(C,) to numbers from 1."""
-    return tuple(int(channel) + 1 for channel in np.flatnonzero(is_one))

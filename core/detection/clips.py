@@ -62,6 +62,10 @@ class _FrameTable:
         self.sigmas[place][wins] = sigmas[wins]
         self.channel_sigmas[:, place][:, wins] = channel_sigmas[:, wins]
 
+    def strangest_channel(self, event: Event) -> int:
+        """From 0: the one whose own sigmas are highest over the event."""
+        return int(self.channel_sigmas[:, event.first_frame : event.end_frame].mean(axis=-1).argmax())
+
 
 @dataclass(frozen=True, kw_only=True)
 class _ClipReason:
@@ -77,6 +81,7 @@ def requirements_of(detector: Detector) -> AudioRequirements:
     """What recordings must be like for the detector to judge them."""
     return AudioRequirements(
         num_channels=detector.model.config.num_channels,
+        channels=detector.channels,
         sample_rate_hz=detector.front_end.config.read_rate_hz,
         min_samples=detector.clip_samples,
     )
@@ -114,7 +119,7 @@ def judge_recording(
         RecordingEvent(
             start_s=first_s + event.first_frame * frame_s,
             end_s=first_s + event.end_frame * frame_s,
-            microphone=1 + int(frames.channel_sigmas[:, event.first_frame : event.end_frame].mean(axis=-1).argmax()),
+            microphone=audio.microphones[frames.strangest_channel(event)],
             reason=_reason_of(event, frames.reasons),
         )
         for event in _stitched(events(frames.thresholds, threshold), detector)
@@ -233,7 +238,7 @@ def _clips(audio: AudioStream, starts: list[int], clip_samples: int) -> Iterator
         held, held_from = np.hstack(parts), start
         clip = held[:, :clip_samples]
         where = f" from {start / audio.sample_rate_hz:.4g} to {(start + clip_samples) / audio.sample_rate_hz:.4g} s"
-        check_sound(audio.name, clip.max(axis=1) == clip.min(axis=1), where)
+        check_sound(audio.name, clip.max(axis=1) == clip.min(axis=1), where, audio.microphones)
         yield clip
     for _ in pieces:
         pass
@@ -243,7 +248,7 @@ def _checked_levels(name: str, levels: LevelsDbfs, detector: Detector, machine: 
     """The warnings of levels (K, C) of K clips. Raises BadRecording where a channel is too quiet in all of them."""
     if detector.levels is None:
         return ()
-    warnings = level_warnings(levels, detector.levels[machine])
+    warnings = level_warnings(levels, detector.levels[machine], detector.microphones)
     for warning in warnings:
         if warning.dead_microphones:
             words = warning.describe(num_clips=len(levels), num_channels=levels.shape[1])

@@ -19,6 +19,7 @@ import soxr
 
 from core.audio_suffixes import READABLE_SUFFIXES
 from core.data.audio import Waveform, quantise
+from core.data.channels import Channels, heard, microphones_of, numbers_of
 from core.data.recordings import REPAIR, BadRecording
 from core.errors import UserError
 from core.sources.audio_files import (
@@ -40,10 +41,29 @@ class AudioRequirements:
     """What a detector requires of a recording."""
 
     num_channels: int
+    channels: Channels | None = None
+    """Those that are heard of a recording that has others, too."""
     sample_rate_hz: int
     """The recording's own rate may be higher."""
     min_samples: int
     """Per channel at that rate: one clip."""
+
+    @property
+    def microphones(self) -> tuple[int, ...]:
+        """The numbers of the detector's channels, from 1."""
+        return microphones_of(self.channels, self.num_channels)
+
+    def are_within(self, num_channels: int) -> bool:
+        """Whether the study chose channels that are among so many."""
+        return self.channels is not None and numbers_of(self.channels, num_channels)[-1] <= num_channels
+
+    def describe(self) -> str:
+        """How many channels a recording must have, for people."""
+        count = "1 channel" if self.num_channels == 1 else f"{self.num_channels} channels"
+        if not isinstance(self.channels, tuple):
+            return f"{count}, as the detector's recordings had"
+        names = ", ".join(map(str, self.channels))
+        return f"{count}, or {self.channels[-1]} or more, of which the detector hears {names}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +73,8 @@ class AudioStream:
     name: str
     """As the user gave it."""
     header: Header
+    microphones: tuple[int, ...]
+    """The numbers of the C channels, from 1."""
     sample_rate_hz: int
     """The detector's."""
     num_samples: int
@@ -135,10 +157,15 @@ def open_waveform(
 def _open(
     name: str, header: Header, requirements: AudioRequirements, *, decode: Callable[[], Iterator[Waveform]]
 ) -> AudioStream:
+    if header.num_channels != requirements.num_channels and requirements.are_within(header.num_channels):
+        decode = partial(_heard, decode, requirements.channels)
+        header = replace(header, num_channels=requirements.num_channels)
     _check_header(name, header, requirements)
     peaks = np.zeros((header.num_channels, 1), np.float32)
     num_samples = 0
-    for frames in _resampled(_checked(name, header, decode()), header, requirements.sample_rate_hz):
+    for frames in _resampled(
+        _checked(name, header, requirements.microphones, decode()), header, requirements.sample_rate_hz
+    ):
         num_samples += len(frames)
         peaks = np.maximum(peaks, np.abs(frames).max(axis=0, initial=0.0)[:, None])
     _check_length(name, num_samples, requirements)  # again, because the header of an mp3 may promise a little too much
@@ -147,11 +174,18 @@ def _open(
     return AudioStream(
         name=name,
         header=header,
+        microphones=requirements.microphones,
         sample_rate_hz=requirements.sample_rate_hz,
         num_samples=num_samples,
         peaks=peaks,
         decode=decode,
     )
+
+
+def _heard(decode: Callable[[], Iterator[Waveform]], channels: Channels | None) -> Iterator[Waveform]:
+    """(n, C) to those channels that are heard."""
+    for frames in decode():
+        yield heard(frames.T, channels).T
 
 
 def _pieces_of(samples: npt.NDArray[Any]) -> Iterator[Waveform]:
@@ -183,8 +217,8 @@ def _check_name(name: str) -> None:
 def _check_header(name: str, header: Header, requirements: AudioRequirements) -> None:
     if header.num_channels != requirements.num_channels:
         raise BadRecording(
-            f"Recording {name!r} must have {_channels(requirements.num_channels)}, as the detector's recordings had, "
-            f"but got {header.num_channels}. Give one file with the same microphones in the same order"
+            f"Recording {name!r} must have {requirements.describe()}, but got {header.num_channels}. "
+            "Give one file with the same microphones in the same order"
             f"{', or one mono file for each, named _ch1, _ch2 and so on' if requirements.num_channels > 1 else ''}."
         )
     if header.sample_rate_hz < requirements.sample_rate_hz:
@@ -194,10 +228,6 @@ def _check_header(name: str, header: Header, requirements: AudioRequirements) ->
         )
     most_samples = header.num_samples + slack_samples(Path(name))
     _check_length(name, _num_resampled(most_samples, header, requirements.sample_rate_hz), requirements)
-
-
-def _channels(count: int) -> str:
-    return "1 channel" if count == 1 else f"{count} channels"
 
 
 def _check_length(name: str, num_samples: int, requirements: AudioRequirements) -> None:
@@ -214,7 +244,7 @@ def _num_resampled(num_samples: int, header: Header, rate_hz: int) -> int:
     return -(-num_samples * rate_hz // header.sample_rate_hz)
 
 
-def _checked(name: str, header: Header, pieces: Iterable[Waveform]) -> Iterator[Waveform]:
+def _checked(name: str, header: Header, microphones: Sequence[int], pieces: Iterable[Waveform]) -> Iterator[Waveform]:
     """The same pieces. Raises BadRecording at a value that is not finite, and at the end for constant channels."""
     lowest, highest = np.full(header.num_channels, np.inf), np.full(header.num_channels, -np.inf)
     num_read = 0
@@ -228,12 +258,12 @@ def _checked(name: str, header: Header, pieces: Iterable[Waveform]) -> Iterator[
         num_read += len(frames)
         lowest, highest = np.minimum(lowest, frames.min(axis=0)), np.maximum(highest, frames.max(axis=0))
         yield frames
-    check_sound(name, lowest == highest, "")
+    check_sound(name, lowest == highest, "", microphones)
 
 
-def check_sound(name: str, is_silent: Iterable[bool], where: str) -> None:
+def check_sound(name: str, is_silent: Iterable[bool], where: str, microphones: Sequence[int]) -> None:
     """Raises BadRecording where one of the C channels is constant; `where` follows its number in the message."""
-    silent = [index + 1 for index, channel_is_silent in enumerate(is_silent) if channel_is_silent]
+    silent = [number for number, channel_is_silent in zip(microphones, is_silent, strict=True) if channel_is_silent]
     if silent:
         raise BadRecording(
             f"Recording {name!r} must have sound in each of its channels, but got silence in channel "

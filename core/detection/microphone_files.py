@@ -7,21 +7,30 @@ a_ch1.wav  a_ch2.wav                    names that differ in the number of `ch` 
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.data.channels import Channels
 from core.data.recordings import BadRecording
 from core.sources.audio_files import read_header
 from core.sources.folders.file_names import split_channel
 from core.sources.toyadmos.names import parse_name
 
 
-def by_recording(names: Sequence[str], num_channels: int) -> list[tuple[str, ...]]:
+def by_recording(names: Sequence[str], num_channels: int, channels: Channels | None = None) -> list[tuple[str, ...]]:
     """The files of each recording, in the order of their microphones; recordings are in the order of their first
-    files. A file with all of the detector's channels is a recording by itself, whatever its name is."""
-    if num_channels == 1:
+    files.
+
+    Of a detector with one channel every file is a recording by itself, unless it hears one of several `channels`. Of
+    the others a file with all of the detector's channels is, whatever its name is.
+    """
+    if num_channels == 1 and channels is None:
         return [(name,) for name in names]
     recordings: dict[str, dict[int, str]] = {}
     for place, name in enumerate(names):
         take, microphone = _microphone_of(name) or ("", 0)
-        if not take or microphone in recordings.get(take, {}) or _has_channels(name, num_channels):
+        if (
+            not take
+            or microphone in recordings.get(take, {})
+            or (num_channels > 1 and _has_channels(name, num_channels))
+        ):
             take = f"{place}"  # by itself
         recordings.setdefault(take, {})[microphone] = name
     return [tuple(files[microphone] for microphone in sorted(files)) for files in recordings.values()]

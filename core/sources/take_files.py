@@ -8,22 +8,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
 from core.data.audio import Waveform
+from core.data.channels import Channels, heard, num_heard, numbers_of
 from core.data.digests import CachedDigests, Digest, digest_of
 from core.data.recordings import REPAIR, AskedSplit, BadRecording, Label, Recording, check_waveform
 from core.errors import UserError
 from core.sources.audio_files import HEADER_VERSION, Header, read_header, read_samples, unreadable
 from core.sources.labelled_events import LabelledEvent, merge_events
 
-Channels = Literal["mix", "first"]
-"""How a recording becomes mono: by the mean of its channels, or by the first of them."""
-CHANNELS: tuple[Channels, ...] = get_args(Channels)
 MONO_FORMAT = "mono-1"
-"""Part of the digests of recordings that were made mono. Change it with the way in which they are."""
+"""Part of the digests of recordings of which not all channels are heard. Change it with the way in which they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +49,10 @@ class TakeFiles:
 
 
 def recording_of(files: TakeFiles, *, digest_of: Digest = digest_of, channels: Channels | None = None) -> Recording:
-    """Reads headers and digests; samples are decoded when the recording is read. `channels` makes it mono.
+    """Reads headers and digests; samples are decoded when the recording is read. `channels` are those that are heard.
 
-    Raises BadRecording for headers that cannot be read or do not agree. Raises UserError if the stated rate or the
-    times of events do not agree with the header.
+    Raises BadRecording for headers that cannot be read or do not agree, or that lack a channel. Raises UserError if
+    the stated rate or the times of events do not agree with the header.
     """
     digest = _digest_of_all(digest_of, files)
     headers = [_header(digest_of, files.root / name, name) for name in files.names]
@@ -63,15 +60,15 @@ def recording_of(files: TakeFiles, *, digest_of: Digest = digest_of, channels: C
         check_channel_files(files.names, headers)
     _check_stated_rates(files, headers[0])
     num_channels = sum(header.num_channels for header in headers)
+    _check_there(files.names[0], channels, num_channels)
     if channels and num_channels > 1:
         digest = hashlib.sha256(f"{MONO_FORMAT} {channels} {digest}".encode()).hexdigest()[:16]
-        num_channels = 1
     return Recording(
         recording_id=files.names[0],
         machine=files.machine,
         label=files.label,
         condition=files.condition,
-        num_channels=num_channels,
+        num_channels=num_heard(channels, num_channels),
         sample_rate_hz=headers[0].sample_rate_hz,
         num_samples=headers[0].num_samples,
         digest=digest,
@@ -81,18 +78,34 @@ def recording_of(files: TakeFiles, *, digest_of: Digest = digest_of, channels: C
     )
 
 
+def _check_there(name: str, channels: Channels | None, num_channels: int) -> None:
+    last = numbers_of(channels, num_channels)[-1]
+    if last > num_channels:
+        raise BadRecording(
+            f"Recording {name!r} must have channel {last}, which data.channels names, but has {num_channels}. {REPAIR}"
+        )
+
+
 def _read_take(files: TakeFiles, headers: Sequence[Header], channels: Channels | None) -> Waveform:
-    """(C, T) float32, checked. Of `first`, the other channels may be silent."""
-    if channels == "first":
-        first = read_samples(files.root / files.names[0], files.names[0], headers[0])[:1]
-        check_waveform(first, files.names[0])
-        return np.ascontiguousarray(first)
-    parts = []
-    for name, header in zip(files.names, headers, strict=True):
-        parts.append(read_samples(files.root / name, name, header))
-        check_waveform(parts[-1], name)
-    waveform = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return waveform if channels is None or len(waveform) == 1 else waveform.mean(axis=0, keepdims=True)
+    """(C, T) float32, checked. Channels that are not read may be silent."""
+    numbers = numbers_of(channels, sum(header.num_channels for header in headers))
+    if len(headers) == 1:
+        (name,), (header,) = files.names, headers
+        waveform = read_samples(files.root / name, name, header)
+        if len(numbers) < len(waveform):
+            waveform = heard(waveform, numbers)
+        check_waveform(waveform, name, numbers=numbers)
+    else:
+        waveform = np.concatenate([_read_file(files, headers, number) for number in numbers])
+    return heard(waveform, "mix") if channels == "mix" and len(waveform) > 1 else waveform
+
+
+def _read_file(files: TakeFiles, headers: Sequence[Header], number: int) -> Waveform:
+    """The mono file of a channel."""
+    name = files.names[number - 1]
+    waveform = read_samples(files.root / name, name, headers[number - 1])
+    check_waveform(waveform, name, numbers=(1,))
+    return waveform
 
 
 def _check_stated_rates(files: TakeFiles, header: Header) -> None:

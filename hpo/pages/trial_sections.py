@@ -39,6 +39,8 @@ class TrialView:
     """What stood in for recordings that are missing."""
     whiteness: Whiteness | None = None
     """Of the innovations of healthy test clips; without it the page has no section of them."""
+    microphones: Sequence[int] = ()
+    """The numbers of those that `whiteness` is of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ def trial_sections(trial: TrialView) -> list[FigureSection]:
             warnings=infinite_scores_sentences(trial.validation, trial.test),
         ),
         FigureSection(heading="ROC of clips", figure=untitled(roc, name="roc")),
-        *([_whiteness_section(trial.whiteness)] if trial.whiteness else []),
+        *([_whiteness_section(trial.whiteness, trial.microphones)] if trial.whiteness else []),
         *(
             FigureSection(heading=clip.title, text=clip_sentence(clip), figure=untitled(figure, name=f"clip-{index}"))
             for index, (clip, figure) in enumerate(zip(trial.clips, clip_figures(trial.clips), strict=True))
@@ -77,12 +79,12 @@ def trial_sections(trial: TrialView) -> list[FigureSection]:
     ]
 
 
-def _whiteness_section(whiteness: Whiteness) -> FigureSection:
+def _whiteness_section(whiteness: Whiteness, microphones: Sequence[int]) -> FigureSection:
     warning = whiteness_warning(whiteness)
     return FigureSection(
         heading="Has the network learned the machine?",
         text=TEXT,
-        figure=untitled(whiteness_figure(whiteness), name="whiteness", min_width_px=640),
+        figure=untitled(whiteness_figure(whiteness, microphones), name="whiteness", min_width_px=640),
         warnings=[warning] if warning else [],
-        table=whiteness_table(whiteness),
+        table=whiteness_table(whiteness, microphones),
     )

@@ -31,6 +31,7 @@ def trial_view(search: OpenStudy, innovations: WhitenessOfTrials, frozen: optuna
         clips=_typical_clips(trial, dataset.validation),
         stand_ins=trial.detector.stand_ins,
         whiteness=innovations.of(directory),
+        microphones=trial.detector.microphones,
     )
 
 
@@ -66,7 +67,11 @@ def _clip_view(trial: JudgedTrial, judged: Judgement, clips: ClipSet, index: int
         scores=judged.sigmas[index],
         threshold_sigmas=trial.threshold,
         events=tuple(
-            (first_frame_s + event.first_frame * frame_s, first_frame_s + event.end_frame * frame_s, loudest + 1)
+            (
+                first_frame_s + event.first_frame * frame_s,
+                first_frame_s + event.end_frame * frame_s,
+                trial.detector.microphones[loudest],
+            )
             for event, loudest in found
         ),
         first_frame_s=first_frame_s,

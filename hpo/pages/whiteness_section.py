@@ -1,5 +1,6 @@
 """The innovations of healthy test clips on a trial's page: histogram of u, autocorrelation of z, and their figures."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,16 @@ TEXT = (
 )
 
 
-def whiteness_figure(whiteness: Whiteness) -> Any:
-    """Two panels, a line for each microphone. The dashed lines are those of white noise."""
+def whiteness_figure(whiteness: Whiteness, microphones: Sequence[int]) -> Any:
+    """Two panels, a line for each of these microphones. The dashed lines are those of white noise."""
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.09)
     edges = np.arange(NUM_BINS + 1) / NUM_BINS
     lags = np.arange(1, NUM_LAGS + 1)
     densities = NUM_BINS * whiteness.shares
-    for channel, (density, correlations) in enumerate(zip(densities, whiteness.autocorrelations, strict=True)):
+    of_channels = zip(microphones, densities, whiteness.autocorrelations, strict=True)
+    for channel, (number, density, correlations) in enumerate(of_channels):
         of_microphone = {
-            "name": f"microphone {channel + 1}",
+            "name": f"microphone {number}",
             "legendgroup": channel,
             "line": {"color": COLOURS[channel % len(COLOURS)], "width": 1.5},
         }
@@ -64,14 +66,14 @@ def _highest(densities: np.ndarray) -> float:
     return float(1.05 * finite.max()) if finite.size else 0.0
 
 
-def whiteness_table(whiteness: Whiteness) -> Table:
+def whiteness_table(whiteness: Whiteness, microphones: Sequence[int]) -> Table:
     """A line for each microphone."""
     titles = ["unlearned, bits", "mean of z", "variance", *(f"lag {lag}" for lag in SHOWN_LAGS)]
     columns = [Column(title="microphone", is_number=False), *(Column(title=title) for title in titles)]
     correlations = whiteness.autocorrelations[:, SHOWN_LAGS]
     figures = np.column_stack([whiteness.unlearned_bits, whiteness.means, whiteness.variances, correlations])
     rows = [
-        Row(cells=[text_cell(channel), *(number_cell(float(value), decimals=3) for value in of_channel)], css="test")
-        for channel, of_channel in enumerate(figures, start=1)
+        Row(cells=[text_cell(number), *(number_cell(float(value), decimals=3) for value in of_channel)], css="test")
+        for number, of_channel in zip(microphones, figures, strict=True)
     ]
     return Table(columns=columns, rows=rows)

@@ -1,4 +1,4 @@
-"""Tables of the winner: compared with the default configuration, and machine by machine."""
+"""Tables of the winner: compared with the default configuration, machine by machine, and by microphone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,11 +24,13 @@ SPLITS = ("validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerTables:
-    """The winner beside the default configuration, and by machine."""
+    """The winner beside the default configuration, by machine and by microphone."""
 
     metrics: Table
     parameters: Table
     machines: Table
+    microphones: Table | None
+    """None where there is one alone."""
 
 
 def winner_tables(winner: Mapping[str, Any], default: Mapping[str, Any] | None) -> WinnerTables:
@@ -45,6 +47,7 @@ def winner_tables(winner: Mapping[str, Any], default: Mapping[str, Any] | None) 
         metrics=Table(columns=[*columns, Column(title="gain")], rows=metrics),
         parameters=Table(columns=columns, rows=parameters),
         machines=machines_table(winner["per_machine"]),
+        microphones=microphones_table(winner) if winner.get("microphones") else None,
     )
 
 
@@ -70,3 +73,18 @@ def machines_table(per_machine: Mapping[str, Mapping[str, Mapping[str, Any]]]) -
 def _machine_row(machine: str, split: str, figures: Mapping[str, Any]) -> Row:
     values = (number_cell(figures.get(key), decimals=3) for key in METRICS)
     return Row(cells=[text_cell(machine), split_cell(split), *values], css=split)
+
+
+def microphones_table(winner: Mapping[str, Any]) -> Table:
+    """The AUC of each microphone alone, and first that of all together."""
+    columns = [
+        Column(title="microphone", is_number=False),
+        Column(title="validation AUC"),
+        Column(title="AUC", is_test=True),
+    ]
+    together = {"microphone": "all together", **{split: winner[split] for split in SPLITS}}
+    rows = [
+        Row(cells=[text_cell(each["microphone"]), *(figure_cell(each[split], "auc") for split in SPLITS)])
+        for each in (together, *winner["microphones"])
+    ]
+    return Table(columns=columns, rows=rows)

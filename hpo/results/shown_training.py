@@ -6,6 +6,7 @@ from typing import Any
 from core.decision.calibration_curve import CalibrationPoint, calibration_curve
 from core.decision.checkpoint import DETECTOR_FILE
 from hpo.results.judged_trial import JudgedTrial
+from hpo.results.microphones import microphone_rows
 from hpo.results.missed_faults import SPLITS, missed_fault_rows
 from hpo.results.promise import SetThreshold
 from hpo.results.split_figures import split_figures
@@ -46,6 +47,7 @@ class ShownTraining:
             "per_machine": {
                 machine: {split: split_figures(trial, split, machine) for split in SPLITS} for machine in machines
             },
+            "microphones": microphone_rows(trial),
         }
 
     def faults(self) -> list[dict[str, Any]]:

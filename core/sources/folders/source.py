@@ -13,8 +13,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from core.audio_suffixes import LIBSNDFILE_SUFFIXES, LOOKS_LIKE_AUDIO, READABLE_SUFFIXES
+from core.data.channels import Channels, channels_of
 from core.data.digests import Digest, digest_of
 from core.data.real_paths import RealPaths
 from core.data.recordings import BadRecording, Corpus, Recording, Skipped
@@ -24,7 +26,7 @@ from core.sources.folders.file_names import is_named_normal, noise_level_db, par
 from core.sources.folders.labels import EXAMPLES
 from core.sources.folders.manifest import read_manifest
 from core.sources.options import read_options
-from core.sources.take_files import CHANNELS, Channels, TakeFiles, recording_of
+from core.sources.take_files import TakeFiles, recording_of
 from core.sources.toyadmos.tree import looks_like_tree
 from core.sources.walk import walk, why_unusable
 
@@ -38,12 +40,12 @@ WORKBOOKS = ("manifest.xlsx", "manifest.xls", "manifest.ods")
 class FolderConfig:
     """How the recordings of a folder are read."""
 
-    channels: Channels | None = None
-    """Makes every recording mono: `mix` by the mean of its channels, `first` by its first channel. None keeps all."""
+    channels: Literal["mix", "first"] | Sequence[int] | None = None
+    """Those that are heard: `mix` makes every recording mono by the mean of its channels, `first` by its first channel,
+    and a list has the numbers, from 1. None is all of them."""
 
     def __post_init__(self) -> None:
-        if self.channels is not None and self.channels not in CHANNELS:
-            raise UserError(f"data.channels must be {' or '.join(CHANNELS)}, but got {self.channels!r}.")
+        channels_of(self.channels)
 
 
 def open_folder(
@@ -58,13 +60,13 @@ def open_folder(
     `options` are fields of FolderConfig. Raises UserError for a folder that is missing or holds nothing usable, and
     BadRecording for a file whose header cannot be read, unless `skip_bad_files`.
     """
-    config = read_options(FolderConfig, options, source="folder")
+    channels = channels_of(read_options(FolderConfig, options, source="folder").channels)
     manifest = _manifest_of(path)
     folder = Path(os.path.realpath(path.parent if path.is_file() else path))
     name = _corpus_name(folder, manifest)
     takes, unusable = (read_manifest(manifest), ()) if manifest else _list_by_name(folder, name)
     usable = takes if manifest else _with_usable_splits(takes)
-    recordings, bad = _open_takes(usable, config, skip_bad_files=skip_bad_files, digest_of=digest_of)
+    recordings, bad = _open_takes(usable, channels, skip_bad_files=skip_bad_files, digest_of=digest_of)
     skipped = (*unusable, *bad)
     if not recordings:
         raise _nothing_found(path, skipped)
@@ -76,7 +78,9 @@ def open_folder(
     unlabelled = [each.name for each in skipped if UNLABELLED in each.reason]
     if unlabelled:
         description += f"; {len(unlabelled)} without a label left out, such as {unlabelled[0]!r}"
-    return Corpus(name=name, description=description, recordings=recordings, skipped=skipped)
+    if isinstance(channels, tuple):
+        description += f", channels {', '.join(map(str, channels))} of each"
+    return Corpus(name=name, description=description, recordings=recordings, skipped=skipped, channels=channels)
 
 
 def _manifest_of(path: Path) -> Path | None:
@@ -96,12 +100,12 @@ def _corpus_name(folder: Path, manifest: Path | None) -> str:
 
 
 def _open_takes(
-    takes: Sequence[TakeFiles], config: FolderConfig, *, skip_bad_files: bool, digest_of: Digest
+    takes: Sequence[TakeFiles], channels: Channels | None, *, skip_bad_files: bool, digest_of: Digest
 ) -> tuple[tuple[Recording, ...], tuple[Skipped, ...]]:
     recordings, bad = [], []
     for take in takes:
         try:
-            recordings.append(recording_of(take, digest_of=digest_of, channels=config.channels))
+            recordings.append(recording_of(take, digest_of=digest_of, channels=channels))
         except BadRecording as error:
             if not skip_bad_files:
                 raise

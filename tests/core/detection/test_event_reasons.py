@@ -64,7 +64,7 @@ def test_a_tone_is_a_regularity_in_the_line_the_table_and_the_page(
 ) -> None:
     decision = judged(detector, tmp_path / "a.wav", sound)
     event = decision.events[-1]
-    assert event.microphone == 2
+    assert event.microphone == detector.microphones[1]
     assert "a regularity that was not learned" in event.reason
     assert event.reason in "\n".join(lines_of(decision))
     assert event.reason in _events_text(decision)

@@ -1,4 +1,4 @@
-"""`channels = "mix" | "first"`: the audio, the digests, and the messages."""
+"""`channels = "mix" | "first" | [1, 3]`: the audio, the digests, and the messages."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def stereo_among_mono(root: Path) -> Path:
     return root
 
 
-def opened(root: Path, channels: str | None, **options):
+def opened(root: Path, channels: str | list[int] | None, **options):
     return listed(root, options={"channels": channels} if channels else {}, **options)
 
 
@@ -33,7 +33,29 @@ def test_every_recording_becomes_mono(tmp_path, channels, expected):
     np.testing.assert_allclose(mono.read(), noise().T, atol=1e-4)
 
 
-@pytest.mark.parametrize(("channels", "expected"), [("mix", [0, 1]), ("first", [0])])
+@pytest.mark.parametrize("numbers", [[2], [1, 3], [3, 1]])
+def test_channels_by_their_numbers_come_in_the_order_of_the_recording(tmp_path, numbers):
+    samples = noise(3, seed=6)
+    samples[:, [each for each in range(3) if each + 1 not in numbers]] = 0  # dead ones that are not heard
+    write(tmp_path / "normal/a.wav", samples, subtype="FLOAT")
+    corpus = opened(tmp_path, numbers)
+    (take,) = corpus.recordings
+    assert (take.num_channels, corpus.channels) == (len(numbers), tuple(sorted(numbers)))
+    np.testing.assert_allclose(take.read(), samples.T[[each - 1 for each in sorted(numbers)]], atol=1e-6)
+    assert f"channels {', '.join(map(str, sorted(numbers)))} of each" in corpus.description
+
+
+def test_a_channel_that_is_silent_or_missing_is_named_by_its_number(tmp_path):
+    samples = noise(3)
+    samples[:, 2] = 0
+    write(tmp_path / "normal/a.wav", samples)
+    with pytest.raises(BadRecording, match="each of the 2 channels that are heard, but got silence in channel 3"):
+        opened(tmp_path, [1, 3]).recordings[0].read()
+    with pytest.raises(BadRecording, match=r"must have channel 5, which data\.channels names, but has 3"):
+        opened(tmp_path, [1, 5])
+
+
+@pytest.mark.parametrize(("channels", "expected"), [("mix", [0, 1]), ("first", [0]), ([2], [1])])
 def test_a_take_of_one_file_a_microphone_becomes_mono_too(tmp_path, channels, expected):
     parts = [noise(seed=channel)[:, 0] for channel in (0, 1)]
     for channel, part in enumerate(parts):
@@ -42,15 +64,16 @@ def test_a_take_of_one_file_a_microphone_becomes_mono_too(tmp_path, channels, ex
     table(tmp_path / "manifest.csv", *rows, header="path,machine,label,channel,take")
     (take,) = opened(tmp_path, channels).recordings
     np.testing.assert_allclose(take.read(), [np.mean([parts[i] for i in expected], axis=0)], atol=1e-4)
+    assert take.num_channels == 1
 
 
 def test_without_it_fingerprint_and_digests_are_as_ever_and_with_it_those_of_stereo_differ(tmp_path):
     root = stereo_among_mono(tmp_path)
-    plain, mix, first = (opened(root, channels) for channels in (None, "mix", "first"))
-    assert plain.fingerprint == open_source(f"folder:{root}").fingerprint
-    assert len({corpus.fingerprint for corpus in (plain, mix, first)}) == 3
-    assert len({corpus.recordings[0].digest for corpus in (plain, mix, first)}) == 1  # of the mono one
-    assert len({corpus.recordings[1].digest for corpus in (plain, mix, first)}) == 3
+    chosen = [opened(root, channels) for channels in (None, "mix", "first", [1])]
+    assert chosen[0].fingerprint == open_source(f"folder:{root}").fingerprint
+    assert len({corpus.fingerprint for corpus in chosen}) == 4
+    assert len({corpus.recordings[0].digest for corpus in chosen}) == 1  # of the mono one
+    assert len({corpus.recordings[1].digest for corpus in chosen}) == 4
 
 
 def test_the_store_never_gives_the_audio_of_another_choice(tmp_path):
@@ -79,7 +102,10 @@ def test_recordings_that_differ_are_refused_with_the_option_s_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"channels": "left"}, "mix or first, but got 'left'"), ({"chanels": "mix"}, "data.chanels must be an option")],
+    [
+        ({"channels": "left"}, "mix, first or a list of different numbers from 1, but got 'left'"),
+        ({"chanels": "mix"}, "data.chanels must be an option"),
+    ],
 )
 def test_an_option_that_is_wrong_is_one_line(tmp_path, options, words):
     with pytest.raises(UserError, match=words):
