@@ -2,8 +2,9 @@
 
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
@@ -15,6 +16,9 @@ from core.sources.walk import is_within
 
 REQUIRED_COLUMNS = ("path", "machine", "label")
 RATE_COLUMNS = ("sample_rate_hz", "sample_rate", "sample rate")
+OPTIONAL_COLUMNS = ("condition", "split", "take", "channel", "events", *RATE_COLUMNS)
+ALMOST = 0.8
+"""By `difflib`: how like a column's name is one that was mistyped."""
 SPLITS: Mapping[str, Literal["train", "validation", "test"]] = {
     "train": "train",
     "validation": "validation",
@@ -45,7 +49,20 @@ class Row:
 
 def read_rows(path: Path, root: Path) -> list[Row]:
     """All rows of a manifest. Raises UserError, naming the row, for a row that breaks a rule by itself."""
-    return [_row(row, root) for row in read_table(path, REQUIRED_COLUMNS)]
+    rows = read_table(path, REQUIRED_COLUMNS)
+    _check_columns(path.name, rows[0].cells if rows else ())
+    return [_row(row, root) for row in rows]
+
+
+def _check_columns(name: str, columns: Collection[str]) -> None:
+    """UserError for a column that is almost one of the optional ones: it would be ignored, as all others are."""
+    missing = [column for column in OPTIONAL_COLUMNS if column not in columns]
+    for column in set(columns) - {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS}:
+        if near := get_close_matches(column, missing, n=1, cutoff=ALMOST):
+            raise UserError(
+                f"{name}: a column must not be almost one that has a meaning, but got {column!r}. Did you mean "
+                f"{near[0]!r}? Else name it otherwise."
+            )
 
 
 def _row(row: TableRow, root: Path) -> Row:

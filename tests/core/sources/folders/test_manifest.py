@@ -213,6 +213,24 @@ def test_a_mistake_in_the_events_is_named_with_its_row(tmp_path, rows, words):
         assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [("spilt", "split"), ("event", "events"), ("chanel", "channel"), ("sample_rate_h", "sample_rate")],
+)
+def test_a_column_that_is_almost_one_with_a_meaning_is_refused(tmp_path, column, meant):
+    write(tmp_path / "a.wav")
+    manifest(tmp_path, "a.wav,fan,normal,train", header=f"path,machine,label,{column}")
+    with pytest.raises(UserError, match=rf"manifest\.csv: .*, but got '{column}'\. Did you mean '{meant}"):
+        listed(tmp_path)
+
+
+@pytest.mark.parametrize("columns", ["machine_id,remark", "split,splits", "events,event", "date,serial"])
+def test_other_columns_are_ignored(tmp_path, columns):
+    write(tmp_path / "a.wav")
+    manifest(tmp_path, "a.wav,fan,normal,,", header=f"path,machine,label,{columns}")
+    assert len(listed(tmp_path).recordings) == 1
+
+
 def test_events_without_a_column_are_refused(tmp_path):
     with_events(tmp_path, header="path,start,end")
     with pytest.raises(UserError, match=r"events\.csv row 1 must have a column 'start_s'"):
