@@ -11,7 +11,7 @@ import optuna
 
 from core.errors import UserError
 from core.full_disk import full_disk_error, is_disk_full
-from hpo.folds import run_folds
+from hpo.folds import run_folds, say_summary
 from hpo.messages import estimate_line, overview
 from hpo.once import changes_of_configuration, run_once
 from hpo.pages.publish import publish_trial_page
@@ -22,6 +22,7 @@ from hpo.session.inputs import StudyInputs, decode_inputs, list_inputs
 from hpo.session.known_study import open_known_storage, with_known_study
 from hpo.session.session import SECONDS_TO_SHIP, Session, check_places, open_session
 from hpo.session.shipping import ship
+from hpo.session.study_names import fold_name
 from hpo.terminal.console import Console
 from hpo.terminal.interruption import InterruptionNotice
 from hpo.tracking.shipper import Shipper
@@ -39,13 +40,22 @@ def run(options: Namespace, root: Path) -> int:
         with InterruptionNotice(console.say_stopping if speaks else lambda: None) as notice:
             if options.folds and options.fold is None and not options.dry_run:
                 return run_folds(options, root, lambda fold: _run_study(fold, root, console, notice)[1], console)
-            return _run_study(options, root, console, notice)[0]
+            code, name = _run_study(options, root, console, notice)
+            if options.fold is not None and _is_search(options):
+                say_summary(name.removesuffix(fold_name("", options.fold)), options.folds, root, console)
+            return code
     except UserError:
         raise
     except Exception as error:
         if is_disk_full(error):
             raise full_disk_error(error, [root / "runs", root, options.store, Path(tempfile.gettempdir())]) from error
         raise
+
+
+def _is_search(options: Namespace) -> bool:
+    """Whether it ends with a report."""
+    others = (options.dry_run, options.once, options.worker, options.rerun is not None, options.page is not None)
+    return not any(others)
 
 
 def _run_study(options: Namespace, root: Path, console: Console, notice: InterruptionNotice) -> tuple[int, str]:

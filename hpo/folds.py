@@ -36,14 +36,19 @@ def run_folds(options: Namespace, root: Path, run_one: Callable[[Namespace], str
         names.append(run_one(Namespace(**{**vars(options), "fold": fold})))
         if is_past(options.deadline):
             break
-    directories = [root / "runs" / name for name in names]
-    num_whole = sum((directory / RESULT_FILE).exists() for directory in directories)
-    if num_whole < options.folds:
-        console.say(f"The summary must wait: {num_whole} of {options.folds} folds have a result.")
-        return 0
     base = names[0].removesuffix(fold_name("", 1))
-    console.say(*summarise_folds(base, directories, root / "runs" / f"{base}.folds"))
+    say_summary(base, options.folds, root, console)
     return 0
+
+
+def say_summary(base: str, num_folds: int, root: Path, console: Console) -> None:
+    """Writes and says the summary of all folds, or that it must wait for some."""
+    studies = [root / "runs" / fold_name(base, fold) for fold in range(1, num_folds + 1)]
+    num_whole = sum((study / RESULT_FILE).exists() for study in studies)
+    if num_whole < num_folds:
+        console.say(f"The summary must wait: {num_whole} of {num_folds} folds have a result.")
+        return
+    console.say(*summarise_folds(base, studies, root / "runs" / f"{base}.folds"))
 
 
 def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> list[str]:

@@ -35,9 +35,11 @@ COMPANY = {
     "--fresh": ("a search or --once", ("--dry-run", "--rerun", "--page", "--worker")),
     **dict.fromkeys(("--warm-start", "--compare"), ("a search", (*INSTEAD, "--worker"))),
     "--worker": ("a search", INSTEAD),
+    "--trials": ("a search", INSTEAD[1:]),
     **dict.fromkeys(("--timeout", "--trial-timeout", "--keep-going"), ("a search", INSTEAD)),
 }
 """What an option must come with, and the options that it cannot."""
+MIN_FOLDS = 3
 
 
 def parse(arguments: list[str], *, root: Path, program: str) -> argparse.Namespace:
@@ -145,6 +147,8 @@ def _is_given(options: argparse.Namespace, name: str) -> bool:
 
 
 def _check_folds(options: argparse.Namespace) -> None:
+    if options.folds is not None and options.folds < MIN_FOLDS:
+        raise UserError(f"--folds must be at least {MIN_FOLDS} (training, validation, test), but got {options.folds}.")
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
         of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
         raise UserError(f"--fold must be 1 to the number of --folds, but got {of}.")

@@ -16,6 +16,8 @@ TRAININGS = "trainings"
 """In the identity: the format of its trials. It is missing in a study that was made before it was kept."""
 DATA_FINGERPRINT = "data_fingerprint"
 """In the identity: that of the recordings."""
+FOLD_INFIX = ".fold"
+"""Before the number of a fold, at the end of the name of its study."""
 
 
 def identity_of(spec: StudySpec, *, data_fingerprint: str) -> dict[str, Any]:
@@ -38,16 +40,18 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
         key = next((key for key in changed if key != DATA_FINGERPRINT), changed[0])
-        kept = _assignments_that_keep(was, before, changed)
-        keep = f"Keep it with {' '.join(f'--set {text}' for text in kept)}, give" if kept else "Give"
+        kept = _arguments_that_keep(was, before, changed, is_fold=FOLD_INFIX in name)
+        keep = f"Keep it with {' '.join(kept)}, give" if kept else "Give"
         raise UserError(
             f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
             f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
         )
 
 
-def _assignments_that_keep(was: Mapping[str, Any], before: Mapping[str, Any], changed: Iterable[str]) -> list[str]:
-    """What --set must be given for the settings that the study was made with; nothing where that cannot be said."""
+def _arguments_that_keep(
+    was: Mapping[str, Any], before: Mapping[str, Any], changed: Iterable[str], *, is_fold: bool
+) -> list[str]:
+    """The arguments for the settings that the study was made with; nothing where that cannot be said."""
     kept: dict[str, Any] = {}
     for key in changed:
         section, _, parameter = key.partition(".")
@@ -59,7 +63,12 @@ def _assignments_that_keep(was: Mapping[str, Any], before: Mapping[str, Any], ch
         kept[key] = value_at(was, key) if "." in key else before.get(key)
         if not isinstance(kept[key], (bool, int, float, str)) or section in (DATA_FINGERPRINT, "data_options"):
             return []
-    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in kept.items()]
+    return [
+        f"--folds {value}"  # which wins over --set
+        if key == "split.folds" and is_fold
+        else f"--set {key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in kept.items()
+    ]
 
 
 def check_trial_format(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from core.errors import UserError
+from hpo.search.identity import FOLD_INFIX
 from hpo.search.study import COMPANION_SUFFIXES, STUDY_FILE, TRIALS_DIRECTORY
 
 NAME_PATTERN = r"\w[\w.-]*"
@@ -11,11 +12,13 @@ RESERVED_NAMES = ("archive", "mlartifacts", "mlruns", "store")
 """Folders of runs/ that are no studies, whether or not they are there."""
 DATABASES = ("mlflow.db", "optuna.journal")
 """Files of runs/. Their locks and write-ahead logs have names that begin with theirs."""
+MAX_LENGTH = 150
+"""Of a name: what is added to it must fit into the 255 bytes that a file's name may have."""
 
 
 def fold_name(name: str, fold: int) -> str:
     """The name of the study of one fold; folds count from 1."""
-    return f"{name}.fold{fold}"
+    return f"{name}{FOLD_INFIX}{fold}"
 
 
 def check_name(name: str, *, runs: Path) -> None:
@@ -24,6 +27,11 @@ def check_name(name: str, *, runs: Path) -> None:
         raise UserError(
             "A study's name must be of letters, digits, '.', '_' and '-' and begin with a letter or digit, but got "
             f"{name!r}. Give it another with --name."
+        )
+    if len(name.encode()) > MAX_LENGTH:
+        raise UserError(
+            f"A study's name must have at most {MAX_LENGTH} bytes, but {name[:30] + '...'!r} has {len(name.encode())}. "
+            "Give it another with --name."
         )
     if name.lower() in RESERVED_NAMES or name.lower().startswith(DATABASES):
         raise UserError(

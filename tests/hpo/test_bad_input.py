@@ -96,6 +96,7 @@ def takes(tmp_path: Path) -> Path:
         (("--name", "mlflow.db.opening.lock"), "must not be that of another thing in runs/"),
         (("--name", "optuna.journal"), "must not be that of another thing in runs/"),
         (("--name", "optuna.journal.claims"), "must not be that of another thing in runs/"),
+        (("--name", "x" * 151), "A study's name must have at most 150 bytes, but 'xxx"),
         (("--name", "cars-finalists"), "must not end with -finalists"),
         (("--device", "cuda"), "--device cuda must have a GPU"),
         (("--tracking-uri", "htp://x"), "tracking URI must"),

@@ -79,6 +79,12 @@ def test_folds_are_separate_studies_with_one_summary(project: Path, run: Command
     report = (runs / "tiny-simulated.fold1/report.html").read_text()
     assert "Compared with the alternatives" in report, "a comparison stays in the report"
 
+    out = run(*FOLDS, "--fold", "2", "--fresh", "--set", "threshold_sigmas=9")
+    assert "over 3 folds" in out
+    winner = json.loads((runs / "tiny-simulated.fold2/result.json").read_text())["winner"]
+    summary = json.loads((runs / "tiny-simulated.folds/folds.json").read_text())
+    assert summary["figures"]["test_f1"]["values"][1] == winner["test"]["f1"] != results[1]["winner"]["test"]["f1"]
+
 
 @pytest.mark.usefixtures("quick")
 def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_it(project: Path, run: Command) -> None:
@@ -109,7 +115,9 @@ def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_i
     [
         (["--fold", "2"], "--fold must be 1 to the number of --folds, but got 2 without --folds."),
         (["--folds", "3", "--fold", "4"], "--fold must be 1 to the number of --folds, but got 4 of 3."),
-        (["--folds", "2"], "split.folds must be at least 3"),
+        (["--folds", "2"], "--folds must be at least 3 (training, validation, test), but got 2."),
+        (["--folds", "2", "--fold", "3"], "--folds must be at least 3"),
+        (["--once", "--trials", "5"], "--trials must come with a search, but came with --once."),
         (["--folds", "3", "--once"], "--folds must come with --fold where one study is meant"),
         (["--folds", "3", "--page", "0"], "--folds must come with --fold where one study is meant"),
         (["--folds", "50"], "must have at least 50 normal takes for 50 folds, but got 12"),

@@ -28,6 +28,16 @@ def test_the_assignments_that_are_named_keep_the_study(was: list[str]) -> None:
     check_identity("it", identity_of(load_study_file(TINY, was), data_fingerprint="f00"), kept)
 
 
+def test_a_fold_s_study_is_kept_by_the_number_of_folds() -> None:
+    was, now = (
+        identity_of(load_study_file(TINY, [f"split.folds={folds}"]), data_fingerprint="f00") for folds in (3, 4)
+    )
+    with pytest.raises(UserError, match=r"split\.folds was 3 and is 4\. Keep it with --folds 3, give"):
+        check_identity("it.fold2", was, now)
+    with pytest.raises(UserError, match=r"Keep it with --set split\.folds=3, give"):
+        check_identity("it", was, now)
+
+
 @pytest.mark.parametrize(
     ("now", "data"), [(["threshold_sigmas=3"], "f00"), ([], "f11"), (["training.epochs=3"], "f11")]
 )
