@@ -15,6 +15,7 @@ from core.baselines import families
 from core.baselines.choice import ScoredDataset, as_it_is
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
+from core.baselines.comparison_table import as_markdown, lines_of
 from core.damaged_file import put_aside
 from core.data.dataset import JUDGED, Dataset
 from core.decision.checkpoint import Detector, load_detector
@@ -51,11 +52,20 @@ def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
 def compare_winner(
     search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any], *, say: Callable[[str], None]
 ) -> list[Row]:
-    """Returns the rows of the file where it is of this winner, and else compares and writes the file."""
-    if kept := kept_comparison(search, winner):
-        return kept
+    """Returns the rows of the file where it is of this winner, and else compares and writes it. Says the table."""
+    rows = kept_comparison(search, winner) or _compared(search, datasets, winner, say=say)
+    say(as_markdown(lines_of([rows])))
+    return rows
+
+
+def _compared(
+    search: OpenStudy, datasets: Datasets, winner: Mapping[str, Any], *, say: Callable[[str], None]
+) -> list[Row]:
     budget_s = sum(record.seconds or 0.0 for record in trial_records(search.study))
-    say(f"Comparing the winner with alternatives; each may be tuned for {budget_s / 60:.1f} min, as the trials took.")
+    say(
+        f"Comparing the winner with alternatives; each may be tuned for {budget_s / 60:.1f} min, as the trials took, "
+        "and ends the variant that it has begun."
+    )
     rows = [_wavenet_row(search, datasets, winner, seconds_of_tuning=budget_s)]
     for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
         say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
