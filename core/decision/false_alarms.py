@@ -169,7 +169,9 @@ def _heard(healthy: HealthyScores) -> str:
 
 
 def _hours_words(hours: float) -> str:
-    return f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.3g} min"
+    if hours < 1:
+        return f"{60 * hours:.3g} min"
+    return f"{hours:.3g} h" if hours < 100 else f"{hours:,.0f} h"
 
 
 def takes_needed(rate: float) -> int:

@@ -77,7 +77,8 @@ def promise_of(threshold: SetThreshold, test: Mapping[str, Any]) -> dict[str, An
         "num_takes": healthy.num_takes,
         "num_clips": healthy.num_clips,
         "hours": healthy.hours,
-        "test": outcome_sentence(test, healthy.seconds_a_clip),
+        "test": outcome_sentence(test, healthy.seconds_a_clip)
+        + (_excess(test, threshold.asked.rate(healthy.seconds_a_clip)) if promised else ""),
     }
 
 
@@ -104,6 +105,16 @@ def outcome_sentence(test: Mapping[str, Any], seconds_a_clip: float) -> str:
         f"On test {100 * share:.3g} % of the healthy clips raised a false alarm (95 % interval {100 * low:.3g} to "
         f"{100 * high:.3g} % over {test['recordings']['normal']['num_recordings']} recordings), which is "
         f"{_rate(share * clips_an_hour)} an hour ({_rate(low * clips_an_hour)} to {_rate(high * clips_an_hour)})."
+    )
+
+
+def _excess(test: Mapping[str, Any], promised: float) -> str:
+    """A remark where test has more false alarms than chance explains."""
+    if not test or not test["false_alarms_interval"][0] > promised:
+        return ""
+    return (
+        " That is more than was asked for, by more than chance explains: the healthy recordings of test differ from "
+        "those that set the threshold. More of them, recorded as variedly as the machine is used, would set it better."
     )
 
 

@@ -245,6 +245,15 @@ def test_what_was_promised_stands_beside_what_happened_on_test(
     assert ("sigmas, in place of 3.00" in lines) == (num_takes > 2)
 
 
+@pytest.mark.parametrize(("lowest", "is_said"), [(0.04, False), (0.06, True), (float("nan"), False)])
+def test_more_false_alarms_than_chance_explains_are_remarked_on(lowest: float, is_said: bool) -> None:
+    test = figures_of(8, 8) | {"false_alarms": 0.3, "false_alarms_interval": (lowest, 0.6)}
+    for asked in (ThresholdConfig(false_alarms=0.05), ThresholdConfig(false_alarms_per_hour=90.0)):
+        promise = promise_of(set_threshold(30, asked), test)
+        assert promise is not None
+        assert ("by more than chance explains" in promise["test"]) == is_said
+
+
 def test_without_a_promise_the_study_s_own_threshold_stays() -> None:
     threshold = set_threshold(30, None)
     assert promise_of(threshold, figures_of(3, 3)) is None
