@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,6 +17,8 @@ from core.sources.walk import is_within
 REQUIRED_COLUMNS = ("path", "machine", "label")
 RATE_COLUMNS = ("sample_rate_hz", "sample_rate", "sample rate")
 OPTIONAL_COLUMNS = ("condition", "split", "take", "channel", "events", *RATE_COLUMNS)
+OF_ITS_OWN = ("channels",)
+"""How many there are in a file, as a rule, and not `channel`."""
 ALMOST = 0.8
 """By `difflib`: how like a column's name is one that was mistyped."""
 SPLITS: Mapping[str, Literal["train", "validation", "test"]] = {
@@ -49,20 +51,17 @@ class Row:
 
 def read_rows(path: Path, root: Path) -> list[Row]:
     """All rows of a manifest. Raises UserError, naming the row, for a row that breaks a rule by itself."""
+    return [_row(row, root) for row in read_table(path, REQUIRED_COLUMNS)]
+
+
+def mistyped_columns(path: Path) -> dict[str, str]:
+    """Columns that are ignored and are almost an optional one that the manifest lacks, with what was probably meant."""
     rows = read_table(path, REQUIRED_COLUMNS)
-    _check_columns(path.name, rows[0].cells if rows else ())
-    return [_row(row, root) for row in rows]
-
-
-def _check_columns(name: str, columns: Collection[str]) -> None:
-    """UserError for a column that is almost one of the optional ones: it would be ignored, as all others are."""
-    missing = [column for column in OPTIONAL_COLUMNS if column not in columns]
-    for column in set(columns) - {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS}:
-        if near := get_close_matches(column, missing, n=1, cutoff=ALMOST):
-            raise UserError(
-                f"{name}: a column must not be almost one that has a meaning, but got {column!r}. Did you mean "
-                f"{near[0]!r}? Else name it otherwise."
-            )
+    columns = set(rows[0].cells) if rows else set()
+    lacking = [column for column in OPTIONAL_COLUMNS if column not in columns]
+    others = sorted(columns - {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *OF_ITS_OWN})
+    near = {column: get_close_matches(column, lacking, n=1, cutoff=ALMOST) for column in others}
+    return {column: found[0] for column, found in near.items() if found}
 
 
 def _row(row: TableRow, root: Path) -> Row:

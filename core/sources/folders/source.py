@@ -25,6 +25,7 @@ from core.sources.audio_files import is_for_ffmpeg
 from core.sources.folders.file_names import is_named_normal, noise_level_db, parse_path, split_channel
 from core.sources.folders.labels import EXAMPLES
 from core.sources.folders.manifest import read_manifest
+from core.sources.folders.manifest_rows import mistyped_columns
 from core.sources.options import read_options
 from core.sources.take_files import TakeFiles, recording_of
 from core.sources.toyadmos.tree import looks_like_tree
@@ -78,6 +79,8 @@ def open_folder(
     unlabelled = [each.name for each in skipped if UNLABELLED in each.reason]
     if unlabelled:
         description += f"; {len(unlabelled)} without a label left out, such as {unlabelled[0]!r}"
+    for column, meant in (mistyped_columns(manifest) if manifest else {}).items():
+        description += f"; the column {column!r} is ignored: did you mean {meant!r}?"
     if isinstance(channels, tuple):
         description += f", channels {', '.join(map(str, channels))} of each"
     return Corpus(name=name, description=description, recordings=recordings, skipped=skipped, channels=channels)
