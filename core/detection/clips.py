@@ -27,7 +27,8 @@ from core.decision.reasons import reasons_of
 from core.decision.statistic import Judgement
 from core.decision.whole_recordings import clips_needed
 from core.detection.decision import RecordingDecision, RecordingEvent
-from core.detection.files import AudioRequirements, AudioStream, check_sound
+from core.detection.files import AudioStream, check_sound
+from core.detection.requirements import AudioRequirements
 from core.errors import UserError
 from core.model.clips_to_score import ClipsToScore
 from core.model.scoring import INNOVATIONS, FrameScores, Scores, score_clips

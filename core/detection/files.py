@@ -19,51 +19,21 @@ import soxr
 
 from core.audio_suffixes import READABLE_SUFFIXES
 from core.data.audio import Waveform, quantise
-from core.data.channels import Channels, heard, microphones_of, numbers_of
+from core.data.channels import Channels, heard
 from core.data.recordings import REPAIR, BadRecording
+from core.detection.requirements import AudioRequirements, check_header, check_length, num_resampled
 from core.errors import UserError
 from core.sources.audio_files import (
     FORMATS,
     Header,
     read_header,
     read_pieces,
-    slack_samples,
 )
 from core.sources.take_files import check_channel_files
 
 PIECE_SAMPLES = 2**18
 """Of all channels together, at the file's rate: bounds memory for files of any length."""
 STANDARD_INPUT = ("-", "/dev/stdin")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioRequirements:
-    """What a detector requires of a recording."""
-
-    num_channels: int
-    channels: Channels | None = None
-    """Those that are heard of a recording that has others, too."""
-    sample_rate_hz: int
-    """The recording's own rate may be higher."""
-    min_samples: int
-    """Per channel at that rate: one clip."""
-
-    @property
-    def microphones(self) -> tuple[int, ...]:
-        """The numbers of the detector's channels, from 1."""
-        return microphones_of(self.channels, self.num_channels)
-
-    def are_within(self, num_channels: int) -> bool:
-        """Whether the study chose channels that are among so many."""
-        return self.channels is not None and numbers_of(self.channels, num_channels)[-1] <= num_channels
-
-    def describe(self) -> str:
-        """How many channels a recording must have, for people."""
-        count = "1 channel" if self.num_channels == 1 else f"{self.num_channels} channels"
-        if not isinstance(self.channels, tuple):
-            return f"{count}, as the detector's recordings had"
-        names = ", ".join(map(str, self.channels))
-        return f"{count}, or {self.channels[-1]} or more, of which the detector hears {names}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -160,7 +130,7 @@ def _open(
     if header.num_channels != requirements.num_channels and requirements.are_within(header.num_channels):
         decode = partial(_heard, decode, requirements.channels)
         header = replace(header, num_channels=requirements.num_channels)
-    _check_header(name, header, requirements)
+    check_header(name, header, requirements)
     peaks = np.zeros((header.num_channels, 1), np.float32)
     num_samples = 0
     for frames in _resampled(
@@ -168,7 +138,7 @@ def _open(
     ):
         num_samples += len(frames)
         peaks = np.maximum(peaks, np.abs(frames).max(axis=0, initial=0.0)[:, None])
-    _check_length(name, num_samples, requirements)  # again, because the header of an mp3 may promise a little too much
+    check_length(name, num_samples, requirements)  # again, because the header of an mp3 may promise a little too much
     if not np.isfinite(peaks).all():
         raise BadRecording(f"Recording {name!r} must be of a level that can be resampled, but is too loud. {REPAIR}")
     return AudioStream(
@@ -214,36 +184,6 @@ def _check_name(name: str) -> None:
         raise BadRecording(f"Recording {name!r} must have a name in UTF-8, but has another. Rename it.") from error
 
 
-def _check_header(name: str, header: Header, requirements: AudioRequirements) -> None:
-    if header.num_channels != requirements.num_channels:
-        raise BadRecording(
-            f"Recording {name!r} must have {requirements.describe()}, but got {header.num_channels}. "
-            "Give one file with the same microphones in the same order"
-            f"{', or one mono file for each, named _ch1, _ch2 and so on' if requirements.num_channels > 1 else ''}."
-        )
-    if header.sample_rate_hz < requirements.sample_rate_hz:
-        raise BadRecording(
-            f"Recording {name!r} must have a rate of at least {requirements.sample_rate_hz} Hz, the detector's, "
-            f"but got {header.sample_rate_hz}. Record at a higher rate, or train a detector for this one."
-        )
-    most_samples = header.num_samples + slack_samples(Path(name))
-    _check_length(name, _num_resampled(most_samples, header, requirements.sample_rate_hz), requirements)
-
-
-def _check_length(name: str, num_samples: int, requirements: AudioRequirements) -> None:
-    needed_s, got_s = (count / requirements.sample_rate_hz for count in (requirements.min_samples, num_samples))
-    if num_samples < requirements.min_samples:
-        raise BadRecording(
-            f"Recording {name!r} must last at least {needed_s:.4g} s, one clip of the detector's, "
-            f"but got {got_s:.4g} s. Record for longer."
-        )
-
-
-def _num_resampled(num_samples: int, header: Header, rate_hz: int) -> int:
-    """Rounded up, as `recordings.resample` does."""
-    return -(-num_samples * rate_hz // header.sample_rate_hz)
-
-
 def _checked(name: str, header: Header, microphones: Sequence[int], pieces: Iterable[Waveform]) -> Iterator[Waveform]:
     """The same pieces. Raises BadRecording at a value that is not finite, and at the end for constant channels."""
     lowest, highest = np.full(header.num_channels, np.inf), np.full(header.num_channels, -np.inf)
@@ -285,6 +225,6 @@ def _resampled(pieces: Iterable[Waveform], header: Header, rate_hz: int) -> Iter
         num_given += len(resampled)
         yield resampled
     rest = stream.resample_chunk(np.zeros((0, num_channels), np.float32), last=True)
-    num_missing = max(0, _num_resampled(num_read, header, rate_hz) - num_given)
+    num_missing = max(0, num_resampled(num_read, header, rate_hz) - num_given)
     # soxr may end one sample early; librosa, which studies use to resample, then adds a zero.
     yield np.pad(rest, ((0, max(0, num_missing - len(rest))), (0, 0)))[:num_missing]

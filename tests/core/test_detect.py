@@ -32,7 +32,8 @@ from core.detection import files as detect_files
 from core.detection import plot as detect_plot
 from core.detection.clips import clip_first_frames, judge_recording, requirements_of
 from core.detection.decision import RecordingDecision
-from core.detection.files import AudioRequirements, open_audio
+from core.detection.files import open_audio
+from core.detection.requirements import AudioRequirements
 from core.experiment import SCORES_FILE, run_experiment
 from core.sources import open_source
 from core.thread_pool import ThreadPool

@@ -11,8 +11,9 @@ from core.data.recordings import BadRecording
 from core.decision.checkpoint import Detector, load_detector, save_detector
 from core.detection.clips import judge_recording, requirements_of
 from core.detection.decision import RecordingDecision
-from core.detection.files import AudioRequirements, open_audio
+from core.detection.files import open_audio
 from core.detection.microphone_files import by_recording
+from core.detection.requirements import AudioRequirements
 from core.thread_pool import ThreadPool
 from tests.folder_files import listed, noise, write
 from tests.small_detector import make_detector

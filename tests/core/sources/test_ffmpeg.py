@@ -14,7 +14,8 @@ from core.data.audio import quantise
 from core.data.decoding import decode
 from core.data.digests import digest_of
 from core.data.recordings import BadRecording
-from core.detection.files import AudioRequirements, open_audio
+from core.detection.files import open_audio
+from core.detection.requirements import AudioRequirements
 from core.sources import ffmpeg
 from core.sources.audio_files import read_header, read_pieces
 from tests.folder_files import RATE_HZ, listed, noise, write
