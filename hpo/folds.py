@@ -17,7 +17,7 @@ from core.baselines.comparison_file import load_rows
 from core.baselines.comparison_table import Line, as_markdown, lines_of
 from core.data.stand_ins import SENTENCES
 from core.whole_file import write_text
-from hpo.pages.folds_page import Spread, folds_page, stand_ins_of
+from hpo.pages.folds_page import Spread, folds_page, stand_ins_of, verdict_of
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
@@ -65,7 +65,12 @@ def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> list
     reports = [f"../{study.name}/{REPORT_FILE}" for study in studies]
     write_text(directory / FOLDS_PAGE, folds_page(name, results, spreads, lines, reports=reports))
     sentences = [SENTENCES[name] for name in stand_ins_of(results)]
-    return [*folds_text(name, spreads, lines), *sentences, f"Report:   {os.path.relpath(directory / FOLDS_PAGE)}"]
+    verdicts = [verdict_of(result) for result in results]
+    return [
+        *folds_text(name, spreads, verdicts, lines),
+        *sentences,
+        f"Report:   {os.path.relpath(directory / FOLDS_PAGE)}",
+    ]
 
 
 def spreads_of(results: Sequence[dict[str, Any]]) -> dict[str, Spread]:
@@ -87,7 +92,7 @@ def compared(studies: Sequence[Path]) -> list[Line]:
     return lines_of([load_rows(file) for file in files]) if all(file.exists() for file in files) else []
 
 
-def folds_text(name: str, spreads: dict[str, Spread], lines: Sequence[Line]) -> list[str]:
+def folds_text(name: str, spreads: dict[str, Spread], verdicts: Sequence[str], lines: Sequence[Line]) -> list[str]:
     num_folds = len(spreads["test_f1"].values)
     text = ["", f"{name} over {num_folds} folds, each with its own search: mean and deviation of the winners"]
     for split in ("validation", "test"):
@@ -96,4 +101,5 @@ def folds_text(name: str, spreads: dict[str, Spread], lines: Sequence[Line]) -> 
             f"  {split:10}  F1 {f1.mean:.3f} +- {f1.deviation:.3f}, AUC {auc.mean:.3f} +- {auc.deviation:.3f} "
             f"(F1 by fold: {', '.join(f'{value:.3f}' for value in f1.values)})"
         )
+    text.append(f"  by fold     {'; '.join(verdicts)}")
     return [*text, "", as_markdown(lines)] if lines else text

@@ -57,7 +57,7 @@ def _winners(results: Sequence[Mapping[str, Any]], spreads: Mapping[str, Spread]
     columns = [Column(title="fold", is_number=False), Column(title="winner", is_number=False)]
     columns += [Column(title=title, is_test=title.startswith("test")) for title in TITLES]
     rows = [
-        Row(cells=[Cell(text=result["study"], link=report), text_cell(_winner(result)), *_cells(spreads, index)])
+        Row(cells=[Cell(text=result["study"], link=report), text_cell(verdict_of(result)), *_cells(spreads, index)])
         for index, (result, report) in enumerate(zip(results, reports, strict=True))
     ]
     for title in ("mean", "deviation"):
@@ -66,8 +66,14 @@ def _winners(results: Sequence[Mapping[str, Any]], spreads: Mapping[str, Spread]
     return Table(columns=columns, rows=rows)
 
 
-def _winner(result: Mapping[str, Any]) -> str:
-    return f"trial {result['winner']['trial']}" if result["winner"] else "none"
+def verdict_of(result: Mapping[str, Any]) -> str:
+    """The winner, and whether it is one."""
+    if not result["winner"]:
+        return "none"
+    trial = f"trial {result['winner']['trial']}"
+    if not result["detector_found"]:
+        return f"no detector ({trial})"
+    return trial if result["evidence"] and result["evidence"]["is_proven"] else f"{trial}, unproven"
 
 
 def _cells(spreads: Mapping[str, Spread], index: int) -> list[Cell]:

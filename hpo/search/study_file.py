@@ -250,7 +250,7 @@ def _first_problem(problem: ErrorDetails) -> str:
         return f"{where} must be a known key, but is not. Known here: {', '.join(_known_keys(problem['loc']))}."
     if problem["type"] in ("missing", "missing_keyword_only_argument"):
         return f"{where} must be given, but is missing."
-    rule = problem["msg"].removeprefix("Input should ")
+    rule = problem["msg"].removeprefix("Input should ").replace("an object", "a table")
     return f"{where} must {rule}, but got {problem['input']!r}."
 
 

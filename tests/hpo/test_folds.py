@@ -21,6 +21,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
 from hpo.folds import spreads_of
+from hpo.pages.folds_page import verdict_of
 from hpo.results.alternatives import COMPARISON_FILE, WAVENET
 from hpo.results.result import WINNER_DIRECTORY
 
@@ -135,6 +136,22 @@ def test_options_that_contradict_each_other_are_one_line(
     assert error.count("\n") == 1
     assert said in error
     assert not (project / "runs/optuna.journal").exists(), "nothing half-made"
+
+
+@pytest.mark.parametrize(
+    ("winner", "is_found", "is_proven", "verdict"),
+    [
+        (None, False, False, "none"),
+        ({"trial": 3}, False, True, "no detector (trial 3)"),
+        ({"trial": 3}, True, False, "trial 3, unproven"),
+        ({"trial": 3}, True, True, "trial 3"),
+    ],
+)
+def test_a_fold_s_winner_is_said_with_what_it_proves(
+    winner: dict[str, int] | None, is_found: bool, is_proven: bool, verdict: str
+) -> None:
+    evidence = {"is_proven": is_proven} if winner else None
+    assert verdict_of({"winner": winner, "detector_found": is_found, "evidence": evidence}) == verdict
 
 
 def test_a_fold_without_a_winner_counts_with_scores_of_zero() -> None:

@@ -75,6 +75,7 @@ WRONG = {
         TINY.replace("skip_channels = 8", "skip_chanels = 8"),
         "network.skip_chanels must be a known key",
     ),
+    "a number for a table": (f"splice = 0\n{TINY}", "splice must be a table, but got 0"),
     "a word for a number": (TINY.replace("epochs = 3", "epochs = 'two'"), "training.epochs must be a valid integer"),
     "half a layer": (TINY.replace("dilation_depth = 5", "dilation_depth = 5.5"), "network.dilation_depth must be"),
     "a negative length": (
