@@ -66,7 +66,7 @@ microphones = simulated fan --fan $(FAN) $(ONE_FOLD)
 elsewhere = --cars $(CARS) --fan $(FAN) $(if $(QUICK),--quick)
 other_machines = $(if $(QUICK),--kinds pump valve --seeds 2)
 clip_tasks = --data $(CARS) $(ONE_FOLD)
-whiteness = --cars $(CARS) --fan $(FAN)
+whiteness = --cars $(CARS) --fan $(FAN) $(if $(QUICK),--seconds 20)
 spliced_events = --data $(CARS) $(ONE_FOLD)
 equal_level = --data $(FAN) $(ONE_FOLD)
 
