@@ -71,7 +71,7 @@ spliced_events = --data $(CARS) $(ONE_FOLD)
 equal_level = --data $(FAN) $(ONE_FOLD)
 
 reproduce-quality: $(READY)
-	$(MAKE) --jobs 2 $(TABLES:%=table-%)
+	$(MAKE) --jobs 2 --output-sync=target $(TABLES:%=table-%)
 	$(if $(QUICK),,$(BIN)/python benchmarks/quality.py --data $(CARS))
 
 table-%: $(READY)

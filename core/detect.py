@@ -60,7 +60,7 @@ def detect(options: argparse.Namespace) -> int:
     from core.detection.audio_paths import find_audio
     from core.detection.clips import judge_recording, requirements_of
     from core.detection.files import open_audio
-    from core.detection.microphone_files import by_recording
+    from core.detection.microphone_files import by_recording, check_microphones
     from core.detection.results import Results, lines_of
     from core.thread_pool import ThreadPool
 
@@ -81,6 +81,7 @@ def detect(options: argparse.Namespace) -> int:
     with ThreadPool(num_threads) as pool:
         for name, *others in recordings:
             try:
+                check_microphones((name, *others), detector.channels)
                 audio = open_audio(name, requirements_of(detector), other_microphones=others)
                 judged = judge_recording(audio, detector, machine, pool=pool, min_anomalous_clips=options.at_least)
                 if options.plot:

@@ -11,7 +11,7 @@ import optuna
 
 from core.errors import UserError
 from core.full_disk import full_disk_error, is_disk_full
-from hpo.folds import run_folds, say_summary
+from hpo.folds import renew_summary, run_folds
 from hpo.messages import estimate_line, overview
 from hpo.once import changes_of_configuration, run_once
 from hpo.pages.publish import publish_trial_page
@@ -42,7 +42,7 @@ def run(options: Namespace, root: Path) -> int:
                 return run_folds(options, root, lambda fold: _run_study(fold, root, console, notice)[1], console)
             code, name = _run_study(options, root, console, notice)
             if options.fold is not None and _is_search(options):
-                say_summary(name.removesuffix(fold_name("", options.fold)), options.folds, root, console)
+                renew_summary(name.removesuffix(fold_name("", options.fold)), options.folds, root, console)
             return code
     except UserError:
         raise

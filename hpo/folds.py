@@ -51,6 +51,13 @@ def say_summary(base: str, num_folds: int, root: Path, console: Console) -> None
     console.say(*summarise_folds(base, studies, root / "runs" / f"{base}.folds"))
 
 
+def renew_summary(base: str, num_folds: int, root: Path, console: Console) -> None:
+    """After one fold was run by itself: the summary of all, where there is one of so many folds."""
+    file = root / "runs" / f"{base}.folds" / FOLDS_FILE
+    if file.exists() and len(json.loads(file.read_text(encoding="utf-8"))["folds"]) == num_folds:
+        say_summary(base, num_folds, root, console)
+
+
 def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> list[str]:
     """Writes the summary of the folds' results, and of their comparisons where every fold has one. Returns its lines
     for a person."""

@@ -35,7 +35,7 @@ COMPANY = {
     "--fresh": ("a search or --once", ("--dry-run", "--rerun", "--page", "--worker")),
     **dict.fromkeys(("--warm-start", "--compare"), ("a search", (*INSTEAD, "--worker"))),
     "--worker": ("a search", INSTEAD),
-    "--trials": ("a search", INSTEAD[1:]),
+    "--trials": ("a search", ("--once", "--rerun", "--page")),
     **dict.fromkeys(("--timeout", "--trial-timeout", "--keep-going"), ("a search", INSTEAD)),
 }
 """What an option must come with, and the options that it cannot."""

@@ -146,7 +146,8 @@ def check_waveform(waveform: Waveform, name: str, *, numbers: Sequence[int] | No
     if silent.size:
         named = numbers or range(1, 1 + len(waveform))
         channels = ", ".join(str(named[channel]) for channel in silent.tolist())
+        which = "" if named[-1] == len(waveform) else " that are heard"
         raise BadRecording(
-            f"Recording {name!r} must have sound in each of the {len(waveform)} channels that are heard, "
+            f"Recording {name!r} must have sound in each of its {len(waveform)} channels{which}, "
             f"but got silence in channel {channels}. {REPAIR}"
         )

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from core.data.channels import Channels, channels_of, num_heard
+from core.data.channels import Channels, microphones_of, num_heard
 from core.data.stand_ins import StandIn
 from core.decision.false_alarms import LOWEST_SIGMAS, HealthyScores
 from core.decision.innovations_file import InnovationsHeader, tensor_infos
@@ -152,9 +152,12 @@ def _check_channels(header: DetectorHeader) -> None:
     """Every part has the network's channels and levels, and there is a machine to judge."""
     num_channels, num_levels = header.network.num_channels, header.network.mu_law_levels
     if header.channels is not None:
-        if channels_of(header.channels) != header.channels:
-            raise UserError("channels must ascend, but do not.")
         _check_range("the number of channels", num_heard(header.channels, num_channels), num_channels, num_channels)
+        numbers = microphones_of(header.channels, num_channels)
+        if list(numbers) != sorted(set(numbers)):
+            raise UserError("channels must ascend, but do not.")
+        _check_range("the first of channels", numbers[0], 1, MAX_CHANNELS)
+        _check_range("the last of channels", numbers[-1], 1, MAX_CHANNELS)
     _check_range("front_end.mu_law_levels", header.front_end.mu_law_levels, num_levels, num_levels)
     _check_range("the number of channel_gains", len(header.channel_gains), num_channels, num_channels)
     is_innovations = header.scoring.score == INNOVATIONS

@@ -19,7 +19,7 @@ import soxr
 
 from core.audio_suffixes import READABLE_SUFFIXES
 from core.data.audio import Waveform, quantise
-from core.data.channels import Channels, heard
+from core.data.channels import Channels, heard, numbers_of
 from core.data.recordings import REPAIR, BadRecording
 from core.detection.requirements import AudioRequirements, check_header, check_length, num_resampled
 from core.errors import UserError
@@ -128,7 +128,7 @@ def _open(
     name: str, header: Header, requirements: AudioRequirements, *, decode: Callable[[], Iterator[Waveform]]
 ) -> AudioStream:
     if header.num_channels != requirements.num_channels and requirements.are_within(header.num_channels):
-        decode = partial(_heard, decode, requirements.channels)
+        decode = partial(_heard, name, header, decode, requirements.channels)
         header = replace(header, num_channels=requirements.num_channels)
     check_header(name, header, requirements)
     peaks = np.zeros((header.num_channels, 1), np.float32)
@@ -152,9 +152,14 @@ def _open(
     )
 
 
-def _heard(decode: Callable[[], Iterator[Waveform]], channels: Channels | None) -> Iterator[Waveform]:
-    """(n, C) to those channels that are heard."""
-    for frames in decode():
+def _heard(
+    name: str, header: Header, decode: Callable[[], Iterator[Waveform]], channels: Channels | None
+) -> Iterator[Waveform]:
+    """(n, C) to those channels that are heard. What is mixed is checked, as a study does."""
+    pieces = decode()
+    if channels == "mix":
+        pieces = _checked(name, header, numbers_of(channels, header.num_channels), pieces)
+    for frames in pieces:
         yield heard(frames.T, channels).T
 
 

@@ -36,6 +36,22 @@ def by_recording(names: Sequence[str], num_channels: int, channels: Channels | N
     return [tuple(files[microphone] for microphone in sorted(files)) for files in recordings.values()]
 
 
+def check_microphones(names: Sequence[str], channels: Channels | None) -> None:
+    """BadRecording for files of one microphone each that lack a chosen channel, or that would count as another.
+
+    Their numbers must be those of the chosen channels, or run without a gap up to the last of these.
+    """
+    numbers = [found[1] for name in names if (found := _microphone_of(name)) and _has_channels(name, 1)]
+    if not isinstance(channels, tuple) or len(numbers) < len(names) or tuple(numbers) == channels:
+        return
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[0] > 1 or len(numbers) < channels[-1]:
+        chosen = ", ".join(map(str, channels))
+        raise BadRecording(
+            f"Recording {names[0]!r} must be of files of all microphones, or of {chosen}, which the detector hears, "
+            f"but the files are of {', '.join(map(str, numbers))}. Give the others, too, or one file with all."
+        )
+
+
 def _has_channels(name: str, num_channels: int) -> bool:
     try:
         return read_header(Path(name), name).num_channels == num_channels

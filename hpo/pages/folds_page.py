@@ -73,7 +73,8 @@ def verdict_of(result: Mapping[str, Any]) -> str:
     trial = f"trial {result['winner']['trial']}"
     if not result["detector_found"]:
         return f"no detector ({trial})"
-    return trial if result["evidence"] and result["evidence"]["is_proven"] else f"{trial}, unproven"
+    is_proven = (result.get("evidence") or {}).get("is_proven", True)  # not known of an earlier version's
+    return trial if is_proven else f"{trial}, unproven"
 
 
 def _cells(spreads: Mapping[str, Spread], index: int) -> list[Cell]:

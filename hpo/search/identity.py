@@ -1,6 +1,7 @@
 """What a study remembers of its settings and its data, so that all of its trials can be compared."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -40,7 +41,8 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
         key = next((key for key in changed if key != DATA_FINGERPRINT), changed[0])
-        kept = _arguments_that_keep(was, before, changed, is_fold=FOLD_INFIX in name)
+        is_fold = re.search(rf"{re.escape(FOLD_INFIX)}\d+$", name) is not None
+        kept = _arguments_that_keep(was, before, changed, is_fold=is_fold)
         keep = f"Keep it with {' '.join(kept)}, give" if kept else "Give"
         raise UserError(
             f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "

@@ -79,10 +79,10 @@ def open_folder(
     unlabelled = [each.name for each in skipped if UNLABELLED in each.reason]
     if unlabelled:
         description += f"; {len(unlabelled)} without a label left out, such as {unlabelled[0]!r}"
+    if isinstance(channels, tuple):
+        description += f", channel{'s' * (len(channels) > 1)} {', '.join(map(str, channels))} of each"
     for column, meant in (mistyped_columns(manifest) if manifest else {}).items():
         description += f"; the column {column!r} is ignored: did you mean {meant!r}?"
-    if isinstance(channels, tuple):
-        description += f", channels {', '.join(map(str, channels))} of each"
     return Corpus(name=name, description=description, recordings=recordings, skipped=skipped, channels=channels)
 
 

@@ -12,7 +12,7 @@ from core.decision.checkpoint import Detector, load_detector, save_detector
 from core.detection.clips import judge_recording, requirements_of
 from core.detection.decision import RecordingDecision
 from core.detection.files import open_audio
-from core.detection.microphone_files import by_recording
+from core.detection.microphone_files import by_recording, check_microphones
 from core.detection.requirements import AudioRequirements
 from core.thread_pool import ThreadPool
 from tests.folder_files import listed, noise, write
@@ -38,11 +38,14 @@ def judged(detector: Detector, path: Path) -> RecordingDecision:
 
 
 def test_a_recording_with_more_is_judged_as_one_with_the_chosen_alone(detector: Detector, tmp_path: Path) -> None:
-    more = judged(detector, write(tmp_path / "more.wav", SOUND, RATE_HZ))
-    alone = judged(detector, write(tmp_path / "alone.wav", SOUND[:, CHOSEN], RATE_HZ))
+    eager = detector.with_threshold(-9.0)
+    more = judged(eager, write(tmp_path / "more.wav", SOUND, RATE_HZ))
+    alone = judged(eager, write(tmp_path / "alone.wav", SOUND[:, CHOSEN], RATE_HZ))
     assert more.clip_scores == alone.clip_scores
     assert more.events == alone.events
-    assert {event.microphone for event in judged(detector.with_threshold(-9.0), tmp_path / "more.wav").events} <= {2, 5}
+    microphones = {event.microphone for event in more.events}
+    assert microphones
+    assert microphones <= {2, 5}
 
 
 def test_the_file_keeps_which_ones(detector: Detector, tmp_path: Path) -> None:
@@ -83,3 +86,48 @@ def test_mono_files_are_one_recording_where_one_of_several_channels_is_heard(tmp
     assert by_recording(names, 1) == [(names[0],), (names[1],)]
     assert by_recording(names, 1, (2,)) == [tuple(names)]
     assert by_recording(names[1:], 1, (2,)) == [(names[1],)]
+
+
+def test_what_a_study_would_not_mix_is_not_mixed(tmp_path: Path) -> None:
+    samples = noise(3, 9000)
+    samples[:, 1] = 0
+    requirements = AudioRequirements(num_channels=1, channels="mix", sample_rate_hz=RATE_HZ, min_samples=100)
+    with pytest.raises(BadRecording, match="silence in channel 2"):
+        open_audio(str(write(tmp_path / "a.wav", samples, RATE_HZ)), requirements)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_refused"),
+    [
+        ([2, 5], False),
+        ([1, 2, 3, 4, 5], False),
+        ([0, 1, 2, 3, 4], False),
+        ([1, 2, 4, 5, 6], True),
+        ([1, 2], True),
+        ([2], True),
+        ([3, 4, 5, 6, 7], True),
+    ],
+)
+def test_files_of_one_microphone_each_must_be_those_or_all(
+    numbers: list[int], is_refused: bool, tmp_path: Path
+) -> None:
+    names = [str(write(tmp_path / f"a_ch{number}.wav")) for number in numbers]
+    (files,) = by_recording(names, 2, (2, 5))
+    if is_refused:
+        with pytest.raises(
+            BadRecording, match="must be of files of all microphones, or of 2, 5, which the detector hears"
+        ):
+            check_microphones(files, (2, 5))
+    else:
+        check_microphones(files, (2, 5))
+
+
+def test_a_name_says_nothing_about_a_file_with_several_channels(tmp_path: Path) -> None:
+    check_microphones([str(write(tmp_path / "a_ch7.wav", noise(2)))], (2, 5))
+
+
+def test_a_warning_about_levels_names_them_by_their_numbers(tmp_path: Path) -> None:
+    quiet = SOUND.copy()
+    quiet[:, 4] /= 60
+    found = judged(make_detector(), write(tmp_path / "quiet.wav", quiet, RATE_HZ))
+    assert "microphone 5: level" in found.level_words

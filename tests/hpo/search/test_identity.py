@@ -35,7 +35,7 @@ def test_a_fold_s_study_is_kept_by_the_number_of_folds() -> None:
     with pytest.raises(UserError, match=r"split\.folds was 3 and is 4\. Keep it with --folds 3, give"):
         check_identity("it.fold2", was, now)
     with pytest.raises(UserError, match=r"Keep it with --set split\.folds=3, give"):
-        check_identity("it", was, now)
+        check_identity("it.folded", was, now)
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,14 @@ def test_channels_by_their_numbers_come_in_the_order_of_the_recording(tmp_path, 
     (take,) = corpus.recordings
     assert (take.num_channels, corpus.channels) == (len(numbers), tuple(sorted(numbers)))
     np.testing.assert_allclose(take.read(), samples.T[[each - 1 for each in sorted(numbers)]], atol=1e-6)
-    assert f"channels {', '.join(map(str, sorted(numbers)))} of each" in corpus.description
+    assert f"{', '.join(map(str, sorted(numbers)))} of each" in corpus.description
 
 
 def test_a_channel_that_is_silent_or_missing_is_named_by_its_number(tmp_path):
     samples = noise(3)
     samples[:, 2] = 0
     write(tmp_path / "normal/a.wav", samples)
-    with pytest.raises(BadRecording, match="each of the 2 channels that are heard, but got silence in channel 3"):
+    with pytest.raises(BadRecording, match="each of its 2 channels that are heard, but got silence in channel 3"):
         opened(tmp_path, [1, 3]).recordings[0].read()
     with pytest.raises(BadRecording, match=r"must have channel 5, which data\.channels names, but has 3"):
         opened(tmp_path, [1, 5])
