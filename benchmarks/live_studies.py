@@ -95,11 +95,15 @@ def row_of(number: int, car: Car, options: argparse.Namespace) -> str:
         for each in (result["winner"], result["default"])
     )
     replayed, of_table = replayed_figures(car, options), figures_of(default_trial(car))
-    rank = float(((replayed[:, 0] < winner[0]) + (replayed[:, 0] <= winner[0])).mean()) / 2  # ties count half
     cells = [str(number), f"{result['winner']['trial']}", f"{default[0]:.3f}", f"{of_table[0]:.3f}"]
-    cells += [f"{winner[0]:.3f}", _spread(replayed[:, 0]), f"{rank:.2f}"]
+    cells += [f"{winner[0]:.3f}", _spread(replayed[:, 0]), f"{rank_among(winner[0], replayed[:, 0]):.2f}"]
     cells += [f"{winner[place]:.3f} / {replayed[:, place].mean():.3f}" for place in (2, 3)]
     return f"| {' | '.join(cells)} |"
+
+
+def rank_among(value: float, others: FloatArray) -> float:
+    """The share of the others that it is above, from 0 to 1; equal ones count half."""
+    return float((others < value).mean() + (others <= value).mean()) / 2
 
 
 def _spread(values: FloatArray) -> str:
