@@ -78,7 +78,7 @@ def test_without_splices_the_study_is_as_if_its_file_had_no_such_table() -> None
         ("learning_rate=nan", "must be a finite number"),
         ("training=3", "must name a parameter or a key"),
         ("training=none", "must name a parameter or a key"),
-        ("splice=3", "splice must be an object"),
+        ("splice=3", "splice must be a table"),
     ],
 )
 def test_a_wrong_assignment_is_one_line_that_names_the_rule(assignment: str, said: str) -> None:
