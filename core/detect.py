@@ -29,6 +29,7 @@ import math
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ from core.output_file import check_output, write_output
 if TYPE_CHECKING:  # PyTorch and plotly are imported where they are used: --help and a typing mistake should not wait
     from core.decision.checkpoint import Detector
     from core.detection.plot import FileView
+    from core.detection.results import Results
 
 MAX_NAMES = 20
 """Machines that a message lists."""
@@ -98,16 +100,23 @@ def detect(options: argparse.Namespace) -> int:
                 results.add(judged)
     if len(recordings) > 1 or audio_paths.num_passed_over:
         _say(results.summary(num_passed_over=audio_paths.num_passed_over))
+    _write_outputs(options, results, views, [SENTENCES[name] for name in trained.stand_ins])
+    return results.exit_code
+
+
+def _write_outputs(
+    options: argparse.Namespace, results: "Results", views: "Sequence[FileView]", notes: Sequence[str]
+) -> None:
+    """The table and the page, where they are asked for."""
     if options.csv:
         write_output(options.csv, results.csv_text(), option="--csv")
     if options.plot:
         from core.detection.plot import page
 
         num_refused = results.decisions["refused"]
-        notes = [SENTENCES[name] for name in trained.stand_ins]
-        text = page(views, num_judged=len(recordings) - num_refused, num_refused=num_refused, notes=notes)
+        num_judged = results.decisions.total() - num_refused
+        text = page(views, num_judged=num_judged, num_refused=num_refused, notes=notes)
         write_output(options.plot, text, option="--plot")
-    return results.exit_code
 
 
 def _check_order(options: argparse.Namespace) -> None:
