@@ -55,16 +55,11 @@ EXAMPLES = (
 
 def detect(options: argparse.Namespace) -> int:
     """Judges all recordings, prints the decisions, writes what is asked for. Returns the exit code."""
-    from core.data.recordings import REPAIR, BadRecording
     from core.data.stand_ins import SENTENCES
     from core.decision.checkpoint import find_detector, load_detector
     from core.detection.asked_threshold import with_asked_threshold
     from core.detection.audio_paths import find_audio
-    from core.detection.clips import judge_recording, requirements_of
-    from core.detection.files import open_audio
-    from core.detection.microphone_files import by_recording, check_microphones
-    from core.detection.results import Results, lines_of
-    from core.thread_pool import ThreadPool
+    from core.detection.microphone_files import by_recording
 
     _check_order(options)
     file = find_detector(options.detector)
@@ -76,7 +71,25 @@ def detect(options: argparse.Namespace) -> int:
     detector, lines = with_asked_threshold(trained, options.threshold, options.false_alarms_per_hour)
     lines = [*(SENTENCES[name] for name in trained.stand_ins), *lines]
     _say(*lines)
-    rule_lines = [_rule_line(trained, options.at_least)]
+    results, views = _judge(recordings, detector, machine, options)
+    if len(recordings) > 1 or audio_paths.num_passed_over:
+        _say(results.summary(num_passed_over=audio_paths.num_passed_over))
+    _write_outputs(options, results, views, [SENTENCES[name] for name in trained.stand_ins])
+    return results.exit_code
+
+
+def _judge(
+    recordings: "Sequence[tuple[str, ...]]", detector: "Detector", machine: str, options: argparse.Namespace
+) -> "tuple[Results, list[FileView]]":
+    """Judges the recordings, each of one file or more, and prints the decisions."""
+    from core.data.recordings import REPAIR, BadRecording
+    from core.detection.clips import judge_recording, requirements_of
+    from core.detection.files import open_audio
+    from core.detection.microphone_files import check_microphones
+    from core.detection.results import Results, lines_of
+    from core.thread_pool import ThreadPool
+
+    rule_lines = [_rule_line(detector, options.at_least)]
     results = Results()
     views: list[FileView] = []
     num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -98,10 +111,7 @@ def detect(options: argparse.Namespace) -> int:
                 _say(*rule_lines, *lines_of(judged))
                 rule_lines = []  # said once, above the first decision
                 results.add(judged)
-    if len(recordings) > 1 or audio_paths.num_passed_over:
-        _say(results.summary(num_passed_over=audio_paths.num_passed_over))
-    _write_outputs(options, results, views, [SENTENCES[name] for name in trained.stand_ins])
-    return results.exit_code
+    return results, views
 
 
 def _write_outputs(
