@@ -17,7 +17,7 @@ from core.baselines.comparison_file import load_rows
 from core.baselines.comparison_table import Line, as_markdown, lines_of
 from core.data.stand_ins import SENTENCES
 from core.whole_file import write_text
-from hpo.pages.folds_page import Spread, folds_page, stand_ins_of, verdict_of
+from hpo.pages.folds_page import Spread, difference_of, folds_page, stand_ins_of, verdict_of
 from hpo.pages.publish import REPORT_FILE
 from hpo.results.alternatives import COMPARISON_FILE
 from hpo.results.result import RESULT_FILE, without_nan
@@ -71,7 +71,7 @@ def summarise_folds(name: str, studies: Sequence[Path], directory: Path) -> list
     write_text(directory / FOLDS_FILE, json.dumps(without_nan(table), indent=2) + "\n")
     reports = [f"../{study.name}/{REPORT_FILE}" for study in studies]
     write_text(directory / FOLDS_PAGE, folds_page(name, results, spreads, lines, reports=reports))
-    sentences = [SENTENCES[name] for name in stand_ins_of(results)]
+    sentences = [*(SENTENCES[name] for name in stand_ins_of(results)), *filter(None, [difference_of(results)])]
     verdicts = [verdict_of(result) for result in results]
     return [
         *folds_text(name, spreads, verdicts, lines),

@@ -9,6 +9,7 @@ from core.data.stand_ins import SENTENCES, StandIn
 from hpo.pages.comparison_section import comparison_view
 from hpo.pages.rendering import render
 from hpo.pages.table import Cell, Column, Row, Table, number_cell, text_cell
+from hpo.search.identity import flat
 
 COLUMNS = ("validation_f1", "validation_auc", "test_f1", "test_auc")
 TITLES = ("validation F1", "validation AUC", "test F1", "test AUC")
@@ -44,6 +45,7 @@ def folds_page(
         winners=_winners(results, spreads, reports),
         comparison=comparison_view(lines),
         stand_ins=stand_ins_of(results),
+        difference=difference_of(results),
     )
 
 
@@ -51,6 +53,17 @@ def stand_ins_of(results: Sequence[Mapping[str, Any]]) -> list[StandIn]:
     """What stood in for recordings in any of the folds."""
     found = {name for result in results for name in (result["evidence"] or {}).get("stand_ins", ())}
     return [name for name in SENTENCES if name in found]
+
+
+def difference_of(results: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence that names the settings in which the folds' studies differ; empty where they differ in none."""
+    settings = [flat(result.get("settings", {})) for result in results]  # an earlier version's result has none
+    keys = sorted({key for each in settings for key in each} - {"split.fold"})
+    differing = [key for key in keys if len({str(each.get(key)) for each in settings if each}) > 1]
+    names = dict.fromkeys(".".join(key.split(".")[:2]) for key in differing)
+    return (
+        f"The folds were made with different settings ({', '.join(names)}), so their mean says little." if names else ""
+    )
 
 
 def _winners(results: Sequence[Mapping[str, Any]], spreads: Mapping[str, Spread], reports: Sequence[str]) -> Table:

@@ -25,6 +25,7 @@ from hpo.results.prediction import prediction_of
 from hpo.results.promise import promise_of, set_defaults_threshold, set_winners_threshold
 from hpo.results.shown_training import ShownTraining
 from hpo.results.winner import Finalist, SeedTraining, choose_finalist, choose_winner, is_above
+from hpo.search.identity import IDENTITY
 from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord, trial_records
 
@@ -49,6 +50,7 @@ def study_result(
         "goal": search.spec.goal,
         "objective": objective_name(search.study),
         **about,
+        "settings": search.study.user_attrs.get(IDENTITY, {}),
         "trials": {state: sum(r.state == state for r in records) for state in ("complete", "pruned", "failed")},
         "detector_found": winner is not None and beats_flagging_everything(winner, figures),
         "flagging_everything": winner and winner.value_of_flagging_everything,

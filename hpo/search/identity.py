@@ -37,7 +37,7 @@ def trial_format(spec: StudySpec) -> str:
 def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """UserError where another version made the study, or it was made with other settings or data."""
     check_trial_format(name, was, now)
-    before, after = _flat({"objective": FIRST_OBJECTIVE} | dict(was)), _flat(now)
+    before, after = flat({"objective": FIRST_OBJECTIVE} | dict(was)), flat(now)
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
         key = next((key for key in changed if key != DATA_FINGERPRINT), changed[0])
@@ -90,8 +90,9 @@ def value_at(identity: Mapping[str, Any], key: str) -> Any:
     return section.get(name) if isinstance(section, Mapping) else None
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key."""
     rows: dict[str, Any] = {}
     for key, value in table.items():
-        rows |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return rows

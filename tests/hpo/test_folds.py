@@ -77,11 +77,15 @@ def test_folds_are_separate_studies_with_one_summary(project: Path, run: Command
     run(*FOLDS)  # without --compare, and nothing is left to do
     assert [file.stat().st_mtime_ns for file in files] == before
     assert json.loads((runs / "tiny-simulated.folds/folds.json").read_text()) == summary
+    assert "different settings" not in (runs / "tiny-simulated.folds/folds.html").read_text()
     report = (runs / "tiny-simulated.fold1/report.html").read_text()
     assert "Compared with the alternatives" in report, "a comparison stays in the report"
 
     out = run(*FOLDS, "--fold", "2", "--fresh", "--set", "threshold_sigmas=9")
     assert "over 3 folds" in out
+    differ = "different settings (postprocessing.threshold_sigmas, space.threshold_sigmas)"
+    assert differ in out
+    assert differ in (runs / "tiny-simulated.folds/folds.html").read_text()
     winner = json.loads((runs / "tiny-simulated.fold2/result.json").read_text())["winner"]
     summary = json.loads((runs / "tiny-simulated.folds/folds.json").read_text())
     assert summary["figures"]["test_f1"]["values"][1] == winner["test"]["f1"] != results[1]["winner"]["test"]["f1"]
