@@ -1,36 +1,44 @@
 """Where a clip's sound changes: it is cut into segments, and each segment gets a distance from the rest of its clip.
 
 F frames, E = channels * statistics. The statistics of a frame minus the clip's median are whitened by the covariance of
-calibration clips treated alike (Ledoit and Wolf, 2004), channel by channel. Change points minimise the squared
-distances to the segments' means plus a penalty for each change (Killick and others, 2012; `ruptures`). The penalty is
-measured: a calibration clip has a critical penalty, beyond which it has no change point, and the lower quartile of
-those is taken. So most healthy clips have a segment that stands out a little. How far that is normal is measured on
-the calibration clips, each of them cut just below its own critical penalty.
+calibration clips treated alike (Ledoit and Wolf, 2004), channel by channel and group by group. Change points minimise
+the squared distances to the segments' means plus a penalty for each change (Killick and others, 2012; `ruptures`). The
+penalty is measured: a calibration clip has a critical penalty, beyond which it has no change point, and the lower
+quartile of those is taken. So most healthy clips have a segment that stands out a little. How far that is normal is
+measured on the calibration clips, each of them cut just below its own critical penalty.
 
-    evidence of a segment = log(sqrt(length in frames) * mean squared distance of its mean from the clip's median)
+    evidence of a segment = log(1 + length in frames ** LENGTH_WEIGHT * distance ** 2)
+    distance              = the mean over statistics of |the segment's mean - what is usual in the clip|
+    usual                 = the median over frames, each of which has its segment's mean
 
-The weight of the length lies between none, which lets short noise stand out, and the full length of a likelihood ratio,
-which lets a long drift stand out. It was chosen on validation clips (docs/experiments.md).
+The median of the frames themselves would move towards an event, and the rest of the clip stand out, too. By the mean of
+absolute distances a fault that changes all bands a little counts for more than a knock or a tone that changes a few of
+them much; over channels the mean is of `length ** LENGTH_WEIGHT * distance ** 2`. The weight of the length lies between
+none, which lets short noise stand out, and the full length of a likelihood ratio, which lets a long drift stand out.
+All of it was chosen on validation clips (docs/experiments.md).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from ruptures import KernelCPD
+from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
 from core.decision.standard import Standard, standard_of
 
 Vectors = npt.NDArray[np.float64]
 
+FORMAT = 2
+"""Raise it when the same clips give other segments or other evidence."""
 SHORTEST_MS = 400.0
 """Of a segment."""
+LENGTH_WEIGHT = 0.75
 PENALTY_QUANTILE = 0.25
 PENALTY_STEP = 1.1
 LEAST_PENALTY = 1e-9
-LEAST_EVIDENCE = 1e-6
 LEAST_SCALE = 1e-6
 """Of a statistic, where one is constant."""
 
@@ -64,11 +72,13 @@ class ChangeModel:
         return list(_segments(white, self.penalty, self.shortest))
 
 
-def fit_changes(clips: Vectors, *, num_takes: int, frame_ms: float) -> ChangeModel:
-    """Fits calibration clips (N, C, F, E) of so many takes."""
+def fit_changes(clips: Vectors, group_sizes: Sequence[int], *, num_takes: int, frame_ms: float) -> ChangeModel:
+    """Fits calibration clips (N, C, F, E) of so many takes. E are the statistics of all groups, one after the other."""
     centred = (clips - np.median(clips, axis=2, keepdims=True)).astype(np.float64)
     with threadpool_limits(limits=1, user_api="blas"):
-        whitening = np.stack([_whitening(centred[:, channel]) for channel in range(clips.shape[1])])
+        whitening = np.stack(
+            [_whitening_by_group(centred[:, channel], group_sizes) for channel in range(clips.shape[1])]
+        )
         shortest = max(2, round(SHORTEST_MS / frame_ms))
         white = [_whitened(clip, whitening) for clip in clips]
         critical = [critical_penalty(_side_by_side(clip), shortest) for clip in white]
@@ -85,8 +95,16 @@ def fit_changes(clips: Vectors, *, num_takes: int, frame_ms: float) -> ChangeMod
     )
 
 
+def _whitening_by_group(centred: Vectors, group_sizes: Sequence[int]) -> Vectors:
+    """(N, F, E) of one channel to (E, E), with zeros between groups: the bands of two groups are so alike that their
+    differences would count most."""
+    groups = np.split(centred, np.cumsum(group_sizes)[:-1], axis=-1)
+    whitening: Vectors = block_diag(*map(_whitening, groups))
+    return whitening
+
+
 def _whitening(centred: Vectors) -> Vectors:
-    """(N, F, E) of one channel to (E, E). Ledoit and Wolf's rule shrinks correlations, so scales are removed first."""
+    """(N, F, E) of one group to (E, E). Ledoit and Wolf's rule shrinks correlations, so scales are removed first."""
     from sklearn.covariance import LedoitWolf  # here, because only what seeks change points should wait for it
 
     flat = centred.reshape(-1, centred.shape[-1])
@@ -136,13 +154,21 @@ def _segments(white: Vectors, penalty: float, shortest: int) -> Iterator[Segment
     ends = [len(points)]
     if len(points) >= 2 * shortest:
         ends = KernelCPD(kernel="linear", min_size=shortest).fit(points).predict(pen=max(penalty, LEAST_PENALTY))
-    for first, end in zip([0, *ends[:-1]], ends, strict=True):
-        means = white[:, first:end].mean(axis=1) - np.median(white, axis=1)  # (C, E)
-        squares = np.sqrt(end - first) * np.square(means).mean(axis=1)
-        channel_evidence = np.log(squares + LEAST_EVIDENCE)
+    firsts = [0, *ends[:-1]]
+    for first, end, distances in zip(firsts, ends, _distances(white, firsts), strict=True):
+        squares = (end - first) ** LENGTH_WEIGHT * np.square(distances)
         yield Segment(
             first=first,
             end=end,
-            evidence=float(np.log(squares.mean() + LEAST_EVIDENCE)),
-            channel_evidence=channel_evidence,
+            evidence=float(np.log1p(squares.mean())),
+            channel_evidence=np.log1p(squares),
         )
+
+
+def _distances(white: Vectors, firsts: Sequence[int]) -> Vectors:
+    """(C, F, E) and the first frames of S segments to (S, C): how far each is from what is usual in the clip."""
+    lengths = np.diff([*firsts, white.shape[1]])
+    means = np.add.reduceat(white, firsts, axis=1) / lengths[:, None]  # (C, S, E)
+    usual = np.median(np.repeat(means, lengths, axis=1), axis=1, keepdims=True)
+    distances: Vectors = np.abs(means - usual).mean(axis=2).T
+    return distances

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.decision.change_points import ChangeModel
 from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, MODULATION, interpolated_bands
-from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic
+from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic, group_sizes
 from core.decision.interpolation import Interpolator, num_surrounding, step_frames
 from core.decision.modulation import NUM_OCTAVES
 from core.decision.normal_sound import SCORE, NormalSound
@@ -23,7 +23,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
 from core.decision.take_correlation import DECORRELATED
 from core.errors import UserError
-from core.model.frame_statistics import FORMAT, NUM_BANDS, statistic_groups
+from core.model.frame_statistics import FORMAT, NUM_BANDS
 from core.model.tensor_file import TensorInfo
 
 Array = npt.NDArray[np.float64]
@@ -140,7 +140,7 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
         SPREADS: (len(header.machines), num_channels, total),
     }
     if header.changes:
-        num_sought = sum(_group_sizes(num_channels)[name] for name in CHANGING)
+        num_sought = sum(group_sizes(num_channels)[name] for name in CHANGING[config.statistics])
         shapes[WHITENING] = (num_channels, num_sought, num_sought)
     for name in interpolated_bands(tuple(of_groups)):
         shapes[_means_of(name)] = (num_channels, surrounding)
@@ -151,13 +151,9 @@ def tensor_infos(header: InnovationsHeader, config: PostprocessingConfig, num_ch
 
 def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
     """By group, in the order of the tensors: how many statistics of a clip it has."""
-    of_group = _group_sizes(num_channels) | dict.fromkeys(CHANGES.values(), 1) | {MODULATION: NUM_OCTAVES}
+    of_group = group_sizes(num_channels) | dict.fromkeys(CHANGES.values(), 1) | {MODULATION: NUM_OCTAVES}
     of_group |= dict.fromkeys(CHANGES_BY_BAND.values(), NUM_BANDS)
     return {name: of_group[name] for name in GROUPS[config.statistics]}
-
-
-def _group_sizes(num_channels: int) -> dict[str, int]:
-    return {name: place.stop - place.start for name, place in statistic_groups(num_channels).items()}
 
 
 def statistic_from(

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.change_points import ChangeModel, fit_changes
+from core.decision.clip_statistics import IN_BANDS
 from core.decision.normal_sound import NormalSound, fit_normal_sound
 from core.decision.postprocess import Frames, PostprocessingConfig, clip_scores, event_thresholds, smooth
 from core.decision.statistic import Judgement, rows_by_machine
@@ -31,8 +32,8 @@ GROUPS = {
     "spectrum": ("likelihood", "spectrum"),
 }
 """By `PostprocessingConfig.statistics`."""
-CHANGING = ("likelihood", "colour")
-"""The groups whose changes within a clip are sought."""
+CHANGING = {"all": IN_BANDS, "relative": IN_BANDS, "network": ("colour",), "spectrum": ("spectrum",)}
+"""By `PostprocessingConfig.statistics`: the groups whose changes within a clip are sought."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,9 +127,9 @@ def cut(frames: FrameVectors, num_stretches: int) -> FrameVectors:
 def changing(frames: FrameVectors, config: PostprocessingConfig, frame_ms: float) -> Frames:
     """(N, C, F, K) to the smoothed statistics whose changes are sought, (N, C, F, E)."""
     groups = statistic_groups(frames.shape[1])
-    values = np.concatenate([frames[..., groups[name]] for name in CHANGING], axis=-1).astype(np.float64)
+    values = np.concatenate([frames[..., groups[name]] for name in CHANGING[config.statistics]], axis=-1)
     window_frames = max(1, round(config.window_ms / frame_ms))
-    smoothed: Frames = np.moveaxis(smooth(np.moveaxis(values, 2, -1), window_frames), -1, 2)
+    smoothed: Frames = np.moveaxis(smooth(np.moveaxis(values.astype(np.float64), 2, -1), window_frames), -1, 2)
     return smoothed
 
 
@@ -149,7 +150,22 @@ def fit_innovations(
         frame_ms=frame_ms,
         num_stretches=num_stretches,
         normal=fit_normal_sound(stretches, *of_stretches, groups=GROUPS[config.statistics], frame_ms=frame_ms),
-        changes=None
-        if config.baseline == "machine"
-        else fit_changes(changing(frames, config, frame_ms), num_takes=len(set(takes)), frame_ms=frame_ms),
+        changes=None if config.baseline == "machine" else _fit_changes(config, frames, takes, frame_ms=frame_ms),
     )
+
+
+def _fit_changes(
+    config: PostprocessingConfig, frames: FrameVectors, takes: Sequence[str], *, frame_ms: float
+) -> ChangeModel:
+    sizes = group_sizes(frames.shape[1])
+    return fit_changes(
+        changing(frames, config, frame_ms),
+        [sizes[name] for name in CHANGING[config.statistics]],
+        num_takes=len(set(takes)),
+        frame_ms=frame_ms,
+    )
+
+
+def group_sizes(num_channels: int) -> dict[str, int]:
+    """How many statistics of a frame each group has."""
+    return {name: place.stop - place.start for name, place in statistic_groups(num_channels).items()}

@@ -113,8 +113,10 @@ def _deviations(
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
     places, normal = statistic_groups(len(frames)), statistic.normal
     means = frames[:, event.first_frame : event.end_frame].astype(np.float64).mean(axis=1)
-    groups = [name for name in CHANGING if name in normal.groups]
-    return {name: (means - usual)[:, places[name]] / normal.spreads[machine][name] for name in groups}
+    return {
+        name: (means - usual)[:, places[name]] / normal.spreads[machine][name]
+        for name in CHANGING[statistic.config.statistics]
+    }
 
 
 def _from_machine(

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from core.decision.change_points import FORMAT as CHANGE_POINTS_FORMAT
 from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.errors import UserError
 from core.model.scored_training import format_of
@@ -30,8 +31,12 @@ def identity_of(spec: StudySpec, *, data_fingerprint: str) -> dict[str, Any]:
 
 def trial_format(spec: StudySpec) -> str:
     """What trials must have in common to be compared: how they train, and how their statistics are judged."""
-    trainings = format_of(keeps_statistics=spec.keeps_statistics)
-    return f"{trainings} and normal sound {NORMAL_SOUND_FORMAT}" if spec.keeps_statistics else trainings
+    parts = [format_of(keeps_statistics=spec.keeps_statistics)]
+    if spec.keeps_statistics:
+        parts.append(f"normal sound {NORMAL_SOUND_FORMAT}")
+    if spec.seeks_changes:
+        parts.append(f"change points {CHANGE_POINTS_FORMAT}")
+    return " and ".join(parts)
 
 
 def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -115,6 +115,12 @@ class StudySpec:
         """Whether a trial can have the score `innovations`."""
         return INNOVATIONS in {self.scoring.score, *self.space.get("score", {}).get("choices", ())}
 
+    @property
+    def seeks_changes(self) -> bool:
+        """Whether a trial can compare the innovations of a clip with the clip itself."""
+        baselines = {self.postprocessing.baseline, *self.space.get("baseline", {}).get("choices", ())}
+        return self.keeps_statistics and baselines != {"machine"}
+
     def settled(self, corpus: Corpus | StreamedCorpus) -> "StudySpec":
         """With what the file leaves to the corpus."""
         injects_faults = self.faults is not None or will_inject_faults(corpus)

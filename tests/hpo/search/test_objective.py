@@ -446,15 +446,25 @@ def test_a_study_of_an_earlier_version_keeps_its_objective_or_is_refused_in_one_
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.parametrize(
+    ("constant", "words", "refused"),
+    [
+        ("NORMAL_SOUND_FORMAT", "and normal sound 1000", {"any_machine", "cars_spliced"}),
+        ("CHANGE_POINTS_FORMAT", "and change points 1000", {"cars_spliced"}),
+    ],
+)
 def test_a_study_whose_trials_were_judged_by_another_rule_is_refused_in_one_line(
-    spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: str, words: str, refused: set[str]
 ) -> None:
-    by_innovations = load_study_file(find_study_file("any_machine"))
-    for name, each in {"innovations": by_innovations, "surprise": spec}.items():
+    specs = {name: load_study_file(find_study_file(name)) for name in ("any_machine", "cars_spliced")}
+    specs["by surprise"] = spec
+    for name, each in specs.items():
         (tmp_path / name).mkdir()
         opened(each, tmp_path / name)
-    monkeypatch.setattr("hpo.search.identity.NORMAL_SOUND_FORMAT", 1_000)
-    opened(spec, tmp_path / "surprise")
-    with pytest.raises(UserError, match=r"and normal sound 1000, but another version .* with --fresh, or") as e:
-        opened(by_innovations, tmp_path / "innovations")
-    assert "\n" not in str(e.value)
+    monkeypatch.setattr(f"hpo.search.identity.{constant}", 1_000)
+    for name in specs.keys() - refused:
+        opened(specs[name], tmp_path / name)
+    for name in refused:
+        with pytest.raises(UserError, match=rf"{words}.*, but another version .* with --fresh, or") as e:
+            opened(specs[name], tmp_path / name)
+        assert "\n" not in str(e.value)
