@@ -5,8 +5,9 @@ draws of stretches.
 
 Each fold trains every detector once, as `studies/cars_spliced.toml` says and without its search, and tests it on clips
 that were spliced with ten seeds. Smoothing, post-processing, variant and threshold are those that find most events of
-the validation clips, which were spliced with three seeds. A take's clips of all seeds are drawn together, so a take
-counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same draws.
+the validation clips, which were spliced with three seeds; one more row has WaveNet as the study file has it. A take's
+clips of all seeds are drawn together, so a take counts by its mean over seeds, and intervals show how takes differ. The
+lead is paired, on the same draws.
 
 The decisions of a detector in a fold are kept in --folder, and the same command resumes from them.
 """
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ if __name__ == "__main__":
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
 from core.baselines import families
-from core.baselines.choice import ScoredDataset, choose, of_innovations
+from core.baselines.choice import ScoredDataset, as_it_is, choose, of_innovations
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import figure_text, lines_of
@@ -40,6 +41,7 @@ from core.data.clips import ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
+from core.decision.change_points import FORMAT as CHANGE_POINTS_FORMAT
 from core.model.scored_training import scored_epochs
 from core.model.scoring import INNOVATIONS
 from core.model.wavenet import WaveNet
@@ -53,7 +55,8 @@ SPLICES = {"calibration": 1, "validation": 3, "test": 10}
 """Seeds of each split. Nothing is spliced into calibration clips."""
 SMOOTHINGS_MS = (25.0, 100.0, 200.0)
 STEPS_AND_RATES = ((1000, 1e-3),)
-WAVENET, NETWORKS = "WaveNet", ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
+WAVENET, DEFAULT = "WaveNet", "WaveNet, nothing chosen"
+NETWORKS = ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
 ODD_TAKE = "normal/CAR01_NORMAL.flac"
 """A healthy take that idles faster than its car's others."""
 METRICS = ("event_f1", "segment_f1")
@@ -116,18 +119,25 @@ def scored_wavenet(dataset: Dataset, spec: StudySpec, *, seed: int) -> ScoredDat
     )
 
 
-def wavenet_row(dataset: Dataset, spec: StudySpec, *, seed: int) -> Row:
-    """Each clip is compared with itself."""
-    started, scored = time.perf_counter(), scored_wavenet(dataset, spec, seed=seed)
-    scored = replace(scored, scores={"its innovations'": scored.scores[INNOVATIONS]})  # so that smoothings are tried
+def chosen_row(scored: ScoredDataset, dataset: Dataset) -> Row:
+    """WaveNet's, each clip compared with itself; validation chooses smoothing and threshold."""
+    own_kind = replace(scored, scores={"its innovations'": scored.scores[INNOVATIONS]})  # so that smoothings are tried
     choices = [replace(of_innovations(baseline="clip"), window_ms=window_ms) for window_ms in SMOOTHINGS_MS]
-    choice = choose(scored, dataset.judged(), choices)
-    return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=time.perf_counter() - started)
+    started = time.perf_counter()
+    choice = choose(own_kind, dataset.judged(), choices)
+    return row_of(own_kind, choice, dataset.judged(), num_tried=1, seconds_of_tuning=time.perf_counter() - started)
+
+
+def default_row(scored: ScoredDataset, dataset: Dataset, spec: StudySpec) -> Row:
+    """WaveNet's as the study file has it."""
+    choice = as_it_is(scored, dataset.judged(), INNOVATIONS, spec.postprocessing)
+    return row_of(replace(scored, name=DEFAULT), choice, dataset.judged(), num_tried=1, seconds_of_tuning=0.0)
 
 
 def kept(folder: Path, name: str, compute: Callable[[], Row]) -> Row:
     """From its file of this version, or computed and kept there."""
-    file = folder / f"{name.replace(' ', '-')}-{version_of_results()}.json"
+    version = f"{version_of_results()}-change-points-{CHANGE_POINTS_FORMAT}"
+    file = folder / f"{name.replace(' ', '-')}-{version}.json"
     if not file.exists():
         write_text(file, json.dumps(rows_to_json([compute()])))
         print(file.stem, file=sys.stderr, flush=True)
@@ -151,13 +161,21 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
             datasets[rate_hz] = spliced_dataset(options, spec, fold, rate_hz)
         return datasets[rate_hz]
 
+    @cache
+    def scored() -> ScoredDataset:
+        return scored_wavenet(dataset_at(spec.front_end.read_rate_hz), spec, seed=fold + 1)
+
     def own() -> Row:
-        return wavenet_row(dataset_at(spec.front_end.read_rate_hz), spec, seed=fold + 1)
+        return chosen_row(scored(), dataset_at(spec.front_end.read_rate_hz))
+
+    def default() -> Row:
+        return default_row(scored(), dataset_at(spec.front_end.read_rate_hz), spec)
 
     def of(name: str) -> Row:
         return best_variant(name, [dataset_at(rate_hz) for rate_hz in options.rates], seed=fold + 1)
 
     yield kept(options.folder, f"{WAVENET}-{fold + 1}", own)
+    yield kept(options.folder, f"{WAVENET}-default-{fold + 1}", default)
     datasets.clear()
     for name in options.against:
         yield kept(options.folder, f"{name}-{fold + 1}", partial(of, name))
