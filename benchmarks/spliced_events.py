@@ -62,8 +62,11 @@ ODD_TAKE = "normal/CAR01_NORMAL.flac"
 METRICS = ("event_f1", "segment_f1")
 
 
-def spliced_dataset(options: argparse.Namespace, spec: StudySpec, fold: int, rate_hz: int) -> Dataset:
-    """The fold's dataset, whose judged clips are those of all seeds of their split."""
+def spliced_dataset(
+    options: argparse.Namespace, spec: StudySpec, fold: int, rate_hz: int, *, network_rate_hz: int | None = None
+) -> Dataset:
+    """The fold's dataset, whose judged clips are those of all seeds of their split. `network_rate_hz` is the rate that
+    the network hears, where it is another one."""
     assert spec.splice
     config = DataConfig(
         sample_rate_hz=rate_hz,
@@ -71,6 +74,7 @@ def spliced_dataset(options: argparse.Namespace, spec: StudySpec, fold: int, rat
         split=replace(spec.split, folds=FOLDS, fold=fold),
         speed_perturbation=spec.speed_perturbation,
         splice=spec.splice,
+        network_rate_hz=network_rate_hz,
     )
     corpus, store = open_corpus(options.data), Store(options.folder / "store", max_gb=4)
     datasets = [
@@ -154,29 +158,31 @@ def best_variant(name: str, datasets: Sequence[Dataset], *, seed: int) -> Row:
 
 def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Iterator[Row]:
     """One file a detector."""
-    datasets: dict[int, Dataset] = {}
-
-    def dataset_at(rate_hz: int) -> Dataset:
-        if rate_hz not in datasets:
-            datasets[rate_hz] = spliced_dataset(options, spec, fold, rate_hz)
-        return datasets[rate_hz]
 
     @cache
-    def scored() -> ScoredDataset:
-        return scored_wavenet(dataset_at(spec.front_end.read_rate_hz), spec, seed=fold + 1)
+    def heard() -> tuple[Dataset, ScoredDataset]:
+        rate_hz, network_rate_hz = spec.front_end.read_rate_hz, spec.front_end.sample_rate_hz
+        dataset = spliced_dataset(options, spec, fold, rate_hz, network_rate_hz=network_rate_hz)
+        return dataset, scored_wavenet(dataset, spec, seed=fold + 1)
 
     def own() -> Row:
-        return chosen_row(scored(), dataset_at(spec.front_end.read_rate_hz))
+        dataset, scored = heard()
+        return chosen_row(scored, dataset)
 
     def default() -> Row:
-        return default_row(scored(), dataset_at(spec.front_end.read_rate_hz), spec)
+        dataset, scored = heard()
+        return default_row(scored, dataset, spec)
+
+    @cache
+    def dataset_at(rate_hz: int) -> Dataset:
+        return spliced_dataset(options, spec, fold, rate_hz)
 
     def of(name: str) -> Row:
         return best_variant(name, [dataset_at(rate_hz) for rate_hz in options.rates], seed=fold + 1)
 
     yield kept(options.folder, f"{WAVENET}-{fold + 1}", own)
     yield kept(options.folder, f"{WAVENET}-default-{fold + 1}", default)
-    datasets.clear()
+    heard.cache_clear()
     for name in options.against:
         yield kept(options.folder, f"{name}-{fold + 1}", partial(of, name))
 

@@ -4,7 +4,7 @@ F frames, E = channels * statistics. The statistics of a frame minus the clip's 
 calibration clips treated alike (Ledoit and Wolf, 2004), channel by channel and group by group. Change points minimise
 the squared distances to the segments' means plus a penalty for each change (Killick and others, 2012; `ruptures`). The
 penalty is measured: a calibration clip has a critical penalty, beyond which it has no change point, and the lower
-quartile of those is taken. So most healthy clips have a segment that stands out a little. How far that is normal is
+quartile of those is taken. So most healthy clips have a segment that stands out a little. How much is normal is
 measured on the calibration clips, each of them cut just below its own critical penalty.
 
     evidence of a segment = log(1 + length in frames ** LENGTH_WEIGHT * distance ** 2)
@@ -13,9 +13,9 @@ measured on the calibration clips, each of them cut just below its own critical 
 
 The median of the frames themselves would move towards an event, and the rest of the clip stand out, too. By the mean of
 absolute distances a fault that changes all bands a little counts for more than a knock or a tone that changes a few of
-them much; over channels the mean is of `length ** LENGTH_WEIGHT * distance ** 2`. The weight of the length lies between
-none, which lets short noise stand out, and the full length of a likelihood ratio, which lets a long drift stand out.
-All of it was chosen on validation clips (docs/experiments.md).
+them much. Of several channels the mean of `length ** LENGTH_WEIGHT * distance ** 2` is taken. The weight of the length
+lies between none, which lets short noise stand out, and the full length of a likelihood ratio, which lets a long drift
+stand out. All of it was chosen on validation clips (docs/experiments.md).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,6 +28,7 @@ from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
 from core.decision.standard import Standard, standard_of
+from core.errors import UserError
 
 Vectors = npt.NDArray[np.float64]
 
@@ -39,8 +40,9 @@ LENGTH_WEIGHT = 0.75
 PENALTY_QUANTILE = 0.25
 PENALTY_STEP = 1.1
 LEAST_PENALTY = 1e-9
-LEAST_SCALE = 1e-6
-"""Of a statistic, where one is constant."""
+LEAST_DEVIATION = 0.05
+"""Of a statistic within healthy clips: below all that were measured (0.07 to 0.2 by smoothing), so that a band without
+any sound, which lies at its floor, does not stand out by its rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,8 @@ class ChangeModel:
     """How much the sound changes within healthy clips."""
 
     whitening: Vectors
-    """(C, E, E): a row vector of a channel times its matrix has identity covariance on calibration clips."""
+    """(C, E, E): a row vector of a channel times its matrix has identity covariance on calibration clips within each
+    group of statistics."""
     penalty: float
     standard: Standard
     """Of the highest evidence of each calibration clip, where it is cut at all."""
@@ -73,13 +76,22 @@ class ChangeModel:
 
 
 def fit_changes(clips: Vectors, group_sizes: Sequence[int], *, num_takes: int, frame_ms: float) -> ChangeModel:
-    """Fits calibration clips (N, C, F, E) of so many takes. E are the statistics of all groups, one after the other."""
+    """Fits calibration clips (N, C, F, E) of so many takes. E are the statistics of all groups, one after the other.
+
+    UserError for clips in which two of the shortest segments have no room.
+    """
+    shortest = max(2, round(SHORTEST_MS / frame_ms))
+    if clips.shape[2] < 2 * shortest:
+        least_s, scored_s = (frames * frame_ms / 1000 for frames in (2 * shortest, clips.shape[2]))
+        raise UserError(
+            f"A clip that is compared with itself must have at least {least_s:g} s that are scored, but has "
+            f'{scored_s:g} s. Raise clips.clip_seconds, or set postprocessing.baseline = "machine".'
+        )
     centred = (clips - np.median(clips, axis=2, keepdims=True)).astype(np.float64)
     with threadpool_limits(limits=1, user_api="blas"):
         whitening = np.stack(
             [_whitening_by_group(centred[:, channel], group_sizes) for channel in range(clips.shape[1])]
         )
-        shortest = max(2, round(SHORTEST_MS / frame_ms))
         white = [_whitened(clip, whitening) for clip in clips]
         critical = [critical_penalty(_side_by_side(clip), shortest) for clip in white]
         penalty = float(np.quantile(critical, PENALTY_QUANTILE))
@@ -104,13 +116,17 @@ def _whitening_by_group(centred: Vectors, group_sizes: Sequence[int]) -> Vectors
 
 
 def _whitening(centred: Vectors) -> Vectors:
-    """(N, F, E) of one group to (E, E). Ledoit and Wolf's rule shrinks correlations, so scales are removed first."""
+    """(N, F, E) of one group to (E, E). Ledoit and Wolf's rule shrinks correlations, so scales are removed first.
+
+    A statistic with less than LEAST_DEVIATION counts as if noise of its own filled it up to that.
+    """
     from sklearn.covariance import LedoitWolf  # here, because only what seeks change points should wait for it
 
     flat = centred.reshape(-1, centred.shape[-1])
-    scales = np.maximum(flat.std(axis=0), LEAST_SCALE)
+    deviations = flat.std(axis=0)
+    scales = np.maximum(deviations, LEAST_DEVIATION)
     correlation = LedoitWolf(assume_centered=True).fit(flat / scales).covariance_
-    precision = np.linalg.inv(correlation + LEAST_SCALE * np.eye(len(scales)))
+    precision = np.linalg.inv(correlation + np.diag(1 - np.square(deviations / scales)))
     whitening: Vectors = np.linalg.cholesky((precision + precision.T) / 2).astype(np.float64) / scales[:, None]
     return whitening
 
@@ -128,12 +144,11 @@ def _side_by_side(white: Vectors) -> Vectors:
 
 
 def critical_penalty(points: Vectors, shortest: int) -> float:
-    """The smallest penalty, within PENALTY_STEP, with which (F, D) points have no change point. 0 where none fits in.
+    """The smallest penalty, within PENALTY_STEP, with which (F, D) points have no change point; F is 2 * shortest or
+    more.
 
     The search begins at the fall of the squared distances by the best single change, which cannot be too high.
     """
-    if len(points) < 2 * shortest:
-        return 0.0
     search = KernelCPD(kernel="linear", min_size=shortest).fit(points)
     penalty = max(_gain_of_one_change(points, shortest), LEAST_PENALTY)
     while len(search.predict(pen=penalty)) > 1:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from core.decision.change_points import FORMAT as CHANGE_POINTS_FORMAT
 from core.decision.change_points import ChangeModel
 from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, MODULATION, interpolated_bands
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic, group_sizes
@@ -45,6 +46,8 @@ class InnovationsHeader:
     """Their FORMAT. It is missing in files that were written before it was kept."""
     changes: Standard | None = None
     """None, like the two numbers, where clips are compared with their machine alone."""
+    change_points: int = 0
+    """Their FORMAT. It is missing in files that were written before it was kept."""
     penalty: float = 0.0
     shortest: int = 1
     num_stretches: int = 1
@@ -57,6 +60,11 @@ class InnovationsHeader:
             raise UserError(
                 f"innovations.frame_statistics must be {FORMAT}, but is {self.frame_statistics}. Another version has "
                 "written it: train it again."
+            )
+        if self.changes and self.change_points != CHANGE_POINTS_FORMAT:
+            raise UserError(
+                f"innovations.change_points must be {CHANGE_POINTS_FORMAT}, but is {self.change_points}. Another "
+                "version has written it: train it again."
             )
         if len(self.num_takes) != len(self.machines) or not all(1 <= n <= MAX_TAKES for n in self.num_takes):
             raise UserError(f"innovations.num_takes must be 1 to {MAX_TAKES:,} for each machine, but is not.")
@@ -92,7 +100,13 @@ def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
     )
     if (model := statistic.changes) is None:
         return header
-    return replace(header, changes=model.standard, penalty=model.penalty, shortest=model.shortest)
+    return replace(
+        header,
+        changes=model.standard,
+        change_points=CHANGE_POINTS_FORMAT,
+        penalty=model.penalty,
+        shortest=model.shortest,
+    )
 
 
 def num_takes_of(normal: NormalSound, machine: str) -> int:

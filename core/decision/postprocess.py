@@ -50,12 +50,13 @@ class PostprocessingConfig:
     """Whether each machine has its own sigma, or all share the root of their mean variance. Each has its own mu. A few
     takes of one machine estimate its sigma badly; all machines together estimate it better."""
     baseline: Literal["machine", "clip", "both"] = "machine"
-    """What a score is compared with: its machine's normal sound, or the median of its own clip. The latter finds
-    changes within a clip in any take, and misses a fault that lasts for the whole clip. `both`, for the score
-    `innovations` alone, takes the higher of the two."""
+    """What a score is compared with: its machine's normal sound, or what is usual in its own clip, its median. The
+    latter finds changes within a clip in any take, and misses a fault that lasts for the whole clip. `both`, for the
+    score `innovations` alone, takes the higher of the two."""
     statistics: Literal["all", "relative", "network", "spectrum"] = "all"
-    """Of the score `innovations`, which are compared with the machine's normal sound. `relative` leaves out the level,
-    for recordings whose levels are not comparable; `network` also leaves out the spectrum of the sound itself."""
+    """Of the score `innovations`, which are compared with the machine's normal sound, and in which changes are sought
+    within a clip. `relative` leaves out the level, for recordings whose levels are not comparable; `network` also
+    leaves out the spectrum of the sound itself; `spectrum` has hardly more than that."""
 
     def __post_init__(self) -> None:
         if not self.window_ms > 0:

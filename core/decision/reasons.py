@@ -1,9 +1,10 @@
 """What makes a stretch of sound strange to a microphone, in words: which statistics of its innovations, which bands.
 
 F frames of the stretch, D statistics of a group. The stretch is compared as its detector compares it: with its
-machine's healthy takes, or, with `baseline = "clip"`, with the median of its own clip. Of the groups of statistics
-(core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS, and no words twice. How
-sound changes (OF_CHANGES) is said of stretches alone that are as long as those that were calibrated.
+machine's healthy takes, or, with `baseline = "clip"`, with its own clip, of which the median over frames is taken here.
+Of the groups of statistics (core/decision/clip_statistics.py) those that stand out most are named, at most MAX_REASONS,
+and no words twice. How sound changes (OF_CHANGES) is said of stretches alone that are as long as those that were
+calibrated.
 
 Groups are ranked by the deviations that the detector judges, some of which are decorrelated. Directions and bands are
 those of the deviations as they are, which can be seen in a spectrogram. A band reaches as far around the most deviating
@@ -113,10 +114,12 @@ def _deviations(
     usual = np.median(frames.astype(np.float64), axis=1)  # (C, K)
     places, normal = statistic_groups(len(frames)), statistic.normal
     means = frames[:, event.first_frame : event.end_frame].astype(np.float64).mean(axis=1)
-    return {
+    found = {
         name: (means - usual)[:, places[name]] / normal.spreads[machine][name]
         for name in CHANGING[statistic.config.statistics]
     }
+    known = normal.decorrelations
+    return {name: each @ known[name] if name in known else each for name, each in found.items()}
 
 
 def _from_machine(

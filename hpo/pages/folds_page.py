@@ -9,9 +9,11 @@ from core.data.stand_ins import SENTENCES, StandIn
 from hpo.pages.comparison_section import comparison_view
 from hpo.pages.rendering import render
 from hpo.pages.table import Cell, Column, Row, Table, number_cell, text_cell
-from hpo.search.identity import flat
+from hpo.search.identity import DATA_FINGERPRINT, TRAININGS, flat
 
 COLUMNS = ("validation_f1", "validation_auc", "test_f1", "test_auc")
+WORDS = {DATA_FINGERPRINT: "other recordings", TRAININGS: "another version of this program"}
+"""What stands for settings that nobody wrote."""
 TITLES = ("validation F1", "validation AUC", "test F1", "test AUC")
 
 
@@ -56,14 +58,18 @@ def stand_ins_of(results: Sequence[Mapping[str, Any]]) -> list[StandIn]:
 
 
 def difference_of(results: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence that names the settings in which the folds' studies differ; empty where they differ in none."""
-    settings = [flat(result.get("settings", {})) for result in results]  # an earlier version's result has none
-    keys = sorted({key for each in settings for key in each} - {"split.fold"})
-    differing = [key for key in keys if len({str(each.get(key)) for each in settings if each}) > 1]
-    names = dict.fromkeys(".".join(key.split(".")[:2]) for key in differing)
-    return (
-        f"The folds were made with different settings ({', '.join(names)}), so their mean says little." if names else ""
-    )
+    """A sentence that names the settings in which the folds' studies differ; empty where they differ in none.
+
+    A result of an earlier version has no settings, and differs from those that have some in its version.
+    """
+    settings = [flat(result.get("settings", {})) for result in results]
+    keys = {key for each in settings for key in each} - {"split.fold"}
+    if not all(settings):
+        keys &= {TRAININGS}
+    differing = sorted(key for key in keys if len({str(each.get(key)) for each in settings}) > 1)
+    names = dict.fromkeys(WORDS.get(key, ".".join(key.split(".")[:2])) for key in differing)
+    made = f"The folds were made with different settings ({', '.join(names)}), so their mean says little."
+    return made if names else ""
 
 
 def _winners(results: Sequence[Mapping[str, Any]], spreads: Mapping[str, Spread], reports: Sequence[str]) -> Table:

@@ -21,7 +21,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
 from hpo.folds import spreads_of
-from hpo.pages.folds_page import verdict_of
+from hpo.pages.folds_page import difference_of, verdict_of
 from hpo.results.alternatives import COMPARISON_FILE, WAVENET
 from hpo.results.result import WINNER_DIRECTORY
 
@@ -163,6 +163,18 @@ def test_a_fold_without_a_winner_counts_with_scores_of_zero() -> None:
     spreads = spreads_of([{"winner": winner}, {"winner": None}])
     assert spreads["validation_f1"].values == (1.0, 0.0)
     assert spreads["test_f1"].mean == 0.25
+
+
+def test_the_settings_in_which_folds_differ_are_named() -> None:
+    def of(fold: int, **more: object) -> dict[str, object]:
+        return {"settings": {"split": {"fold": fold}, "training": {"epochs": 2}, "trainings": "4"} | more}
+
+    assert difference_of([of(1), of(2), of(3)]) == ""
+    assert "(training.epochs)" in difference_of([of(1), of(2), of(3, training={"epochs": 3})])
+    assert "(other recordings)" in difference_of([of(1, data_fingerprint="a"), of(2, data_fingerprint="b")])
+    assert "(another version of this program)" in difference_of([of(1), of(2, trainings="5")])
+    assert "(another version of this program)" in difference_of([of(1), {}]), "whose result has no settings"
+    assert difference_of([{}, {}]) == ""
 
 
 def test_rows_are_read_back_from_their_file() -> None:

@@ -31,6 +31,8 @@ from tests.core.decision.test_hostile_detectors import (
 )
 from tests.small_detector import MACHINES, make_detector
 
+NUM_FRAMES = 49
+"""Of a clip of a second."""
 HOSTILE_HEADERS = {
     "a deviation of 0": put("innovations", "standards", "colour", "deviation", value=0.0),
     "a deviation NaN": put("innovations", "changes", "deviation", value=float("nan")),
@@ -62,13 +64,13 @@ HOSTILE_HEADERS = {
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Header, Tensors]:
-    frames = np.random.default_rng(0).standard_normal((len(MACHINES), 2, 36, num_statistics(2))).astype(np.float16)
+    shape = (len(MACHINES), 2, NUM_FRAMES, num_statistics(2))
+    frames = np.random.default_rng(0).standard_normal(shape).astype(np.float16)
     config = PostprocessingConfig(window_ms=20, baseline="both")
     takes = [str(take) for take in range(len(MACHINES))]
     statistic = fit_innovations(config, frames, MACHINES, takes, frame_ms=20.0)
-    detector = replace(
-        make_detector(), statistic=statistic, scoring=ScoringConfig(score="innovations", frame_ms=20.0), levels=None
-    )
+    scoring = ScoringConfig(score="innovations", frame_ms=20.0)
+    detector = replace(make_detector(), statistic=statistic, scoring=scoring, clip_samples=4000, levels=None)
     path = tmp_path_factory.mktemp("good") / "detector.safetensors"
     save_detector(path, detector)
     tensors, header = read_tensors(path)
@@ -93,6 +95,13 @@ def test_a_detector_of_before_deviations_were_decorrelated_is_refused_with_the_r
         load_detector(write(tmp_path / "x.safetensors", good[0], kept))
 
 
+def test_a_detector_with_change_points_of_another_version_is_refused_with_the_repair(good, tmp_path: Path) -> None:
+    header = copied(good[0])
+    del header["innovations"]["change_points"]
+    with pytest.raises(UserError, match=r"change_points must be \d+, but is 0\. .* train it again\.$"):
+        load_detector(write(tmp_path / "x.safetensors", header, good[1]))
+
+
 def test_a_header_in_another_order_is_the_same_detector_and_stays_the_same_when_saved(good, tmp_path: Path) -> None:
     header = copied(good[0])
     table = header["innovations"]["standards"]
@@ -101,7 +110,7 @@ def test_a_header_in_another_order_is_the_same_detector_and_stays_the_same_when_
     first, second = load_detector(write(tmp_path / "x.safetensors", header, good[1])), tmp_path / "y.safetensors"
     save_detector(second, first)
     again = load_detector(second)
-    frames = np.random.default_rng(1).standard_normal((4, 2, 36, num_statistics(2))).astype(np.float16)
+    frames = np.random.default_rng(1).standard_normal((4, 2, NUM_FRAMES, num_statistics(2))).astype(np.float16)
     judged = (each.statistic.judge(frames, [MACHINES[0]] * 4).sigmas for each in (first, again))
     np.testing.assert_array_equal(*judged)
 

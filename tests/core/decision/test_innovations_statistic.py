@@ -55,6 +55,22 @@ def test_an_event_is_placed_and_its_microphone_is_named() -> None:
     assert (judgement.channel_sigmas[:, :, 50].argmax(axis=1) == 1).all()
 
 
+@pytest.mark.parametrize(
+    ("statistics", "sizes"), [("all", [40, 40]), ("relative", [40, 40]), ("network", [40]), ("spectrum", [40])]
+)
+def test_changes_are_sought_in_the_bands_that_the_statistics_have_and_each_group_is_whitened_apart(
+    statistics: str, sizes: list[int]
+) -> None:
+    changes = fitted(baseline="clip", statistics=statistics).changes
+    assert changes is not None
+    ends = np.cumsum(sizes)
+    between = np.ones((ends[-1], ends[-1]), dtype=np.bool_)
+    for first, end in zip([0, *ends[:-1]], ends, strict=True):
+        between[first:end, first:end] = False
+        assert np.abs(changes.whitening[:, first:end, first:end]).min(axis=0).max() > 0
+    assert (changes.whitening[:, between] == 0).all()
+
+
 def test_both_is_the_higher_of_the_whole_clip_s_and_the_segments() -> None:
     frames = with_event(clips(6, seed=1))
     machine = judge(fitted(baseline="machine", window_ms=WHOLE_MS), frames).sigmas

@@ -169,5 +169,24 @@ def test_directions_and_bands_are_those_that_can_be_seen_in_a_spectrogram() -> N
     assert reason.what == "weaker than usual"
 
 
+def test_of_an_event_the_direction_is_that_of_the_bands_that_can_be_seen_to_change() -> None:
+    """Takes move all bands together, so three bands that fall while the others rise a little are the strange ones."""
+    random, place = np.random.default_rng(0), statistic_groups(2)["spectrum"]
+    healthy = clips(60, seed=0)
+    healthy[..., place] += random.standard_normal((60, 1, 1, 1)).astype(np.float16) * np.float16(3)
+    config = PostprocessingConfig(
+        window_ms=20, statistics="spectrum", baseline="clip", gap_ms=20, min_event_ms=20, median_ms=0
+    )
+    statistic = fit_innovations(config, healthy, ["fan"] * 60, [str(take) for take in range(60)], frame_ms=20.0)
+    frames = clips(1, seed=1)[0]
+    event = frames[1, EVENT.first_frame : EVENT.end_frame, place]
+    event += np.float16(2)
+    event[:, 3:6] -= np.float16(8)
+    (reason, *_) = reasons_of(statistic, frames, EVENT, "fan", channel=1, front_end=FRONT_END)
+    low, high = band_edges_hz(2 * RATE_HZ)[[3, 6]]
+    assert reason.words == f"weaker than usual between {low:.0f} and {high:.0f} Hz"
+    assert reason.sigmas > 4
+
+
 def test_every_group_has_words() -> None:
     assert set(WORDS) == set(fitted("machine").normal.groups)
