@@ -9,6 +9,7 @@ from typing import Any
 from core.command_line import counted
 from core.decision.checkpoint import DETECTOR_FILE
 from hpo.pages.publish import REPORT_FILE
+from hpo.results.missed_faults import SPLITS
 from hpo.results.promise import has_other_threshold
 from hpo.results.result import WINNER_DIRECTORY
 from hpo.results.winner_file import detect_command
@@ -30,6 +31,7 @@ def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
         *(_over_seeds(again, result) if again else ()),
         f"  validation  F1 {_figures(winner['validation'])}",
         f"  test        F1 {_figures(winner['test'])}",
+        *_event_lines(winner),
         *_choice_lines(result.get("choice")),
         *_evidence_lines(result.get("evidence"), winner["test"]),
         *_promise_lines(result.get("promise")),
@@ -71,6 +73,14 @@ def _evidence_lines(evidence: Mapping[str, Any] | None, test: Mapping[str, Any])
         f"  recordings  flagged in test: {' and '.join(counts)}; by chance p {evidence['p_value']:.2g}",
         *(f"  {sentence}" for sentence in (*banner, *evidence["advice"])),
     ]
+
+
+def _event_lines(winner: Mapping[str, Any]) -> list[str]:
+    """F1 of events and of segments, where they are labelled."""
+    if "event_f1" not in winner["test"]:
+        return []
+    figures = (f"{split} {winner[split]['event_f1']:.3f}, {winner[split]['segment_f1']:.3f}" for split in SPLITS)
+    return [f"  events      event F1 and segment F1: {'; '.join(figures)}"]
 
 
 def _choice_lines(choice: Mapping[str, Any] | None) -> list[str]:

@@ -19,9 +19,3 @@ def event_metrics_in(records: Iterable[TrialRecord]) -> list[str]:
     """The EVENT_METRICS that at least one epoch has, in their order."""
     present = {name for record in records for epoch in record.epochs for name in epoch}
     return [metric for metric in EVENT_METRICS if metric in present]
-
-
-def at_best_epoch(record: TrialRecord, metric: str) -> float | None:
-    """At the epoch with the best validation AUC; None where the trial has no best epoch or no such metric."""
-    rows = (row for row in record.epochs if row["epoch"] == record.facts.get("best_epoch"))
-    return next((row.get(metric) for row in rows), None)

@@ -10,7 +10,7 @@ from core.baselines.comparison import Row as ComparedRow
 from core.baselines.comparison_table import Line, lines_of
 from core.decision.checkpoint import DETECTOR_FILE
 from core.whole_file import write_text
-from hpo.pages.event_metrics import at_best_epoch, event_metrics_in
+from hpo.pages.event_metrics import event_metrics_in
 from hpo.pages.plot_style import wait_for_pandas
 from hpo.pages.post_figures import post_figures
 from hpo.pages.report import plots_page, study_page
@@ -228,7 +228,7 @@ def publish_trial_page(search: OpenStudy, innovations: WhitenessOfTrials, number
     frozen = search.study.get_trials(deepcopy=False)[number]
     record = TrialRecord.of(frozen)
     directory = search.trial_directory(number)
-    events_found = {metric: at_best_epoch(record, metric) for metric in event_metrics_in([record])}
+    events_found = {metric: record.best_epoch.get(metric) for metric in event_metrics_in([record])}
     page = trial_page(
         trial_view(search, innovations, frozen),
         facts={"parameters": dict(record.parameters), **record.facts, **events_found},

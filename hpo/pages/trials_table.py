@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hpo.pages.event_metrics import at_best_epoch, event_metrics_in
+from hpo.pages.event_metrics import event_metrics_in
 from hpo.pages.formatting import duration_text, number_text
 from hpo.pages.table import Cell, Column, Row, Table, number_cell, text_cell
 from hpo.results.prediction import healthy_bits_saved
@@ -77,7 +77,7 @@ def _parameter(name: str) -> CellOf:
 
 
 def _event_cell(metric: str) -> CellOf:
-    return lambda trial: number_cell(at_best_epoch(trial.record, metric), decimals=3)
+    return lambda trial: number_cell(trial.record.best_epoch.get(metric), decimals=3)
 
 
 def _event_column(metric: str) -> Column:

@@ -17,8 +17,10 @@ METRICS = {
     "f1_flag_everything": "F1 of flagging everything",
 }
 """Metrics of one split, by their key in result.json."""
+EVENT_METRICS = {"event_f1": "event F1", "segment_f1": "segment F1"}
+"""The same of all machines together, where events are labelled."""
 SCORES = ("f1", "recall", "false_alarms", "auc", "pauc")
-"""Metrics whose gain is shown."""
+"""Metrics whose gain is shown, like that of EVENT_METRICS."""
 SPLITS = ("validation", "test")
 
 
@@ -38,7 +40,8 @@ def winner_tables(winner: Mapping[str, Any], default: Mapping[str, Any] | None) 
     default = default or {}
     titles = ["", f"winner (trial {winner['trial']})", "default (trial 0)"]
     columns = [Column(title=title, is_number=bool(title)) for title in titles]
-    metrics = [_metric_row(split, key, winner[split], default.get(split) or {}) for split in SPLITS for key in METRICS]
+    shown = [*METRICS, *(key for key in EVENT_METRICS if key in winner["test"])]
+    metrics = [_metric_row(split, key, winner[split], default.get(split) or {}) for split in SPLITS for key in shown]
     parameters = [
         Row(cells=[text_cell(name), *(number_cell(one.get("parameters", {}).get(name)) for one in (winner, default))])
         for name in winner["parameters"]
@@ -54,8 +57,9 @@ def winner_tables(winner: Mapping[str, Any], default: Mapping[str, Any] | None) 
 def _metric_row(split: str, key: str, winner: Mapping[str, Any], default: Mapping[str, Any]) -> Row:
     ours, theirs = winner.get(key), default.get(key)
     gain = None if is_missing(ours) or is_missing(theirs) else ours - theirs  # type: ignore[operator]
-    cells = [split_cell(split, METRICS[key]), figure_cell(winner, key), number_cell(theirs, decimals=3)]
-    return Row(cells=[*cells, Cell(text=signed_text(gain) if key in SCORES else "")], css=split)
+    words = (METRICS | EVENT_METRICS)[key]
+    cells = [split_cell(split, words), figure_cell(winner, key), number_cell(theirs, decimals=3)]
+    return Row(cells=[*cells, Cell(text=signed_text(gain) if key in (*SCORES, *EVENT_METRICS) else "")], css=split)
 
 
 def machines_table(per_machine: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:

@@ -13,6 +13,8 @@ from hpo.results.split_figures import split_figures
 from hpo.results.winner import SeedTraining
 from hpo.search.study import OpenStudy
 
+EVENT_FIGURES = ("event_f1", "segment_f1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShownTraining:
@@ -43,12 +45,20 @@ class ShownTraining:
             "faults_last": trial.detector.faults_last,
             **{name: record.facts[name] for name in ("num_weights", "num_layers", "receptive_field_samples")},
             **self.threshold.facts(),
-            **{split: split_figures(trial, split) for split in SPLITS},
+            **{split: split_figures(trial, split) | self._event_figures(split) for split in SPLITS},
             "per_machine": {
                 machine: {split: split_figures(trial, split, machine) for split in SPLITS} for machine in machines
             },
             "microphones": microphone_rows(trial),
         }
+
+    def _event_figures(self, split: str) -> dict[str, float]:
+        """F1 of events and of segments, where they are labelled and the threshold is the trial's own, at which it
+        counted them."""
+        if self.threshold.threshold_sigmas != self.threshold.own_threshold_sigmas:
+            return {}
+        best, prefix = self.training.record.best_epoch, "val" if split == "validation" else split
+        return {name: best[f"{prefix}_{name}"] for name in EVENT_FIGURES if f"{prefix}_{name}" in best}
 
     def faults(self) -> list[dict[str, Any]]:
         flagged = {split: self.trial.judged[split].clip_scores >= self.trial.threshold for split in SPLITS}

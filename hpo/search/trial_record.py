@@ -52,6 +52,12 @@ class TrialRecord:
     take_counts: TakeCounts | None = None
     """What each validation take adds to the objective; None unless the trial is complete, or of an earlier version."""
 
+    @property
+    def best_epoch(self) -> Mapping[str, float]:
+        """The figures of the epoch with the best validation AUC; empty where no epoch has ended."""
+        rows = (row for row in self.epochs if row["epoch"] == self.facts.get("best_epoch"))
+        return next(rows, {})
+
     @classmethod
     def of(cls, trial: FrozenTrial) -> "TrialRecord":
         attrs = trial.user_attrs

@@ -9,11 +9,14 @@ import pytest
 import soundfile
 
 import hpo.run_study
+from hpo.pages.winner_tables import winner_tables
 from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
 from tests.hub_layout import HubLayout, write_hub_copy
 from tests.toyadmos_layout import write_tree
 
 ROOT = Path(__file__).resolve().parents[3]
+SPLITS = {"val": "validation", "test": "test"}
+"""By the prefix of a metric."""
 
 
 @pytest.fixture
@@ -75,11 +78,23 @@ def test_the_hub_s_archives(project: Path, options: tuple[str, ...]) -> None:
     assert (project / "runs/store").exists() == (not options)
 
 
-def test_a_folder_with_labelled_events(project: Path) -> None:
+def test_a_folder_with_labelled_events(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(project / "pumps")
-    study(project, "folder:pumps")
+    winner = study(project, "folder:pumps")["winner"]
     logs = sorted((project / "runs/it").rglob(EVENTS_FILE_NAME))
     rows = [row for log in logs for row in metrics_by_step(log) if "val_auc" in row]
     assert len(rows) >= 3
     for row in rows:
         assert all(0 <= row[f"{split}_{kind}_f1"] <= 1 for split in ("val", "test") for kind in ("event", "segment"))
+
+    assert isinstance(winner, dict)
+    own = metrics_by_step((project / "runs/it" / winner["checkpoint"]).with_name(EVENTS_FILE_NAME))
+    (best,) = (row for row in own if row.get("epoch") == winner["epoch"] and "val_auc" in row)
+    found = {split: [winner[name][f"{kind}_f1"] for kind in ("event", "segment")] for split, name in SPLITS.items()}
+    assert found == {split: [best[f"{split}_{kind}_f1"] for kind in ("event", "segment")] for split in SPLITS}
+    words = "; ".join(f"{SPLITS[split]} {event:.3f}, {segment:.3f}" for split, (event, segment) in found.items())
+    assert f"events      event F1 and segment F1: {words}\n" in capsys.readouterr().out
+    table = winner_tables(winner, None).metrics.rows
+    for kind in ("event", "segment"):
+        shown = [row.cells[1].text for row in table if row.cells[0].text.endswith(f"{kind} F1")]
+        assert shown == [f"{winner[split][f'{kind}_f1']:.3f}" for split in SPLITS.values()]

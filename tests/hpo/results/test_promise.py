@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from hpo.results.healthy_takes import healthy_scores, seconds_a_clip, takes_that
 from hpo.results.judged_trial import JudgedTrial
 from hpo.results.promise import SetThreshold, outcome_sentence, promise_of
 from hpo.results.result import study_result, write_result
+from hpo.results.shown_training import EVENT_FIGURES, ShownTraining
 from hpo.results.winner import Finalist, SeedTraining, choose_winner, highest
 from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord, trial_records
@@ -321,3 +323,28 @@ def with_files(make: Callable[..., dict[str, Any]], search: OpenStudy, monkeypat
         monkeypatch.setattr(f"hpo.results.{module}.trial_records", lambda _: records)
     assert choose_winner(records) is not None
     return make(search, about={})
+
+
+def test_figures_of_events_are_those_of_the_best_epoch_and_not_said_of_another_threshold(tmp_path: Path) -> None:
+    facts = {"best_epoch": 2, "num_weights": 1, "num_layers": 1, "receptive_field_samples": 1}
+    epochs = [{"epoch": 1, "val_event_f1": 0.1}, {"epoch": 2, "val_event_f1": 0.2, "test_segment_f1": 0.3}]
+    record = TrialRecord(
+        number=1, state="complete", objective=1.0, parameters={}, epochs=epochs, facts=facts, failure=None, seconds=1.0
+    )
+    healthy = HealthyScores.of({take: [0.1 * take] for take in range(20)}, seconds_a_clip=1.0)
+    asked = ThresholdConfig(false_alarms=0.1)
+    own = SetThreshold(healthy=healthy, asked=None, promised=None, own_threshold_sigmas=2.5)
+    other = replace(own, asked=asked, promised=promised_threshold(healthy, asked))
+    assert other.threshold_sigmas != 2.5
+    found = []
+    for threshold in (own, other):
+        shown = ShownTraining.of(1, SeedTraining(seed=1, record=record, directory=tmp_path), judged_trial(1), threshold)
+        figures = shown.figures(SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+        found.append(
+            {split: {key: figures[split].get(key) for key in EVENT_FIGURES} for split in ("validation", "test")}
+        )
+    assert found[0] == {
+        "validation": {"event_f1": 0.2, "segment_f1": None},
+        "test": {"event_f1": None, "segment_f1": 0.3},
+    }
+    assert all(value is None for figures in found[1].values() for value in figures.values())
