@@ -1,6 +1,6 @@
 """Where a clip's sound changes: it is cut into segments, and each segment gets a distance from the rest of its clip.
 
-F frames, E = channels * statistics. The statistics of a frame minus the clip's median are whitened by the covariance of
+C channels, F frames, E statistics of a frame. The statistics minus the clip's median are whitened by the covariance of
 calibration clips treated alike (Ledoit and Wolf, 2004), channel by channel and group by group. Change points minimise
 the squared distances to the segments' means plus a penalty for each change (Killick and others, 2012; `ruptures`). The
 penalty is measured: a calibration clip has a critical penalty, beyond which it has no change point, and the lower

@@ -22,6 +22,7 @@ from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds
 from core.data.speed_perturbation import SpeedConfig
 from core.data.splicing import SpliceConfig
 from core.data.splits import SplitConfig
+from core.decision.change_points import SHORTEST_MS
 from core.decision.false_alarms import ThresholdConfig
 from core.decision.postprocess import PostprocessingConfig
 from core.errors import UserError
@@ -208,7 +209,7 @@ def _check_threshold(spec: StudySpec) -> None:
 
 
 def _check_lengths(spec: StudySpec) -> None:
-    """A clip must hold the largest receptive field, the shortest event, and something to judge."""
+    """A clip must hold the largest receptive field, the shortest event or change, and something to judge."""
     clip_ms = spec.clips.clip_seconds * 1000
     space = spec.search_space
     context_ms = max(1000 * space.context_samples(rate) / rate for rate in space.sample_rates_hz)
@@ -218,6 +219,13 @@ def _check_lengths(spec: StudySpec) -> None:
         raise UserError(
             f"clips.clip_seconds must hold the largest receptive field and the shortest event ({needed / 1000:g} s), "
             f"but got {spec.clips.clip_seconds:g}. Make clips longer or the receptive field shorter."
+        )
+    changes_ms = context_ms + 2 * SHORTEST_MS + spec.scoring.frame_ms  # the last, because frames are whole
+    if spec.seeks_changes and clip_ms < changes_ms:
+        raise UserError(
+            f"clips.clip_seconds must be at least {changes_ms / 1000:g} where a clip can be compared with itself "
+            f"(postprocessing.baseline), but got {spec.clips.clip_seconds:g}. Make clips longer, or set the baseline "
+            '"machine".'
         )
     if spec.splice:
         spec.splice.check_room(spec.clips.clip_seconds)

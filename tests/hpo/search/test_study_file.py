@@ -102,6 +102,11 @@ WRONG = {
     "a network beyond": (TINY.replace("max_layers = 16", "max_layers = 3"), "limits.max_layers must hold"),
     "a heavy network": (TINY.replace("max_weights = 40_000", "max_weights = 4_000"), "limits.max_weights must hold"),
     "a clip too short": (TINY.replace("high = 12, log", "high = 1200, log"), "must hold"),
+    "a clip too short to be compared with itself": (
+        TINY.replace("clip_seconds = 1.0", "clip_seconds = 0.83")
+        + 'baseline = { choices = ["machine", "clip"] }\n[scoring]\nscore = "innovations"\n',
+        "clips.clip_seconds must be at least 0.837 where a clip can be compared with itself",
+    ),
     "a broken table": (TINY + "[", "must be a TOML file"),
     "a wrong word": (TINY + "[scoring]\nscore = 'loudness'\n", "scoring.score must be 'surprise', 'entropy'"),
     "a table that may be missing": (TINY + "[noise]\nsnr = 6.0\n", "noise.snr_db must be given"),
