@@ -31,6 +31,8 @@ Array = npt.NDArray[np.float64]
 
 TAKES, SPREADS, WHITENING = "normal.takes", "normal.spreads_of_machines", "changes.whitening"
 MAX_TAKES, MAX_STRETCHES = 100_000, 10_000
+MAX_WHITENING = 1e6
+"""Far above what calibration gives. Beyond it squares overflow, and no change would be found at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +175,12 @@ def sizes(config: PostprocessingConfig, num_channels: int) -> dict[str, int]:
 def statistic_from(
     header: InnovationsHeader, tensors: Mapping[str, Tensor], config: PostprocessingConfig, *, frame_ms: float
 ) -> InnovationsStatistic:
-    """The statistic as it was saved. The tensors' shapes must be checked. UserError for spreads that cannot be."""
+    """The statistic as it was saved. The tensors' shapes must be checked. UserError for spreads and a whitening that
+    cannot be."""
     if not bool((tensors[SPREADS] > 0).all()):
         raise UserError(f"its tensor {SPREADS} must be above 0, but is not.")
+    if header.changes and not bool((tensors[WHITENING].abs() <= MAX_WHITENING).all()):
+        raise UserError(f"its tensor {WHITENING} must be at most {MAX_WHITENING:g} in either direction, but is not.")
     takes = np.split(tensors[TAKES].numpy(), np.cumsum(header.num_takes)[:-1])
     of_groups = sizes(config, takes[0].shape[1])
     ends = np.cumsum(list(of_groups.values()))

@@ -144,6 +144,13 @@ def test_normal_sound_that_cannot_be_is_refused_or_found_out_or_still_gives_a_nu
             judges(detector)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, -1e7])
+def test_a_whitening_by_which_no_change_could_be_found_is_refused(value: float, good, tmp_path: Path) -> None:
+    whitening = good[1]["changes.whitening"].clone()
+    whitening[0, 1, 2] = value
+    refused(write(tmp_path / "x.safetensors", good[0], {**good[1], "changes.whitening": whitening}))
+
+
 @settings(max_examples=60)
 @given(data=st.data())
 def test_any_leaf_may_be_anything(data, good, tmp_path_factory):
