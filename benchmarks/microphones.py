@@ -8,8 +8,9 @@ goes on and other choices train nothing. Of one microphone the figure is the mea
 spread as widely as can be.
 
 Validation chooses the statistics and the fusion (the mean of the networks' sigmas, or the highest), by the rule of one
-standard error, the threshold, and the best microphone, which is the one with the highest AUC there. Test takes give the
-figures, with intervals by takes and paired differences.
+standard error, the threshold, and the best microphone, which is the one with the highest AUC there, or the first within
+one standard error. One more detector is the network of all, of which validation may choose one microphone's statistics.
+Test takes give the figures, with intervals by takes and paired differences.
 
 `simulated` is another simulation in each fold. `fan` is judged twice: as it was recorded, and at equal level, where the
 statistics are chosen from those without the level. That is the same network: the front end gives every clip and
@@ -52,7 +53,7 @@ from core.data.recordings import Corpus, Recording
 from core.decision.fitting import fit_statistic
 from core.decision.metrics import FloatArray
 from core.decision.postprocess import STATISTICS
-from core.model.frame_statistics import FrameVectors
+from core.model.frame_statistics import FrameVectors, statistic_groups
 from core.model.scored_training import scored_epochs
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
@@ -88,6 +89,13 @@ class Fold:
     """Of all microphones."""
     scores: Mapping[Set, Mapping[str, SplitScores]]
     """Of the set's own network, by statistics."""
+    of_each: Mapping[int, Mapping[str, SplitScores]]
+    """Of one microphone by the network that hears all, by statistics."""
+
+    @property
+    def everything(self) -> Set:
+        """All microphones."""
+        return max(self.scores, key=len)
 
     def joint(self, microphones: Set, statistics: Sequence[str]) -> Judged:
         """One network that hears all of the set."""
@@ -106,6 +114,22 @@ class Fold:
     def best_single(self, statistics: Sequence[str]) -> Judged:
         singles = [self.joint(each, statistics) for each in self.scores if len(each) == 1]
         return max(singles, key=lambda each: each.validation_auc)
+
+    def first_single(self, statistics: Sequence[str]) -> Judged:
+        """The best microphone by the rule that chooses everything else."""
+        singles = {each[0]: found for each, found in self.scores.items() if len(each) == 1}
+        return choose(_by_microphone(singles, statistics), self.clips)
+
+    def all_or_one(self, statistics: Sequence[str]) -> Judged:
+        """The network of all, and all microphones or one of them."""
+        joint = {name: self.scores[self.everything][name] for name in statistics}
+        return choose(joint | _by_microphone(self.of_each, statistics), self.clips)
+
+
+def _by_microphone(
+    scores: Mapping[int, Mapping[str, SplitScores]], statistics: Sequence[str]
+) -> dict[str, SplitScores]:
+    return {f"{name}, {each + 1}": found[name] for name in statistics for each, found in scores.items()}
 
 
 def sets_of(num_microphones: int) -> list[Set]:
@@ -200,23 +224,37 @@ def clip_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, frame_ms: fl
     return found
 
 
+def of_microphone(frames: Mapping[str, FrameVectors], microphone: int) -> dict[str, FrameVectors]:
+    """(N, C, F, K) statistics to those of one microphone, as a network of one has them: without other microphones."""
+    with_others = statistic_groups(frames["calibration"].shape[1])["whiteness"].stop - 1
+    return {
+        split: np.delete(frames[split][:, microphone : microphone + 1], with_others, axis=-1)
+        for split in ("calibration", "validation", "test")
+    }
+
+
 def fold_of(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Fold:
     corpus, heard_hz = corpus_of(task, fold, options), spec.front_end.sample_rate_hz
     dataset = dataset_of(corpus, fold, spec, options.folder, network_rate_hz=heard_hz)
-    scores = {
-        microphones: clip_scores(network_of(task, fold, microphones, options, spec), dataset, spec.scoring.frame_ms)
-        for microphones in sets_of(NUM_MICROPHONES[task])
-    }
-    return Fold(clips=dataset, scores=scores)
+    frames = {each: network_of(task, fold, each, options, spec) for each in sets_of(NUM_MICROPHONES[task])}
+    everything = max(frames, key=len)
+    scored = partial(clip_scores, dataset=dataset, frame_ms=spec.scoring.frame_ms)
+    return Fold(
+        clips=dataset,
+        scores={microphones: scored(found) for microphones, found in frames.items()},
+        of_each={microphone: scored(of_microphone(frames[everything], microphone)) for microphone in everything},
+    )
 
 
 def print_detectors(folds: Sequence[Fold], statistics: Sequence[str]) -> None:
     """One network of all microphones, against one network each, and the best of those."""
-    (everything,) = [each for each in folds[0].scores if len(each) == max(map(len, folds[0].scores))]
+    everything = folds[0].everything
     detectors = {
         f"one network, {len(everything)} microphones": [fold.joint(everything, statistics) for fold in folds],
         f"{len(everything)} networks of one, fused": [fold.fused(everything, statistics) for fold in folds],
         "the best microphone alone": [fold.best_single(statistics) for fold in folds],
+        "the same, within one error": [fold.first_single(statistics) for fold in folds],
+        f"one network, {len(everything)} microphones or one of them": [fold.all_or_one(statistics) for fold in folds],
     }
     print("| detector | AUC | the one network is ahead by | AUC, validation | F1 | AUC by fold | chosen by fold |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
