@@ -26,6 +26,7 @@ from core.sources.folders.manifest_rows import Row, read_rows, spelled_as_on_dis
 from core.sources.labelled_events import LabelledEvent, read_events
 from core.sources.take_files import StatedRate, TakeFiles
 
+MANIFEST = "manifest.csv"
 Events = Mapping[str, tuple[LabelledEvent, ...]]
 """By the name of their file."""
 
