@@ -9,7 +9,7 @@ from core.errors import UserError, did_you_mean
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 """Beside core/, in the repository and where it is installed."""
 SUFFIX = ".toml"
-OF_SIMULATED, OF_RECORDINGS = "quickstart", "any_machine"
+OF_SIMULATED, OF_RECORDINGS, OF_EVENTS = "quickstart", "any_machine", "any_events"
 
 
 def known_studies() -> list[str]:

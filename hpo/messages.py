@@ -12,6 +12,7 @@ from core.command_line import counted, program_of
 from core.data.recordings import Skipped
 from core.model.frontend import FrontEndConfig
 from core.model.wavenet import describe
+from hpo.event_notes import event_notes
 from hpo.results.finalists import open_finalists
 from hpo.results.winner import highest
 from hpo.search.estimate import Estimate
@@ -40,7 +41,7 @@ def overview(inputs: StudyInputs) -> list[str]:
         f"  takes     {dataset.takes()}",
         f"            clips of {dataset.config.clips.clip_seconds:g} s, {counted(dataset.num_channels, 'channel')} "
         f"at {_rates(spec.front_end)}",
-        *(f"            {note}" for note in dataset.notes),
+        *(f"            {note}" for note in (*dataset.notes, *event_notes(spec, inputs.corpus))),
         *(f"            {line}" for line in _left_out(dataset.skipped())),
         f"  searched  {'; '.join(searched)}",
         *(f"            {line}" for line in _kept_at_default(inputs)),
