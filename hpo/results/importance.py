@@ -10,6 +10,8 @@ MIN_TRIALS_FOR_IMPORTANCE = 30
 """With fewer complete trials, importances differ visibly between studies with different seeds."""
 BEST_SHARE = 0.1
 """PED-ANOVA compares this share of the trials, the best ones, with all of them."""
+LEAST_SPREAD = 1e-6
+"""Of the objective. Below about 1e-7 the trees of fANOVA find no variance in few trials, and raise."""
 MAX_FANOVA_TRIALS = 256
 """fANOVA's time grows with the square of the trials (8 s for 500, 97 s for 2,000). Of more trials it gets a sample."""
 
@@ -25,7 +27,7 @@ def importance_obstacle(study: optuna.Study) -> str | None:
     trials = finite_trials(study)
     if len(trials) < 2:
         return f"Importance needs at least 2 complete trials, and there {_are(len(trials))}."
-    if len({t.value for t in trials}) == 1:
+    if np.ptp([t.value for t in trials]) < LEAST_SPREAD:
         return f"All {len(trials)} complete trials have the same objective, so no parameter can be said to matter."
     if not any(len({str(t.params.get(name)) for t in trials}) > 1 for name in trials[0].params):
         return "No parameter varied between the complete trials."

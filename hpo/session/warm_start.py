@@ -62,12 +62,14 @@ def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, 
     and where a take that chose there is tested here. Nothing is written.
     """
     begun = _load(to, storage)
-    if begun is not None and begun.user_attrs.get(WARM_START) == list(names):
+    began_with = None if begun is None else begun.user_attrs.get(WARM_START)
+    if began_with is not None and set(began_with) == set(names):
         return ()
-    if begun is not None and (WARM_START in begun.user_attrs or _has_tried(begun)):
+    if begun is not None and (began_with is not None or _has_tried(begun)):
+        how = f"with {', '.join(began_with)}" if began_with else "without other studies"
         raise UserError(
-            f"--warm-start must be given when a study begins, but {to!r} has begun without these studies. Leave it "
-            "out, or begin another study with --fresh or --name."
+            f"--warm-start must be given when a study begins, but {to!r} has begun {how}. Leave it out, or begin "
+            "another study with --fresh or --name."
         )
     return tuple(_offered(name, storage, dataset) for name in names)
 
@@ -145,7 +147,7 @@ def is_among(tested: str, chose: set[str]) -> bool:
 
 def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
     """Enqueues what fits, and says what does not."""
-    space, num_fitting = search.space, 0
+    space, num_fitting, num_before = search.space, 0, _num_trials(search.study)
     not_searched: set[str] = set()
     for parameters in offered.best:
         own = {name: value for name, value in parameters.items() if name in space.distributions}
@@ -158,7 +160,13 @@ def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
         num_fitting += 1
     if not_searched:
         yield f"{offered.name}: not searched here, and as this study file has it: {', '.join(sorted(not_searched))}"
-    yield f"{offered.name}: {num_fitting} of its best {len(offered.best)} configurations come after trial 0"
+    num_new = _num_trials(search.study) - num_before
+    there = f"; already there: {num_fitting - num_new}" if num_new < num_fitting else ""
+    yield f"{offered.name}: {num_new} of its best {len(offered.best)} configurations come after trial 0{there}"
+
+
+def _num_trials(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False))
 
 
 def _remember(search: OpenStudy, offered: Offered) -> Iterator[str]:

@@ -34,7 +34,7 @@ def test_the_best_of_the_other_study_come_after_trial_0_and_a_resumed_study_has_
     begun: Command, project: Path
 ) -> None:
     out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "2")
-    assert "of its best 3 configurations come after trial 0" in out
+    assert "a: 2 of its best 3 configurations come after trial 0; already there: 1" in out, "one is the default"
     assert "a: the sampler sees its complete trials (3)" in out
     best = max((trial for trial in trials_of(project, "a") if trial.value is not None), key=lambda trial: trial.value)
     own = trials_of(project, "b")

@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from core.decision.post_search import F1Surface, Point
 from core.web_page.rendering import packed_plotly
 from hpo.pages.formatting import DASH
+from hpo.pages.importance_figure import importance_figure
 from hpo.pages.report import plots_page, study_page
 from hpo.pages.study_figures import study_figures
 from hpo.results.importance import importance_shares
@@ -114,6 +116,16 @@ def test_importance_says_why_there_is_none(num_trials: int, f1: float | None, me
     assert not figure.data
     assert message in figure.layout.annotations[0].text
     assert message in page
+
+
+def test_objectives_that_differ_by_rounding_alone_say_nothing_about_parameters() -> None:
+    study = optuna.create_study(direction="maximize")
+    distributions = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    for x, value in ((0.2, 1 - 3.5e-9), (0.7, 1 - 2.5e-10)):
+        study.add_trial(optuna.create_trial(params={"x": x}, distributions=distributions, value=value))
+    figure = importance_figure(study)
+    assert not figure.data
+    assert "have the same objective" in figure.layout.annotations[0].text
 
 
 def test_importance_has_two_evaluators_and_the_number_of_their_trials() -> None:
