@@ -54,7 +54,7 @@ def open_source(
     is_equal = check_equal_level(options.get(EQUAL_LEVEL, False))
     corpus = _open_as_recorded(spec, options=own_options, skip_bad_files=skip_bad_files, store=store)
     if isinstance(corpus, Corpus):
-        corpus = without_copies(corpus)
+        corpus = without_copies(corpus, skip_bad_files=skip_bad_files)
     return with_equal_level(corpus) if is_equal else corpus
 
 

@@ -1,39 +1,50 @@
 """Leaves out recordings that are copies of others: one would be trained on, and the other would judge."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
-from core.data.recordings import Corpus, Recording, Skipped
-from core.errors import UserError
+from core.data.recordings import REPAIR, BadRecording, Corpus, Recording, Skipped
 
 
-def without_copies(corpus: Corpus) -> Corpus:
+def without_copies(corpus: Corpus, *, skip_bad_files: bool = False) -> Corpus:
     """The corpus with one recording of each digest, the first by id; the others are among `skipped`.
 
-    Raises UserError where copies have different labels or machines. Recordings of unknown label stay.
+    Raises BadRecording where copies have different labels or machines; with `skip_bad_files` all of them are left out,
+    because nobody knows which is right. Recordings of unknown label stay.
     """
-    first_of: dict[str, Recording] = {}
-    copies: dict[str, Recording] = {}
+    same: dict[str, list[Recording]] = defaultdict(list)
     for recording in sorted(corpus.recordings, key=lambda each: each.recording_id):
-        first = first_of.setdefault(recording.digest, recording) if recording.label != "unknown" else recording
-        if first is not recording:
-            _check_alike(first, recording)
-            copies[recording.recording_id] = first
-    if not copies:
+        if recording.label != "unknown":
+            same[recording.digest].append(recording)
+    skipped = {name: reason for each in same.values() for name, reason in _left_out(each, skip_bad_files)}
+    if not skipped:
         return corpus
-    skipped = (Skipped(name=name, reason=f"{name!r} is a copy of {of.recording_id!r}") for name, of in copies.items())
     return replace(
         corpus,
-        description=f"{corpus.description}, of which {len(copies)} left out as copies of others",
-        recordings=tuple(each for each in corpus.recordings if each.recording_id not in copies),
-        skipped=(*corpus.skipped, *skipped),
+        description=f"{corpus.description}, of which {len(skipped)} left out as copies of others",
+        recordings=tuple(each for each in corpus.recordings if each.recording_id not in skipped),
+        skipped=(*corpus.skipped, *(Skipped(name=name, reason=reason) for name, reason in skipped.items())),
     )
 
 
-def _check_alike(first: Recording, copy: Recording) -> None:
+def _left_out(same: Sequence[Recording], skip_bad_files: bool) -> list[tuple[str, str]]:
+    """Of recordings with the same sound: the ids of those that are left out, with the reason."""
+    first = same[0]
+    contradiction = next((text for copy in same[1:] if (text := _contradiction(first, copy))), None)
+    if contradiction is None:
+        return [(copy.recording_id, f"{copy.recording_id!r} is a copy of {first.recording_id!r}") for copy in same[1:]]
+    if not skip_bad_files:
+        raise BadRecording(f"{contradiction} {REPAIR}")
+    return [(each.recording_id, contradiction) for each in same]
+
+
+def _contradiction(first: Recording, copy: Recording) -> str | None:
     for what in ("label", "machine"):
         one, other = getattr(first, what), getattr(copy, what)
         if one != other:
-            raise UserError(
+            return (
                 f"Recordings with the same sound must have one {what}, but {first.recording_id!r} is {one} and "
-                f"{copy.recording_id!r} is {other}. Find out which is right, and remove the other."
+                f"{copy.recording_id!r} is {other}."
             )
+    return None

@@ -15,14 +15,12 @@ Other columns are ignored. Every error names its row; the header is row 1.
 """
 
 import os
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from core.errors import UserError
-from core.sources.folders.manifest_rows import Row, read_rows, spelled_as_on_disk
+from core.sources.folders.manifest_rows import Row, mistyped_columns, read_rows, spelled_as_on_disk
+from core.sources.folders.manifest_takes import takes_of
 from core.sources.labelled_events import LabelledEvent, read_events
 from core.sources.take_files import StatedRate, TakeFiles
 
@@ -38,10 +36,19 @@ def read_manifest(path: Path) -> tuple[TakeFiles, ...]:
     if not rows:
         raise UserError(f"{path.name} must list at least one recording, but got none. Add a row for each file.")
     _check_no_duplicates(rows, root)
-    takes = _group(rows)
-    _check_same_channels(takes)
+    takes = _takes_of(rows, path)
     events = _read_events(rows, root)
     return tuple(_take_files(take, root, events) for take in takes)
+
+
+def _takes_of(rows: Sequence[Row], path: Path) -> list[list[Row]]:
+    """As manifest_takes does. An error also names columns that are mistyped, since one may be its reason."""
+    try:
+        return takes_of(rows)
+    except UserError as error:
+        mistyped = mistyped_columns(path).items()
+        hints = [f"The column {column!r} is ignored: did you mean {meant!r}?" for column, meant in mistyped]
+        raise UserError(" ".join([str(error), *hints])) from error
 
 
 def _check_no_duplicates(rows: Sequence[Row], root: Path) -> None:
@@ -54,65 +61,6 @@ def _check_no_duplicates(rows: Sequence[Row], root: Path) -> None:
                 "Remove one of the rows."
             )
         first[real_path] = row.where
-
-
-def _group(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows of each take, by channel. A row without a take is a take by itself."""
-    _check_channels_have_takes(rows)
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        key = (row.machine, row.label, row.condition, row.take) if row.take else (row.name,)
-        groups[key].append(row)
-    takes = [sorted(group, key=lambda row: _natural(row.channel)) for group in groups.values()]
-    for take in takes:
-        _check_take(take)
-    return takes
-
-
-def _check_channels_have_takes(rows: Sequence[Row]) -> None:
-    """Without takes, the microphones of one take would count as separate recordings and get into different splits."""
-    alone = [row for row in rows if row.channel and not row.take]
-    if len({row.channel for row in alone}) > 1:
-        raise UserError(
-            f"{alone[0].where}: take must be filled where channel is, but got nothing for channel "
-            f"{alone[0].channel!r}. Give the files that were recorded together one take, or remove the column channel."
-        )
-
-
-def _check_take(take: Sequence[Row]) -> None:
-    first = take[0]
-    for previous, row in pairwise(take):
-        if row.channel == previous.channel:
-            raise UserError(
-                f"{row.where}: take {row.take!r} of machine {row.machine!r} must have one file a channel, "
-                f"but got channel {row.channel!r} again after {previous.where}. "
-                "Give each file of the take its own channel, or each take its own name."
-            )
-        if row.split != first.split:
-            raise UserError(
-                f"{row.where}: all channels of a take must be in one split, but got {row.split} after "
-                f"{first.split} in {first.where}. Correct one of them."
-            )
-
-
-def _check_same_channels(takes: Sequence[Sequence[Row]]) -> None:
-    """The second channel must be the same microphone in every take."""
-    grouped = [take for take in takes if take[0].take and take[0].channel]
-    if not grouped:
-        return
-    expected = [row.channel for row in grouped[0]]
-    for take in grouped:
-        found = [row.channel for row in take]
-        if found != expected:
-            raise UserError(
-                f"{take[0].where}: take {take[0].take!r} must have channels {', '.join(expected)} as take "
-                f"{grouped[0][0].take!r} has, but got {', '.join(found)}. List the missing files, or drop the take."
-            )
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """A sort key that puts `ch10` after `ch9`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def _read_events(rows: Sequence[Row], root: Path) -> Events:

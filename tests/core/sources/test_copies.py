@@ -1,5 +1,6 @@
 """Of recordings that are copies of each other one is used, unless their labels contradict each other."""
 
+import numpy as np
 import pytest
 
 from core.errors import UserError
@@ -33,3 +34,15 @@ def test_copies_that_contradict_each_other_are_refused(tmp_path, names, words):
         write(tmp_path / f"{name}.wav", noise(seed=1))
     with pytest.raises(UserError, match=words):
         open_source(f"folder:{tmp_path}")
+
+
+def test_with_skip_bad_files_copies_that_contradict_each_other_are_all_left_out(tmp_path):
+    """Nobody knows which label is right. Two files without any sound are such copies."""
+    silence = np.zeros((2000, 1))
+    for name in ("normal/a", "anomalous/b", "anomalous/c"):
+        write(tmp_path / f"{name}.wav", silence)
+    write(tmp_path / "normal/good.wav", noise(seed=1))
+    corpus = open_source(f"folder:{tmp_path}", skip_bad_files=True)
+    assert [take.recording_id for take in corpus.recordings] == ["normal/good.wav"]
+    assert sorted(each.name for each in corpus.skipped) == ["anomalous/b.wav", "anomalous/c.wav", "normal/a.wav"]
+    assert all("must have one label" in each.reason for each in corpus.skipped)

@@ -74,7 +74,12 @@ def test_one_file_a_channel_becomes_one_take_in_the_order_of_the_channels(tmp_pa
         (
             "path,machine,label,channel,take",
             ["a.wav,fan,normal,1,t1", "b.wav,fan,normal,2,t2"],
-            ["row 3", "take 't2'", "channels 1", "got 2"],
+            ["row 3", "take 't2'", "channels 1", "take 't1' of manifest.csv row 2", "got 2"],
+        ),
+        (
+            "path,machine,label,chanel,take",
+            ["a.wav,fan,normal,1,t", "b.wav,fan,normal,2,t"],
+            ["row 3", "no channel", "'chanel' is ignored: did you mean 'channel'"],
         ),
         ("path,machine,label,sample_rate_hz", ["a.wav,fan,normal,8k"], ["row 2", "sample_rate_hz", "'8k'"]),
         ("path,machine,label,sample_rate_hz", ["a.wav,fan,normal,0"], ["row 2", "sample_rate_hz", "'0'"]),
@@ -104,6 +109,45 @@ def test_a_mistake_in_a_manifest_is_named_with_its_row(tmp_path, header, rows, w
         listed(root)
     assert all(word in str(refusal.value) for word in words), refusal.value
     assert "\n" not in str(refusal.value)
+
+
+CHANNELS = "path,machine,label,condition,channel,take"
+
+
+def three_takes_of_two_channels(root: Path, changed: int, content: str) -> None:
+    """The row of this number, from 2, is fan, `content` and its channel and take."""
+    for name in ("a1", "a2", "b1", "b2", "c1", "c2"):
+        write(root / f"{name}.wav", noise(seed=int(name, 16)))
+    rows = [f"{take}{c}.wav,fan,normal,,{c},{take}" for take in "abc" for c in (1, 2)]
+    rows[changed - 2] = rows[changed - 2].replace("fan,normal,", content)
+    manifest(root, *rows, header=CHANNELS)
+
+
+@pytest.mark.parametrize("content", ["fan,anomalous,", "pump,normal,", "fan,anomalous,bent"])
+@pytest.mark.parametrize("row", [2, 5])
+def test_a_take_that_is_torn_by_one_wrong_cell_is_named_with_both_rows(tmp_path, row, content):
+    three_takes_of_two_channels(tmp_path, row, content)
+    with pytest.raises(UserError, match="one machine, label and condition") as refusal:
+        listed(tmp_path)
+    neighbour = {2: 3, 5: 4}[row]
+    assert all(f"row {number}" in str(refusal.value) for number in (row, neighbour)), refusal.value
+
+
+def test_takes_of_different_labels_may_have_one_name(tmp_path):
+    for name in ("n1", "n2", "x1", "x2"):
+        write(tmp_path / f"{name}.wav", noise(seed=ord(name[0]) + int(name[1])))
+    rows = [f"{what[0]}{c}.wav,fan,{what},,{c},1" for what in ("normal", "x") for c in (1, 2)]
+    manifest(tmp_path, *(row.replace(",x,", ",anomalous,") for row in rows), header=CHANNELS)
+    assert [take.num_channels for take in listed(tmp_path).recordings] == [2, 2]
+
+
+@pytest.mark.parametrize("missing", ["a2", "c1"])
+def test_the_take_that_lacks_a_channel_is_named_not_the_others(tmp_path, missing):
+    three_takes_of_two_channels(tmp_path, 2, "fan,normal,")
+    path = tmp_path / "manifest.csv"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if missing not in line))
+    with pytest.raises(UserError, match=f"take '{missing[0]}' must have channels 1, 2"):
+        listed(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00path"])
