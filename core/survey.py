@@ -24,12 +24,11 @@ line names it); 130 interrupted. `--json` writes, without rounding:
 import argparse
 import json
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any
 
 from core.command_line import SOURCES, Parser, environment, run_command
 from core.errors import UserError
@@ -38,19 +37,11 @@ from core.project import STORE, find_project
 from core.study_files import OF_RECORDINGS, OF_SIMULATED, default_study, find_study_file
 
 with environment():
-    from pydantic import TypeAdapter, ValidationError
-
-    from core.data.clips import ClipConfig
-    from core.data.data_config import DataConfig
-    from core.data.faults.injection import FaultsConfig
     from core.data.recordings import Corpus, StreamedCorpus
-    from core.data.settling import lowest_rate_hz, settle_calibration, settle_speeds
-    from core.data.speed_perturbation import SpeedConfig
-    from core.data.splicing import SpliceConfig
     from core.data.splits import SplitConfig
     from core.data.store import Store
-    from core.model.frontend import FrontEndConfig
     from core.surveying.counts import Amount, Counts, Progress, count
+    from core.surveying.study_tables import StudyTables, read_study_tables
     from core.surveying.text import listening_lines, survey_lines
 
 if TYPE_CHECKING:
@@ -60,83 +51,9 @@ EXAMPLES = (
     "machine-listening survey recordings/                    # what is there, and how it would be split",
     "machine-listening survey recordings/ --study cars_10s   # split as this study file says",
     "machine-listening survey recordings/ --listen           # which healthy recordings are strange to the others",
+    "machine-listening survey recordings/ --set data.channels=mix    # one microphone, the mean of all",
     "machine-listening survey simulated --json survey.json",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyTables:
-    """The tables of a study file that concern its data, with the defaults of study files."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
-
-    data: dict[str, Any] = field(default_factory=lambda: {"source": "simulated"})
-    split: SplitConfig = field(default_factory=SplitConfig)
-    clips: ClipConfig = field(default_factory=ClipConfig)
-    splice: SpliceConfig | None = None
-    faults: FaultsConfig | None = None
-    speed_perturbation: SpeedConfig | None = None
-    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
-    space: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def highest_rate_hz(self) -> int:
-        """The highest sample rate that the study uses."""
-        searched = self.space.get("sample_rate_hz", {})
-        rates = [int(rate) for rate in searched.get("choices", ())]
-        if "high" in searched:
-            low, high, step = (int(searched.get(key, 1)) for key in ("low", "high", "step"))
-            rates = [high - (high - low) % step]
-        return max([self.front_end.read_rate_hz, *rates])
-
-    def settled(self, corpus: Corpus | StreamedCorpus) -> "StudyTables":
-        """With what the file leaves to the corpus."""
-        return replace(
-            self,
-            front_end=self.front_end.settled(lowest_rate_hz(corpus, clip_seconds=self.clips.clip_seconds)),
-            split=settle_calibration(self.split, corpus, clip_seconds=self.clips.clip_seconds),
-            speed_perturbation=settle_speeds(self.speed_perturbation, corpus),
-        )
-
-    def data_config(self, *, skip_bad_files: bool) -> DataConfig:
-        return DataConfig(
-            sample_rate_hz=self.front_end.read_rate_hz,
-            clips=self.clips,
-            split=self.split,
-            skip_bad_files=skip_bad_files,
-            splice=self.splice,
-            faults=self.faults,
-            speed_perturbation=self.speed_perturbation,
-        )
-
-
-def read_study_tables(path: Path) -> StudyTables:
-    """The tables of StudyTables; other tables are ignored. UserError names the file, the key and the rule."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"The study file must be a TOML file, but {path} cannot be read: {error}.") from error
-    tables = {each.name: table[each.name] for each in fields(StudyTables) if each.name in table}
-    try:
-        # Through JSON, because in strict mode pydantic reads a table as a dataclass only from JSON.
-        return TypeAdapter(StudyTables).validate_json(json.dumps(tables, default=str))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise UserError(f"{path}: {_rule_broken(problem)}") from error
-
-
-def _rule_broken(problem: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    if "error" in problem.get("ctx", {}):
-        return str(problem["ctx"]["error"])
-    if problem["type"] == "unexpected_keyword_argument":
-        return f"{where} must be a known key, but is not. Known here: {', '.join(_known_keys(str(problem['loc'][0])))}."
-    return f"{where} must {problem['msg'].removeprefix('Input should ')}, but got {problem['input']!r}."
-
-
-def _known_keys(table: str) -> list[str]:
-    kind: Any = {each.name: each.type for each in fields(StudyTables)}[table]
-    return [each.name for each in fields(next(iter(get_args(kind)), kind))]  # of `X | None`, X
 
 
 def survey(options: argparse.Namespace) -> int:
@@ -195,7 +112,7 @@ def _tables(options: argparse.Namespace) -> StudyTables:
     if options.fold is not None and not 1 <= options.fold <= (options.folds or 0):
         of = f"{options.fold} of {options.folds}" if options.folds else f"{options.fold} without --folds"
         raise UserError(f"--fold must be 1 to the number of --folds, but got {of}.")
-    tables = read_study_tables(find_study_file(options.study or default_study(options.source)))
+    tables = read_study_tables(find_study_file(options.study or default_study(options.source)), options.set)
     split = tables.split
     if options.folds:
         split = replace(split, folds=options.folds, fold=(options.fold or 1) - 1)
@@ -252,6 +169,8 @@ def _parse(arguments: list[str], root: Path) -> argparse.Namespace:
     parser.add_argument("source", nargs="?", metavar="SOURCE", help=source)
     study = f"study file or its name (default: {OF_SIMULATED}, and with a source of recordings {OF_RECORDINGS})"
     parser.add_argument("--study", metavar="STUDY", help=study)
+    changed = "change a key of the study file (data.channels=mix, split.seed=2)"
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=changed)
     parser.add_argument("--folds", type=int, metavar="K", help="show the split of a study with K folds")
     parser.add_argument("--fold", type=int, metavar="I", help="with --folds: of this fold, from 1 (default: 1)")
     parser.add_argument(

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.assignments import split_assignment
 from core.decision.checkpoint import DETECTOR_FILE
 from core.errors import UserError
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.model.training import ConfigurationFailed
-from hpo.search.assignments import split_assignment
 from hpo.search.objective import run_params
 from hpo.search.search_space import SearchSpace, describe_range
 from hpo.search.trial_record import trial_records

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE_ORDER = [
     {"core.audio_suffixes", "core.errors", "core.whole_file"},
     {
+        "core.assignments",
         "core.command_line",
         "core.damaged_file",
         "core.full_disk",

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from core.assignments import with_assignments
 from core.data.clips import ClipConfig
 from core.data.faults.injection import FaultsConfig
 from core.data.noise import NoiseConfig
@@ -31,7 +32,6 @@ from core.model.frontend import FrontEndConfig
 from core.model.scoring import INNOVATIONS, ScoringConfig
 from core.model.training import TrainingConfig
 from core.sources import KINDS, known_options
-from hpo.search.assignments import with_assignments
 from hpo.search.post_space import PostConfig
 from hpo.search.search_space import PARAMETERS, UNJUDGED_BY_INJECTED_FAULTS, SearchSpace
 from hpo.search.study_tables import CompareConfig, FinalistsConfig, LimitsConfig, PrunerConfig, SamplerConfig
@@ -168,7 +168,7 @@ class StudySpec:
 
 
 def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
-    """Reads a study file, makes the assignments of --set (hpo/search/assignments.py), and checks the result.
+    """Reads a study file, makes the assignments of --set (core/assignments.py), and checks the result.
 
     UserError names the file, the key, the rule and the value.
     """
@@ -180,7 +180,8 @@ def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path} must be a TOML file, but cannot be read: {error}.") from error
-    table = with_assignments(table, assignments, _dotted_keys(), tables=_tables_to_leave_out())
+    known, tables = _dotted_keys(), _tables_to_leave_out()
+    table = with_assignments(table, assignments, known, tables=tables, parameters=PARAMETERS)
     where = " with ".join([str(path), *(f"--set {text}" for text in assignments)])
     try:
         # Through JSON, because strict types take a table for a dataclass only there.

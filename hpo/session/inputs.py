@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from core.assignments import split_assignment
 from core.data.dataset import Dataset
 from core.data.recordings import Corpus, StreamedCorpus
 from core.data.stand_ins import SENTENCES
@@ -20,7 +21,6 @@ from core.errors import UserError
 from core.sources import choose_source, open_source
 from core.thread_pool import ThreadPool
 from hpo.results.trial_files import TrialFiles
-from hpo.search.assignments import split_assignment
 from hpo.search.data_by_rate import Datasets, open_datasets
 from hpo.search.search_space import SearchSpace
 from hpo.search.study_file import StudySpec, load_study_file

@@ -10,10 +10,11 @@ from typing import Any
 
 import optuna
 
+from core.assignments import assigned_key
 from core.errors import UserError
 from core.sources import known_options
-from hpo.search.assignments import assigned_key
 from hpo.search.identity import DATA_FINGERPRINT, IDENTITY, check_identity, check_trial_format, identity_of, value_at
+from hpo.search.search_space import PARAMETERS
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import SQLITE, resolve_storage
 from hpo.search.study import names_of_searches
@@ -97,7 +98,7 @@ def _with_own_settings(
 def _check_repeated(listed: ListedInputs, was: Mapping[str, Any], options: Namespace, option: str) -> None:
     """UserError where --set gives another value than the study has."""
     now = _identity(listed)
-    for key in map(assigned_key, options.set):
+    for key in [assigned_key(text, PARAMETERS) for text in options.set]:
         before, after = value_at(was, key), value_at(now, key)
         if before != after:
             raise UserError(

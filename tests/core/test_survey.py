@@ -156,6 +156,20 @@ def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, sp
     inputs.datasets.close()
 
 
+@pytest.mark.parametrize(
+    "assignments",
+    [("split.seed=3", "clips.clip_seconds=5"), ("speed_perturbation=none", "data.channels=first"), ("split.folds=4",)],
+)
+def test_what_is_set_is_set_as_in_a_study(tmp_path, survey, assignments):
+    root, file = garage(tmp_path / "data", rate_hz=8000), ROOT / "studies/cars_10s.toml"
+    inputs = inputs_of_study(study=file, data=str(root), set=list(assignments))
+    found = survey(root, "--study", file, *(word for text in assignments for word in ("--set", text)))
+    assert found.json["split"]["settings"] == vars(inputs.spec.split)
+    assert parts_in_words(found) == inputs.dataset.takes()
+    assert found.json["fingerprint"] == inputs.corpus.fingerprint
+    inputs.datasets.close()
+
+
 def test_without_a_study_file_it_is_the_study_command_s_default(tmp_path, survey):
     root = garage(tmp_path / "data")
     assert survey(root).json == survey(root, "--study", ROOT / "studies/any_machine.toml").json
@@ -447,6 +461,12 @@ def test_the_json_is_stable_and_nothing_else_is_written_but_digests(tmp_path, su
         (["simulated", "--study", "type.toml"], ["type.toml", "split.seed must be a valid integer", "1.5"]),
         (["simulated", "--study", "range.toml"], ["range.toml", "split.test_fraction must be above 0", "2.0"]),
         (["simulated", "--study", "broken.toml"], ["broken.toml", "TOML"]),
+        (
+            ["simulated", "--set", "split.sed=2"],
+            ["--set must name a key of the study file", "'split.sed=2'", "split.seed"],
+        ),
+        (["simulated", "--set", "split.seed=1.5"], ["with --set split.seed=1.5", "split.seed must be a valid integer"]),
+        (["simulated", "--set", "split.seed"], ["--set must be NAME=VALUE, but got 'split.seed'"]),
         (["simulated", "--study", "option.toml"], ["data.loudness", "option of the simulated source"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""--set NAME=VALUE in a search: fixes a parameter or changes a key of the study file, as if the file said so.
+"""--set NAME=VALUE: fixes a parameter of a search or changes a key of the study file, as if the file said so.
 
 NAME is a parameter that can be searched, which is then fixed at VALUE, or a key of the study file with its table in
 front (`training.epochs`). A table that a study may lack is left out by `splice=none`. What follows is checked as the
@@ -9,11 +9,14 @@ import copy
 import difflib
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from core.errors import UserError
-from hpo.search.search_space import PARAMETERS
 
+Parameters = Mapping[str, Sequence[str]]
+"""By the name of each parameter that can be searched: its table and its key there."""
+NO_PARAMETERS: Parameters = MappingProxyType({})
 NONE = "none"
 """The value that leaves out a table."""
 NUM_NEAR_KEYS = 4
@@ -21,18 +24,25 @@ NUM_NEAR_KEYS = 4
 
 
 def with_assignments(
-    table: Mapping[str, Any], assignments: Sequence[str], known: Iterable[str], *, tables: Collection[str] = ()
+    table: Mapping[str, Any],
+    assignments: Sequence[str],
+    known: Iterable[str],
+    *,
+    tables: Collection[str] = (),
+    parameters: Parameters = NO_PARAMETERS,
 ) -> dict[str, Any]:
     """A study file's table with `assignments` made in their order; `known` are all dotted keys that a file may have,
-    and `tables` the tables that it may lack.
+    and `tables` the tables that it may lack. A parameter that is set is no longer searched.
 
     UserError for an assignment without a name or a value and for a name that is not known.
     """
     changed, of_files = copy.deepcopy(dict(table)), {*known, *tables}
     for text in assignments:
         name, word = split_assignment(text)
-        key = _dotted_key(name, text, of_files | _existing_keys(changed))
+        key = _dotted_key(name, text, of_files | _existing_keys(changed), parameters)
         _assign(changed, key, None if key in tables and word == NONE else value_of(word))
+        for parameter in [each for each, place in parameters.items() if ".".join(place) == key]:
+            changed.get("space", {}).pop(parameter, None)
     return changed
 
 
@@ -44,10 +54,10 @@ def split_assignment(text: str) -> tuple[str, str]:
     return name, word
 
 
-def assigned_key(text: str) -> str:
+def assigned_key(text: str, parameters: Parameters) -> str:
     """The dotted key of the study file that an assignment sets."""
     name, _ = split_assignment(text)
-    return ".".join(PARAMETERS[name]) if name in PARAMETERS else name
+    return ".".join(parameters[name]) if name in parameters else name
 
 
 def value_of(word: str) -> Any:
@@ -58,29 +68,27 @@ def value_of(word: str) -> Any:
         return word
 
 
-def _dotted_key(name: str, text: str, known: set[str]) -> str:
-    if name in PARAMETERS:
-        return ".".join(PARAMETERS[name])
+def _dotted_key(name: str, text: str, known: set[str], parameters: Parameters) -> str:
+    if name in parameters:
+        return ".".join(parameters[name])
     if name in known:
         return name
-    near = difflib.get_close_matches(name, sorted(known | set(PARAMETERS)), n=NUM_NEAR_KEYS, cutoff=0.5)
+    near = difflib.get_close_matches(name, sorted(known | set(parameters)), n=NUM_NEAR_KEYS, cutoff=0.5)
     named = [key for key in sorted(known) if key.rpartition(".")[2] == name]
+    nearest = ", ".join(dict.fromkeys([*named, *near])) or ", ".join(parameters)
     raise UserError(
-        f"--set must name a parameter or a key of the study file, but got {text!r}. "
-        f"Near it: {', '.join(dict.fromkeys([*named, *near])) or ', '.join(PARAMETERS)}."
+        f"--set must name {'a parameter or ' * bool(parameters)}a key of the study file, but got {text!r}."
+        + f" Near it: {nearest}." * bool(nearest)
     )
 
 
 def _assign(table: dict[str, Any], key: str, value: Any) -> None:
-    """Sets one key in place; a searched parameter of this key is no longer searched."""
+    """Sets one key in place."""
     section, _, name = key.rpartition(".")
     inner = table
     if section:
         inner = table[section] = table.get(section) or {}  # a table that was left out before is made again
     inner[name] = value
-    for parameter, place in PARAMETERS.items():
-        if ".".join(place) == key:
-            table.get("space", {}).pop(parameter, None)
 
 
 def _existing_keys(table: Mapping[str, Any]) -> set[str]:
