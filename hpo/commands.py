@@ -69,16 +69,16 @@ def _run_study(options: Namespace, root: Path, console: Console, notice: Interru
     inputs = decode_inputs(listed, options, console)
     try:
         if options.dry_run:
-            return _dry_run(inputs, console), inputs.name
+            return _dry_run(inputs, options, console), inputs.name
         session = open_session(inputs, storage, options, root)
         return _run_in(session, changes, options, console, notice), inputs.name
     finally:
         inputs.datasets.close()
 
 
-def _dry_run(inputs: StudyInputs, console: Console) -> int:
+def _dry_run(inputs: StudyInputs, options: Namespace, console: Console) -> int:
     console.say(*overview(inputs))
-    console.say(estimate_line(inputs, inputs.total, measured(inputs, console)))
+    console.say(estimate_line(inputs, inputs.total, measured(inputs, console), compares=options.compare))
     return 0
 
 

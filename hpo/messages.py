@@ -8,6 +8,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from core.baselines import families
 from core.command_line import counted, program_of
 from core.data.recordings import Skipped
 from core.model.frontend import FrontEndConfig
@@ -69,8 +70,9 @@ def _left_out(skipped: Sequence[Skipped]) -> list[str]:
     return [*lines, f"and {others} more, which {program_of('survey')} lists"] if others else lines
 
 
-def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate) -> str:
-    """How long `num_trials` trials and the finalists take; `estimate` is of one trial that trains."""
+def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate, *, compares: bool) -> str:
+    """How long `num_trials` trials, the finalists and, where the study `compares`, the alternatives take; `estimate` is
+    of one trial that trains."""
     num_trainings = inputs.space.num_trainings(num_trials)
     rounds = num_trials / inputs.num_workers
     if num_trainings < num_trials:  # those who wait for a training are done with it
@@ -81,9 +83,16 @@ def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate) -> s
     return (
         f"  estimate  {words[0]} for {counted(num_trials, 'trial')} of the default network, none pruned "
         f"({words[1]} of the smallest, {words[2]} of the largest)"
-        f"{f', then {duration(finalists)} for the finalists' if finalists else ''}; "
+        f"{f', then {duration(finalists)} for the finalists' if finalists else ''}"
+        f"{_of_alternatives(inputs, estimate.default) if compares else ''}; "
         f"{inputs.device}, {_processes(inputs)}"
     )
+
+
+def _of_alternatives(inputs: StudyInputs, trial_s: float) -> str:
+    """Each may be tuned for as long as the trials take one after the other."""
+    trials_s, num = inputs.space.num_trainings(inputs.total) * trial_s, len(families())
+    return f", then at most {duration(num * trials_s)} for --compare ({num} alternatives, each as long as the trials)"
 
 
 def _processes(inputs: StudyInputs) -> str:

@@ -33,7 +33,8 @@ EXAMPLES = (
 INSTEAD = ("--dry-run", "--once", "--rerun", "--page")
 COMPANY = {
     "--fresh": ("a search or --once", ("--dry-run", "--rerun", "--page", "--worker")),
-    **dict.fromkeys(("--warm-start", "--compare"), ("a search", (*INSTEAD, "--worker"))),
+    "--warm-start": ("a search", (*INSTEAD, "--worker")),
+    "--compare": ("a search or --dry-run", ("--once", "--rerun", "--page", "--worker")),
     "--worker": ("a search", INSTEAD),
     "--trials": ("a search", ("--once", "--rerun", "--page")),
     **dict.fromkeys(("--timeout", "--trial-timeout", "--keep-going"), ("a search", INSTEAD)),

@@ -37,7 +37,7 @@ from hpo.worker_command import worker_command
 def run_search(session: Session, options: Namespace, console: Console, notice: InterruptionNotice) -> int:
     """Runs or resumes a study until its result and report are there; until its deadline, where that comes first."""
     search, companion = session.search, None
-    estimate_s = _say_begin(session, console)
+    estimate_s = _say_begin(session, options, console)
     shipper = Shipper(
         search.directory,
         session.target,
@@ -102,7 +102,7 @@ def measured(inputs: StudyInputs, console: Console) -> Estimate:
         return estimate_trial_seconds(inputs.space, inputs.dataset, inputs.device, inputs.pool)
 
 
-def _say_begin(session: Session, console: Console) -> float | None:
+def _say_begin(session: Session, options: Namespace, console: Console) -> float | None:
     """What is searched, what has ended, and how long the rest takes. Returns the measured seconds of a training, None
     where no trial is missing."""
     inputs, search = session.inputs, session.search
@@ -114,7 +114,7 @@ def _say_begin(session: Session, console: Console) -> float | None:
     if missing <= 0:
         return None
     estimate = measured(inputs, console)
-    console.say(estimate_line(inputs, missing, estimate))
+    console.say(estimate_line(inputs, missing, estimate, compares=options.compare))
     with console.stopping_after("the recordings that are being decoded"):
         inputs.datasets.open_all()
     return estimate.default

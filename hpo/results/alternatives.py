@@ -1,6 +1,7 @@
 """--compare: compares the study's winner with its alternatives. Each may be tuned for as long as the search took.
 
 The decisions on the test clips are kept in `runs/<study>/comparison.json`, and are made again only for another winner.
+An interrupted comparison goes on with the alternatives that it lacks.
 The winner is compared as it is handed over: with its own score, post-processing and threshold. The alternatives' are
 chosen by core/baselines/choice.py, which says what the two rules have in common.
 """
@@ -16,6 +17,7 @@ from core.baselines.choice import ScoredDataset, as_it_is
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import as_markdown, lines_of
+from core.command_line import counted
 from core.damaged_file import put_aside
 from core.data.dataset import JUDGED, Dataset
 from core.decision.checkpoint import Detector, load_detector
@@ -31,14 +33,19 @@ from hpo.search.study import OpenStudy
 from hpo.search.trial_record import TrialRecord, trial_records
 
 COMPARISON_FILE = "comparison.json"
+UNFINISHED_FILE = "comparison.unfinished.json"
 WAVENET = "WaveNet"
 FORMAT = 5
-"""Format of the file. Raise it when a change compares the same winner in another way."""
+"""Format of both files. Raise it when a change compares the same winner in another way."""
 
 
 def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
     """The rows of the file, WaveNet's first. Empty without a file, and where it is of another winner or damaged."""
-    path = search.directory / COMPARISON_FILE
+    return _kept(COMPARISON_FILE, search, winner)
+
+
+def _kept(name: str, search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:
+    path = search.directory / name
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         return rows_from_json(table["rows"]) if table["key"] == _key(search, winner) else []
@@ -66,13 +73,24 @@ def _compared(
         f"Comparing the winner with alternatives; each may be tuned for {budget_s / 60:.1f} min, as the trials took, "
         "and ends the variant that it has begun."
     )
-    rows = [_wavenet_row(search, datasets, winner, seconds_of_tuning=budget_s)]
-    for row in compare(_choices_of_data(search, datasets), families(), seed=search.spec.seed, budget_s=budget_s):
-        say(f"  {row.name}: {row.num_tried} variants in {row.seconds_of_tuning:.0f} s")
+    rows = _kept(UNFINISHED_FILE, search, winner)
+    if rows:
+        say(f"  {', '.join(row.name for row in rows)}: compared before")
+    rows = rows or [_wavenet_row(search, datasets, winner, seconds_of_tuning=budget_s)]
+    compared = {row.name for row in rows}
+    missing = {name: variants for name, variants in families().items() if name not in compared}
+    for row in compare(_choices_of_data(search, datasets), missing, seed=search.spec.seed, budget_s=budget_s):
+        say(f"  {row.name}: {counted(row.num_tried, 'variant')} in {row.seconds_of_tuning:.0f} s")
         rows.append(row)
-    table = {"key": _key(search, winner), "rows": rows_to_json(rows)}
-    write_text(search.directory / COMPARISON_FILE, json.dumps(table) + "\n")
+        _write(UNFINISHED_FILE, rows, search, winner)
+    _write(COMPARISON_FILE, rows, search, winner)
+    (search.directory / UNFINISHED_FILE).unlink(missing_ok=True)
     return rows
+
+
+def _write(name: str, rows: Sequence[Row], search: OpenStudy, winner: Mapping[str, Any]) -> None:
+    table = {"key": _key(search, winner), "rows": rows_to_json(rows)}
+    write_text(search.directory / name, json.dumps(table) + "\n")
 
 
 def _key(search: OpenStudy, winner: Mapping[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import hpo.results.alternatives
 import hpo.run_study
 from core.baselines import families
 from core.baselines.choice import Choice
-from core.baselines.comparison import Row
+from core.baselines.comparison import Row, compare
 from core.baselines.comparison_file import load_rows, rows_from_json, rows_to_json
 from core.baselines.paired_bootstrap import SplitDecisions
 from core.decision.checkpoint import DETECTOR_FILE, load_detector
@@ -22,7 +23,7 @@ from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE
 from hpo.folds import spreads_of
 from hpo.pages.folds_page import difference_of, verdict_of
-from hpo.results.alternatives import COMPARISON_FILE, WAVENET
+from hpo.results.alternatives import COMPARISON_FILE, UNFINISHED_FILE, WAVENET
 from hpo.results.result import WINNER_DIRECTORY
 
 Command = Callable[..., str]
@@ -115,6 +116,38 @@ def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_i
     assert json.loads((study / "result.json").read_text())["comparison"]
 
 
+@pytest.mark.usefixtures("quick")
+def test_an_interrupted_comparison_goes_on_with_the_alternatives_that_it_lacks(
+    project: Path, run: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def dying(*arguments: Any, **options: Any) -> Iterator[Row]:
+        rows = compare(*arguments, **options)
+        yield next(rows)
+        yield next(rows)
+        raise KeyboardInterrupt
+
+    study, arguments = project / "runs/tiny-simulated", ["--study", "studies/tiny.toml", "--trials", "1", "--compare"]
+    with monkeypatch.context() as patch:
+        patch.setattr(hpo.results.alternatives, "compare", dying)
+        assert hpo.run_study.main(arguments) == 130
+    assert not (study / COMPARISON_FILE).exists(), "half a comparison is none"
+    had = load_rows(study / UNFINISHED_FILE)
+    assert [row.name for row in had] == [WAVENET, *list(families())[:2]]
+    capsys.readouterr()
+    said = run("--trials", "1", "--compare")
+    assert f"{', '.join(row.name for row in had)}: compared before" in said
+    rows = load_rows(study / COMPARISON_FILE)
+    assert [row.name for row in rows] == [WAVENET, *families()]
+    assert rows_to_json(rows[:3]) == rows_to_json(had), "to the second of their tuning"
+    assert not (study / UNFINISHED_FILE).exists()
+
+
+@pytest.mark.usefixtures("quick", "project")
+def test_the_estimate_has_the_time_of_a_comparison_where_one_is_asked_for(run: Command) -> None:
+    assert f"for --compare ({len(families())} alternatives" in run("--dry-run", "--compare")
+    assert "--compare" not in run("--dry-run")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -126,8 +159,8 @@ def test_a_new_winner_is_compared_again_and_an_old_comparison_is_not_shown_for_i
         (["--folds", "3", "--once"], "--folds must come with --fold where one study is meant"),
         (["--folds", "3", "--page", "0"], "--folds must come with --fold where one study is meant"),
         (["--folds", "50"], "must have at least 50 normal takes for 50 folds, but got 12"),
-        (["--compare", "--page", "0"], "--compare must come with a search, but came with --page."),
-        (["--compare", "--worker"], "--compare must come with a search, but came with --worker."),
+        (["--compare", "--page", "0"], "--compare must come with a search or --dry-run, but came with --page."),
+        (["--compare", "--worker"], "--compare must come with a search or --dry-run, but came with --worker."),
         (["--fresh", "--rerun", "0"], "--fresh must come with a search or --once, but came with --rerun."),
     ],
 )
