@@ -23,6 +23,7 @@ from hpo.session.known_study import open_known_storage, with_known_study
 from hpo.session.session import SECONDS_TO_SHIP, Session, check_places, open_session
 from hpo.session.shipping import ship
 from hpo.session.study_names import fold_name
+from hpo.session.warm_start import are_to_come
 from hpo.terminal.console import Console
 from hpo.terminal.interruption import InterruptionNotice
 from hpo.tracking.shipper import Shipper
@@ -66,6 +67,8 @@ def _run_study(options: Namespace, root: Path, console: Console, notice: Interru
     if not options.dry_run:
         storage = open_known_storage(options, root)
         listed = with_known_study(listed, options, storage, console)
+        if options.warm_start:  # an error comes before recordings are decoded
+            are_to_come(options.warm_start, storage, to=None if options.fresh else listed.name)
     inputs = decode_inputs(listed, options, console)
     try:
         if options.dry_run:

@@ -79,7 +79,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--fold", type=positive, metavar="I", help="with --folds: only this one, counted from 1")
     what.add_argument(
         "--warm-start",
-        type=lambda names: names.split(","),
+        type=studies,
         metavar="STUDY,...",
         help="begin with the best configurations of these studies of the storage",
     )
@@ -163,6 +163,13 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but got {text!r}")
     return value
+
+
+def studies(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"must be names of studies with commas between them, but got {text!r}")
+    return list(dict.fromkeys(names))
 
 
 def above_zero(text: str) -> float:

@@ -39,7 +39,7 @@ def lead_sentence(lead: Lead | None, *, objective: str) -> str:
             return f"The default configuration (trial 0) has the highest {objective} on validation, and {useless}."
         return f"{highest}: the default configuration (trial 0) {useless}, so it is not kept."
     if lead.is_none:
-        return f"The default configuration (trial 0) wins: none has a higher {objective} on validation."
+        return f"The default configuration (trial 0) wins: none has a higher {objective} on validation, to .001."
     ahead = f"trial {lead.best} is ahead by {lead.difference:.3f} of {objective} on validation"
     error = f"one standard error over takes ({lead.standard_error:.3f})"
     if lead.is_within_an_error:

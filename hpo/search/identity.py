@@ -45,7 +45,7 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
     before, after = flat({"objective": FIRST_OBJECTIVE} | dict(was)), flat(now)
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
-        key = next((key for key in changed if key != DATA_FINGERPRINT), changed[0])
+        key = min(changed, key=_nearness_to_the_cause)
         is_fold = re.search(rf"{re.escape(FOLD_INFIX)}\d+$", name) is not None
         kept = _arguments_that_keep(was, before, changed, is_fold=is_fold)
         keep = f"Keep it with {' '.join(kept)}, give" if kept else "Give"
@@ -53,6 +53,12 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
             f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
             f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
         )
+
+
+def _nearness_to_the_cause(key: str) -> int:
+    """Which change is named: an option of the source changes the recordings, and other recordings what a study file
+    leaves to them."""
+    return 0 if key.startswith("data_options.") else 1 if key == DATA_FINGERPRINT else 2
 
 
 def _arguments_that_keep(

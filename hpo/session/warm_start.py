@@ -58,20 +58,40 @@ def remember_what_chose(search: OpenStudy, dataset: Dataset) -> None:
 def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, to: str) -> tuple[Offered, ...]:
     """What these studies offer to the study `to`, which need not exist yet; nothing where it has begun with them.
 
-    UserError where it has begun otherwise, where another study does not exist in the storage or has no complete trial,
-    and where a take that chose there is tested here. Nothing is written.
+    UserError as `are_to_come` raises it, and where another study has no complete trial, or was chosen by a take that
+    is tested here. Nothing is written.
     """
-    begun = _load(to, storage)
+    return tuple(_offered(name, storage, dataset) for name in names) if are_to_come(names, storage, to=to) else ()
+
+
+def are_to_come(names: Sequence[str], storage: StudyStorage | None, *, to: str | None) -> bool:
+    """False where the study `to` has begun with these. The storage is None where there is none yet, and `to` where it
+    will be another study.
+
+    UserError where `to` has begun otherwise, and for a study that is not in the storage.
+    """
+    begun = _load(to, storage) if to and storage else None
     began_with = None if begun is None else begun.user_attrs.get(WARM_START)
     if began_with is not None and set(began_with) == set(names):
-        return ()
+        return False
     if begun is not None and (began_with is not None or _has_tried(begun)):
         how = f"with {', '.join(began_with)}" if began_with else "without other studies"
         raise UserError(
             f"--warm-start must be given when a study begins, but {to!r} has begun {how}. Leave it out, or begin "
             "another study with --fresh or --name."
         )
-    return tuple(_offered(name, storage, dataset) for name in names)
+    _check_known(names, storage)
+    return True
+
+
+def _check_known(names: Sequence[str], storage: StudyStorage | None) -> None:
+    known = names_of_searches(storage) if storage else []
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"--warm-start must name studies of the storage{f' {storage.name}' if storage else ''}, but it has no "
+                f"{name!r}.{did_you_mean(name, known)}"
+            )
 
 
 def _has_tried(study: optuna.Study) -> bool:
@@ -92,12 +112,8 @@ def begin_with(search: OpenStudy, offers: Sequence[Offered]) -> list[str]:
 
 
 def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
-    study, known = _load(name, storage), names_of_searches(storage)
-    if study is None or name not in known:
-        raise UserError(
-            f"--warm-start must name studies of the storage {storage.name}, but it has no {name!r}."
-            f"{did_you_mean(name, known)}"
-        )
+    study = _load(name, storage)
+    assert study is not None, "are_to_come has looked"
     chose = _checked_for_leaks(name, study.user_attrs.get(CHOSE), dataset)
     ranked = by_objective(trial_records(study))
     best = ranked[:BEST]

@@ -139,7 +139,6 @@ def _nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--worker",), "but data_fingerprint was 'f00'"),
         (("--once",), "but data_fingerprint was 'f00'"),
         (("--once", "--set", "window_ms=-5"), "must lie in 100 to 1000, log, but got -5"),
-        (("--set", "training.epochs=9"), "training.epochs was 3 and is 9"),
         (("--rerun", "0"), "--rerun must be a trial of the study, but got 0"),
         (("--page", "0"), "The trial must be one of the study's that has ended an epoch, but got 0"),
         (("--page", "0", "--name", "unknown"), "no study of that name (unknown). Known: tiny-simulated."),

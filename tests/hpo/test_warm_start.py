@@ -126,6 +126,8 @@ def test_a_part_is_tested_where_its_take_has_not_chosen(tested: str, chose: set[
     ("arguments", "said"),
     [
         (("--warm-start", "aa"), "it has no 'aa'. Did you mean a?"),
+        (("--warm-start", "a,"), "must be names of studies with commas between them, but got 'a,'"),
+        (("--warm-start", ""), "must be names of studies with commas between them, but got ''"),
         (("--warm-start", "a", "--name", "a"), "must be given when a study begins, but 'a' has begun"),
         (
             ("--warm-start", "a", "--dry-run"),
@@ -136,8 +138,25 @@ def test_a_part_is_tested_where_its_take_has_not_chosen(tested: str, chose: set[
 def test_mistakes_are_said_in_one_line(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
 ) -> None:
+    capsys.readouterr()
     assert refused("--name", "b", *arguments) == 2
-    assert said in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert "ecod" not in captured.out, "it is said before recordings are decoded"
+
+
+def test_a_study_goes_on_when_those_that_it_began_with_are_gone(begun: Command, project: Path) -> None:
+    begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "1")
+    optuna.delete_study(study_name="a", storage=StudyStorage(str(project / "runs/optuna.journal")).backend)
+    begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "2")
+    assert len([trial for trial in trials_of(project, "b") if trial.state.is_finished()]) == 2
+
+
+@pytest.mark.usefixtures("run")
+def test_the_first_study_of_a_storage_can_begin_with_none(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused("--name", "b", "--warm-start", "a") == 2
+    assert "--warm-start must name studies of the storage, but it has no 'a'" in capsys.readouterr().err
+    assert not (project / "runs/b").exists()
 
 
 @pytest.mark.usefixtures("begun")

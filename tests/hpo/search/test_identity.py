@@ -46,6 +46,11 @@ def test_none_are_named_where_none_would_do(now: list[str], data: str) -> None:
     assert "--set" not in refusal([], now, data=data)
 
 
+def test_other_recordings_are_named_before_what_a_study_file_leaves_to_them() -> None:
+    assert "but data_fingerprint was 'f00' and is 'f11'" in refusal([], ["split.calibration=parts"], data="f11")
+    assert "but data_options.channels was None and is 'mix'" in refusal([], ["data.channels=mix"], data="f11")
+
+
 def test_a_parameter_that_an_earlier_version_searched_is_no_error_of_ours() -> None:
     now = identity_of(load_study_file(TINY, []), data_fingerprint="f00")
     was = now | {"space": now["space"] | {"forgotten": {"low": 1, "high": 2}}}
