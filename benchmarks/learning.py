@@ -95,7 +95,7 @@ MEANINGS = {
     "former": "cf29bb1: Adam, a cosine to a twentieth, 4 x 512 targets a step",
     "windows": "the same with 4 x 256 targets a step",
     "schedule": "windows, heads that start at zero, and a constant rate that falls to zero in the second half",
-    "now": "schedule, and Muon with smooth steps of the levels, learning rate 0.01 everywhere",
+    "now": "schedule, and Muon with smooth steps of the levels, learning rate 0.01 on all three",
 }
 
 
