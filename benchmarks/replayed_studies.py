@@ -23,7 +23,7 @@ from core.decision.innovations_statistic import stretches_in
 from core.decision.metrics import auc, expected_f1, expected_flags, f1_score, partial_auc
 from core.decision.postprocess import PostprocessingConfig
 from core.model.scoring import INNOVATIONS
-from hpo.search.history import History, SamplerWithHistory
+from hpo.search.history import History, with_history
 from hpo.search.samplers import derived_seed, make_sampler
 from hpo.search.study_file import StudySpec
 from hpo.search.study_tables import SamplerConfig
@@ -285,7 +285,7 @@ def replay(
             break
         started = time.process_time()
         sampler = make_sampler(SamplerConfig(kind=kind), seed=derived_seed(seed, number))  # type: ignore[arg-type]
-        study.sampler = SamplerWithHistory(sampler, histories, space.distributions) if histories else sampler
+        study.sampler = with_history(sampler, histories, space.distributions) if histories else sampler
         asked = study.ask(dict(space.distributions))
         spent_s += time.process_time() - started
         point = car.nearest_point(asked.params) if number else 0

@@ -137,7 +137,7 @@ def frame_means(scores: SampleScores) -> list[Tensor]:
 
 
 def check_agreement(pair: Pair) -> None:
-    """Asserts equal losses, equal gradients of the first block and the heads, within 1e-4, and equal scores within 1e-3."""
+    """Asserts equal losses and gradients (the first block, the heads) within 1e-4, and equal scores within 1e-3."""
     codes = torch.from_numpy(pair.clips[:1, :, : pair.context + 500])
     ours, textbook = pair.ours, pair.textbook
     losses = ours.loss_bits(codes), textbook.loss_bits(codes, pair.context)

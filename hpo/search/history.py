@@ -13,10 +13,10 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.search.proposal_in_copy import ProposalInCopy
+
 HISTORY = "history"
 """User attribute of a study: the histories that it began with. Absent where there are none."""
-SEEN = (TrialState.COMPLETE, TrialState.PRUNED)
-"""The states of trials from which samplers learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,46 +34,18 @@ def histories_of(study: optuna.Study) -> list[History]:
     return [History(**each) for each in study.user_attrs.get(HISTORY, [])]
 
 
-class SamplerWithHistory(optuna.samplers.BaseSampler):
-    """Asks another sampler in a study that holds the histories, too. It is for one trial: it asks once."""
-
-    def __init__(
-        self,
-        sampler: optuna.samplers.BaseSampler,
-        histories: Sequence[History],
-        distributions: Mapping[str, BaseDistribution],
-    ) -> None:
-        self._sampler = sampler
-        self._histories = histories
-        self._distributions = dict(distributions)
-        self._proposal: Mapping[str, Any] | None = None
-
-    def infer_relative_search_space(self, *_: object) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(self, *_: object) -> dict[str, Any]:
-        return {}
-
-    def sample_independent(self, study: optuna.Study, _: FrozenTrial, param_name: str, *__: object) -> Any:
-        if self._proposal is None:
-            self._proposal = self._joined(study).ask(self._distributions).params
-        return self._proposal[param_name]
-
-    def _joined(self, study: optuna.Study) -> optuna.Study:
-        joined = optuna.create_study(direction=study.direction, sampler=self._sampler)
-        joined.add_trials([*self._history_trials(), *_standardised(study.get_trials(deepcopy=False, states=SEEN))])
-        return joined
-
-    def _history_trials(self) -> list[FrozenTrial]:
-        return [
-            optuna.create_trial(
-                params=dict(parameters),
-                distributions={name: self._distributions[name] for name in parameters},
-                value=value,
-            )
-            for history in self._histories
-            for parameters, value in zip(history.parameters, in_deviations(history.values), strict=True)
-        ]
+def with_history(
+    sampler: optuna.samplers.BaseSampler, histories: Sequence[History], distributions: Mapping[str, BaseDistribution]
+) -> ProposalInCopy:
+    """The sampler for one trial of a study that holds the histories, too."""
+    others = [
+        optuna.create_trial(
+            params=dict(parameters), distributions={name: distributions[name] for name in parameters}, value=value
+        )
+        for history in histories
+        for parameters, value in zip(history.parameters, in_deviations(history.values), strict=True)
+    ]
+    return ProposalInCopy(sampler, distributions, lambda own: [*others, *_standardised(own)])
 
 
 def in_deviations(values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ training's setup. So with one worker an interrupted and resumed study equals an 
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,10 @@ from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scoring import ScoringConfig
 from core.whole_file import write_text
-from hpo.search.history import SamplerWithHistory, histories_of
+from hpo.search.history import histories_of, with_history
 from hpo.search.identity import IDENTITY, check_identity, identity_of
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
+from hpo.search.proposal_in_copy import ProposalInCopy
 from hpo.search.samplers import derived_seed, make_pruner, make_sampler
 from hpo.search.search_space import SearchSpace
 from hpo.search.server_storage import ServerStorage
@@ -130,15 +131,18 @@ class OpenStudy:
                 return None
             waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
             number = min(waiting, default=len(trials))
-            self.study.sampler = self._sampler_of(number)
+            self.study.sampler = self._sampler_of(number, trials)
             trial = self.study.ask()
             assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
             return trial, TrialLease(self.storage, trial, self.trial_directory(number))
 
-    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+    def _sampler_of(self, number: int, trials: Sequence[FrozenTrial]) -> optuna.samplers.BaseSampler:
         sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))
-        histories = histories_of(self.study)
-        return SamplerWithHistory(sampler, histories, self.space.distributions) if histories else sampler
+        distributions = self.space.distributions
+        if histories := histories_of(self.study):
+            return with_history(sampler, histories, distributions)
+        is_resumed = number < len(trials) and len(trials[number].params) < len(distributions)
+        return ProposalInCopy(sampler, distributions) if is_resumed else sampler
 
     def _give_back_the_dead(self) -> None:
         """Gives back trials of dead processes. Logs the end of a trial that is not tried again."""

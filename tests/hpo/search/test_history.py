@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from hpo.search.history import HISTORY, History, SamplerWithHistory, in_deviations
+from hpo.search.history import HISTORY, History, in_deviations, with_history
 from hpo.search.samplers import make_sampler
 from hpo.search.storage import StudyStorage
 from hpo.search.study import open_study
@@ -34,7 +34,7 @@ def proposals(
     found = []
     for seed in range(count):
         inner = make_sampler(SamplerConfig(kind=kind), seed)  # type: ignore[arg-type]
-        study.sampler = SamplerWithHistory(inner, histories, SPACE)
+        study.sampler = with_history(inner, histories, SPACE)
         found.append(float(study.ask(SPACE).params["x"]))
     return found
 
