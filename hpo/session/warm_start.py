@@ -20,6 +20,7 @@ from core.data.parts import share_samples
 from core.errors import UserError, did_you_mean
 from hpo.results.winner import by_objective
 from hpo.search.history import HISTORY
+from hpo.search.search_space import SearchSpace
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, names_of_searches, objective_name, score_name
 from hpo.search.trial_record import TrialRecord, trial_records
@@ -40,10 +41,8 @@ class Offered:
     name: str
     objective: str
     score: str
-    best: tuple[Mapping[str, Any], ...]
-    """Its best configurations, the best first."""
     trials: tuple[TrialRecord, ...]
-    """Its complete trials."""
+    """Its complete trials, the best first."""
     chose: tuple[str, ...]
     """The digests of the takes that chose them."""
 
@@ -116,14 +115,12 @@ def _offered(name: str, storage: StudyStorage, dataset: Dataset) -> Offered:
     assert study is not None, "are_to_come has looked"
     chose = _checked_for_leaks(name, study.user_attrs.get(CHOSE), dataset)
     ranked = by_objective(trial_records(study))
-    best = ranked[:BEST]
-    if not best:
+    if not ranked:
         raise UserError(f"--warm-start must name studies with a complete trial, but {name!r} has none. Leave it out.")
     return Offered(
         name=name,
         objective=objective_name(study),
         score=score_name(study),
-        best=tuple(record.parameters for record in best),
         trials=tuple(ranked),
         chose=tuple(chose),
     )
@@ -162,23 +159,30 @@ def is_among(tested: str, chose: set[str]) -> bool:
 
 
 def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
-    """Enqueues what fits, and says what does not."""
-    space, num_fitting, num_before = search.space, 0, _num_trials(search.study)
-    not_searched: set[str] = set()
-    for parameters in offered.best:
-        own = {name: value for name, value in parameters.items() if name in space.distributions}
-        not_searched |= set(parameters) - set(own)
-        outside = [name for name, value in own.items() if not space.holds(name, value)]
-        if outside:
-            yield f"{offered.name}: {outside[0]} {parameters[outside[0]]} is outside of the range here, left out"
-            continue
-        search.study.enqueue_trial({**space.default_parameters, **own}, skip_if_exists=True)
-        num_fitting += 1
-    if not_searched:
+    """Enqueues the best that fit, and says what does not."""
+    space, num_before = search.space, _num_trials(search.study)
+    own = [_searched_here(record, space) for record in offered.trials]
+    fitting = [each for each in own if not _outside(each, space)][:BEST]
+    for parameters in fitting:
+        search.study.enqueue_trial({**space.default_parameters, **parameters}, skip_if_exists=True)
+    better = own[: own.index(fitting[-1])] if fitting else own
+    if outside := [place for each in better if (place := _outside(each, space))]:
+        others = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
+        yield f"{offered.name}: outside of the ranges here, and left out: {outside[0]}{others}"
+    if not_searched := {name for record in offered.trials for name in record.parameters} - set(space.distributions):
         yield f"{offered.name}: not searched here, and as this study file has it: {', '.join(sorted(not_searched))}"
     num_new = _num_trials(search.study) - num_before
-    there = f"; already there: {num_fitting - num_new}" if num_new < num_fitting else ""
-    yield f"{offered.name}: {num_new} of its best {len(offered.best)} configurations come after trial 0{there}"
+    there = f"; already there: {len(fitting) - num_new}" if num_new < len(fitting) else ""
+    yield f"{offered.name}: {num_new} of its best {len(fitting)} configurations here come after trial 0{there}"
+
+
+def _searched_here(record: TrialRecord, space: SearchSpace) -> dict[str, Any]:
+    return {name: value for name, value in record.parameters.items() if name in space.distributions}
+
+
+def _outside(parameters: Mapping[str, Any], space: SearchSpace) -> str | None:
+    """The first parameter that does not lie in its range here, with its value."""
+    return next((f"{name} {value}" for name, value in parameters.items() if not space.holds(name, value)), None)
 
 
 def _num_trials(study: optuna.Study) -> int:
@@ -198,11 +202,7 @@ def _remember(search: OpenStudy, offered: Offered) -> Iterator[str]:
         yield f"{offered.name}: the sampler does not see it, as it draws at random"
         return
     own = [
-        {
-            name: value
-            for name, value in record.parameters.items()
-            if name in search.space.distributions and search.space.holds(name, value)
-        }
+        {name: value for name, value in _searched_here(record, search.space).items() if search.space.holds(name, value)}
         for record in offered.trials
     ]
     values = [record.objective for record in offered.trials]

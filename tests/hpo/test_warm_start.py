@@ -34,7 +34,7 @@ def test_the_best_of_the_other_study_come_after_trial_0_and_a_resumed_study_has_
     begun: Command, project: Path
 ) -> None:
     out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "2")
-    assert "a: 2 of its best 3 configurations come after trial 0; already there: 1" in out, "one is the default"
+    assert "a: 2 of its best 3 configurations here come after trial 0; already there: 1" in out, "one is the default"
     assert "a: the sampler sees its complete trials (3)" in out
     best = max((trial for trial in trials_of(project, "a") if trial.value is not None), key=lambda trial: trial.value)
     own = trials_of(project, "b")
@@ -63,6 +63,22 @@ def test_what_does_not_fit_is_said(begun: Command, project: Path) -> None:
     out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "1", "--set", "dilation_depth=5")
     assert "not searched here, and as this study file has it: dilation_depth" in out
     assert all("dilation_depth" not in trial.params for trial in trials_of(project, "b"))
+
+
+def test_configurations_that_do_not_fit_make_room_for_the_next_best(begun: Command, project: Path) -> None:
+    begun("--name", "a", *SOON, "--trials", "6")
+    ranked = sorted((t for t in trials_of(project, "a") if t.value is not None), key=lambda t: -(t.value or 0))
+    best, rest = ranked[0], ranked[1:]
+    depth = best.params["dilation_depth"]
+    low, high = (4, 5) if depth == 6 else (5, 6)  # the default is 5
+    fitting = [trial for trial in rest if low <= trial.params["dilation_depth"] <= high]
+    assert fitting, "else the test shows nothing"
+    searched = f"space.dilation_depth={{low={low}, high={high}}}"
+    out = begun("--name", "b", *SOON, "--warm-start", "a", "--trials", "1", "--set", searched)
+    assert f"outside of the ranges here, and left out: dilation_depth {depth}" in out
+    first, *waiting = trials_of(project, "b")
+    expected = [trial.params for trial in fitting[:3] if trial.params != first.params]
+    assert [trial.system_attrs["fixed_params"] for trial in waiting] == expected
 
 
 def test_a_study_that_chose_by_takes_that_are_tested_here_is_refused_and_nothing_is_made(
