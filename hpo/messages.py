@@ -58,6 +58,11 @@ def _rates(front_end: FrontEndConfig) -> str:
 
 
 def _kept_at_default(inputs: StudyInputs) -> list[str]:
+    promised = ["threshold_sigmas is set after the choice, by the promise about false alarms"]
+    return [*(promised if inputs.spec.threshold else []), *_unjudged(inputs)]
+
+
+def _unjudged(inputs: StudyInputs) -> list[str]:
     if "faults" not in inputs.dataset.stand_ins():
         return []
     names = [name for name in UNJUDGED_BY_INJECTED_FAULTS if name in inputs.space.distributions]

@@ -185,9 +185,8 @@ def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
     where = " with ".join([str(path), *(f"--set {text}" for text in assignments)])
     try:
         # Through JSON, because strict types take a table for a dataclass only there.
-        spec = TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
+        spec = _with_promise(TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str)))
         spec.search_space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=1)
-        _check_threshold(spec)
         _check_lengths(spec)
         _check_rates(spec)
     except ValidationError as error:
@@ -197,16 +196,12 @@ def load_study_file(path: Path, assignments: Sequence[str] = ()) -> StudySpec:
     return spec
 
 
-def _check_threshold(spec: StudySpec) -> None:
-    """A threshold that is set after the choice is not searched, and is fewer alarms than clips."""
+def _with_promise(spec: StudySpec) -> StudySpec:
+    """A promise sets the threshold after the choice, so it is not searched. UserError where it is of all clips."""
     if spec.threshold is None:
-        return
-    if "threshold_sigmas" in spec.space:
-        raise UserError(
-            "space.threshold_sigmas must be left out where [threshold] is given, because the promise sets the "
-            "threshold after the choice. Remove its line, or fix it with --set threshold_sigmas=3."
-        )
+        return spec
     spec.threshold.rate(spec.clips.clip_seconds)
+    return replace(spec, space={name: each for name, each in spec.space.items() if name != "threshold_sigmas"})
 
 
 def _check_lengths(spec: StudySpec) -> None:

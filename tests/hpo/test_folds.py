@@ -28,7 +28,7 @@ from hpo.results.result import WINNER_DIRECTORY
 
 Command = Callable[..., str]
 FOLDS = ("--folds", "3", "--trials", "1")
-PROMISE = ("--set", "threshold.false_alarms=0.5", "--set", "threshold_sigmas=3")
+PROMISE = ("--set", "threshold.false_alarms=0.5")
 
 
 @pytest.fixture

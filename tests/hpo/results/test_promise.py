@@ -290,7 +290,7 @@ def test_the_winner_s_file_has_the_promised_threshold_and_the_scores_for_another
 def test_the_command_sets_the_threshold_that_is_promised_and_detect_changes_it(
     project: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = run("--trials", "1", "--set", "threshold.false_alarms=0.5", "--set", "threshold_sigmas=3")
+    said = run("--trials", "1", "--set", "threshold.false_alarms=0.5")
     study = project / "runs" / STUDY
     result = json.loads((study / "result.json").read_text())
     assert result["promise"]["is_promise"]

@@ -135,10 +135,6 @@ WRONG = {
         TINY + 'baseline = { choices = ["machine", "both"] }\nscore = { choices = ["surprise", "innovations"] }\n',
         "baseline must be machine or clip where the score can be another than innovations, but can be both",
     ),
-    "a threshold that is searched and promised": (
-        TINY + "[threshold]\nfalse_alarms = 0.05\n",
-        "space.threshold_sigmas must be left out where [threshold] is given",
-    ),
     "two promises": (
         TINY + "[threshold]\nfalse_alarms = 0.05\nfalse_alarms_per_hour = 1.0\n",
         "threshold must hold one of false_alarms and false_alarms_per_hour",
@@ -152,6 +148,14 @@ WRONG = {
         "training.seconds_per_epoch must be",
     ),
 }
+
+
+def test_a_threshold_that_is_promised_is_not_searched(tmp_path: Path) -> None:
+    path = tmp_path / "promise.toml"
+    path.write_text(TINY)
+    searched, promised = load_study_file(path), load_study_file(path, ["threshold.false_alarms=0.05"])
+    assert searched.space.keys() - promised.space.keys() == {"threshold_sigmas"}
+    assert promised.default_experiment == searched.default_experiment, "trials are judged at the file's threshold"
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG.keys())
