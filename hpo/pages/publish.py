@@ -180,7 +180,7 @@ def _publish_report(search: OpenStudy, log: RunLog, findings: StudyResults) -> N
         winner_page=_winner_page(search, result["winner"]),
     )
     table = search.study.trials_dataframe(("number", "state", "value", "params", "duration")).to_csv(index=False)
-    plots = plots_page(search.study.study_name, figures)
+    plots = plots_page(search.study.study_name, figures, evidence=result["evidence"])
     for name, text in ((REPORT_FILE, report), (PLOTS_FILE, plots), (TABLE_FILE, table)):
         write_text(search.directory / name, text)
         log.artifact(search.directory / name)

@@ -89,10 +89,10 @@ def study_page(
     )
 
 
-def plots_page(name: str, figures: Mapping[str, Any]) -> str:
-    """All plots of a study with their titles, and without the report's text."""
+def plots_page(name: str, figures: Mapping[str, Any], *, evidence: Mapping[str, Any] | None) -> str:
+    """All plots of a study with their titles, and without the report's text but for what makes the winner unproven."""
     shown = [page_figure(figure, name=key, min_width_px=_min_width_px(key, figure)) for key, figure in figures.items()]
-    return render("plots", name=name, figures=shown)
+    return render("plots", name=name, figures=shown, banner=evidence and evidence["banner"])
 
 
 def _min_width_px(name: str, figure: Any) -> int:

@@ -36,7 +36,7 @@ def test_everything_says_that_no_real_fault_was_heard(
     assert not result["evidence"]["is_proven"]
     assert result["winner"]["stand_ins"] == ["faults"]
     assert result["prediction"]["best_bits_saved"] in healthy_bits_saved(project)
-    for page in (folder / "report.html", *folder.glob("trials/*/page.html")):
+    for page in (folder / "report.html", folder / "plots.html", *folder.glob("trials/*/page.html")):
         assert UNPROVEN in page.read_text(), page
     assert UNPROVEN in re.split("Compared with the alternatives", (folder / "report.html").read_text())[1]
     study = tracked_runs(project)["study"]

@@ -35,7 +35,11 @@ def test_pages_of_fifty_trials_stay_below_the_bound_however_long_a_clip_is() -> 
         title="", epochs=[], best_epoch=None, validation=scores, test=scores, threshold_sigmas=1.0,
         clips=[clip, replace(clip)],
     )  # fmt: skip
-    pages = [page_of(study), plots_page("toy", study_figures(study)), *[trial_page(view, facts={})] * (NUM_PAGES + 1)]
+    pages = [
+        page_of(study),
+        plots_page("toy", study_figures(study), evidence=None),
+        *[trial_page(view, facts={})] * (NUM_PAGES + 1),
+    ]
     assert NUM_COPIES * sum(len(page.encode()) for page in pages) < MAX_BYTES
 
 

@@ -65,7 +65,7 @@ def test_the_top_of_the_page_names_the_winner_s_file_its_size_and_the_command_fo
 
 def test_the_page_of_plots_holds_all_of_them_with_their_titles() -> None:
     figures = study_figures(toy_study())
-    page = plots_page("toy <b>", figures)
+    page = plots_page("toy <b>", figures, evidence=None)
     assert re.findall(r'data-figure="figure-(\w+)"', page) == list(figures)
     assert page.count(packed_plotly()) == 1
     assert "<b>" not in page
