@@ -20,9 +20,11 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.simulated_machines import MACHINES, written_machine
-from benchmarks.spliced_events import FOLDS, METRICS, rows_of_fold
+from benchmarks.spliced_events import FOLDS, rows_of_fold
+from benchmarks.spliced_events import METRICS as EVENT_METRICS
 from core.baselines.comparison import Row
-from core.baselines.comparison_table import Line, figure_text, lines_of
+from core.baselines.comparison_table import figure_text
+from core.baselines.paired_bootstrap import METRICS, Figure, SplitDecisions, draw_takes
 from core.study_files import OF_EVENTS, find_study_file
 from hpo.search.study_file import StudySpec, load_study_file
 
@@ -56,20 +58,24 @@ def rows_of_data(options: argparse.Namespace, spec: StudySpec, data: str, task: 
 
 
 def print_table(rows: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
-    """Each detector's mean over the machines or folds of a kind, and over all kinds."""
-    of_kinds = {kind: lines_of(splits) for kind, splits in rows.items()}
-    of_all = lines_of([split for splits in rows.values() for split in splits])
-    print(f"| {metric.replace('_', ' ')} | {' | '.join(of_kinds)} | mean | WaveNet ahead by |")
-    print(f"| {' | '.join(['---'] * (len(of_kinds) + 3))} |")
-    for index, line in enumerate(of_all):
-        values = [lines[index].figures[metric].value for lines in of_kinds.values()]
-        cells = [*(f"{value:.3f}" for value in values), f"{np.mean(values):.3f}", lead_of(line, metric)]
-        print(f"| {line.name} | {' | '.join(cells)} |", flush=True)
+    """Each detector on the machines, or folds, of each kind, and on all of them, where every event counts once."""
+    everything = [split for splits in rows.values() for split in splits]
+    draws = draw_takes([split[0].decisions for split in everything])
+    best = METRICS[metric](decisions_of(everything, 0), draws)
+    print(f"| {metric.replace('_', ' ')} | {' | '.join(rows)} | mean of kinds | all | WaveNet ahead by |")
+    print(f"| {' | '.join(['---'] * (len(rows) + 4))} |")
+    for index, row in enumerate(everything[0]):
+        of_kinds = [METRICS[metric](decisions_of(splits, index), draws)[0] for splits in rows.values()]
+        of_all = METRICS[metric](decisions_of(everything, index), draws)
+        lead = figure_text(Figure.of(best - of_all), sign=True) if index else ""
+        means = [*of_kinds, np.mean(of_kinds)]
+        cells = [*(f"{value:.3f}" for value in means), figure_text(Figure.of(of_all)), lead]
+        print(f"| {row.name} | {' | '.join(cells)} |", flush=True)
 
 
-def lead_of(line: Line, metric: str) -> str:
-    """Over all machines and folds; nothing for WaveNet itself."""
-    return figure_text(line.differences[metric], sign=True) if metric in line.differences else ""
+def decisions_of(splits: Sequence[Sequence[Row]], index: int) -> list[SplitDecisions]:
+    """One detector's, by the number of its row."""
+    return [split[index].decisions for split in splits]
 
 
 def main() -> None:
@@ -82,7 +88,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/events_of_machines"), help="where decisions are kept")
     options = parser.parse_args()
     rows = rows_of_tasks(options)
-    for metric in METRICS:
+    for metric in EVENT_METRICS:
         print_table(rows, metric)
         print()
 
