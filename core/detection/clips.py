@@ -26,7 +26,7 @@ from core.decision.postprocess import Event, Frames, events
 from core.decision.reasons import reasons_of
 from core.decision.statistic import Judgement
 from core.decision.whole_recordings import clips_needed
-from core.detection.decision import RecordingDecision, RecordingEvent
+from core.detection.decision import RecordingDecision, RecordingEvent, healthy_scores_of
 from core.detection.files import AudioStream, check_sound
 from core.detection.requirements import AudioRequirements
 from core.errors import UserError
@@ -132,6 +132,7 @@ def judge_recording(
         threshold_sigmas=threshold,
         clip_scores=tuple(frames.clip_scores),
         min_anomalous_clips=num_needed,
+        healthy_scores=healthy_scores_of(detector, min_anomalous_clips),
         events=found,
         level_warnings=_checked_levels(audio.name, np.array(frames.clip_levels), detector, machine),
         sigmas=frames.sigmas,

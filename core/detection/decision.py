@@ -6,9 +6,11 @@ is anomalous where its score reaches the threshold. A recording of one clip has 
 
 from dataclasses import dataclass
 
+from core.command_line import counted
+from core.decision.checkpoint import Detector
 from core.decision.levels import LevelWarning
 from core.decision.postprocess import Frames
-from core.decision.whole_recordings import score_of_recording
+from core.decision.whole_recordings import clips_needed, score_of_recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class RecordingDecision:
     """In sigmas, in order of time: the highest threshold at which an event survives in the clip, -inf for none."""
     min_anomalous_clips: int
     """So many clips must be anomalous for the recording to be. At most the number of clips."""
+    healthy_scores: tuple[float, ...]
+    """In sigmas, of the healthy recordings whose scores the detector's file holds; empty where it holds none."""
     events: tuple[RecordingEvent, ...]
     """In order of time. A recording with fewer anomalous clips than it takes has events, too."""
     level_warnings: tuple[LevelWarning, ...]
@@ -63,9 +67,26 @@ class RecordingDecision:
         return self.num_anomalous_clips >= self.min_anomalous_clips
 
     @property
+    def healthy_words(self) -> str:
+        """How strange an anomalous recording is beside the healthy ones; empty for a normal one, and without those."""
+        if not self.is_anomalous or not self.healthy_scores:
+            return ""
+        num, num_below = len(self.healthy_scores), sum(score < self.score_sigmas for score in self.healthy_scores)
+        which = f"{num_below} of" if num_below < num else "the" if num == 1 else "all"
+        return f"stranger than {which} {counted(num, 'healthy recording')}"
+
+    @property
     def level_words(self) -> str:
         """The warnings for people; empty where there are none."""
         return "; ".join(
             warning.describe(num_clips=len(self.clip_scores), num_channels=self.num_channels)
             for warning in self.level_warnings
         )
+
+
+def healthy_scores_of(detector: Detector, asked: int | None) -> tuple[float, ...]:
+    """Of each healthy recording that the detector's file holds: its score, where `asked` of its clips must be anomalous
+    (None: as many as `clips_needed` says)."""
+    takes = detector.healthy.takes if detector.healthy else ()
+    needed = (min(asked or clips_needed(len(take), faults_last=detector.faults_last), len(take)) for take in takes)
+    return tuple(map(score_of_recording, takes, needed))

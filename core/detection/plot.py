@@ -123,7 +123,8 @@ def _section(index: int, view: FileView, loudest_db: int) -> FileSection:
         decision="anomalous" if judgement.is_anomalous else "normal",
         summary=(
             f"{judgement.score_sigmas:.2f} sigmas against a threshold of {judgement.threshold_sigmas:.2f}, "
-            f"{judgement.num_anomalous_clips} of {len(judgement.clip_scores)} clips: {_events_text(judgement)}."
+            f"{judgement.num_anomalous_clips} of {len(judgement.clip_scores)} clips: "
+            f"{f'{judgement.healthy_words}; ' if judgement.healthy_words else ''}{_events_text(judgement)}."
         ),
         figure=page_figure(_figure(view, loudest_db), name=f"file-{index}"),
     )

@@ -10,7 +10,7 @@ from core.command_line import counted, printable
 from core.detection.decision import RecordingDecision
 
 COLUMNS = (
-    "file", "decision", "score_sigmas", "threshold_sigmas", "clips", "anomalous_clips", "at_least", "note",
+    "file", "decision", "score_sigmas", "threshold_sigmas", "clips", "anomalous_clips", "at_least", "healthy", "note",
     "event_start_s", "event_end_s", "microphone", "reason",
 )  # fmt: skip
 MAX_EVENT_LINES = 5
@@ -43,6 +43,7 @@ class Results:
             "clips": len(judged.clip_scores),
             "anomalous_clips": judged.num_anomalous_clips,
             "at_least": judged.min_anomalous_clips,
+            "healthy": judged.healthy_words,
             "note": judged.level_words,
         }
         events = [
@@ -75,11 +76,14 @@ def decision_word(judged: RecordingDecision) -> str:
 
 
 def lines_of(judged: RecordingDecision) -> Iterator[str]:
-    """One line a recording; below it, indented, its longest events, the longest first."""
+    """One line a recording; below it, indented, how strange it is beside healthy ones, and its longest events, the
+    longest first."""
     clips = f"{judged.num_anomalous_clips} of {len(judged.clip_scores)} clips"
     numbers = f"{judged.score_sigmas:8.2f} sigmas, threshold {judged.threshold_sigmas:.2f}, {clips:>12}"
     warning = f"  ({judged.level_words})" if judged.level_words else ""
     yield f"{decision_word(judged):9} {numbers}  {printable(judged.name)}{warning}"
+    if judged.healthy_words:
+        yield f"    {judged.healthy_words}"
     longest_first = sorted(judged.events, key=lambda event: -event.seconds)
     for event in longest_first[:MAX_EVENT_LINES]:
         microphone = f", microphone {event.microphone}" if judged.num_channels > 1 else ""

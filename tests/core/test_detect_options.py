@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.decision.checkpoint import DETECTOR_FILE, find_detector, save_detector
-from core.decision.false_alarms import ThresholdConfig, promised_threshold
+from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
 from core.detect import main
 from core.detection.clips import judge_recording, requirements_of
 from core.detection.files import open_audio, open_waveform
@@ -183,6 +183,33 @@ def test_without_an_option_the_study_says_how_many_clips_make_a_recording_anomal
     found = detect(study, tmp_path / "missing.wav", path, path)
     assert {row["at_least"] for row in found.rows if row["at_least"]} == {at_least}
     assert [line for line in found.out if line.startswith("A recording")] == [f"A recording is anomalous when {rule}."]
+
+
+@pytest.mark.parametrize(
+    ("takes", "words"),
+    [
+        (((0.0,), (0.1, 0.2)), "stranger than all 2 healthy recordings"),
+        (
+            ((0.0,), (99.0, 98.0), (99.0, 0.0)),
+            "stranger than 2 of 3 healthy recordings",
+        ),  # of two clips both
+        (((0.0,),), "stranger than the 1 healthy recording"),
+        ((), ""),
+    ],
+)
+def test_an_anomalous_recording_is_compared_with_the_healthy_ones_that_the_winner_s_file_holds(
+    study, detect, tmp_path, takes, words
+):
+    healthy = HealthyScores(takes=takes, seconds_a_clip=1.0)
+    save_detector(study / "winner" / DETECTOR_FILE, replace(make_detector(), faults_last=True, healthy=healthy))
+    path, page = write(tmp_path / "x.wav", sound(1), RATE_HZ), tmp_path / "page.html"
+    found = detect(study, path, "--threshold=-1e6", "--plot", page)
+    assert found.rows[0]["healthy"] == words
+    assert words in page.read_text()
+    assert [line.strip() for line in found.out if "stranger" in line] == ([words] if words else [])
+    normal = detect(study, path, "--threshold=1e6", "--plot", page)
+    assert normal.rows[0]["healthy"] == ""
+    assert "stranger" not in page.read_text()
 
 
 def test_the_rule_is_not_said_where_nothing_is_judged(study, detect, tmp_path):
