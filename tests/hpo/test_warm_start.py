@@ -81,16 +81,18 @@ def test_configurations_that_do_not_fit_make_room_for_the_next_best(begun: Comma
     assert [trial.system_attrs["fixed_params"] for trial in waiting] == expected
 
 
+@pytest.mark.parametrize(("chose", "tests"), [("4", "1"), ("1", "2")])
 def test_a_study_that_chose_by_takes_that_are_tested_here_is_refused_and_nothing_is_made(
-    run: Command, project: Path, capsys: pytest.CaptureFixture[str]
+    run: Command, project: Path, capsys: pytest.CaptureFixture[str], chose: str, tests: str
 ) -> None:
-    """Of four folds, the last validates on the test takes of the first."""
-    run("--name", "a", *SOON, "--folds", "4", "--fold", "4", "--trials", "1")
-    assert refused("--name", "b", "--folds", "4", "--fold", "1", "--warm-start", "a.fold4") == 2
-    assert "did not choose by a take that is tested here, but 'a.fold4' chose by 'car1/" in capsys.readouterr().err
-    assert not (project / "runs/b.fold1").exists()
+    """Each of four folds validates on the test takes of the next one, the last on those of the first."""
+    run("--name", "a", *SOON, "--folds", "4", "--fold", chose, "--trials", "1")
+    assert refused("--name", "b", "--folds", "4", "--fold", tests, "--warm-start", f"a.fold{chose}") == 2
+    said = f"did not choose by a take that is tested here, but 'a.fold{chose}' chose by 'car1/"
+    assert said in capsys.readouterr().err
+    assert not (project / f"runs/b.fold{tests}").exists()
     names = optuna.get_all_study_names(StudyStorage(str(project / "runs/optuna.journal")).backend)
-    assert "b.fold1" not in names
+    assert f"b.fold{tests}" not in names
 
 
 def test_what_chose_in_a_study_is_remembered_by_those_that_begin_with_it(run: Command, project: Path) -> None:

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.baselines import loudness_scores
 from core.data.recordings import Corpus
+from core.decision.metrics import auc
 from core.errors import UserError
+from core.model.frontend import FrontEnd, FrontEndConfig
 from core.sources import open_source
 from core.sources.equal_level import RMS
 
@@ -41,6 +44,25 @@ def test_nothing_but_the_level_changes(folder: str) -> None:
         assert (was.shape, was.dtype) == (now.shape, now.dtype)
         for one, other in zip(was, now, strict=True):
             np.testing.assert_allclose(other / other.std(), one / one.std(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("measure", ["loudness", "gain"])
+def test_neither_loudness_nor_gain_tells_faulty_clips_from_healthy_ones(tmp_path: Path, measure: str) -> None:
+    """Twelve quiet healthy takes and twelve loud faulty ones of white noise, eight clips each, both microphones."""
+    for index in range(24):
+        path = tmp_path / ("normal" if index < 12 else "anomalous") / f"{index}.wav"
+        path.parent.mkdir(exist_ok=True)
+        sound = np.random.default_rng(index).normal(0, 0.01 if index < 12 else 0.1, (16_000, 2))
+        soundfile.write(path, sound * [1.0, 0.3], 8000, subtype="FLOAT")
+    front_end = FrontEnd(config=FrontEndConfig(), channel_gains=(1.0, 1.0))
+    areas = {}
+    for equal in (False, True):
+        takes = listed(f"folder:{tmp_path}", equal_level=equal).recordings
+        clips = np.concatenate([take.read().reshape(2, 8, 2000).swapaxes(0, 1) for take in takes])
+        heard = loudness_scores(clips) if measure == "loudness" else -front_end.level_of(clips).gain[:, 0, 0]
+        areas[equal] = auc(heard, np.repeat([take.label == "anomalous" for take in takes], 8))
+    assert areas[False] == 1.0
+    assert 0.4 <= areas[True] <= 0.6
 
 
 def test_it_is_other_data_for_a_store_and_for_a_study(folder: str) -> None:
