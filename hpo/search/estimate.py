@@ -10,6 +10,7 @@ import torch
 from core.data.dataset import Dataset
 from core.experiment import ExperimentConfig
 from core.model.clips_to_score import ClipsToScore
+from core.model.frontend import Codes
 from core.model.optimizer import make_optimizer
 from core.model.scoring import INNOVATIONS, score_clips
 from core.model.training import HeldWindows, TrainingConfig, train_epochs
@@ -45,19 +46,32 @@ def trial_seconds(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Epochs times (steps times the time of a step, plus judged seconds of audio times the time to score one)."""
-    training, rate, network = config.training, config.front_end.sample_rate_hz, config.wavenet(dataset.num_channels)
-    model = WaveNet(network).to(device)
+    """Epochs times (steps times the time of a step, plus judged samples times the time to score one)."""
+    training, rate = config.training, config.front_end.sample_rate_hz
+    model = WaveNet(config.wavenet(dataset.num_channels)).to(device)
+    scoring_s = _best_of(_scoring(model, config, pool), clock) / (NUM_CLIPS * _num_scored(config))
+    step_s = _best_of(_step(model, config, pool), clock)
+    judged = dataset.num_judged_samples / dataset.sample_rate_hz * rate
+    return training.epochs * (training.steps_per_epoch(rate) * step_s + judged * scoring_s)
+
+
+def _num_scored(config: ExperimentConfig) -> int:
+    """Samples of a clip that the scoring pass scores."""
+    return NUM_FRAMES * config.scoring.frame_samples(config.front_end.sample_rate_hz)
+
+
+def _codes(model: WaveNet, num_predicted: int) -> Codes:
+    """(NUM_CLIPS, C, T) of noise, of which so many samples have a whole receptive field before them."""
+    network = model.config
+    shape = (NUM_CLIPS, network.num_channels, network.receptive_field_samples + num_predicted)
+    return np.random.default_rng(0).integers(network.mu_law_levels, size=shape, dtype=np.uint8)
+
+
+def _step(model: WaveNet, config: ExperimentConfig, pool: ThreadPool) -> Callable[[], None]:
+    """One step of training."""
+    training, rate = config.training, config.front_end.sample_rate_hz
     optimizer = make_optimizer(model, training)
-    context, frame = network.receptive_field_samples, config.scoring.frame_samples(rate)
-    samples = NUM_FRAMES * frame
-    shape = (NUM_CLIPS, network.num_channels, context + max(samples, training.window_targets))
-    noise = np.random.default_rng(0).integers(network.mu_law_levels, size=shape, dtype=np.uint8)
-    codes = noise[..., : context + samples]
-    waveforms = codes.repeat(config.front_end.decimation, axis=-1).astype(np.float32)
-    clips = ClipsToScore(
-        codes=codes, waveforms=waveforms, first_samples=[0] * NUM_CLIPS, decimation=config.front_end.decimation
-    )
+    windows = HeldWindows(_codes(model, training.window_targets))
     one_step = TrainingConfig(
         epochs=1,
         seconds_per_epoch=training.batch_windows * training.window_targets / rate,
@@ -66,25 +80,30 @@ def trial_seconds(
     )
 
     def step() -> None:
-        for _ in train_epochs(
-            model, optimizer, HeldWindows(noise), config=one_step, sample_rate_hz=rate, seed=0, pool=pool
-        ):
+        for _ in train_epochs(model, optimizer, windows, config=one_step, sample_rate_hz=rate, seed=0, pool=pool):
             pass
+
+    return step
+
+
+def _scoring(model: WaveNet, config: ExperimentConfig, pool: ThreadPool) -> Callable[[], None]:
+    """One scoring pass over a few clips."""
+    decimation, codes = config.front_end.decimation, _codes(model, _num_scored(config))
+    waveforms = codes.repeat(decimation, axis=-1).astype(np.float32)
+    clips = ClipsToScore(codes=codes, waveforms=waveforms, first_samples=[0] * NUM_CLIPS, decimation=decimation)
 
     def score() -> None:
         score_clips(
             model,
             clips,
-            context_samples=context,
-            frame_samples=frame,
-            sample_rate_hz=rate,
+            context_samples=model.config.receptive_field_samples,
+            frame_samples=config.scoring.frame_samples(config.front_end.sample_rate_hz),
+            sample_rate_hz=config.front_end.sample_rate_hz,
             with_statistics=config.scoring.score == INNOVATIONS,
             pool=pool,
         )
 
-    per_second = _best_of(score, clock) / (NUM_CLIPS * samples) * rate
-    judged_s = dataset.num_judged_samples / dataset.sample_rate_hz
-    return training.epochs * (training.steps_per_epoch(rate) * _best_of(step, clock) + judged_s * per_second)
+    return score
 
 
 def _best_of(work: Callable[[], None], clock: Callable[[], float], repeats: int = 3) -> float:
