@@ -30,16 +30,20 @@ def with_assignments(
     *,
     tables: Collection[str] = (),
     parameters: Parameters = NO_PARAMETERS,
+    what: str = "a parameter or a key of the study file",
 ) -> dict[str, Any]:
     """A study file's table with `assignments` made in their order; `known` are all dotted keys that a file may have,
-    and `tables` the tables that it may lack. A parameter that is set is no longer searched.
+    and `tables` the tables that it may lack. A parameter that is set is no longer searched. `what` is named in errors.
 
     UserError for an assignment without a name or a value and for a name that is not known.
     """
     changed, of_files = copy.deepcopy(dict(table)), {*known, *tables}
     for text in assignments:
         name, word = split_assignment(text)
-        key = _dotted_key(name, text, of_files | _existing_keys(changed), parameters)
+        keys = of_files | _existing_keys(changed)
+        if name not in parameters and name not in keys:
+            raise _unknown(text, keys, parameters, what)
+        key = assigned_key(text, parameters)
         _assign(changed, key, None if key in tables and word == NONE else value_of(word))
         for parameter in [each for each, place in parameters.items() if ".".join(place) == key]:
             changed.get("space", {}).pop(parameter, None)
@@ -68,18 +72,12 @@ def value_of(word: str) -> Any:
         return word
 
 
-def _dotted_key(name: str, text: str, known: set[str], parameters: Parameters) -> str:
-    if name in parameters:
-        return ".".join(parameters[name])
-    if name in known:
-        return name
+def _unknown(text: str, known: set[str], parameters: Parameters, what: str) -> UserError:
+    name, _ = split_assignment(text)
     near = difflib.get_close_matches(name, sorted(known | set(parameters)), n=NUM_NEAR_KEYS, cutoff=0.5)
     named = [key for key in sorted(known) if key.rpartition(".")[2] == name]
     nearest = ", ".join(dict.fromkeys([*named, *near])) or ", ".join(parameters)
-    raise UserError(
-        f"--set must name {'a parameter or ' * bool(parameters)}a key of the study file, but got {text!r}."
-        + f" Near it: {nearest}." * bool(nearest)
-    )
+    return UserError(f"--set must name {what}, but got {text!r}. Near it: {nearest}.")
 
 
 def _assign(table: dict[str, Any], key: str, value: Any) -> None:

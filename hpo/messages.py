@@ -97,7 +97,8 @@ def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate, *, c
 def _of_alternatives(inputs: StudyInputs, trial_s: float) -> str:
     """Each may be tuned for as long as the trials take one after the other."""
     trials_s, num = inputs.space.num_trainings(inputs.total) * trial_s, len(families())
-    return f", then at most {duration(num * trials_s)} for --compare ({num} alternatives, each as long as the trials)"
+    each = f"{num} alternatives, each as long as the trials one after the other"
+    return f", then about {duration(num * trials_s)} for --compare ({each})"
 
 
 def _processes(inputs: StudyInputs) -> str:

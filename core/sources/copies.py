@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from core.data.recordings import REPAIR, BadRecording, Corpus, Recording, Skipped
+from core.data.recordings import BadRecording, Corpus, Recording, Skipped
 
 
 def without_copies(corpus: Corpus, *, skip_bad_files: bool = False) -> Corpus:
@@ -22,7 +22,7 @@ def without_copies(corpus: Corpus, *, skip_bad_files: bool = False) -> Corpus:
         return corpus
     return replace(
         corpus,
-        description=f"{corpus.description}, of which {len(skipped)} left out as copies of others",
+        description=f"{corpus.description}, of which {len(skipped)} left out as copies",
         recordings=tuple(each for each in corpus.recordings if each.recording_id not in skipped),
         skipped=(*corpus.skipped, *(Skipped(name=name, reason=reason) for name, reason in skipped.items())),
     )
@@ -35,7 +35,9 @@ def _left_out(same: Sequence[Recording], skip_bad_files: bool) -> list[tuple[str
     if contradiction is None:
         return [(copy.recording_id, f"{copy.recording_id!r} is a copy of {first.recording_id!r}") for copy in same[1:]]
     if not skip_bad_files:
-        raise BadRecording(f"{contradiction} {REPAIR}")
+        raise BadRecording(
+            f"{contradiction} Find out which is right and remove the other, or leave out both with --skip-bad-files."
+        )
     return [(each.recording_id, contradiction) for each in same]
 
 

@@ -21,6 +21,9 @@ from core.data.splits import SplitConfig
 from core.errors import UserError
 from core.model.frontend import FrontEndConfig
 
+PARAMETERS = {"sample_rate_hz": ("front_end", "sample_rate_hz")}
+"""Of those that a study can search, what concerns its data."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTables:
@@ -77,7 +80,10 @@ def read_study_tables(path: Path, assignments: Sequence[str] = ()) -> StudyTable
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"The study file must be a TOML file, but {path} cannot be read: {error}.") from error
-    table = with_assignments(table, assignments, _dotted_keys(), tables=_tables_to_leave_out())
+    known, tables_to_leave_out = _dotted_keys(), _tables_to_leave_out()
+    table = with_assignments(
+        table, assignments, known, tables=tables_to_leave_out, parameters=PARAMETERS, what="a key that a survey reads"
+    )
     tables = {each.name: table[each.name] for each in fields(StudyTables) if each.name in table}
     try:
         # Through JSON, because in strict mode pydantic reads a table as a dataclass only from JSON.

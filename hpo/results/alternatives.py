@@ -74,6 +74,8 @@ def _compared(
         "and ends the variant that it has begun."
     )
     rows = _kept(UNFINISHED_FILE, search, winner)
+    if rows and rows[0].seconds_of_tuning != budget_s:  # the search has gone on since
+        rows = []
     if rows:
         say(f"  {', '.join(row.name for row in rows)}: compared before")
     rows = rows or [_wavenet_row(search, datasets, winner, seconds_of_tuning=budget_s)]

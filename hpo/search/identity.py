@@ -18,6 +18,10 @@ TRAININGS = "trainings"
 """In the identity: the format of its trials. It is missing in a study that was made before it was kept."""
 DATA_FINGERPRINT = "data_fingerprint"
 """In the identity: that of the recordings."""
+PROMISED = "space.threshold_sigmas"
+OF_PROMISES = (
+    " A promise about false alarms ([threshold]) takes threshold_sigmas out of the space: give it as the study had it."
+)
 FOLD_INFIX = ".fold"
 """Before the number of a fold, at the end of the name of its study."""
 
@@ -52,6 +56,7 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
         raise UserError(
             f"Study {name!r} must keep the space and the data it was made with, but {key} was {before.get(key)!r} "
             f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
+            f"{OF_PROMISES if any(key.startswith(PROMISED) for key in changed) else ''}"
         )
 
 

@@ -201,7 +201,14 @@ def _with_promise(spec: StudySpec) -> StudySpec:
     if spec.threshold is None:
         return spec
     spec.threshold.rate(spec.clips.clip_seconds)
-    return replace(spec, space={name: each for name, each in spec.space.items() if name != "threshold_sigmas"})
+    SearchSpace.parse(spec.space, spec.default_experiment)  # UserError for a range that is none, though it is left out
+    space = {name: each for name, each in spec.space.items() if name != "threshold_sigmas"}
+    if not space:
+        raise UserError(
+            "space must hold another parameter beside threshold_sigmas where [threshold] is given, because the promise "
+            "sets the threshold after the choice, but holds none. Add one, or leave out [threshold]."
+        )
+    return replace(spec, space=space)
 
 
 def _check_lengths(spec: StudySpec) -> None:

@@ -6,6 +6,7 @@ options -> study file with --set -> source -> recordings -> ListedInputs -> data
 
 import os
 from argparse import Namespace
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,14 +137,18 @@ def _spec(options: Namespace) -> StudySpec:
     """The study file as the options change it."""
     assignments = options.set
     if options.once:  # there a searched parameter is set for the one configuration, and the study keeps its range
-        searched = load_study_file(options.study).space
-        assignments = [text for text in options.set if split_assignment(text)[0] not in searched]
+        assignments = _of_other_names(options.set, load_study_file(options.study).space)
+        assignments = _of_other_names(options.set, load_study_file(options.study, assignments).space)
     spec = load_study_file(options.study, assignments)
     if options.no_finalists:  # not part of the study's identity: the same command without the option trains them
         spec = replace(spec, finalists=replace(spec.finalists, new_seeds=0))
     if options.folds:
         spec = replace(spec, split=replace(spec.split, folds=options.folds, fold=(options.fold or 1) - 1))
     return spec
+
+
+def _of_other_names(assignments: Sequence[str], searched: Collection[str]) -> list[str]:
+    return [text for text in assignments if split_assignment(text)[0] not in searched]
 
 
 def goal_for(corpus: Corpus | StreamedCorpus) -> str:

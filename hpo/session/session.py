@@ -75,9 +75,10 @@ def open_session(inputs: StudyInputs, storage: StudyStorage | None, options: Nam
     if storage is None:
         setting = resolve_storage(options.storage, project_root=root)
         storage = StudyStorage(setting.value, patience_minutes=options.patience)
+    begun = None if options.fresh else inputs.name
+    offers = offers_of(options.warm_start, storage, inputs.dataset, to=begun) if options.warm_start else ()
     if options.fresh:
         archive_study(inputs.name, storage=storage, directory=directory, archive=runs / "archive")
-    offers = offers_of(options.warm_start, storage, inputs.dataset, to=inputs.name) if options.warm_start else ()
     search = open_study(
         inputs.name,
         inputs.spec,

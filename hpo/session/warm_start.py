@@ -54,7 +54,7 @@ def remember_what_chose(search: OpenStudy, dataset: Dataset) -> None:
         search.study.set_user_attr(CHOSE, sorted(digests))
 
 
-def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, to: str) -> tuple[Offered, ...]:
+def offers_of(names: Sequence[str], storage: StudyStorage, dataset: Dataset, *, to: str | None) -> tuple[Offered, ...]:
     """What these studies offer to the study `to`, which need not exist yet; nothing where it has begun with them.
 
     UserError as `are_to_come` raises it, and where another study has no complete trial, or was chosen by a take that
@@ -161,7 +161,10 @@ def is_among(tested: str, chose: set[str]) -> bool:
 def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
     """Enqueues the best that fit, and says what does not."""
     space, num_before = search.space, _num_trials(search.study)
-    own = [_searched_here(record, space) for record in offered.trials]
+    own = []
+    for parameters in (_searched_here(record, space) for record in offered.trials):
+        if parameters not in own:
+            own.append(parameters)
     fitting = [each for each in own if not _outside(each, space)][:BEST]
     for parameters in fitting:
         search.study.enqueue_trial({**space.default_parameters, **parameters}, skip_if_exists=True)
@@ -173,7 +176,8 @@ def _enqueue(search: OpenStudy, offered: Offered) -> Iterator[str]:
         yield f"{offered.name}: not searched here, and as this study file has it: {', '.join(sorted(not_searched))}"
     num_new = _num_trials(search.study) - num_before
     there = f"; already there: {len(fitting) - num_new}" if num_new < len(fitting) else ""
-    yield f"{offered.name}: {num_new} of its best {len(fitting)} configurations here come after trial 0{there}"
+    best = f"{num_new} of its best {len(fitting)} configurations here come" if fitting else "no configuration comes"
+    yield f"{offered.name}: {best} after trial 0{there}"
 
 
 def _searched_here(record: TrialRecord, space: SearchSpace) -> dict[str, Any]:

@@ -158,7 +158,12 @@ def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, sp
 
 @pytest.mark.parametrize(
     "assignments",
-    [("split.seed=3", "clips.clip_seconds=5"), ("speed_perturbation=none", "data.channels=first"), ("split.folds=4",)],
+    [
+        ("split.seed=3", "clips.clip_seconds=5"),
+        ("speed_perturbation=none", "data.channels=first"),
+        ("split.folds=4",),
+        ("sample_rate_hz=8000",),
+    ],
 )
 def test_what_is_set_is_set_as_in_a_study(tmp_path, survey, assignments):
     root, file = garage(tmp_path / "data", rate_hz=8000), ROOT / "studies/cars_10s.toml"
@@ -463,7 +468,7 @@ def test_the_json_is_stable_and_nothing_else_is_written_but_digests(tmp_path, su
         (["simulated", "--study", "broken.toml"], ["broken.toml", "TOML"]),
         (
             ["simulated", "--set", "split.sed=2"],
-            ["--set must name a key of the study file", "'split.sed=2'", "split.seed"],
+            ["--set must name a key that a survey reads", "'split.sed=2'", "split.seed"],
         ),
         (["simulated", "--set", "split.seed=1.5"], ["with --set split.seed=1.5", "split.seed must be a valid integer"]),
         (["simulated", "--set", "split.seed"], ["--set must be NAME=VALUE, but got 'split.seed'"]),

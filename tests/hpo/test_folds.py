@@ -134,6 +134,13 @@ def test_an_interrupted_comparison_goes_on_with_the_alternatives_that_it_lacks(
     had = load_rows(study / UNFINISHED_FILE)
     assert [row.name for row in had] == [WAVENET, *list(families())[:2]]
     capsys.readouterr()
+    of_longer_search = json.loads((study / UNFINISHED_FILE).read_text())
+    of_longer_search["rows"][0]["seconds_of_tuning"] += 1
+    unfinished = (study / UNFINISHED_FILE).read_text()
+    (study / UNFINISHED_FILE).write_text(json.dumps(of_longer_search))
+    assert "compared before" not in run("--trials", "1", "--compare"), "each had as long as the search took then"
+    (study / COMPARISON_FILE).unlink()
+    (study / UNFINISHED_FILE).write_text(unfinished)
     said = run("--trials", "1", "--compare")
     assert f"{', '.join(row.name for row in had)}: compared before" in said
     rows = load_rows(study / COMPARISON_FILE)

@@ -14,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import hpo.run_study
+from core.decision.checkpoint import DETECTOR_FILE, load_detector
 from hpo.audit import main as audit_main
 from hpo.results.audit_study import audit_study
 from hpo.worker_command import worker_command
@@ -60,6 +61,14 @@ def test_fresh_archives_and_deletes_nothing(project: Path, run: Command) -> None
     storage = JournalStorage(JournalFileBackend(str(project / "runs/optuna.journal")))
     old = optuna.load_study(study_name=archived.name, storage=storage)
     assert [t.params for t in old.trials] == [t.params for t in load(project).trials]
+
+
+def test_one_configuration_has_the_threshold_that_is_set_also_where_a_promise_leaves_it_unsearched(
+    project: Path, run: Command
+) -> None:
+    run("--once", "--set", "threshold.false_alarms=0.5", "--set", "threshold_sigmas=4.25")
+    (file,) = (project / "runs/tiny-simulated/single").glob(f"*/{DETECTOR_FILE}")
+    assert load_detector(file).statistic.config.threshold_sigmas == 4.25
 
 
 def test_one_configuration_alone_and_an_old_trial_again(project: Path, run: Command) -> None:

@@ -170,6 +170,15 @@ def test_a_study_goes_on_when_those_that_it_began_with_are_gone(begun: Command, 
     assert len([trial for trial in trials_of(project, "b") if trial.state.is_finished()]) == 2
 
 
+def test_a_study_can_begin_again_with_what_it_found(begun: Command, project: Path) -> None:
+    found = [trial.params for trial in trials_of(project, "a")]
+    out = begun("--name", "a", *SOON, "--fresh", "--warm-start", "a", "--trials", "2")
+    assert "of its best 3 configurations here come after trial 0" in out
+    assert all(trial.params in found for trial in trials_of(project, "a") if trial.params)
+    assert refused("--name", "a", "--fresh", "--warm-start", "a,gone") == 2
+    assert trials_of(project, "a"), "a study is not archived for an error"
+
+
 @pytest.mark.usefixtures("run")
 def test_the_first_study_of_a_storage_can_begin_with_none(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused("--name", "b", "--warm-start", "a") == 2

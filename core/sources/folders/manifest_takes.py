@@ -68,7 +68,7 @@ def _check_same_channels(takes: Sequence[Sequence[Row]]) -> None:
     usual = Counter(channels).most_common(1)[0][0] if channels else ()
     for take, found in zip(takes, channels, strict=True):
         if found != usual:
-            _check_not_torn(take, takes)
+            _check_not_torn(take, takes, usual)
             as_usual = takes[channels.index(usual)][0]
             raise UserError(
                 f"{take[0].where}: take {take[0].take!r} must have channels {', '.join(usual)} as take "
@@ -77,11 +77,11 @@ def _check_same_channels(takes: Sequence[Sequence[Row]]) -> None:
             )
 
 
-def _check_not_torn(take: Sequence[Row], takes: Sequence[Sequence[Row]]) -> None:
+def _check_not_torn(take: Sequence[Row], takes: Sequence[Sequence[Row]], usual: Sequence[str]) -> None:
     """A take of which a row differs in machine, label or condition looks like two takes, each without some channels."""
-    found = {row.channel for row in take}
     for other in takes:
-        if other is not take and other[0].take == take[0].take and found.isdisjoint(row.channel for row in other):
+        together = sorted(row.channel for row in (*take, *other))
+        if other is not take and other[0].take == take[0].take and together == sorted(usual):
             raise UserError(
                 f"{take[0].where}: all channels of a take must have one machine, label and condition, but take "
                 f"{take[0].take!r} is {_in_words(take[0])} there and {_in_words(other[0])} in {other[0].where}. "

@@ -56,3 +56,9 @@ def test_a_parameter_that_an_earlier_version_searched_is_no_error_of_ours() -> N
     was = now | {"space": now["space"] | {"forgotten": {"low": 1, "high": 2}}}
     with pytest.raises(UserError, match=r"space\.forgotten\.high was 2 and is None\. Give the new search"):
         check_identity("it", was, now)
+
+
+def test_a_promise_that_is_added_or_left_out_is_named() -> None:
+    promise = "threshold.false_alarms=0.05"
+    for was, now in (([promise], []), ([], [promise])):
+        assert "A promise about false alarms ([threshold]) takes threshold_sigmas out of the space" in refusal(was, now)

@@ -135,6 +135,15 @@ WRONG = {
         TINY + 'baseline = { choices = ["machine", "both"] }\nscore = { choices = ["surprise", "innovations"] }\n',
         "baseline must be machine or clip where the score can be another than innovations, but can be both",
     ),
+    "nothing but a threshold that is promised": (
+        TINY.partition("[space]")[0]
+        + "[space]\nthreshold_sigmas = { low = 0.5, high = 4.0 }\n[threshold]\nfalse_alarms = 0.05\n",
+        "space must hold another parameter beside threshold_sigmas where [threshold] is given",
+    ),
+    "a range that is none of a threshold that is promised": (
+        TINY.replace("threshold_sigmas = { low", "threshold_sigmas = { lowest") + "[threshold]\nfalse_alarms = 0.05\n",
+        "space.threshold_sigmas must have keys out of",
+    ),
     "two promises": (
         TINY + "[threshold]\nfalse_alarms = 0.05\nfalse_alarms_per_hour = 1.0\n",
         "threshold must hold one of false_alarms and false_alarms_per_hour",

@@ -133,6 +133,15 @@ def test_a_take_that_is_torn_by_one_wrong_cell_is_named_with_both_rows(tmp_path,
     assert all(f"row {number}" in str(refusal.value) for number in (row, neighbour)), refusal.value
 
 
+def test_machines_whose_channels_have_other_names_are_not_one_take_torn(tmp_path):
+    for name in ("a1", "a2", "b1", "b2"):
+        write(tmp_path / f"{name}.wav", noise(seed=int(name, 16)))
+    rows = ["a1.wav,fan,normal,,L,1", "a2.wav,fan,normal,,R,1", "b1.wav,pump,normal,,1,1", "b2.wav,pump,normal,,2,1"]
+    manifest(tmp_path, *rows, header=CHANNELS)
+    with pytest.raises(UserError, match=r"must have channels L, R as take '1' of .* row 2 has, but got 1, 2"):
+        listed(tmp_path)
+
+
 def test_takes_of_different_labels_may_have_one_name(tmp_path):
     for name in ("n1", "n2", "x1", "x2"):
         write(tmp_path / f"{name}.wav", noise(seed=ord(name[0]) + int(name[1])))
