@@ -162,7 +162,7 @@ def test_the_parts_are_those_of_a_study_on_this_data(tmp_path, survey, study, sp
         ("split.seed=3", "clips.clip_seconds=5"),
         ("speed_perturbation=none", "data.channels=first"),
         ("split.folds=4",),
-        ("sample_rate_hz=8000",),
+        ("sample_rate_hz=2000",),
     ],
 )
 def test_what_is_set_is_set_as_in_a_study(tmp_path, survey, assignments):
