@@ -32,7 +32,8 @@ from core.data.dataset import Dataset, prepare_dataset
 from core.data.noise import NoiseConfig
 from core.data.store import Store
 from core.study_files import find_study_file
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 LONG = ClipConfig(clip_seconds=10.0, evaluation_seconds=360, calibration_seconds=180)

@@ -32,7 +32,8 @@ from core.model.training_codes import fit_to_training  # noqa: E402
 from core.model.wavenet import WaveNet  # noqa: E402
 from core.sources import known_options, open_source  # noqa: E402
 from hpo.search.data_by_rate import open_datasets  # noqa: E402
-from hpo.search.study_file import StudySpec, load_study_file  # noqa: E402
+from hpo.search.study_file import load_study_file  # noqa: E402
+from hpo.search.study_spec import StudySpec  # noqa: E402
 from tests.hub_layout import HubLayout, write_hub_copy  # noqa: E402
 from tests.toyadmos_layout import write_tree  # noqa: E402
 

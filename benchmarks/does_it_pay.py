@@ -52,7 +52,8 @@ from benchmarks.replayed_studies import (
 from benchmarks.table_of_trainings import Place, load_training, make_training, places
 from core.decision.metrics import auc, f1_score
 from core.thread_pool import ThreadPool
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 STUDY = Path(__file__).resolve().parent.parent / "studies/quickstart.toml"
 STUDY_BEFORE = Path(__file__).resolve().parent / "quickstart_by_surprise.toml"

@@ -33,7 +33,8 @@ from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
 from core.model.scoring import INNOVATIONS
 from core.study_files import find_study_file
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 

@@ -26,7 +26,8 @@ from core.baselines.comparison import Row
 from core.baselines.comparison_table import figure_text
 from core.baselines.paired_bootstrap import METRICS, Figure, SplitDecisions, draw_takes
 from core.study_files import OF_EVENTS, find_study_file
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 
 def spliced_spec() -> StudySpec:

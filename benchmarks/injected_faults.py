@@ -52,7 +52,8 @@ from core.model.scored_training import scored_epochs  # noqa: E402
 from core.model.scoring import INNOVATIONS, FrameScores  # noqa: E402
 from core.sources import open_source  # noqa: E402
 from core.thread_pool import ThreadPool  # noqa: E402
-from hpo.search.study_file import StudySpec, load_study_file  # noqa: E402
+from hpo.search.study_file import load_study_file  # noqa: E402
+from hpo.search.study_spec import StudySpec  # noqa: E402
 
 NUM_HEALTHY = 8
 WINDOWS_MS = (100.0, 500.0, 2000.0)

@@ -44,7 +44,8 @@ from core.experiment import ExperimentConfig
 from core.model.scored_training import scored_epochs
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 LONG = ClipConfig(clip_seconds=10.0, evaluation_seconds=360.0, calibration_seconds=180.0)

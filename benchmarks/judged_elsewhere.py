@@ -32,7 +32,7 @@ from core.decision.postprocess import STATISTICS, PostprocessingConfig
 from core.model.scored_training import scored_epochs
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
-from hpo.search.study_file import StudySpec
+from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 WAVENET, BANDS = "WaveNet", "bands, the same rule"

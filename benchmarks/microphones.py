@@ -57,7 +57,8 @@ from core.model.frame_statistics import FrameVectors, statistic_groups
 from core.model.scored_training import scored_epochs
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 NUM_MICROPHONES = {"simulated": 4, "fan": 8}

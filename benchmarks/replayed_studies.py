@@ -25,7 +25,7 @@ from core.decision.postprocess import PostprocessingConfig
 from core.model.scoring import INNOVATIONS
 from hpo.search.history import History, with_history
 from hpo.search.samplers import derived_seed, make_sampler
-from hpo.search.study_file import StudySpec
+from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import SamplerConfig
 
 FloatArray = npt.NDArray[np.float64]

@@ -38,7 +38,8 @@ from core.thread_pool import ThreadPool
 from hpo.search.estimate import trial_seconds
 from hpo.search.history import History
 from hpo.search.samplers import make_pruner
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import PrunerConfig
 from hpo.session.warm_start import BEST
 

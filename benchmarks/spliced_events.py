@@ -48,7 +48,8 @@ from core.model.wavenet import WaveNet
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 SPLICES = {"calibration": 1, "validation": 3, "test": 10}

@@ -47,7 +47,8 @@ from core.thread_pool import ThreadPool
 from hpo.results.alternatives import COMPARISON_FILE, WAVENET
 from hpo.results.result import RESULT_FILE
 from hpo.search.data_by_rate import open_datasets
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.session.study_names import fold_name
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -38,7 +38,7 @@ from core.sources import open_source
 from core.thread_pool import ThreadPool
 from core.whole_file import whole_file
 from hpo.search.search_space import PARAMETERS
-from hpo.search.study_file import StudySpec
+from hpo.search.study_spec import StudySpec
 
 FrameArray = npt.NDArray[np.floating]
 MACHINE = "car1"

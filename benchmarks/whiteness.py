@@ -28,7 +28,8 @@ from core.model.wavenet import WaveNet
 from core.model.whiteness import Whiteness, whiteness_of
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 
 def whiteness_after(seconds: float, dataset: Dataset, spec: StudySpec, pool: ThreadPool) -> tuple[Whiteness, float]:

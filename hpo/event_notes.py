@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from core.command_line import counted
 from core.data.recordings import Corpus, StreamedCorpus
 from core.study_files import OF_EVENTS
-from hpo.search.study_file import StudySpec
+from hpo.search.study_spec import StudySpec
 
 
 def event_notes(spec: StudySpec, corpus: Corpus | StreamedCorpus) -> Iterator[str]:

@@ -19,7 +19,7 @@ from hpo.results.winner import highest
 from hpo.search.estimate import Estimate
 from hpo.search.search_space import UNJUDGED_BY_INJECTED_FAULTS, describe_range
 from hpo.search.study import OpenStudy
-from hpo.search.study_file import OBJECTIVES
+from hpo.search.study_spec import OBJECTIVES
 from hpo.search.trial_context import TrialEnd
 from hpo.search.trial_record import TrialRecord
 from hpo.session.inputs import StudyInputs

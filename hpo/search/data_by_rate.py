@@ -13,7 +13,7 @@ from core.data.store import Store
 from core.data.streaming.streamed_dataset import stream_dataset
 from core.errors import UserError
 from hpo.search.preparation import PreparationBar
-from hpo.search.study_file import StudySpec
+from hpo.search.study_spec import StudySpec
 
 
 class Datasets:

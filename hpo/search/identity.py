@@ -10,7 +10,7 @@ from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.errors import UserError
 from core.model.scored_training import format_of
 from hpo.search.search_space import PARAMETERS
-from hpo.search.study_file import FIRST_OBJECTIVE, StudySpec
+from hpo.search.study_spec import FIRST_OBJECTIVE, StudySpec
 
 IDENTITY = "identity"
 """User attribute of the study: its search and its data."""

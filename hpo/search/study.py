@@ -28,7 +28,7 @@ from hpo.search.samplers import derived_seed, make_pruner, make_sampler
 from hpo.search.search_space import SearchSpace
 from hpo.search.server_storage import ServerStorage
 from hpo.search.storage import StudyStorage
-from hpo.search.study_file import FIRST_OBJECTIVE, OBJECTIVES, StudySpec
+from hpo.search.study_spec import FIRST_OBJECTIVE, OBJECTIVES, StudySpec
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
 UID, EXPERIMENT = "uid", "experiment"

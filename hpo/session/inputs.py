@@ -24,7 +24,8 @@ from core.thread_pool import ThreadPool
 from hpo.results.trial_files import TrialFiles
 from hpo.search.data_by_rate import Datasets, open_datasets
 from hpo.search.search_space import SearchSpace
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.session.study_names import check_name, fold_name
 from hpo.terminal.console import Console
 

@@ -16,7 +16,8 @@ from core.data.store import Store
 from core.decision.metrics import f1_score
 from core.thread_pool import ThreadPool
 from hpo.search.history import History
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 FIRST, SECOND = Place(car=1, point=0, seed=1), Place(car=1, point=1, seed=1)
 

@@ -30,7 +30,8 @@ from hpo.search.data_by_rate import Datasets
 from hpo.search.objective import run_trial
 from hpo.search.storage import StudyStorage
 from hpo.search.study import open_study
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import trial_records
 

@@ -24,7 +24,8 @@ from hpo.search.archive import archive_study
 from hpo.search.data_by_rate import Datasets
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import FinalistsConfig
 from hpo.search.trial_context import TrialContext
 from hpo.search.trial_record import FACTS, trial_records

@@ -20,7 +20,8 @@ from core.errors import UserError
 from core.model.wavenet import describe
 from core.sources import open_source
 from hpo.search.data_by_rate import Datasets, check_same_clips, open_datasets
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY_FILE = ROOT / "tests/data/tiny_front_end.toml"

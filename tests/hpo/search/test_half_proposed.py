@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 from hpo.search.search_space import SearchSpace
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import PrunerConfig, SamplerConfig
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -29,7 +29,8 @@ from hpo.search.lease import TrialLease, give_back_the_dead
 from hpo.search.server_storage import LEASE, LeaseLost
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import RUN
 from hpo.search.work import work_on

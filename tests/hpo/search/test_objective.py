@@ -27,7 +27,8 @@ from hpo.search.objective import TrialRun, run_trial
 from hpo.search.samplers import make_pruner
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, objective_name, open_study
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import PrunerConfig
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import trial_records

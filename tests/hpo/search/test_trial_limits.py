@@ -22,7 +22,8 @@ from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import Stops
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
-from hpo.search.study_file import StudySpec, load_study_file
+from hpo.search.study_file import load_study_file
+from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import FinalistsConfig
 from hpo.search.trial_context import TrialContext, TrialEnd
 from hpo.search.trial_record import STOPPED, trial_records
