@@ -26,6 +26,7 @@ import torch
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` and `hpo` are found
 
+from benchmarks.machine import describe_machine
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
@@ -229,7 +230,7 @@ def main() -> None:
         "cars": lambda: study_task("studies/cars_10s.toml", options.cars, budget_s=800, former_rate=8e-3),
         "fan": lambda: fan_task(options.fan),
     }
-    print(f"PyTorch {torch.__version__}, one thread, seeds {' '.join(map(str, options.seeds))}; bits per sample\n")
+    print(f"{describe_machine()}, one thread, seeds {' '.join(map(str, options.seeds))}; bits per sample\n")
     for recipe in options.recipes:
         print(f"- {recipe}: {MEANINGS[recipe]}")
     budgets = " | ".join(f"{fraction:.2f}" for fraction in FRACTIONS)

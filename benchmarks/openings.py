@@ -21,6 +21,7 @@ import soundfile
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
+from benchmarks.machine import describe_machine
 from core.data import digests
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
@@ -42,6 +43,7 @@ def main() -> None:
     if arguments.open:
         print(timed_opening(arguments.open))
         return
+    print(f"{describe_machine()}\n")
     print("| takes | opening | listing s | dataset s | cores | processor time, ms a take |")
     print("| --- | --- | --- | --- | --- | --- |")
     for num_takes in arguments.takes:
