@@ -8,9 +8,9 @@ calibrated.
 
 Groups are ranked by deviations in units of how healthy takes differ, some of which are decorrelated: those that a
 detector judges where it compares with its machine. Where it compares with the clip, its change model whitens otherwise,
-and the ranking stays that of takes. Directions and bands are
-those of the deviations as they are, which can be seen in a spectrogram. A band reaches as far around the most deviating
-one as the deviation keeps its sign and half its size; none is named where it reaches over all.
+and the ranking stays that of takes. Directions and bands are those of the deviations as they are, which can be seen in
+a spectrogram. A band reaches as far around the most deviating one as the deviation keeps its sign and half its size;
+none is named where it reaches over all.
 """
 
 from collections.abc import Mapping
