@@ -20,7 +20,8 @@ DATA_FINGERPRINT = "data_fingerprint"
 """In the identity: that of the recordings."""
 PROMISED = "space.threshold_sigmas"
 OF_PROMISES = (
-    " A promise about false alarms ([threshold]) takes threshold_sigmas out of the space: give it as the study had it."
+    " A promise about false alarms ([threshold]) takes threshold_sigmas out of the space: where the study has one, give "
+    "that promise and nothing else; where it has none, leave it out."
 )
 FOLD_INFIX = ".fold"
 """Before the number of a fold, at the end of the name of its study."""
