@@ -20,9 +20,10 @@ DATA_FINGERPRINT = "data_fingerprint"
 """In the identity: that of the recordings."""
 PROMISED = "space.threshold_sigmas"
 OF_PROMISES = (
-    " A promise about false alarms ([threshold]) takes threshold_sigmas out of the space: where the study has one, give "
-    "that promise and nothing else; where it has none, leave it out."
+    " A promise about false alarms ([threshold]) takes threshold_sigmas out of the space: where the study has one, "
+    "give that promise and nothing else; where it has none, leave it out."
 )
+"""Said where PROMISED is searched in one of the two, which may be because of a promise."""
 FOLD_INFIX = ".fold"
 """Before the number of a fold, at the end of the name of its study."""
 
