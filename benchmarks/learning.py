@@ -1,12 +1,13 @@
 """Audio seconds until a way of training reaches the validation loss at which the former defaults end.
 
-    python benchmarks/learning.py [--datasets simulated cars fan] [--recipes former windows schedule now]
+    python benchmarks/learning.py [--datasets simulated cars fan] [--recipes former windows schedule now decay]
 
 The former defaults are those of cf29bb1: Adam, a cosine that ends at a twentieth, steps of 4 x 512 targets, the study's
-own budget of audio. The recipes change one thing after the other, up to the defaults of today. The networks, the data
-and the audio of a second are equal. Schedules depend on their budget, so every budget is a training of its own, from
-the smallest up to the first that reaches the loss in the mean over the seeds. The audio seconds are interpolated
-between the last two budgets, on the logarithm of the budget. Losses are on normal clips of validation alone.
+own budget of audio. The recipes change one thing after the other, up to the defaults of today and to weight decay,
+which is no default. The networks, the data and the audio of a second are equal. Schedules depend on their budget, so
+every budget is a training of its own, from the smallest up to the first that reaches the loss in the mean over the
+seeds. The audio seconds are interpolated between the last two budgets, on the logarithm of the budget. Losses are on
+normal clips of validation alone.
 
 Time is that of the processor, on one thread, so that other programs hardly disturb it. benchmarks/LEARNING.md holds
 what was expected and what was found.
@@ -34,7 +35,7 @@ from core.data.recordings import Corpus
 from core.data.splits import SplitConfig
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
-from core.model.optimizer import make_optimizer
+from core.model.optimizer import WaveNetOptimizer, make_optimizer
 from core.model.scored_training import encoded_clips
 from core.model.scoring import score_clips
 from core.model.training import TrainingConfig, train_epochs
@@ -65,6 +66,26 @@ class FormerTraining(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecayedTraining(TrainingConfig):
+    """The defaults of today, with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+
+    weight_decay: float = 0.2
+    """Before each step, every weight shrinks by this share of itself in learning rates."""
+
+
+class DecayedOptimizer(WaveNetOptimizer):
+    def __init__(self, model: WaveNet, config: DecayedTraining) -> None:
+        super().__init__(model, learning_rate=config.learning_rate)
+        self._weight_decay = config.weight_decay
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            torch._foreach_mul_(group["params"], 1 - group["lr"] * self._weight_decay)
+        super().step()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A data set, and how cf29bb1 trained on it."""
 
@@ -91,12 +112,14 @@ RECIPES: dict[str, Recipe] = {
         epochs=NUM_EPOCHS, seconds_per_epoch=seconds, learning_rate=task.former_rate, optimizer="adam"
     ),
     "now": lambda _, seconds: TrainingConfig(epochs=NUM_EPOCHS, seconds_per_epoch=seconds),
+    "decay": lambda _, seconds: DecayedTraining(epochs=NUM_EPOCHS, seconds_per_epoch=seconds),
 }
 MEANINGS = {
     "former": "cf29bb1: Adam, a cosine to a twentieth, 4 x 512 targets a step",
     "windows": "the same with 4 x 256 targets a step",
     "schedule": "windows, heads that start at zero, and a constant rate that falls to zero in the second half",
     "now": "schedule, and Muon with smooth steps of the levels, learning rate 0.01 on all three",
+    "decay": "now, and decoupled weight decay of 0.2 of all weights",
 }
 
 
@@ -142,7 +165,9 @@ def trained(task: Task, training: TrainingConfig, seed: int, pool: ThreadPool) -
     model.start_from_marginals(sample)
     if isinstance(training, FormerTraining):
         model.heads.weight.data = random_heads
-    optimizer = make_optimizer(model, training)
+    optimizer = (
+        DecayedOptimizer(model, training) if isinstance(training, DecayedTraining) else make_optimizer(model, training)
+    )
     started = time.process_time()
     for _ in train_epochs(model, optimizer, windows, config=training, sample_rate_hz=rate, seed=seed, pool=pool):
         pass

@@ -6,11 +6,11 @@ Of the groups of statistics (core/decision/clip_statistics.py) those that stand 
 and no words twice. How sound changes (OF_CHANGES) is said of stretches alone that are as long as those that were
 calibrated.
 
-Groups are ranked by deviations in units of how healthy takes differ, some of which are decorrelated: those that a
-detector judges where it compares with its machine. Where it compares with the clip, its change model whitens otherwise,
-and the ranking stays that of takes. Directions and bands are those of the deviations as they are, which can be seen in
-a spectrogram. A band reaches as far around the most deviating one as the deviation keeps its sign and half its size;
-none is named where it reaches over all.
+Groups are ranked by their deviations from healthy takes, in units of how those takes differ; some are decorrelated. A
+detector that compares a clip with its machine judges the same deviations. One that looks for changes within a clip
+judges others (core/decision/change_points.py), but its reasons are ranked in the same way. Directions and bands are
+those of the deviations as they are, which can be seen in a spectrogram. A band reaches as far around the most deviating
+one as the deviation keeps its sign and half its size; none is named where it reaches over all.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """--compare: compares the study's winner with its alternatives. Each may be tuned for as long as the search took.
 
 The decisions on the test clips are kept in `runs/<study>/comparison.json`, and are made again only for another winner.
-An interrupted comparison goes on with those that are missing.
+The same command, after an interruption, trains only the alternatives that are missing.
 The winner is compared as it is handed over: with its own score, post-processing and threshold. The alternatives' are
 chosen by core/baselines/choice.py, which says what the two rules have in common.
 """
