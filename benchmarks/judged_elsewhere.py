@@ -8,8 +8,9 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,20 @@ from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 WAVENET, BANDS = "WaveNet", "bands, the same rule"
+SURPRISE = "mean surprise"
+"""Of the same networks, by the same rule as the alternatives."""
+WHOLLY = "WaveNet, all chosen"
+"""Front end, network and rule, too: every choice of WAVENET and SURPRISE for each of NETWORKS."""
+AS_THE_STUDY = "as the study file"
+NETWORKS: dict[str, dict[str, dict[str, object]]] = {
+    AS_THE_STUDY: {},
+    "network to 2 kHz": {"front_end": {"sample_rate_hz": 4000}},
+    "spectrum to 4 kHz": {"front_end": {"spectrum_rate_hz": None}},
+    "pre-emphasis 0.9": {"front_end": {"pre_emphasis": 0.9}},
+    "32 channels": {"network": {"residual_channels": 32, "skip_channels": 64}},
+    "weight decay 0.2": {"training": {"weight_decay": 0.2}},
+}
+"""What is changed of the study file, by its table."""
 BAND_CHOICES = {"with level": (*SOUND, "level"), "relative": SOUND}
 """The groups of statistics that need no network."""
 POST_CHOICES = tuple(
@@ -85,28 +100,38 @@ def dataset_of(
     return prepare_dataset(corpus, config, store=Store(folder / "store", max_gb=4))
 
 
+def with_changes(spec: StudySpec, changes: Mapping[str, Mapping[str, object]]) -> StudySpec:
+    """A study file in which keys of some tables are changed."""
+    tables = {table: replace(getattr(spec, table), **keys) for table, keys in changes.items()}
+    return replace(spec, **tables)
+
+
 def wavenet_scores(dataset: Dataset, spec: StudySpec, *, seed: int, pool: ThreadPool) -> Scores:
-    """Of WaveNet, and of the same rule on the statistics that need no network."""
+    """Of WaveNet, of its mean surprise alone, and of the same rule on the statistics that need no network."""
     config = spec.default_experiment
     context = config.wavenet(dataset.num_channels).receptive_field_samples
     setup = config.training_setup(dataset.num_channels, context)
     with tempfile.TemporaryDirectory() as folder:
         *_, last = scored_epochs(setup, dataset, Path(folder), seed=seed, device=torch.device("cpu"), pool=pool)
-    frames = {name: scores.of("innovations") for name, scores in last.scores.items()}
-    frame_ms = config.scoring.frame_ms
-    scored = _scored(WAVENET, frames, frame_ms)
-    found: dict[str, dict[str, FloatArray]] = {}
-    for statistics in STATISTICS:
-        post = of_innovations(statistics)
-        found[statistics] = _clip_scores(scored, dataset, post, kind="innovations")
-    return {WAVENET: found, BANDS: {name: _band_scores(frames, dataset, name, frame_ms) for name in BAND_CHOICES}}
+    kinds = ("innovations", "surprise")
+    by_kind = {kind: {name: scores.of(kind) for name, scores in last.scores.items()} for kind in kinds}
+    scored = _scored(by_kind, config.scoring.frame_ms)
+    return {
+        WAVENET: {each: _clip_scores(scored, dataset, of_innovations(each), kind=kinds[0]) for each in STATISTICS},
+        SURPRISE: {_in_words(post): _clip_scores(scored, dataset, post, kind=kinds[1]) for post in POST_CHOICES},
+        BANDS: {name: _band_scores(by_kind[kinds[0]], dataset, name, scored.frame_ms) for name in BAND_CHOICES},
+    }
 
 
-def _scored(name: str, frames: Mapping[str, np.ndarray], frame_ms: float) -> ScoredDataset:
+def _in_words(post: PostprocessingConfig) -> str:
+    return f"{post.window_ms:g} ms, {'two-sided' if post.two_sided else 'one-sided'}"
+
+
+def _scored(scores: Mapping[str, Mapping[str, np.ndarray]], frame_ms: float) -> ScoredDataset:
     return ScoredDataset(
-        name=name,
+        name=WAVENET,
         setup="",
-        scores={"innovations": frames},
+        scores=scores,
         frame_ms=frame_ms,
         first_s=0.0,
         num_weights=0,
@@ -167,8 +192,7 @@ def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
             for alternative in variants:
                 scored = fit_and_score(alternative, data, seed=seed)
                 for post in POST_CHOICES:
-                    side = "two-sided" if post.two_sided else "one-sided"
-                    choice = f"{scored.setup}, {post.window_ms:g} ms, {side}".replace("several speeds", "speeds")
+                    choice = f"{scored.setup}, {_in_words(post)}".replace("several speeds", "speeds")
                     found.setdefault(name, {})[choice] = _clip_scores(scored, data, post, kind="its own")
                 if name.startswith("log-mel"):
                     errors = {split: _error_vectors(each) for split, each in scored.scores["its own"].items()}
@@ -177,18 +201,46 @@ def alternatives_scores(dataset: Dataset, *, seed: int) -> Scores:
     return found
 
 
-def scores_of(corpus: Corpus, task: str, fold: int, spec: StudySpec, *, folder: Path, pool: ThreadPool) -> list[Judged]:
-    """From the folder's files of the task's fold, or computed and kept there."""
+def scores_of(
+    corpus: Corpus,
+    task: str,
+    fold: int,
+    spec: StudySpec,
+    *,
+    folder: Path,
+    pool: ThreadPool,
+    networks: Collection[str] = (AS_THE_STUDY,),
+) -> list[Judged]:
+    """From the folder's files of the task's fold, or computed and kept there. WHOLLY is among the detectors where there
+    are several networks, of which AS_THE_STUDY must be one."""
     dataset = dataset_of(corpus, fold, spec, folder)
     name = f"{task}-{fold + 1}-{len(dataset.test)}-clips"
-    heard = dataset_of(corpus, fold, spec, folder, network_rate_hz=spec.front_end.sample_rate_hz)
-    wavenet = _kept(folder, name, lambda: wavenet_scores(heard, spec, seed=fold + 1, pool=pool))
+
+    def of_network(network: str) -> Scores:
+        changed = with_changes(spec, NETWORKS[network])
+        heard = dataset_of(corpus, fold, changed, folder, network_rate_hz=changed.front_end.sample_rate_hz)
+        return wavenet_scores(heard, changed, seed=fold + 1, pool=pool)
+
+    by_network = {each: _kept(folder, f"{name}-{each}", partial(of_network, each)) for each in networks}
     others = _kept(folder, f"{name}-others", lambda: alternatives_scores(dataset, seed=fold + 1))
-    return list(_by_machine(task, {**wavenet, **others}, dataset))
+    return list(_by_machine(task, {**_detectors(by_network), **others}, dataset))
+
+
+def _detectors(by_network: Mapping[str, Scores]) -> Scores:
+    """WaveNet as the study file has it, WHOLLY where there are other networks, and the bands."""
+    own = by_network[AS_THE_STUDY]
+    every_choice = {
+        f"{network}, {SURPRISE}, {choice}" if detector == SURPRISE else f"{network}, {choice}": scores
+        for network, found in by_network.items()
+        for detector in (WAVENET, SURPRISE)
+        for choice, scores in found[detector].items()
+    }
+    wholly = {WHOLLY: every_choice} if len(by_network) > 1 else {}
+    return {WAVENET: own[WAVENET], **wholly, BANDS: own[BANDS]}
 
 
 def _kept(folder: Path, name: str, compute: Callable[[], Scores]) -> Scores:
-    file = folder / f"{name}-{version_of_results()}.json"
+    file = folder / f"{name}-{version_of_results()}.json".replace(" ", "-")
     if not file.exists():
         rounded = json.dumps(compute(), default=lambda array: [round(float(score), 5) for score in array])
         write_text(file, rounded)

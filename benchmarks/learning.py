@@ -35,7 +35,7 @@ from core.data.recordings import Corpus
 from core.data.splits import SplitConfig
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
-from core.model.optimizer import WaveNetOptimizer, make_optimizer
+from core.model.optimizer import make_optimizer
 from core.model.scored_training import encoded_clips
 from core.model.scoring import score_clips
 from core.model.training import TrainingConfig, train_epochs
@@ -66,26 +66,6 @@ class FormerTraining(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecayedTraining(TrainingConfig):
-    """The defaults of today, with decoupled weight decay (Loshchilov and Hutter, 2019)."""
-
-    weight_decay: float = 0.2
-    """Before each step, every weight shrinks by this share of itself in learning rates."""
-
-
-class DecayedOptimizer(WaveNetOptimizer):
-    def __init__(self, model: WaveNet, config: DecayedTraining) -> None:
-        super().__init__(model, learning_rate=config.learning_rate)
-        self._weight_decay = config.weight_decay
-
-    @torch.no_grad()
-    def step(self) -> None:
-        for group in self.param_groups:
-            torch._foreach_mul_(group["params"], 1 - group["lr"] * self._weight_decay)
-        super().step()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Task:
     """A data set, and how cf29bb1 trained on it."""
 
@@ -112,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
         epochs=NUM_EPOCHS, seconds_per_epoch=seconds, learning_rate=task.former_rate, optimizer="adam"
     ),
     "now": lambda _, seconds: TrainingConfig(epochs=NUM_EPOCHS, seconds_per_epoch=seconds),
-    "decay": lambda _, seconds: DecayedTraining(epochs=NUM_EPOCHS, seconds_per_epoch=seconds),
+    "decay": lambda _, seconds: TrainingConfig(epochs=NUM_EPOCHS, seconds_per_epoch=seconds, weight_decay=0.2),
 }
 MEANINGS = {
     "former": "cf29bb1: Adam, a cosine to a twentieth, 4 x 512 targets a step",
@@ -165,9 +145,7 @@ def trained(task: Task, training: TrainingConfig, seed: int, pool: ThreadPool) -
     model.start_from_marginals(sample)
     if isinstance(training, FormerTraining):
         model.heads.weight.data = random_heads
-    optimizer = (
-        DecayedOptimizer(model, training) if isinstance(training, DecayedTraining) else make_optimizer(model, training)
-    )
+    optimizer = make_optimizer(model, training)
     started = time.process_time()
     for _ in train_epochs(model, optimizer, windows, config=training, sample_rate_hz=rate, seed=seed, pool=pool):
         pass

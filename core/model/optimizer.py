@@ -43,8 +43,8 @@ GATES, MATRICES, LEVELS, OTHERS = "gates", "matrices", "levels", "others"
 def make_optimizer(model: WaveNet, config: TrainingConfig) -> Optimizer:
     """The optimizer that the configuration asks for."""
     if config.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    return WaveNetOptimizer(model, learning_rate=config.learning_rate)
+        return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    return WaveNetOptimizer(model, learning_rate=config.learning_rate, weight_decay=config.weight_decay)
 
 
 class WaveNetOptimizer:
@@ -53,7 +53,8 @@ class WaveNetOptimizer:
     param_groups: list[dict[str, Any]]
     """The weights of each kind."""
 
-    def __init__(self, model: WaveNet, *, learning_rate: float) -> None:
+    def __init__(self, model: WaveNet, *, learning_rate: float, weight_decay: float = 0.0) -> None:
+        self._weight_decay = weight_decay
         weights: dict[str, list[Tensor]] = {GATES: [], MATRICES: [], LEVELS: [], OTHERS: []}
         for name, weight in model.named_parameters():
             weights[_kind_of(name)].append(weight)
@@ -81,6 +82,8 @@ class WaveNetOptimizer:
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             assert len(gradients) == len(weights), "every weight has a gradient"
             pairs = zip(weights, self._changes(group["kind"], weights, gradients), strict=True)
+            if self._weight_decay:
+                torch._foreach_mul_(weights, 1 - group["lr"] * self._weight_decay)
             torch._foreach_sub_(weights, [change.reshape(weight.shape) for weight, change in pairs], alpha=group["lr"])
 
     def _changes(self, kind: str, weights: Sequence[Tensor], gradients: list[Tensor]) -> list[Tensor]:

@@ -62,6 +62,8 @@ class TrainingSetup:
             del setup["keeps_statistics"]
         if self.front_end.decimation == 1:  # likewise
             del setup["front_end"]["spectrum_rate_hz"]
+        if not self.training.weight_decay:  # likewise
+            del setup["training"]["weight_decay"]
         parts = {
             "format": format_of(keeps_statistics=self.keeps_statistics),
             "setup": setup,

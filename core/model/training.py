@@ -54,6 +54,9 @@ class TrainingConfig:
     """Share of all steps in which the rate rises from zero."""
     decay_share: float = 0.5
     """Share of all steps, the last ones, in which the rate falls to zero."""
+    weight_decay: float = 0.0
+    """Before each step, every weight shrinks by this share of itself in learning rates (Loshchilov and Hutter, 2019,
+    "Decoupled weight decay regularization")."""
     batch_windows: int = 4
     """Windows a step."""
     window_targets: int = 256
@@ -72,7 +75,7 @@ class TrainingConfig:
             raise UserError(f"training.learning_rate must be at most 1, but got {self.learning_rate}.")
         if self.optimizer not in OPTIMIZERS:
             raise UserError(f"training.optimizer must be one of {', '.join(OPTIMIZERS)}, but got {self.optimizer!r}.")
-        for name in ("warmup_share", "decay_share"):
+        for name in ("warmup_share", "decay_share", "weight_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"training.{name} must be 0 to 1, but got {getattr(self, name)}.")
         if self.warmup_share + self.decay_share > 1:

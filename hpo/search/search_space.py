@@ -24,6 +24,7 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "residual_channels": ("network", "residual_channels"),
     "receptive_field_ms": ("network", "receptive_field_ms"),
     "learning_rate": ("training", "learning_rate"),
+    "weight_decay": ("training", "weight_decay"),
     "window_ms": ("postprocessing", "window_ms"),
     "threshold_sigmas": ("postprocessing", "threshold_sigmas"),
     "skip_channels": ("network", "skip_channels"),

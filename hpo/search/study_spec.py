@@ -140,6 +140,8 @@ class StudySpec:
             del rows["faults"]
         if self.front_end.decimation == 1:  # likewise
             del rows["front_end"]["spectrum_rate_hz"]
+        if not self.training.weight_decay:  # likewise
+            del rows["training"]["weight_decay"]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
         return rows

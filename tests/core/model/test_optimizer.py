@@ -175,6 +175,20 @@ def test_weights_without_a_gradient_stay_where_they_are() -> None:
         torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ["muon", "adam"])
+def test_weight_decay_shrinks_every_weight_and_changes_no_step(name: str) -> None:
+    plain, decayed = build(), build()
+    decayed.load_state_dict(plain.state_dict())
+    before, steps = copy.deepcopy(plain.state_dict()), gradients(plain, 0)
+    for model, weight_decay in ((plain, 0.0), (decayed, 0.5)):
+        config = TrainingConfig(optimizer=name, learning_rate=RATE, weight_decay=weight_decay)  # type: ignore[arg-type]
+        for key, weight in model.named_parameters():
+            weight.grad = steps[key]
+        make_optimizer(model, config).step()
+    for key, weight in decayed.named_parameters():
+        torch.testing.assert_close(weight, plain.state_dict()[key] - RATE * 0.5 * before[key])
+
+
 def test_a_restored_optimizer_takes_the_same_steps_to_the_bit() -> None:
     model = build()
     optimizer = WaveNetOptimizer(model, learning_rate=RATE)

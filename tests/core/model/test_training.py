@@ -178,6 +178,8 @@ def test_steps_an_epoch_are_those_of_its_audio() -> None:
         ("warmup_share", 1.1),
         ("warmup_share", -0.1),
         ("decay_share", 1.5),
+        ("weight_decay", -0.1),
+        ("weight_decay", float("nan")),
     ],
 )
 def test_impossible_training_is_named_in_one_line(name: str, value: Any) -> None:

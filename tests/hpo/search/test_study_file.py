@@ -250,3 +250,12 @@ def test_a_spectrum_at_the_networks_rate_is_the_study_of_before_there_was_anothe
     plain = replace(spec, front_end=replace(spec.front_end, spectrum_rate_hz=None))
     assert spec.identity() != plain.identity()
     assert "spectrum_rate_hz" not in plain.identity()["front_end"]
+
+
+def test_without_weight_decay_it_is_the_study_of_before_there_was_any() -> None:
+    spec = load_study_file(ROOT / "studies/any_machine.toml")
+    decayed = replace(spec, training=replace(spec.training, weight_decay=0.2))
+    assert decayed.identity() != spec.identity()
+    assert "weight_decay" not in spec.identity()["training"]
+    assert spec.with_identity(decayed.identity()) == decayed
+    assert decayed.with_identity(spec.identity()) == spec
