@@ -34,7 +34,8 @@ import numpy as np
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.judged_elsewhere import AS_THE_STUDY, FOLDS, NETWORKS, WAVENET, WHOLLY, Judged, corpus_of, scores_of
+from benchmarks.judged_elsewhere import AS_THE_STUDY, FOLDS, NETWORKS, WHOLLY, Judged, corpus_of, scores_of
+from benchmarks.scores_by_choice import WAVENET
 from benchmarks.spliced_events import ODD_TAKE
 from benchmarks.whole_stretches import of_stretches
 from core.baselines.choice import NUM_DRAWS_TO_CHOOSE, is_within_an_error

@@ -20,8 +20,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.elsewhere import choose_on, false_alarms, text_of
-from benchmarks.judged_elsewhere import WAVENET, Judged, scores_of
+from benchmarks.judged_elsewhere import Judged, scores_of
 from benchmarks.listed_recordings import open_corpus
+from benchmarks.scores_by_choice import WAVENET
 from benchmarks.simulated_machines import MACHINES, written_machine
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.decision.chance import scores_of_recordings
