@@ -150,6 +150,26 @@ def print_table(
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
+def print_networks(everything: Sequence[Judged]) -> None:
+    """AUC on validation clips, where every change of the study file must show that it pays, and their mean lead."""
+    by_task = _by_task(everything)
+    draws = {task: draw_takes(_validation(judged, WHOLLY, f"{AS_THE_STUDY}, all")) for task, judged in by_task.items()}
+    of_study: list[FloatArray] = []
+    print(f"\n### Validation clips, all statistics\n\n| network | {' | '.join(by_task)} | mean | ahead by |")
+    print("| --- " * (len(by_task) + 3) + "|")
+    for network in NETWORKS:
+        areas = [
+            mean_area(_validation(judged, WHOLLY, f"{network}, all"), draws[task]) for task, judged in by_task.items()
+        ]
+        of_study = of_study or areas
+        leads = [own - study for own, study in zip(areas, of_study, strict=True)]
+        cells = [
+            f"{own[0]:.3f}, {text_of(Figure.of(lead), signed=True)}" for own, lead in zip(areas, leads, strict=True)
+        ]
+        cells += [f"{np.mean([own[0] for own in areas]):.3f}", text_of(Figure.of(np.mean(leads, axis=0)), signed=True)]
+        print(f"| {network} | {' | '.join(cells)} |", flush=True)
+
+
 def print_long_clips(title: str, judged: Sequence[Judged], others: Sequence[Judged]) -> None:
     """F1 and false alarms of clips of ten seconds, which are decided as `detect` decides about whole recordings."""
     print(f"\n### {title}: clips of {LONG_CLIP_S:g} s\n")
@@ -209,6 +229,8 @@ def main() -> None:
                 corpus_of(task, fold, options), task, fold, spec, folder=options.folder, pool=pool, networks=networks
             )
         ]
+    if not options.quick:
+        print_networks(everything)
     cars = [each for each in everything if each.task == "cars"]
     fan = [each for each in everything if each.task == "fan"]
     tables = {"(a) The cars, chosen on fan and simulated car": cars}

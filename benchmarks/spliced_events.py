@@ -1,13 +1,13 @@
-"""How well spliced events are found: WaveNet's innovations and three networks on log-mel frames, each take with ten
-draws of stretches.
+"""How well spliced events are found: by WaveNet, by its rule on bands alone, and by networks on log-mel frames.
 
     python benchmarks/spliced_events.py --data folder:../shared/recordings/cars
 
 Each fold trains every detector once, as `studies/cars_spliced.toml` says and without its search, and tests it on clips
 that were spliced with ten seeds. Smoothing, post-processing, variant and threshold are those that find most events of
-the validation clips, which were spliced with three seeds; one more row has WaveNet as the study file has it. A take's
-clips of all seeds are drawn together, so a take counts by its mean over seeds, and intervals show how takes differ. The
-lead is paired, on the same draws.
+the validation clips, which were spliced with three seeds; the alternatives have change points in their own scores as
+one more post-processing. One more row has WaveNet as the study file has it. A take's clips of all seeds are drawn
+together, so a take counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same
+draws.
 
 The decisions of a detector in a fold are kept in --folder, and the same command resumes from them.
 """
@@ -33,7 +33,7 @@ if __name__ == "__main__":
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
 from core.baselines import families
-from core.baselines.choice import ScoredDataset, as_it_is, choose, of_innovations
+from core.baselines.choice import ScoredDataset, as_it_is, changes_choices, choose
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import figure_text, lines_of
@@ -54,9 +54,8 @@ from hpo.search.study_spec import StudySpec
 FOLDS = 4
 SPLICES = {"calibration": 1, "validation": 3, "test": 10}
 """Seeds of each split. Nothing is spliced into calibration clips."""
-SMOOTHINGS_MS = (25.0, 100.0, 200.0)
 STEPS_AND_RATES = ((1000, 1e-3),)
-WAVENET, DEFAULT = "WaveNet", "WaveNet, nothing chosen"
+WAVENET, DEFAULT, BANDS = "WaveNet", "WaveNet, nothing chosen", "bands, the same rule"
 NETWORKS = ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
 ODD_TAKE = "normal/CAR01_NORMAL.flac"
 """A healthy take that idles faster than its car's others."""
@@ -124,13 +123,18 @@ def scored_wavenet(dataset: Dataset, spec: StudySpec, *, seed: int) -> ScoredDat
     )
 
 
-def chosen_row(scored: ScoredDataset, dataset: Dataset) -> Row:
-    """WaveNet's, each clip compared with itself; validation chooses smoothing and threshold."""
+def chosen_row(name: str, scored: ScoredDataset, dataset: Dataset, statistics: str) -> Row:
+    """Each clip compared with itself; validation chooses smoothing and threshold."""
     own_kind = replace(scored, scores={"its innovations'": scored.scores[INNOVATIONS]})  # so that smoothings are tried
-    choices = [replace(of_innovations(baseline="clip"), window_ms=window_ms) for window_ms in SMOOTHINGS_MS]
     started = time.perf_counter()
-    choice = choose(own_kind, dataset.judged(), choices)
-    return row_of(own_kind, choice, dataset.judged(), num_tried=1, seconds_of_tuning=time.perf_counter() - started)
+    choice = choose(own_kind, dataset.judged(), changes_choices(statistics))
+    return row_of(
+        replace(own_kind, name=name),
+        choice,
+        dataset.judged(),
+        num_tried=1,
+        seconds_of_tuning=time.perf_counter() - started,
+    )
 
 
 def default_row(scored: ScoredDataset, dataset: Dataset, spec: StudySpec) -> Row:
@@ -166,9 +170,9 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
         dataset = spliced_dataset(options, spec, fold, rate_hz, network_rate_hz=network_rate_hz)
         return dataset, scored_wavenet(dataset, spec, seed=fold + 1)
 
-    def own() -> Row:
+    def own(name: str, statistics: str) -> Row:
         dataset, scored = heard()
-        return chosen_row(scored, dataset)
+        return chosen_row(name, scored, dataset, statistics)
 
     def default() -> Row:
         dataset, scored = heard()
@@ -181,8 +185,9 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
     def of(name: str) -> Row:
         return best_variant(name, [dataset_at(rate_hz) for rate_hz in options.rates], seed=fold + 1)
 
-    yield kept(options.folder, f"{WAVENET}-{fold + 1}", own)
+    yield kept(options.folder, f"{WAVENET}-{fold + 1}", partial(own, WAVENET, "all"))
     yield kept(options.folder, f"{WAVENET}-default-{fold + 1}", default)
+    yield kept(options.folder, f"{BANDS}-{fold + 1}", partial(own, BANDS, "spectrum"))
     heard.cache_clear()
     for name in options.against:
         yield kept(options.folder, f"{name}-{fold + 1}", partial(of, name))

@@ -14,6 +14,7 @@ from itertools import product
 
 import numpy as np
 
+from core.baselines.changes import CHANGES, fit_changes_of_scores
 from core.baselines.paired_bootstrap import SplitDecisions, draw_takes, mean_area
 from core.data.clips import ClipSet
 from core.data.dataset import Dataset
@@ -29,8 +30,8 @@ WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
 """The longest is first, because the first of equally good windows is chosen."""
 EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
 """The gap that is filled and the shortest event, where the places of the faults are known."""
-SMOOTHING_MS = 200.0
-"""Of innovations, before change points are sought."""
+SMOOTHINGS_MS = (200.0, 100.0, 25.0)
+"""Before change points are sought; of innovations the first one."""
 NUM_EVENT_THRESHOLDS = 16
 NUM_DRAWS_TO_CHOOSE = 200
 """Draws of validation takes: enough for a standard error."""
@@ -113,13 +114,18 @@ def innovations_choices(choices: Sequence[PostprocessingConfig]) -> tuple[Postpr
 def of_innovations(statistics: str = "all", baseline: str = "machine") -> PostprocessingConfig:
     """Whole clips are compared with their machine, or change points set where an event begins and ends."""
     return PostprocessingConfig(
-        window_ms=WINDOWS_MS[0] if baseline == "machine" else SMOOTHING_MS,
+        window_ms=WINDOWS_MS[0] if baseline == "machine" else SMOOTHINGS_MS[0],
         gap_ms=25.0,
         min_event_ms=25.0,
         median_ms=0.0,
         statistics=statistics,  # type: ignore[arg-type]
         baseline=baseline,  # type: ignore[arg-type]
     )
+
+
+def changes_choices(statistics: str = "all") -> tuple[PostprocessingConfig, ...]:
+    """What there is to choose where change points are sought. Statistics are of innovations alone."""
+    return tuple(replace(of_innovations(statistics, "clip"), window_ms=window_ms) for window_ms in SMOOTHINGS_MS)
 
 
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
@@ -129,11 +135,7 @@ def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequen
     the best of a few hundred choices on a few takes is best by luck. Where events are sought, the best choice by
     event-based F1 is returned, because a take or two of each machine cannot be resampled.
     """
-    found = [
-        _choice(scored, judged, kind, config)
-        for kind in scored.scores
-        for config in (innovations_choices(choices) if kind == INNOVATIONS else choices)
-    ]
+    found = [_choice(scored, judged, kind, config) for kind in scored.scores for config in _choices_of(kind, choices)]
     best, decisions_of_best = max(found, key=lambda pair: pair[0].rank)
     if best.event_f1 is not None:
         return best
@@ -141,6 +143,12 @@ def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequen
     best_areas = mean_area([decisions_of_best], draws)
     as_good = (choice for choice, decisions in found if is_within_an_error(best_areas, mean_area([decisions], draws)))
     return next(as_good, best)  # there is no AUC, and so none as good, where no machine has clips of both kinds
+
+
+def _choices_of(kind: str, choices: Sequence[PostprocessingConfig]) -> Sequence[PostprocessingConfig]:
+    if kind == INNOVATIONS:
+        return innovations_choices(choices)
+    return changes_choices() if kind == CHANGES else choices
 
 
 def as_it_is(scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig) -> Choice:
@@ -215,6 +223,11 @@ def judge_split(
 ) -> Judgement:
     """Judges a split's clips by mu and sigma of the calibration clips."""
     scores, calibration = scored.scores[kind], judged["calibration"]
+    if kind == CHANGES:
+        changes = fit_changes_of_scores(
+            config, scores["calibration"], calibration.recording_ids, frame_ms=scored.frame_ms
+        )
+        return changes.judge(scores[split])
     statistic = fit_statistic(
         config, scores["calibration"], calibration.machines, calibration.recording_ids, frame_ms=scored.frame_ms
     )

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from core.baselines.alternative import Alternative
+from core.baselines.changes import CHANGES
 from core.baselines.choice import Choice, ScoredDataset, choices_over, choose, decisions_of, judge_split
 from core.baselines.log_mel import FrameGrid
 from core.baselines.paired_bootstrap import SplitDecisions
 from core.data.clips import ClipSet
 from core.data.dataset import JUDGED, Dataset
+from core.decision.change_points import has_room
 from core.decision.evaluation import count_events
 from core.errors import UserError
 from core.thread_pool import ThreadPool
@@ -90,10 +92,13 @@ def fit_and_score(alternative: Alternative, dataset: Dataset, *, seed: int) -> S
         trained = time.perf_counter()
         scores = {name: scorer.frame_scores(judged[name].waveforms) for name in JUDGED}
         done = time.perf_counter()
+    kinds = ["its own"]
+    if judged["validation"].events is not None and has_room(scores["calibration"].shape[-1], scorer.frame_ms):
+        kinds.append(CHANGES)
     return ScoredDataset(
         name=alternative.name,
         setup=setup_of(alternative, dataset),
-        scores={"its own": scores},
+        scores=dict.fromkeys(kinds, scores),
         frame_ms=scorer.frame_ms,
         first_s=scorer.first_s,
         num_weights=scorer.num_weights,

@@ -74,14 +74,31 @@ class ChangeModel:
         white = _whitened(vectors, self.whitening)
         return list(_segments(white, self.penalty, self.shortest))
 
+    def sigmas(self, vectors: Vectors) -> Vectors:
+        """(C, F, E) of one clip to (1 + C, F): the evidence of each frame's segment by all channels, then by each."""
+        found = np.empty((1 + len(vectors), vectors.shape[1]))
+        for segment in self.segments(vectors):
+            evidence = np.array([segment.evidence, *segment.channel_evidence])
+            found[:, segment.first : segment.end] = self.standard.sigmas(evidence)[:, None]
+        return found
+
+
+def has_room(num_frames: int, frame_ms: float) -> bool:
+    """Whether a clip has room for two segments, without which it cannot be compared with itself."""
+    return num_frames >= 2 * _shortest_frames(frame_ms)
+
+
+def _shortest_frames(frame_ms: float) -> int:
+    return max(2, round(SHORTEST_MS / frame_ms))
+
 
 def fit_changes(clips: Vectors, group_sizes: Sequence[int], *, num_takes: int, frame_ms: float) -> ChangeModel:
     """Fits calibration clips (N, C, F, E) of so many takes. E are the statistics of all groups, one after the other.
 
     UserError for clips in which two of the shortest segments have no room.
     """
-    shortest = max(2, round(SHORTEST_MS / frame_ms))
-    if clips.shape[2] < 2 * shortest:
+    shortest = _shortest_frames(frame_ms)
+    if not has_room(clips.shape[2], frame_ms):
         least_s, scored_s = (frames * frame_ms / 1000 for frames in (2 * shortest, clips.shape[2]))
         raise UserError(
             f"A clip that is compared with itself must have at least {least_s:g} s that are scored, but has "

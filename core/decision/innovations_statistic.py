@@ -63,7 +63,7 @@ class InnovationsStatistic:
             levels = np.maximum(levels, self._stretches(frames, machines))
         if self.changes and self.config.baseline != "machine":
             clips = changing(frames, self.config, self.frame_ms)
-            levels = np.maximum(levels, np.stack([_segment_sigmas(self.changes, clip) for clip in clips]))
+            levels = np.maximum(levels, np.stack([self.changes.sigmas(clip) for clip in clips]))
         thresholds = event_thresholds(levels[:, 0], self.config, frame_ms=self.frame_ms)
         return Judgement(
             sigmas=levels[:, 0],
@@ -89,15 +89,6 @@ class InnovationsStatistic:
                 own = {name: each[:, channel : channel + 1] for name, each in deviations.items()}
                 sigmas[rows, 1 + channel] = self.normal.scores(own)
         return sigmas
-
-
-def _segment_sigmas(changes: ChangeModel, vectors: npt.NDArray[np.float64]) -> Frames:
-    """(C, F, E) of one clip to (1 + C, F)."""
-    sigmas = np.empty((1 + len(vectors), vectors.shape[1]))
-    for segment in changes.segments(vectors):
-        evidence = [segment.evidence, *segment.channel_evidence]
-        sigmas[:, segment.first : segment.end] = changes.standard.sigmas(np.array(evidence))[:, None]
-    return sigmas
 
 
 def stretches_in(num_frames: int, config: PostprocessingConfig, frame_ms: float) -> int:
