@@ -13,69 +13,27 @@ of clips, and 16 + 4 C bytes a frame: about 5 MB an hour for four channels.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from core.data.audio import Waveform
 from core.data.recordings import BadRecording
 from core.decision.checkpoint import Detector
-from core.decision.innovations_statistic import InnovationsStatistic
 from core.decision.levels import LevelsDbfs, LevelWarning, clip_levels, level_warnings
-from core.decision.postprocess import Event, Frames, events
-from core.decision.reasons import reasons_of
-from core.decision.statistic import Judgement
+from core.decision.postprocess import Event, events
 from core.decision.whole_recordings import clips_needed
+from core.detection.clip_reasons import clip_reasons, reason_of
 from core.detection.decision import RecordingDecision, RecordingEvent, healthy_scores_of
 from core.detection.files import AudioStream, check_sound
+from core.detection.frame_table import FrameTable
 from core.detection.requirements import AudioRequirements
 from core.errors import UserError
 from core.model.clips_to_score import ClipsToScore
-from core.model.scoring import INNOVATIONS, FrameScores, Scores, score_clips
+from core.model.scoring import INNOVATIONS, FrameScores, score_clips
 from core.thread_pool import ThreadPool
 
 BATCH_SAMPLES = 2**17
 """Per channel, of clips that are scored together: enough work for all threads, in bounded memory."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _FrameTable:
-    """Everything that is known of the F frames of a recording."""
-
-    thresholds: Frames
-    """(F,): the highest threshold at which the frame lies in a surviving event."""
-    sigmas: Frames
-    """(F,)"""
-    channel_sigmas: Scores
-    """(C, F) float32."""
-    clip_scores: list[float]
-    clip_levels: list[LevelsDbfs]
-    """(C,) of each clip."""
-    reasons: list["_ClipReason"]
-    """Of the events of each clip. Empty for a score other than innovations."""
-
-    def put(self, first_frame: int, thresholds: Frames, sigmas: Frames, channel_sigmas: Frames) -> None:
-        """Enters a clip's frames. A frame that another clip has entered stays where its threshold is higher."""
-        self.clip_scores.append(float(thresholds.max()))
-        place = slice(first_frame, first_frame + len(thresholds))
-        wins = thresholds >= self.thresholds[place]
-        self.thresholds[place][wins] = thresholds[wins]
-        self.sigmas[place][wins] = sigmas[wins]
-        self.channel_sigmas[:, place][:, wins] = channel_sigmas[:, wins]
-
-    def strangest_channel(self, event: Event) -> int:
-        """From 0: the one whose own sigmas are highest over the event."""
-        return int(self.channel_sigmas[:, event.first_frame : event.end_frame].mean(axis=-1).argmax())
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ClipReason:
-    """What makes an event of a clip strange."""
-
-    event: Event
-    """Frames are counted over the recording."""
-    clip_score: float
-    words: str
 
 
 def requirements_of(detector: Detector) -> AudioRequirements:
@@ -121,7 +79,7 @@ def judge_recording(
             start_s=first_s + event.first_frame * frame_s,
             end_s=first_s + event.end_frame * frame_s,
             microphone=audio.microphones[frames.strangest_channel(event)],
-            reason=_reason_of(event, frames.reasons),
+            reason=reason_of(event, frames.reasons),
         )
         for event in _stitched(events(frames.thresholds, threshold), detector)
     )
@@ -151,82 +109,46 @@ def clip_first_frames(num_samples: int, *, clip_samples: int, context_samples: i
 
 def _judged_frames(
     audio: AudioStream, detector: Detector, machine: str, frame_samples: int, pool: ThreadPool
-) -> _FrameTable:
-    config = detector.front_end.config
-    spare_samples = detector.clip_samples % config.decimation  # at a clip's end: the network hears none of them
+) -> FrameTable:
+    decimation = detector.front_end.config.decimation
+    spare_samples = detector.clip_samples % decimation  # at a clip's end: the network hears none of them
     firsts = clip_first_frames(
-        (audio.num_samples - spare_samples) // config.decimation,
+        (audio.num_samples - spare_samples) // decimation,
         clip_samples=detector.heard_clip_samples,
         context_samples=detector.context_samples,
         frame_samples=frame_samples,
     )
     num_frames = firsts[-1] + (detector.heard_clip_samples - detector.context_samples) // frame_samples
-    frames = _FrameTable(
-        thresholds=np.full(num_frames, -np.inf),
-        sigmas=np.full(num_frames, np.nan),
-        channel_sigmas=np.full((audio.num_channels, num_frames), np.nan, np.float32),
-        clip_scores=[],
-        clip_levels=[],
-        reasons=[],
-    )
+    frames = FrameTable.empty(audio.num_channels, num_frames)
     clips_a_batch = max(1, BATCH_SAMPLES // detector.clip_samples)
-    clips = _clips(audio, [first * frame_samples * config.decimation for first in firsts], detector.clip_samples)
+    clips = _clips(audio, [first * frame_samples * decimation for first in firsts], detector.clip_samples)
     for batch in (firsts[i : i + clips_a_batch] for i in range(0, len(firsts), clips_a_batch)):
         waveforms = np.stack([next(clips) for _ in batch])
         frames.clip_levels.extend(clip_levels(waveforms))
-        scores = score_clips(
-            detector.model,
-            ClipsToScore.encoded(detector.front_end, waveforms, [first * frame_samples for first in batch]),
-            context_samples=detector.context_samples,
-            frame_samples=frame_samples,
-            sample_rate_hz=config.sample_rate_hz,
-            with_statistics=detector.scoring.score == INNOVATIONS,
-            pool=pool,
-        )
+        scores = _scored(waveforms, [first * frame_samples for first in batch], detector, frame_samples, pool)
         judged = detector.statistic.judge(scores.of(detector.scoring.score), [machine] * len(batch))
         if not np.isfinite(judged.sigmas).all():
             raise UserError("The detector's scores must be finite, but are not: its file is damaged. Train it again.")
-        for first, thresholds, sigmas, channels in zip(
-            batch, judged.thresholds, judged.sigmas, judged.channel_sigmas, strict=True
-        ):
-            frames.put(first, thresholds, sigmas, channels)
-        frames.reasons.extend(_clip_reasons(detector, judged, scores, machine, batch))
+        for clip, first in enumerate(batch):
+            frames.put(first, judged.thresholds[clip], judged.sigmas[clip], judged.channel_sigmas[clip])
+        frames.reasons.extend(clip_reasons(detector, judged, scores, machine, batch))
     assert next(clips, None) is None, "no clip is left"  # and the audio is read to its end, where a change is seen
     return frames
 
 
-def _clip_reasons(
-    detector: Detector, judged: Judgement, scores: FrameScores, machine: str, first_frames: Sequence[int]
-) -> Iterator[_ClipReason]:
-    """Of every event of these clips."""
-    statistic = detector.statistic
-    if not isinstance(statistic, InnovationsStatistic):
-        return
-    for clip, first in enumerate(first_frames):
-        for event in events(judged.thresholds[clip], statistic.config.threshold_sigmas):
-            reasons = reasons_of(
-                statistic,
-                scores.of(INNOVATIONS)[clip],
-                event,
-                machine,
-                channel=judged.channel_of(clip, event),
-                front_end=detector.front_end.config,
-            )
-            yield _ClipReason(
-                event=Event(first_frame=first + event.first_frame, end_frame=first + event.end_frame),
-                clip_score=float(judged.clip_scores[clip]),
-                words=", and ".join(reason.words for reason in reasons),
-            )
-
-
-def _reason_of(event: Event, reasons: Sequence[_ClipReason]) -> str:
-    """That of the strangest clip that the event reaches into."""
-    within = [
-        reason
-        for reason in reasons
-        if reason.event.first_frame < event.end_frame and event.first_frame < reason.event.end_frame
-    ]
-    return max(within, key=lambda reason: reason.clip_score).words if within else ""
+def _scored(
+    waveforms: Waveform, first_samples: list[int], detector: Detector, frame_samples: int, pool: ThreadPool
+) -> FrameScores:
+    """(N, C, T) clips that begin at these samples of the network's in the recording."""
+    return score_clips(
+        detector.model,
+        ClipsToScore.encoded(detector.front_end, waveforms, first_samples),
+        context_samples=detector.context_samples,
+        frame_samples=frame_samples,
+        sample_rate_hz=detector.front_end.config.sample_rate_hz,
+        with_statistics=detector.scoring.score == INNOVATIONS,
+        pool=pool,
+    )
 
 
 def _clips(audio: AudioStream, starts: list[int], clip_samples: int) -> Iterator[Waveform]:

@@ -26,7 +26,7 @@ from core.model.frontend import Codes, FrontEnd, FrontEndConfig
 from core.model.optimizer import make_optimizer
 from core.model.partial_epoch import PartialEpoch
 from core.model.scoring import FrameScores, score_clips
-from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig, train_epochs
+from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
 from core.model.training_codes import fit_to_training
 from core.model.training_record import ScoredEpoch, TrainingRecord
 from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
@@ -135,8 +135,7 @@ def _train(
     model.to(device)
     optimizer = make_optimizer(model, setup.training)
     num_done = record.restore(model, optimizer)
-    judged: dict[str, ClipsToScore] = {}
-    memoryless: dict[str, float] = {}
+    judged: _JudgedClips | None = None
     with PartialEpoch(record.directory, model, optimizer) as partial, _out_of_memory_is_a_failed_configuration():
         for report in train_epochs(
             model,
@@ -152,21 +151,50 @@ def _train(
             after_batch=partial.after_batch,
         ):
             partial.before_scoring()
-            if not judged:  # not earlier, because the clips of a streamed set arrive during the first epoch
-                judged = {
-                    name: _to_score(setup, windows.front_end, clips, pool) for name, clips in dataset.judged().items()
-                }
-                memoryless = _memoryless_bits(setup, sample, {name: each.codes for name, each in judged.items()})
-            scored = ScoredEpoch(
-                report=report,
-                scores=_score(setup, model, judged, pool),
-                memoryless_bits=memoryless,
-                front_end=windows.front_end,
-                weights=model.state_dict(),
-            )
-            record.save(scored, model, optimizer)
+            if judged is None:  # not earlier, because the clips of a streamed set arrive during the first epoch
+                judged = _JudgedClips.of(dataset, setup, windows.front_end, sample, pool)
+            record.save(judged.scored(report, model, pool), model, optimizer)
             partial.remove()
             yield record.read(report.epoch)  # so that it equals what is read later, to the bit
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _JudgedClips:
+    """The clips of each split of JUDGED, ready for the network after every epoch."""
+
+    setup: TrainingSetup
+    front_end: FrontEnd
+    clips: Mapping[str, ClipsToScore]
+    memoryless_bits: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, setup: TrainingSetup, front_end: FrontEnd, sample: Codes, pool: ThreadPool
+    ) -> "_JudgedClips":
+        """With a sample of the training codes."""
+        clips = {name: _to_score(setup, front_end, each, pool) for name, each in dataset.judged().items()}
+        bits = _memoryless_bits(setup, sample, {name: each.codes for name, each in clips.items()})
+        return cls(setup=setup, front_end=front_end, clips=clips, memoryless_bits=bits)
+
+    def scored(self, report: EpochReport, model: WaveNet, pool: ThreadPool) -> ScoredEpoch:
+        return ScoredEpoch(
+            report=report,
+            scores={name: self._scores(name, model, pool) for name in JUDGED},
+            memoryless_bits=self.memoryless_bits,
+            front_end=self.front_end,
+            weights=model.state_dict(),
+        )
+
+    def _scores(self, name: str, model: WaveNet, pool: ThreadPool) -> FrameScores:
+        return score_clips(
+            model,
+            self.clips[name],
+            context_samples=self.setup.context_samples,
+            frame_samples=self.setup.frame_samples,
+            sample_rate_hz=self.setup.front_end.sample_rate_hz,
+            with_statistics=self.setup.keeps_statistics,
+            pool=pool,
+        )
 
 
 def encoded_clips(front_end: FrontEnd, clips: ClipSet) -> ClipsToScore:
@@ -176,7 +204,6 @@ def encoded_clips(front_end: FrontEnd, clips: ClipSet) -> ClipsToScore:
 
 
 def _to_score(setup: TrainingSetup, front_end: FrontEnd, clips: ClipSet, pool: ThreadPool) -> ClipsToScore:
-    """Judged clips, ready for the network after every epoch."""
     encoded = encoded_clips(front_end, clips)
     if not setup.keeps_statistics:
         return encoded
@@ -186,23 +213,6 @@ def _to_score(setup: TrainingSetup, front_end: FrontEnd, clips: ClipSet, pool: T
         sample_rate_hz=setup.front_end.sample_rate_hz,
         pool=pool,
     )
-
-
-def _score(
-    setup: TrainingSetup, model: WaveNet, judged: Mapping[str, ClipsToScore], pool: ThreadPool
-) -> dict[str, FrameScores]:
-    return {
-        name: score_clips(
-            model,
-            judged[name],
-            context_samples=setup.context_samples,
-            frame_samples=setup.frame_samples,
-            sample_rate_hz=setup.front_end.sample_rate_hz,
-            with_statistics=setup.keeps_statistics,
-            pool=pool,
-        )
-        for name in JUDGED
-    }
 
 
 def _memoryless_bits(setup: TrainingSetup, sample: Codes, codes: Mapping[str, Codes]) -> dict[str, float]:
