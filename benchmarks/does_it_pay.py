@@ -5,17 +5,17 @@
 First it makes the table, and the same command resumes it; with `--no-training` it takes what there is. Trial 0 of
 quickstart_by_surprise.toml, which is that of commit cf29bb1, stands in the table's folder `before`. Then it replays
 studies of 50 trials on the trainings of seed 1 and prints what each rule's winner reaches on fresh takes, which choose
-nothing: first what a search is worth, then all rules side by side, of all cars and of those that are new. Intervals are
-of a bootstrap over cars. Training seeds after the first show how far a training repeats.
+nothing: what was asked of the search and whether it is reached, what a search is worth, and all rules side by side, of
+all cars and of those that are new. Intervals are of a bootstrap over cars. Training seeds after the first show how far
+a training repeats.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -23,93 +23,23 @@ import optuna
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.choice_rules import (
-    WINDOWS_MS,
-    best_post,
-    by_rule,
-    default_within,
-    default_within_errors_of_the_best_by_chance,
-    fewest_false_alarms,
-    first,
-    highest_crossfitted,
-    lower_bound,
-    middle_of_family,
-    most_central,
-    narrowest,
-    nearest_to_the_default,
-    post_by_rule,
-)
-from benchmarks.replayed_studies import (
-    OBJECTIVES,
-    THRESHOLDS,
-    Car,
-    FloatArray,
-    ReplayedTrial,
-    highest,
-    judge,
-    replay,
-)
-from benchmarks.table_of_trainings import Place, load_training, make_training, places
-from core.decision.metrics import auc, f1_score
+from benchmarks import kept_promises
+from benchmarks.compared_rules import CF29BB1, DEFAULT, NOW, OLD_RULE, rows_of
+from benchmarks.intervals_over_cars import interval, share_collected
+from benchmarks.replayed_cars import STUDY, STUDY_BEFORE, load_cars, luck_of_validation, possible_gain
+from benchmarks.replayed_studies import Car, FloatArray, judge
+from benchmarks.search_goals import print_goals
+from benchmarks.table_of_trainings import load_training, make_training, places
+from core.decision.metrics import auc
 from core.thread_pool import ThreadPool
 from hpo.search.study_file import load_study_file
 from hpo.search.study_spec import StudySpec
 
-STUDY = Path(__file__).resolve().parent.parent / "studies/quickstart.toml"
-STUDY_BEFORE = Path(__file__).resolve().parent / "quickstart_by_surprise.toml"
-NUM_DRAWS = 2000
 PARTS = {
     "All cars": slice(None),
     "Cars 1 to 10, on which score, rule and default were chosen or looked at": slice(10),
     "Cars 11 and on, which are new": slice(10, None),
 }
-Choose = Callable[[Sequence[ReplayedTrial]], ReplayedTrial]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """A sampler, an objective, and how the winner is chosen from the trials."""
-
-    name: str
-    kind: str = "tpe"
-    objective: str = "expected F1"
-    choose: Choose = highest
-
-
-CF29BB1, OLD_RULE = "trial 0 of cf29bb1", "random search, F1"
-DEFAULT, BEFORE, NOW = "trial 0", "highest expected F1: the rule before", "trial 0 within one error: the rule now"
-POST_BEFORE, POST_NOW = "its best post-processing", "its own within one error of the best post-processing"
-MIDDLE = "within one error: the middle of the highest one's network"
-RULES = (
-    Rule(name=OLD_RULE, kind="random", objective="F1"),
-    Rule(name="TPE, F1", objective="F1"),
-    Rule(name="random search, expected F1", kind="random"),
-    Rule(name=BEFORE),
-    Rule(name=NOW, choose=by_rule),
-    Rule(name="trial 0 within two errors", choose=partial(default_within, 2.0)),
-    Rule(name="trial 0 within sqrt(2 ln trials) errors", choose=default_within_errors_of_the_best_by_chance),
-    Rule(name="within one error: the first", choose=first),
-    Rule(name="within one error: the nearest to the default", choose=nearest_to_the_default),
-    Rule(name="within one error: the narrowest network", choose=narrowest),
-    Rule(name="within one error: the most central", choose=most_central),
-    Rule(name="within one error: the fewest false alarms", choose=fewest_false_alarms),
-    Rule(name="highest lower bound", choose=lower_bound),
-    Rule(name="the rule before, threshold fitted after the choice", choose=lambda trials: highest(trials).fitted),
-    Rule(
-        name="the rule now, threshold cross-fitted after the choice", choose=lambda trials: by_rule(trials).crossfitted
-    ),
-    Rule(name="highest cross-fitted F1, threshold cross-fitted", choose=highest_crossfitted),
-    Rule(name="TPE, AUC, threshold fitted", objective="AUC", choose=lambda trials: highest(trials).fitted),
-    Rule(name="TPE, partial AUC, threshold fitted", objective="partial AUC", choose=lambda t: highest(t).fitted),
-    Rule(name="TPE, F1 of resampled takes", objective="F1 of resampled takes"),
-    Rule(name="TPE, separation, threshold fitted", objective="separation", choose=lambda t: highest(t).fitted),
-    Rule(
-        name="TPE, expected F1 at the best threshold",
-        objective="expected F1 at the best threshold",
-        choose=lambda trials: highest(trials).fitted,
-    ),
-)
-FIGURES = ("F1", "recall", "false alarms", "AUC", "validation F1 minus F1", "expected F1 minus F1")
 
 
 def make_table(options: argparse.Namespace, spec: StudySpec, before: StudySpec) -> None:
@@ -128,109 +58,9 @@ def make_table(options: argparse.Namespace, spec: StudySpec, before: StudySpec) 
             print(f"{path.relative_to(options.table)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def load_cars(folder: Path, numbers: Sequence[int], num_points: int, spec: StudySpec) -> dict[int, Car]:
-    """The cars by seed, all with the same points: those that the table has of every car."""
-    table = {
-        (car, point): load_training(Place(car=car, point=point, seed=1), folder)
-        for car in numbers
-        for point in range(num_points)
-    }
-    points = [point for point in range(num_points) if all(table[car, point] for car in numbers)]
-    return {car: Car(spec, [found for point in points if (found := table[car, point])]) for car in numbers}
-
-
-def figures_of(trial: ReplayedTrial) -> FloatArray:
-    """(FIGURES,) on fresh takes."""
-    judged, threshold = trial.judged, trial.threshold
-    flagged, labels = judged.fresh >= threshold, judged.is_fresh_anomalous
-    fresh_f1 = f1_score(flagged, labels)
-    plain = f1_score(judged.validation >= threshold, judged.is_anomalous)
-    expected = OBJECTIVES["expected F1"](trial)
-    shares = [float(flagged[labels].mean()), float(flagged[~labels].mean())]
-    return np.array([fresh_f1, *shares, auc(judged.fresh, labels), plain - fresh_f1, expected - fresh_f1])
-
-
-def default_trial(car: Car) -> ReplayedTrial:
-    own = car.spec.postprocessing
-    judged = car.judged(0, own.window_ms)
-    assert judged is not None, "the default configuration can be trained"
-    return ReplayedTrial(judged=judged, threshold=own.threshold_sigmas)
-
-
-def possible_gain(car: Car) -> float:
-    """F1 of the best by hindsight minus that of trial 0: picked on one half of the fresh takes, measured on the other,
-    and the mean of both ways."""
-    default = default_trial(car)
-    cells = [judged for point in car.trainings for w in WINDOWS_MS if (judged := car.judged(point, float(w)))]
-    gains = []
-    for picked, measured in ((0, 1), (1, 0)):
-        found = [cell.picked_by_hindsight(picked) for cell in cells]
-        best = max(range(len(cells)), key=lambda place: found[place][0])
-        reached = cells[best].fresh_f1(measured, THRESHOLDS[found[best][1]])
-        gains.append(reached - default.judged.fresh_f1(measured, default.threshold))
-    return float(np.mean(gains))
-
-
-def luck_of_validation(car: Car) -> float:
-    """How far F1 of so many fresh takes as validation has lies from that of all, where nothing is chosen: trial 0, the
-    mean of absolute differences over draws."""
-    trial, random = default_trial(car), np.random.default_rng(0)
-    flagged, labels = trial.judged.fresh >= trial.threshold, trial.judged.is_fresh_anomalous
-    num_anomalous = int(trial.judged.is_anomalous.sum())
-    sizes = {True: num_anomalous, False: len(trial.judged.is_anomalous) - num_anomalous}
-    differences = []
-    for _ in range(NUM_DRAWS):
-        rows = np.concatenate([random.choice(np.flatnonzero(labels == label), n) for label, n in sizes.items()])
-        differences.append(f1_score(flagged[rows], labels[rows]) - f1_score(flagged, labels))
-    return float(np.abs(differences).mean())
-
-
-def rows_of(car: Car, before: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatArray]:
-    """(FIGURES,) by rule, each the mean of the replays."""
-    default, of_before = default_trial(car), default_trial(before)
-    rows = {
-        CF29BB1: figures_of(of_before),
-        f"{CF29BB1}, threshold fitted on validation": figures_of(of_before.fitted),
-        DEFAULT: figures_of(default),
-        "trial 0, threshold fitted on validation": figures_of(default.fitted),
-    }
-    studies: dict[tuple[str, str], list[list[ReplayedTrial]]] = {}
-    for rule in RULES:
-        key = (rule.kind, rule.objective)
-        if key not in studies:
-            studies[key] = [
-                replay(car, OBJECTIVES[rule.objective], kind=rule.kind, num_trials=num_trials, seed=seed)
-                for seed in range(num_replays)
-            ]
-        chosen = [rule.choose(trials) for trials in studies[key]]
-        rows[rule.name] = np.mean([figures_of(trial) for trial in chosen], axis=0)
-        if rule.name == NOW:
-            middles = [middle_of_family(car, trials) for trials in studies[key]]
-            rows[MIDDLE] = np.mean([figures_of(trial) for trial in middles], axis=0)
-            rows[POST_BEFORE] = np.mean([figures_of(best_post(car, trial)) for trial in chosen], axis=0)
-            rows[POST_NOW] = np.mean([figures_of(post_by_rule(car, trial)) for trial in chosen], axis=0)
-    return rows
-
-
-def interval(values: FloatArray, *, sign: str = "+") -> str:
-    """The mean over cars with its 95 % interval."""
-    low, high = np.percentile(_means_of_draws(values), [2.5, 97.5])
-    return f"{values.mean():{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
-
-
-def _means_of_draws(values: FloatArray) -> FloatArray:
-    draws = np.random.default_rng(0).integers(len(values), size=(NUM_DRAWS, len(values)))
-    means: FloatArray = values[draws].mean(axis=1)
-    return means
-
-
-def share_collected(gain: FloatArray, possible: FloatArray) -> str:
-    """Sum over sum of the cars. Where the possible gain could be 0 there is nothing to collect."""
-    sums, sums_possible = _means_of_draws(gain), _means_of_draws(possible)
-    if sums_possible.min() <= 0:
-        return "nothing to be had"
-    low, high = 100 * np.percentile(sums / sums_possible, [2.5, 97.5])
-    return f"{100 * gain.sum() / possible.sum():.0f} % ({low:.0f} to {high:.0f})"
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
+    """The rows of cars to one array a name."""
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def print_sought(rows: dict[str, FloatArray], gains: FloatArray, luck: FloatArray) -> None:
@@ -296,6 +126,7 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, default=2000, help="takes of a car that choose nothing")
     parser.add_argument("--replays", type=int, default=5, help="studies of each car and rule")
     parser.add_argument("--trials", type=int, default=50, help="of a replayed study")
+    parser.add_argument("--draws", type=int, default=500, help="test sets of a winner, for its bounds and promises")
     parser.add_argument("--no-training", action="store_true", help="replay on what the table has")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -304,18 +135,21 @@ def main() -> None:
         make_table(options, spec, spec_before)
     cars = load_cars(options.table, range(1, options.cars + 1), options.points, spec)
     before = load_cars(options.table / "before", list(cars), 1, spec_before)
-    found, gains, luck = [], [], []
+    found, gains, luck, kept = [], [], [], []
+    random = np.random.default_rng(0)
     for number, car in cars.items():
         found.append(rows_of(car, before[number], num_replays=options.replays, num_trials=options.trials))
         gains.append(possible_gain(car))
         luck.append(luck_of_validation(car))
+        kept.append(kept_promises.rows_of(car, options, random))
         print(f"car {number}: replayed", file=sys.stderr, flush=True)
     num_points = len(next(iter(cars.values())).trainings)
     print(f"{len(cars)} cars, {num_points} networks, {options.replays} studies of {options.trials} trials each\n")
     for title, part in PARTS.items():
         if found[part]:
             print(f"{title}\n")
-            rows = {name: np.array([each[name] for each in found[part]]) for name in found[0]}
+            rows, promises = columns_of(found[part]), columns_of(kept[part])
+            print_goals(rows, np.array(gains[part]), promises)
             print_sought(rows, np.array(gains[part]), np.array(luck[part]))
             print_rules(rows)
     print_repeats(options, cars)

@@ -29,7 +29,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.choice_rules import by_rule
-from benchmarks.does_it_pay import STUDY, interval, load_cars
+from benchmarks.intervals_over_cars import interval
+from benchmarks.replayed_cars import STUDY, load_cars
 from benchmarks.replayed_studies import OBJECTIVES, Car, FloatArray, ReplayedTrial, replay
 from core.decision.exact_figures import f1_interval, share_interval
 from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold

@@ -20,7 +20,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.choice_rules import by_rule
-from benchmarks.does_it_pay import STUDY, default_trial, figures_of, load_cars
+from benchmarks.replayed_cars import STUDY, default_trial, figures_of, load_cars
 from benchmarks.replayed_studies import OBJECTIVES, Car, FloatArray, replay
 from benchmarks.table_of_trainings import Car as CarData
 from core.data.store import Store

@@ -21,7 +21,7 @@ import numpy.typing as npt
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.does_it_pay import interval
+from benchmarks.intervals_over_cars import interval
 from benchmarks.simulated_machines import MACHINES, written_machine
 from hpo.results.result import RESULT_FILE
 from hpo.session.study_names import fold_name

@@ -29,7 +29,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.choice_rules import by_rule
-from benchmarks.does_it_pay import STUDY, default_trial, figures_of, interval, load_cars, possible_gain
+from benchmarks.intervals_over_cars import interval
+from benchmarks.replayed_cars import STUDY, default_trial, figures_of, load_cars, possible_gain
 from benchmarks.replayed_studies import OBJECTIVES, Car, FloatArray, ReplayedTrial, replay
 from benchmarks.table_of_trainings import Car as CarData
 from benchmarks.table_of_trainings import parameters_of
