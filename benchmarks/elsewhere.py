@@ -150,24 +150,27 @@ def print_table(
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def print_networks(everything: Sequence[Judged]) -> None:
-    """AUC on validation clips, where every change of the study file must show that it pays, and their mean lead."""
-    by_task = _by_task(everything)
-    draws = {task: draw_takes(_validation(judged, WHOLLY, f"{AS_THE_STUDY}, all")) for task, judged in by_task.items()}
-    of_study: list[FloatArray] = []
-    print(f"\n### Validation clips, all statistics\n\n| network | {' | '.join(by_task)} | mean | ahead by |")
+def print_validation(everything: Sequence[Judged]) -> None:
+    """AUC on validation clips, where a change of the study file must show that it pays, and its paired lead: every
+    choice of the study file's network, and all statistics of the others."""
+    by_task, study = _by_task(everything), f"{AS_THE_STUDY}, all"
+    choices = [
+        choice
+        for choice in everything[0].decisions[WHOLLY]
+        if choice.startswith(AS_THE_STUDY) or choice.endswith(", all")
+    ]
+    draws = {task: draw_takes(_validation(judged, WHOLLY, study)) for task, judged in by_task.items()}
+    areas = {
+        choice: [mean_area(_validation(judged, WHOLLY, choice), draws[task]) for task, judged in by_task.items()]
+        for choice in choices
+    }
+    print(f"\n### Validation clips\n\n| choice | {' | '.join(by_task)} | mean | ahead by |")
     print("| --- " * (len(by_task) + 3) + "|")
-    for network in NETWORKS:
-        areas = [
-            mean_area(_validation(judged, WHOLLY, f"{network}, all"), draws[task]) for task, judged in by_task.items()
-        ]
-        of_study = of_study or areas
-        leads = [own - study for own, study in zip(areas, of_study, strict=True)]
-        cells = [
-            f"{own[0]:.3f}, {text_of(Figure.of(lead), signed=True)}" for own, lead in zip(areas, leads, strict=True)
-        ]
-        cells += [f"{np.mean([own[0] for own in areas]):.3f}", text_of(Figure.of(np.mean(leads, axis=0)), signed=True)]
-        print(f"| {network} | {' | '.join(cells)} |", flush=True)
+    for choice, own in areas.items():
+        leads = [one - other for one, other in zip(own, areas[study], strict=True)]
+        cells = [f"{one[0]:.3f}, {text_of(Figure.of(lead), signed=True)}" for one, lead in zip(own, leads, strict=True)]
+        cells += [f"{np.mean([one[0] for one in own]):.3f}", text_of(Figure.of(np.mean(leads, axis=0)), signed=True)]
+        print(f"| {choice} | {' | '.join(cells)} |", flush=True)
 
 
 def print_long_clips(title: str, judged: Sequence[Judged], others: Sequence[Judged]) -> None:
@@ -230,7 +233,7 @@ def main() -> None:
             )
         ]
     if not options.quick:
-        print_networks(everything)
+        print_validation(everything)
     cars = [each for each in everything if each.task == "cars"]
     fan = [each for each in everything if each.task == "fan"]
     tables = {"(a) The cars, chosen on fan and simulated car": cars}
