@@ -140,7 +140,7 @@ def run_experiment(
 
 def _check(parameters: Mapping[str, Any], space: "SearchSpace") -> None:
     """UserError for a name or a value that the space does not have."""
-    from hpo.search.search_space import describe_range
+    from hpo.search.parameters import describe_range
 
     space.configuration(parameters)
     for name, value in parameters.items():

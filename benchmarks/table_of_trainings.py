@@ -37,7 +37,7 @@ from core.model.wavenet import WaveNet
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from core.whole_file import whole_file
-from hpo.search.search_space import PARAMETERS
+from hpo.search.parameters import PARAMETERS
 from hpo.search.study_spec import StudySpec
 
 FrameArray = npt.NDArray[np.floating]

@@ -17,7 +17,7 @@ from hpo.event_notes import event_notes
 from hpo.results.finalists import open_finalists
 from hpo.results.winner import highest
 from hpo.search.estimate import Estimate
-from hpo.search.search_space import UNJUDGED_BY_INJECTED_FAULTS, describe_range
+from hpo.search.parameters import UNJUDGED_BY_INJECTED_FAULTS, describe_range
 from hpo.search.study import OpenStudy
 from hpo.search.study_spec import OBJECTIVES
 from hpo.search.trial_context import TrialEnd

@@ -126,14 +126,14 @@ def test_two_files_import_mlflow() -> None:
     assert importers == {"hpo.tracking.mlflow", "hpo.tracking.mlflow_client"}
 
 
-def test_only_the_search_space_calls_suggest() -> None:
+def test_only_the_parameters_call_suggest() -> None:
     callers = {
         name
         for name, path in modules_of("hpo").items()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr.startswith("suggest_")
     }
-    assert callers == {"hpo.search.search_space"}
+    assert callers == {"hpo.search.parameters"}
 
 
 def test_no_file_of_hpo_hides_a_library() -> None:

@@ -26,7 +26,7 @@ from hpo.results.trial_files import TrialFiles
 from hpo.results.whiteness import WhitenessOfTrials, whiteness_facts
 from hpo.results.winner import choose_best, has_score
 from hpo.results.winner_file import winner_file
-from hpo.search.search_space import describe_range
+from hpo.search.parameters import describe_range
 from hpo.search.study import OpenStudy, objective_name
 from hpo.search.trial_record import TrialRecord, trial_records
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog

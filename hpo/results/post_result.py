@@ -20,7 +20,7 @@ from hpo.results.judged_trial import JudgedTrial, judge_scores
 from hpo.results.post_study import PostSearch, detector_at, search_study, store_points
 from hpo.results.result import without_nan
 from hpo.results.split_figures import split_figures
-from hpo.search.search_space import describe_range
+from hpo.search.parameters import describe_range
 from hpo.search.study import OpenStudy, companion_name
 from hpo.search.trial_record import TrialRecord
 

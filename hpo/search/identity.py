@@ -9,7 +9,7 @@ from core.decision.change_points import FORMAT as CHANGE_POINTS_FORMAT
 from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.errors import UserError
 from core.model.scored_training import format_of
-from hpo.search.search_space import PARAMETERS
+from hpo.search.parameters import PARAMETERS
 from hpo.search.study_spec import FIRST_OBJECTIVE, StudySpec
 
 IDENTITY = "identity"

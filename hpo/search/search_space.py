@@ -1,4 +1,4 @@
-"""Turns a trial into an experiment configuration. This is the only caller of suggest_*.
+"""Turns a trial into an experiment configuration.
 
 Parameters are independent and have fixed ranges: no range depends on another value. So the sampler sees a box,
 parameter importance is well defined, and no trial is rejected. Before trial 0 the corners of the box are checked, which
@@ -12,50 +12,13 @@ from itertools import product
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from core.errors import UserError
 from core.experiment import ExperimentConfig, receptive_field_samples
 from core.model.scoring import INNOVATIONS
 from core.model.wavenet import describe
-
-PARAMETERS: dict[str, tuple[str, str]] = {
-    "dilation_depth": ("network", "dilation_depth"),
-    "residual_channels": ("network", "residual_channels"),
-    "receptive_field_ms": ("network", "receptive_field_ms"),
-    "learning_rate": ("training", "learning_rate"),
-    "weight_decay": ("training", "weight_decay"),
-    "window_ms": ("postprocessing", "window_ms"),
-    "threshold_sigmas": ("postprocessing", "threshold_sigmas"),
-    "skip_channels": ("network", "skip_channels"),
-    "sample_rate_hz": ("front_end", "sample_rate_hz"),
-    "level": ("front_end", "level"),
-    "pre_emphasis": ("front_end", "pre_emphasis"),
-    "mu_law_levels": ("front_end", "mu_law_levels"),
-    "score": ("scoring", "score"),
-    "two_sided": ("postprocessing", "two_sided"),
-    "fusion": ("postprocessing", "fusion"),
-    "sigma": ("postprocessing", "sigma"),
-    "baseline": ("postprocessing", "baseline"),
-    "statistics": ("postprocessing", "statistics"),
-    "median_ms": ("postprocessing", "median_ms"),
-    "gap_ms": ("postprocessing", "gap_ms"),
-    "min_event_ms": ("postprocessing", "min_event_ms"),
-}
-"""What can be searched: the parameter's name, and its section and key in an ExperimentConfig."""
-
-TRAINED = ("front_end", "network", "training")
-"""Sections of a configuration whose parameters need a training of their own."""
-SHAPING = ("sample_rate_hz", "mu_law_levels")
-"""Parameters of the front end that change the network's layers and weights, as all parameters of the network do."""
-UNJUDGED_BY_INJECTED_FAULTS = ("statistics",)
-"""Parameters that keep their default where faults are injected. Those hardly change how loud a machine is, which real
-ones may: on a fan the statistics that injected faults chose lost up to 0.19 of the AUC (docs/quality.md, "Without a
-real fault")."""
-MAX_RATES = 16
-"""Each rate needs its own decoded copy of the data."""
-
-RANGE_KEYS = ("low", "high", "step", "log", "choices")
+from hpo.search.parameters import PARAMETERS, SHAPING, TRAINED, describe_range, ends, range_of, suggest, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +33,7 @@ class SearchSpace:
         """Parses the ranges of a study file. UserError for a name, a range or a default that does not fit."""
         if not ranges:
             raise UserError("space must hold at least one parameter, but is empty.")
-        distributions = {name: _distribution(name, given, default) for name, given in ranges.items()}
+        distributions = {name: range_of(name, given, default) for name, given in ranges.items()}
         space = cls(distributions=distributions, default=default)
         for name, value in space.default_parameters.items():
             if not space.holds(name, value):
@@ -112,7 +75,7 @@ class SearchSpace:
 
     def suggest(self, trial: optuna.Trial) -> ExperimentConfig:
         """The configuration that Optuna proposes."""
-        return self.configuration({name: _suggest(trial, name, d) for name, d in self.distributions.items()})
+        return self.configuration({name: suggest(trial, name, d) for name, d in self.distributions.items()})
 
     def configuration(self, parameters: Mapping[str, Any]) -> ExperimentConfig:
         """The default configuration with these parameters changed. UserError for a name that is not searched."""
@@ -128,7 +91,7 @@ class SearchSpace:
     def corners(self) -> Iterator[ExperimentConfig]:
         """The networks at the corners of the box: all depths, and both ends of each other range that shapes it."""
         axes = {
-            name: _walk(distribution) if name == "dilation_depth" else _ends(distribution)
+            name: values_of(distribution) if name == "dilation_depth" else ends(distribution)
             for name, distribution in self.distributions.items()
             if PARAMETERS[name][0] == "network" or name in SHAPING
         }
@@ -139,7 +102,7 @@ class SearchSpace:
         """The default configuration at both ends of one parameter's range; only itself where that is not searched."""
         if name not in self.distributions:
             return [self.default]
-        return [self.configuration({name: end}) for end in _ends(self.distributions[name])]
+        return [self.configuration({name: end}) for end in ends(self.distributions[name])]
 
     def extremes(self, num_channels: int) -> tuple[ExperimentConfig, ExperimentConfig]:
         """The configurations with the smallest and the largest network by weights, and by rate among equals."""
@@ -158,14 +121,14 @@ class SearchSpace:
         if any(isinstance(each, FloatDistribution) for each in trained):
             return num_trials
         kinds = {score == INNOVATIONS for score in self._values_of("score", self.default.scoring.score)}
-        return min(num_trials, len(kinds) * math.prod(len(_walk(each)) for each in trained))
+        return min(num_trials, len(kinds) * math.prod(len(values_of(each)) for each in trained))
 
     @property
     def sample_rates_hz(self) -> tuple[int, ...]:
         """All rates that a configuration can have."""
         if "sample_rate_hz" not in self.distributions:
             return (self.default.front_end.sample_rate_hz,)
-        return _walk(self.distributions["sample_rate_hz"])
+        return values_of(self.distributions["sample_rate_hz"])
 
     @property
     def read_rates_hz(self) -> tuple[int, ...]:
@@ -204,75 +167,3 @@ class SearchSpace:
                         f"{config.front_end.sample_rate_hz} Hz, {config.front_end.mu_law_levels} levels. "
                         "Narrow the space or raise the limit."
                     )
-
-
-def describe_range(distribution: BaseDistribution) -> str:
-    """A range in words."""
-    if isinstance(distribution, CategoricalDistribution):
-        return "{" + ", ".join(str(choice) for choice in distribution.choices) + "}"
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    step = f", step {distribution.step:g}" if distribution.step not in (None, 1) else ""
-    return f"{distribution.low:g} to {distribution.high:g}{step}{', log' if distribution.log else ''}"
-
-
-def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(name, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(
-            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-        )
-    assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
-
-
-def _distribution(name: str, given: Mapping[str, Any], default: ExperimentConfig) -> BaseDistribution:
-    if name not in PARAMETERS:
-        raise UserError(f"space.{name} must be a parameter that can be searched ({', '.join(PARAMETERS)}), but is not.")
-    unknown = set(given) - set(RANGE_KEYS)
-    if unknown:
-        raise UserError(f"space.{name} must have keys out of {', '.join(RANGE_KEYS)}, but got {sorted(unknown)[0]!r}.")
-    section, key = PARAMETERS[name]
-    value = getattr(getattr(default, section), key)
-    try:
-        distribution = _range_of(name, given, value)
-    except (TypeError, ValueError) as error:
-        reason = str(error).rstrip(".")
-        raise UserError(
-            f"space.{name} must be a range {{ low, high }} or {{ choices }}, but got {dict(given)}: {reason}."
-        ) from error
-    if name == "sample_rate_hz" and len(_walk(distribution)) > MAX_RATES:
-        raise UserError(
-            f"space.sample_rate_hz must be of at most {MAX_RATES} rates, as {{ choices }} or {{ low, high, step }}, "
-            f"but got {len(_walk(distribution))}. Take a larger step."
-        )
-    for end in _ends(distribution):  # values that the dataclass refuses are refused before trial 0
-        replace(default, **{section: replace(getattr(default, section), **{key: end})})
-    return distribution
-
-
-def _range_of(name: str, given: Mapping[str, Any], value: Any) -> BaseDistribution:
-    """The range of a parameter whose default has this value. TypeError or ValueError for a malformed range."""
-    is_whole = type(value) is int
-    numbers = {key: item for key, item in given.items() if key in ("low", "high", "step")}
-    if is_whole and any(type(item) is not int for item in (*numbers.values(), *given.get("choices", ()))):
-        raise ValueError(f"all of it must be whole numbers, as {name} is one")
-    if "choices" in given:
-        return CategoricalDistribution(given["choices"])
-    if isinstance(value, (str, bool)):
-        raise ValueError(f"choices must be given, as {name} is not a number")
-    kind = IntDistribution if is_whole else FloatDistribution
-    return kind(**numbers, log=given.get("log", False))
-
-
-def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    return (distribution.low, distribution.high)
-
-
-def _walk(distribution: BaseDistribution) -> tuple[Any, ...]:
-    if isinstance(distribution, IntDistribution):
-        return tuple(range(distribution.low, distribution.high + 1, distribution.step))
-    return _ends(distribution)

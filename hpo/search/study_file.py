@@ -15,7 +15,8 @@ from core.assignments import with_assignments
 from core.decision.change_points import SHORTEST_MS
 from core.errors import UserError
 from core.sources import KINDS, known_options
-from hpo.search.search_space import PARAMETERS, SearchSpace
+from hpo.search.parameters import PARAMETERS
+from hpo.search.search_space import SearchSpace
 from hpo.search.study_spec import StudySpec, first_problem
 
 

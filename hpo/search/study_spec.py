@@ -23,8 +23,9 @@ from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
 from core.model.scoring import INNOVATIONS, ScoringConfig
 from core.model.training import TrainingConfig
+from hpo.search.parameters import UNJUDGED_BY_INJECTED_FAULTS
 from hpo.search.post_space import PostConfig
-from hpo.search.search_space import UNJUDGED_BY_INJECTED_FAULTS, SearchSpace
+from hpo.search.search_space import SearchSpace
 from hpo.search.study_tables import CompareConfig, FinalistsConfig, LimitsConfig, PrunerConfig, SamplerConfig
 
 OBJECTIVES = {"balanced_f1": "balanced F1", "expected_f1": "expected F1", "f1": "F1"}

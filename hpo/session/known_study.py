@@ -14,7 +14,7 @@ from core.assignments import assigned_key
 from core.errors import UserError
 from core.sources import known_options
 from hpo.search.identity import DATA_FINGERPRINT, IDENTITY, check_identity, check_trial_format, identity_of, value_at
-from hpo.search.search_space import PARAMETERS
+from hpo.search.parameters import PARAMETERS
 from hpo.search.storage import StudyStorage
 from hpo.search.storage_setting import SQLITE, resolve_storage
 from hpo.search.study import names_of_searches

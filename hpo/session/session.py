@@ -12,7 +12,7 @@ from core.project import check_project, make_project
 from hpo.pages.publish import study_description
 from hpo.search.archive import archive_study
 from hpo.search.notes import run_note, study_words, write_notes
-from hpo.search.search_space import describe_range
+from hpo.search.parameters import describe_range
 from hpo.search.storage import StudyStorage, database_url
 from hpo.search.storage_setting import JOURNAL_SUFFIX, SQLITE, resolve_storage
 from hpo.search.study import OpenStudy, open_study
