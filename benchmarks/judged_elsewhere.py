@@ -16,7 +16,15 @@ import numpy as np
 
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
-from benchmarks.scores_by_choice import BANDS, SURPRISE, WAVENET, Scores, alternatives_scores, wavenet_scores
+from benchmarks.scores_by_choice import (
+    BANDS,
+    SURPRISE,
+    WAVENET,
+    Scores,
+    SplitScores,
+    alternatives_scores,
+    wavenet_scores,
+)
 from core.baselines.paired_bootstrap import SplitDecisions, of_machine
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
@@ -88,6 +96,7 @@ def scores_of(
     folder: Path,
     pool: ThreadPool,
     networks: Collection[str] = (AS_THE_STUDY,),
+    with_alternatives: bool = True,
 ) -> list[Judged]:
     """From the folder's files of the task's fold, or computed and kept there. WHOLLY is among the detectors where there
     are several networks, of which AS_THE_STUDY must be one."""
@@ -100,11 +109,13 @@ def scores_of(
         return wavenet_scores(heard, changed, seed=fold + 1, pool=pool)
 
     by_network = {each: _kept(folder, f"{name}-{each}", partial(of_network, each)) for each in networks}
-    others = _kept(folder, f"{name}-others", lambda: alternatives_scores(dataset, seed=fold + 1))
-    return list(_by_machine(task, {**_detectors(by_network), **others}, dataset))
+    scores = _detectors(by_network)
+    if with_alternatives:
+        scores |= _kept(folder, f"{name}-others", lambda: alternatives_scores(dataset, seed=fold + 1))
+    return list(_by_machine(task, scores, dataset))
 
 
-def _detectors(by_network: Mapping[str, Scores]) -> Scores:
+def _detectors(by_network: Mapping[str, Scores]) -> dict[str, Mapping[str, SplitScores]]:
     """WaveNet as the study file has it, WHOLLY where there are other networks, and the bands."""
     own = by_network[AS_THE_STUDY]
     every_choice = {

@@ -6,6 +6,8 @@ As in benchmarks/elsewhere.py, every detector is trained and calibrated on healt
 choice and threshold are made on validation clips of the machines of the other kinds, and it is judged on the machine's
 test clips. A seed is another machine of each kind. A machine is scored once and kept in --folder. The second table has
 whole recordings in place of clips: the median of a recording's clips, which is how `detect` decides, and the highest.
+With `--changes`, changes of the study file (`NETWORKS` in benchmarks/judged_elsewhere.py) are compared with it on
+validation clips alone, and nothing is tested.
 """
 
 import argparse
@@ -19,8 +21,8 @@ import numpy as np
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
-from benchmarks.elsewhere import choose_on, false_alarms, text_of
-from benchmarks.judged_elsewhere import Judged, scores_of
+from benchmarks.elsewhere import choose_on, false_alarms, print_validation, text_of
+from benchmarks.judged_elsewhere import AS_THE_STUDY, NETWORKS, Judged, scores_of
 from benchmarks.listed_recordings import open_corpus
 from benchmarks.scores_by_choice import WAVENET
 from benchmarks.simulated_machines import MACHINES, written_machine
@@ -40,7 +42,16 @@ def judged_machines(options: argparse.Namespace) -> Iterator[tuple[str, Judged]]
             for seed in options.seeds:
                 task = f"{kind}-{seed}"
                 corpus = open_corpus(f"folder:{written_machine(options.folder / task, kind, seed=seed)}")
-                judged = scores_of(corpus, task, 0, spec, folder=options.folder, pool=pool)
+                judged = scores_of(
+                    corpus,
+                    task,
+                    0,
+                    spec,
+                    folder=options.folder,
+                    pool=pool,
+                    networks=[AS_THE_STUDY, *options.changes],
+                    with_alternatives=not options.changes,
+                )
                 yield from ((kind, each) for each in judged)
 
 
@@ -102,12 +113,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kinds", nargs="+", choices=list(MACHINES), default=list(MACHINES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[2, 3])
+    parser.add_argument("--changes", nargs="+", choices=list(NETWORKS)[1:], default=[], help="of the study file")
     parser.add_argument("--folder", type=Path, default=Path("runs/other_machines"), help="where scores are kept")
     options = parser.parse_args()
     if len(options.kinds) < 2:
         parser.error("--kinds must be two or more, because the choices for one are made on the others.")
     options.folder.mkdir(parents=True, exist_ok=True)
     everything = list(judged_machines(options))
+    if options.changes:
+        print_validation([replace(judged, task=kind) for kind, judged in everything])
+        return
     print_table(everything)
     print_recordings(everything)
 
