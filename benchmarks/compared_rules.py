@@ -1,6 +1,6 @@
 """The rules that benchmarks/does_it_pay.py compares: what is sampled and maximised, and how a winner is chosen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,7 +72,22 @@ RULES = (
 )
 
 
-def rows_of(car: Car, before: Car, *, num_replays: int, num_trials: int) -> dict[str, FloatArray]:
+Studies = Mapping[tuple[str, str], Sequence[Sequence[ReplayedTrial]]]
+"""The trials of each replayed study, by sampler and objective."""
+
+
+def replayed(car: Car, *, num_replays: int, num_trials: int) -> Studies:
+    """The studies of all rules. Rules that differ in how they choose share them."""
+    return {
+        (kind, objective): [
+            replay(car, OBJECTIVES[objective], kind=kind, num_trials=num_trials, seed=seed)
+            for seed in range(num_replays)
+        ]
+        for kind, objective in {(rule.kind, rule.objective): None for rule in RULES}
+    }
+
+
+def rows_of(car: Car, before: Car, studies: Studies) -> dict[str, FloatArray]:
     """(FIGURES,) by rule, each the mean of the replays."""
     default, of_before = default_trial(car), default_trial(before)
     rows = {
@@ -81,18 +96,12 @@ def rows_of(car: Car, before: Car, *, num_replays: int, num_trials: int) -> dict
         DEFAULT: figures_of(default),
         "trial 0, threshold fitted on validation": figures_of(default.fitted),
     }
-    studies: dict[tuple[str, str], list[list[ReplayedTrial]]] = {}
     for rule in RULES:
-        key = (rule.kind, rule.objective)
-        if key not in studies:
-            studies[key] = [
-                replay(car, OBJECTIVES[rule.objective], kind=rule.kind, num_trials=num_trials, seed=seed)
-                for seed in range(num_replays)
-            ]
-        chosen = [rule.choose(trials) for trials in studies[key]]
+        own = studies[rule.kind, rule.objective]
+        chosen = [rule.choose(trials) for trials in own]
         rows[rule.name] = np.mean([figures_of(trial) for trial in chosen], axis=0)
         if rule.name == NOW:
-            middles = [middle_of_family(car, trials) for trials in studies[key]]
+            middles = [middle_of_family(car, trials) for trials in own]
             rows[MIDDLE] = np.mean([figures_of(trial) for trial in middles], axis=0)
             rows[POST_BEFORE] = np.mean([figures_of(best_post(car, trial)) for trial in chosen], axis=0)
             rows[POST_NOW] = np.mean([figures_of(post_by_rule(car, trial)) for trial in chosen], axis=0)

@@ -24,7 +24,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks import kept_promises
-from benchmarks.compared_rules import CF29BB1, DEFAULT, NOW, OLD_RULE, rows_of
+from benchmarks.compared_rules import CF29BB1, DEFAULT, NOW, OLD_RULE, replayed, rows_of
 from benchmarks.intervals_over_cars import interval, share_collected
 from benchmarks.replayed_cars import STUDY, STUDY_BEFORE, load_cars, luck_of_validation, possible_gain
 from benchmarks.replayed_studies import Car, FloatArray, judge
@@ -138,10 +138,12 @@ def main() -> None:
     found, gains, luck, kept = [], [], [], []
     random = np.random.default_rng(0)
     for number, car in cars.items():
-        found.append(rows_of(car, before[number], num_replays=options.replays, num_trials=options.trials))
+        studies = replayed(car, num_replays=options.replays, num_trials=options.trials)
+        found.append(rows_of(car, before[number], studies))
         gains.append(possible_gain(car))
         luck.append(luck_of_validation(car))
-        kept.append(kept_promises.rows_of(car, options, random))
+        own = studies["tpe", "expected F1"]
+        kept.append(kept_promises.rows_of(car, own, num_draws=options.draws, random=random))
         print(f"car {number}: replayed", file=sys.stderr, flush=True)
     num_points = len(next(iter(cars.values())).trainings)
     print(f"{len(cars)} cars, {num_points} networks, {options.replays} studies of {options.trials} trials each\n")

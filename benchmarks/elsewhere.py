@@ -20,7 +20,8 @@ clips of ten seconds are put together from those of two (a simulated take has no
 the highest F1 elsewhere, the lowest with at most 5 % false alarms elsewhere, and the default of two sigmas.
 
 WaveNet is the default configuration of studies/any_machine.toml. A fold of a task is scored once and kept in --folder,
-so an interrupted command goes on. `--quick` runs one fold, with the study file's network alone.
+so an interrupted command goes on, and `--score` scores one fold, which may run beside another. `--quick` runs one fold,
+with the study file's network alone.
 """
 
 import argparse
@@ -41,11 +42,9 @@ from benchmarks.whole_stretches import of_stretches
 from core.baselines.choice import NUM_DRAWS_TO_CHOOSE, is_within_an_error
 from core.baselines.paired_bootstrap import Draws, Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.decision.metrics import FloatArray, f1_score
-from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
-from hpo.search.study_file import load_study_file
 
-SECONDS_TO_JUDGE = 1500.0
+SETTINGS = ("clips.evaluation_seconds=1500",)
 """A split of the cars has less, so that its clips are end to end."""
 CLIP_S, LONG_CLIP_S = 2.0, 10.0
 MAX_FALSE_ALARMS = 0.05
@@ -212,26 +211,38 @@ def text_of(figure: Figure, *, signed: bool = False) -> str:
     return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"
 
 
+def scores_of_fold(fold: int, options: argparse.Namespace) -> list[Judged]:
+    """Of every task."""
+    networks = [AS_THE_STUDY] if options.quick else list(NETWORKS)
+    with ThreadPool(1) as pool:
+        return [
+            judged
+            for task in ("cars", "fan", "simulated")
+            for judged in scores_of(
+                corpus_of(task, fold, options),
+                task,
+                fold,
+                folder=options.folder,
+                pool=pool,
+                settings=SETTINGS,
+                networks=networks,
+            )
+        ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cars", required=True, help="such as folder:../shared/recordings/cars")
     parser.add_argument("--fan", required=True, help="such as folder:../shared/recordings/fan")
     parser.add_argument("--folder", type=Path, default=Path("runs/elsewhere"), help="where scores are kept")
     parser.add_argument("--quick", action="store_true", help="one fold of each task")
+    parser.add_argument("--score", type=int, choices=range(1, FOLDS + 1), help="only this fold, and print no table")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    spec = load_study_file(find_study_file("any_machine"))
-    spec = replace(spec, clips=replace(spec.clips, evaluation_seconds=SECONDS_TO_JUDGE))
-    networks = [AS_THE_STUDY] if options.quick else list(NETWORKS)
-    with ThreadPool(1) as pool:
-        everything = [
-            judged
-            for fold in range(1 if options.quick else FOLDS)
-            for task in ("cars", "fan", "simulated")
-            for judged in scores_of(
-                corpus_of(task, fold, options), task, fold, spec, folder=options.folder, pool=pool, networks=networks
-            )
-        ]
+    folds = [options.score - 1] if options.score else range(1 if options.quick else FOLDS)
+    everything = [judged for fold in folds for judged in scores_of_fold(fold, options)]
+    if options.score:
+        return
     if not options.quick:
         print_validation(everything)
     cars = [each for each in everything if each.task == "cars"]

@@ -1,13 +1,14 @@
 """Machines with the scores of their clips by every choice that a detector has, trained on their own healthy takes.
 
 For benchmarks/elsewhere.py and benchmarks/other_machines.py, which choose on other machines. WaveNet is the default
-configuration of a study file, the same rule on bands alone needs no network, and the alternatives have every variant.
+configuration of studies/any_machine.toml, the same rule on bands alone needs no network, and the alternatives have
+every variant.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,23 +32,25 @@ from core.data.dataset import Dataset, prepare_dataset
 from core.data.recordings import Corpus
 from core.data.store import Store
 from core.decision.metrics import FloatArray
+from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
+from hpo.search.study_file import load_study_file
 from hpo.search.study_spec import StudySpec
 
 FOLDS = 4
 WHOLLY = "WaveNet, all chosen"
 """Front end, network and rule, too: every choice of WAVENET and SURPRISE for each of NETWORKS."""
 AS_THE_STUDY = "as the study file"
-NETWORKS: dict[str, dict[str, dict[str, object]]] = {
-    AS_THE_STUDY: {},
-    "network to 2 kHz": {"front_end": {"sample_rate_hz": 4000}},
-    "spectrum to 4 kHz": {"front_end": {"spectrum_rate_hz": None}},
-    "pre-emphasis 0.9": {"front_end": {"pre_emphasis": 0.9}},
-    "32 channels": {"network": {"residual_channels": 32, "skip_channels": 64}},
-    "weight decay 0.2": {"training": {"weight_decay": 0.2}},
+NETWORKS: dict[str, tuple[str, ...]] = {
+    AS_THE_STUDY: (),
+    "network to 2 kHz": ("front_end.sample_rate_hz=4000",),
+    "spectrum to 4 kHz": ("front_end.spectrum_rate_hz=8000",),
+    "pre-emphasis 0.9": ("front_end.pre_emphasis=0.9",),
+    "32 channels": ("network.residual_channels=32", "network.skip_channels=64"),
+    "weight decay 0.2": ("training.weight_decay=0.2",),
 }
-"""What is changed of the study file, by its table."""
+"""What is changed of the study file, as by --set."""
 SIMULATED = {"seconds": 2.0, "num_normal": 64, "num_anomalous": 40, "num_microphones": 4, "severity": 0.8}
 
 
@@ -81,32 +84,28 @@ def dataset_of(
     return prepare_dataset(corpus, config, store=Store(folder / "store", max_gb=4))
 
 
-def with_changes(spec: StudySpec, changes: Mapping[str, Mapping[str, object]]) -> StudySpec:
-    """A study file in which keys of some tables are changed."""
-    tables = {table: replace(getattr(spec, table), **keys) for table, keys in changes.items()}
-    return replace(spec, **tables)
-
-
 def scores_of(
     corpus: Corpus,
     task: str,
     fold: int,
-    spec: StudySpec,
     *,
     folder: Path,
     pool: ThreadPool,
+    settings: Sequence[str] = (),
     networks: Collection[str] = (AS_THE_STUDY,),
     with_alternatives: bool = True,
 ) -> list[Judged]:
-    """From the folder's files of the task's fold, or computed and kept there. WHOLLY is among the detectors where there
-    are several networks, of which AS_THE_STUDY must be one."""
-    dataset = dataset_of(corpus, fold, spec, folder)
+    """From the folder's files of the task's fold, or computed and kept there. `settings` are changed of the study file
+    for every network. WHOLLY is among the detectors where there are several networks, of which AS_THE_STUDY must be
+    one."""
+    path = find_study_file("any_machine")
+    dataset = dataset_of(corpus, fold, load_study_file(path, settings), folder)
     name = f"{task}-{fold + 1}-{len(dataset.test)}-clips"
 
     def of_network(network: str) -> Scores:
-        changed = with_changes(spec, NETWORKS[network])
-        heard = dataset_of(corpus, fold, changed, folder, network_rate_hz=changed.front_end.sample_rate_hz)
-        return wavenet_scores(heard, changed, seed=fold + 1, pool=pool)
+        spec = load_study_file(path, [*settings, *NETWORKS[network]])
+        heard = dataset_of(corpus, fold, spec, folder, network_rate_hz=spec.front_end.sample_rate_hz)
+        return wavenet_scores(heard, spec, seed=fold + 1, pool=pool)
 
     by_network = {each: _kept(folder, f"{name}-{each}", partial(of_network, each)) for each in networks}
     scores = _detectors(by_network)

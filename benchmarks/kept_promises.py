@@ -17,7 +17,7 @@ Winners are those of replayed studies, by the product's rule. Intervals of 95 % 
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,18 +127,17 @@ def false_alarms_of_what_chose(trial: ReplayedTrial) -> float:
     return fresh_false_alarms(trial, promised_by(healthy, ThresholdConfig(false_alarms=rate))) - rate
 
 
-def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) -> dict[str, float]:
-    """By what is measured, the mean over replays."""
+def rows_of(
+    car: Car, studies: Iterable[Sequence[ReplayedTrial]], *, num_draws: int, random: np.random.Generator
+) -> dict[str, float]:
+    """By what is measured, the mean over the replayed studies of the product's sampler and objective."""
     found = []
-    for seed in range(options.replays):
-        trials = replay(car, OBJECTIVES["expected F1"], kind="tpe", num_trials=options.trials, seed=seed)
+    for trials in studies:
         place = place_of_winner(trials)
         winner, healthy = trials[place], healthy_of_a_study(car, trials, place)
-        bounds = share_of_bounds(winner, options.draws, random)
+        bounds = share_of_bounds(winner, num_draws, random)
         alarms = {
-            f"false alarms promised by {count} healthy takes": false_alarms_of_promise(
-                winner, count, options.draws, random
-            )
+            f"false alarms promised by {count} healthy takes": false_alarms_of_promise(winner, count, num_draws, random)
             for count in NUM_HEALTHY
         }
         alarms["false alarms promised by the study's own takes"] = fresh_false_alarms(winner, promised_by(healthy))
@@ -147,6 +146,11 @@ def rows_of(car: Car, options: argparse.Namespace, random: np.random.Generator) 
         alarms["the same of trial 0"] = false_alarms_of_what_chose(trials[0])
         found.append({f"bound of {name} holds": share for name, share in bounds.items()} | alarms)
     return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+
+
+def studies_of(car: Car, num_replays: int, num_trials: int) -> Iterator[list[ReplayedTrial]]:
+    for seed in range(num_replays):
+        yield replay(car, OBJECTIVES["expected F1"], kind="tpe", num_trials=num_trials, seed=seed)
 
 
 def main() -> None:
@@ -161,7 +165,10 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     cars = load_cars(options.table, range(1, options.cars + 1), options.points, load_study_file(STUDY))
     random = np.random.default_rng(0)
-    found = [rows_of(car, options, random) for car in cars.values()]
+    found = [
+        rows_of(car, studies_of(car, options.replays, options.trials), num_draws=options.draws, random=random)
+        for car in cars.values()
+    ]
     print("| | mean over cars (95 % interval) | lowest | highest |\n| --- | --- | --- | --- |")
     for name in found[0]:
         values = np.array([each[name] for each in found])

@@ -29,14 +29,11 @@ from benchmarks.simulated_machines import MACHINES, written_machine
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.decision.chance import scores_of_recordings
 from core.decision.metrics import auc
-from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
-from hpo.search.study_file import load_study_file
 
 
 def judged_machines(options: argparse.Namespace) -> Iterator[tuple[str, Judged]]:
     """Each kind with each machine of it."""
-    spec = load_study_file(find_study_file("any_machine"))
     with ThreadPool(1) as pool:
         for kind in options.kinds:
             for seed in options.seeds:
@@ -46,7 +43,6 @@ def judged_machines(options: argparse.Namespace) -> Iterator[tuple[str, Judged]]
                     corpus,
                     task,
                     0,
-                    spec,
                     folder=options.folder,
                     pool=pool,
                     networks=[AS_THE_STUDY, *options.changes],

@@ -81,6 +81,6 @@ def goals_of(rows: Mapping[str, FloatArray], gains: FloatArray, kept: Mapping[st
     weakest = min(bounds, key=lambda name: float(bounds[name].mean()))
     yield Goal(
         sought="one-sided 95 % bounds of the winner's figures: hold in at least 92 %",
-        measured=f"the {weakest} in {interval(bounds[weakest], sign='')}, the others in more",
+        measured=f"the {weakest} in {interval(bounds[weakest], sign='')}, no other in fewer",
         is_reached=bool(bounds[weakest].mean() >= 0.92),
     )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision.change_points import ChangeModel, fit_changes
-from core.decision.postprocess import Frames, PostprocessingConfig, clip_scores, event_thresholds, smooth
+from core.decision.postprocess import Frames, PostprocessingConfig, smooth
 from core.decision.statistic import Judgement
 from core.model.scoring import Scores
 
@@ -36,13 +36,7 @@ class ChangesStatistic:
         """Judges (N, C, F) scores of clips."""
         vectors = _smoothed(scores, self.config, self.frame_ms) / self.scales
         levels = np.stack([self.changes.sigmas(clip) for clip in vectors])
-        thresholds = event_thresholds(levels[:, 0], self.config, frame_ms=self.frame_ms)
-        return Judgement(
-            sigmas=levels[:, 0],
-            channel_sigmas=levels[:, 1:],
-            thresholds=thresholds,
-            clip_scores=clip_scores(thresholds),
-        )
+        return Judgement.of_levels(levels, self.config, frame_ms=self.frame_ms)
 
 
 def fit_changes_of_scores(

@@ -221,7 +221,7 @@ def best_threshold(scores: FloatArray, is_anomalous: BoolArray) -> float:
 def judge_split(
     scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig, split: str
 ) -> Judgement:
-    """Judges a split's clips by mu and sigma of the calibration clips."""
+    """Judges a split's clips by what is fitted to the calibration clips."""
     scores, calibration = scored.scores[kind], judged["calibration"]
     if kind == CHANGES:
         changes = fit_changes_of_scores(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from core.decision.change_points import ChangeModel, fit_changes
 from core.decision.clip_statistics import IN_BANDS
 from core.decision.normal_sound import NormalSound, fit_normal_sound
-from core.decision.postprocess import Frames, PostprocessingConfig, clip_scores, event_thresholds, smooth
+from core.decision.postprocess import Frames, PostprocessingConfig, smooth
 from core.decision.statistic import Judgement, rows_by_machine
 from core.errors import UserError
 from core.model.frame_statistics import FrameVectors, statistic_groups
@@ -64,13 +64,7 @@ class InnovationsStatistic:
         if self.changes and self.config.baseline != "machine":
             clips = changing(frames, self.config, self.frame_ms)
             levels = np.maximum(levels, np.stack([self.changes.sigmas(clip) for clip in clips]))
-        thresholds = event_thresholds(levels[:, 0], self.config, frame_ms=self.frame_ms)
-        return Judgement(
-            sigmas=levels[:, 0],
-            channel_sigmas=levels[:, 1:],
-            thresholds=thresholds,
-            clip_scores=clip_scores(thresholds),
-        )
+        return Judgement.of_levels(levels, self.config, frame_ms=self.frame_ms)
 
     def _stretches(self, frames: FrameVectors, machines: Sequence[str]) -> Frames:
         """(N, 1 + C, F): of all channels together, then of each."""

@@ -40,6 +40,17 @@ class Judgement:
     clip_scores: Frames
     """(N,): the highest threshold at which an event survives in the clip."""
 
+    @classmethod
+    def of_levels(cls, levels: Frames, config: PostprocessingConfig, *, frame_ms: float) -> "Judgement":
+        """From (N, 1 + C, F) sigmas: of all microphones together, then of each."""
+        thresholds = event_thresholds(levels[:, 0], config, frame_ms=frame_ms)
+        return cls(
+            sigmas=levels[:, 0],
+            channel_sigmas=levels[:, 1:],
+            thresholds=thresholds,
+            clip_scores=clip_scores(thresholds),
+        )
+
     def channel_of(self, clip: int, event: Event) -> int:
         """The microphone, from 0, with the highest own score over an event."""
         return int(self.channel_sigmas[clip, :, event.first_frame : event.end_frame].mean(axis=-1).argmax())
@@ -70,13 +81,7 @@ class Statistic:
             has_two_sides = self.config.two_sided and self.config.fusion != "maximum"
             sigmas[rows, 0] = standardise(fused_scores, fused, two_sided=has_two_sides)
             sigmas[rows, 1:] = _standardised_channels(smoothed[rows], channels, self.config)
-        thresholds = event_thresholds(sigmas[:, 0], self.config, frame_ms=self.frame_ms)
-        return Judgement(
-            sigmas=sigmas[:, 0],
-            channel_sigmas=sigmas[:, 1:],
-            thresholds=thresholds,
-            clip_scores=clip_scores(thresholds),
-        )
+        return Judgement.of_levels(sigmas, self.config, frame_ms=self.frame_ms)
 
     def _calibrations_of(self, machine: str) -> tuple[Calibration, ...]:
         if machine not in self.calibrations:

@@ -44,6 +44,7 @@ POST_ONLY = {
 OTHER_TRAININGS = {
     "statistics": replace(CONFIG, scoring=replace(CONFIG.scoring, score="innovations")),
     "learning rate": replace(CONFIG, training=replace(CONFIG.training, learning_rate=2e-2)),
+    "weight decay": replace(CONFIG, training=replace(CONFIG.training, weight_decay=0.2)),
     "epochs": replace(CONFIG, training=replace(CONFIG.training, epochs=2)),
     "width": replace(CONFIG, network=replace(CONFIG.network, residual_channels=8)),
     "pre-emphasis": replace(CONFIG, front_end=FrontEndConfig(pre_emphasis=0.5)),
