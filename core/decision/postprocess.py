@@ -5,6 +5,10 @@ events. All three steps are monotone: a lower threshold never removes an event. 
 themselves, for every threshold at once: the median as a median, the filling of gaps as a grey closing, the dropping of
 short events as a grey opening. The result is, for each frame, the highest threshold at which it still belongs to an
 event. Its maximum over the clip is the clip's score. F = frames, N = clips; arrays are (..., F).
+
+Hysteresis, which the paper has not, lets an event reach further: over all frames around it that are at most so many
+sigmas below the threshold. It is monotone, too, and for every threshold at once a grey reconstruction (Vincent,
+"Morphological grayscale reconstruction in image analysis", IEEE Transactions on Image Processing 1993).
 """
 
 from dataclasses import dataclass
@@ -36,6 +40,9 @@ class PostprocessingConfig:
     `innovations`, how long the stretches are that are compared with the machine's normal sound."""
     threshold_sigmas: float = 3.0
     """beta: frames from mu + beta * sigma upwards are anomalous."""
+    hysteresis_sigmas: float = 0.0
+    """How far below the threshold the frames around an event may be that belong to it, too. It moves where an event
+    begins and ends, and leaves the score of a clip as it is but for events that are too short without it."""
     median_ms: float = 75.0
     """Span of the median filter over decisions. One frame or less turns it off."""
     gap_ms: float = 100.0
@@ -63,7 +70,7 @@ class PostprocessingConfig:
             raise UserError(f"postprocessing.window_ms must be above 0, but got {self.window_ms}.")
         if not np.isfinite(self.threshold_sigmas):
             raise UserError(f"postprocessing.threshold_sigmas must be finite, but got {self.threshold_sigmas}.")
-        for name in ("median_ms", "gap_ms", "min_event_ms"):
+        for name in ("hysteresis_sigmas", "median_ms", "gap_ms", "min_event_ms"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"postprocessing.{name} must be 0 or more, but got {getattr(self, name)}.")
         for name, choices in CHOICES.items():
@@ -126,11 +133,23 @@ def event_thresholds(sigmas: Frames, config: PostprocessingConfig, *, frame_ms: 
     gap, shortest = (max(1, round(ms / frame_ms)) for ms in (config.gap_ms, config.min_event_ms))
     margin = gap + shortest
     levels = ndimage.median_filter(sigmas, size=_last_axis(sigmas, median), mode="nearest")
+    if config.hysteresis_sigmas:
+        levels = _reconstructed(levels, levels + config.hysteresis_sigmas)
     levels = np.pad(levels, [(0, 0)] * (sigmas.ndim - 1) + [(margin, margin)], constant_values=-np.inf)
     levels = ndimage.grey_closing(levels, size=_last_axis(sigmas, gap))
     levels = ndimage.grey_opening(levels, size=_last_axis(sigmas, shortest))
     survivors: Frames = levels[..., margin:-margin]
     return survivors
+
+
+def _reconstructed(levels: Frames, limits: Frames) -> Frames:
+    """(..., F) levels, each spread to both sides as far as nothing is above `limits`, (..., F)."""
+    reached = levels.copy()
+    for along_time, limit in ((reached, limits), (reached[..., ::-1], limits[..., ::-1])):
+        for frame in range(1, levels.shape[-1]):
+            spread = np.minimum(along_time[..., frame - 1], limit[..., frame])
+            np.maximum(along_time[..., frame], spread, out=along_time[..., frame])
+    return reached
 
 
 def _last_axis(array: Frames, size: int) -> tuple[int, ...]:

@@ -143,6 +143,8 @@ class StudySpec:
             del rows["front_end"]["spectrum_rate_hz"]
         if not self.training.weight_decay:  # likewise
             del rows["training"]["weight_decay"]
+        if not self.postprocessing.hysteresis_sigmas:  # likewise
+            del rows["postprocessing"]["hysteresis_sigmas"]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
         return rows

@@ -24,9 +24,9 @@ from core.decision.postprocess import (
 from core.errors import UserError
 
 
-def steps(median: int = 1, gap: int = 1, shortest: int = 1) -> PostprocessingConfig:
+def steps(median: int = 1, gap: int = 1, shortest: int = 1, hysteresis: float = 0.0) -> PostprocessingConfig:
     """Lengths in frames, for frames of 1 ms."""
-    return PostprocessingConfig(median_ms=median, gap_ms=gap, min_event_ms=shortest)
+    return PostprocessingConfig(median_ms=median, gap_ms=gap, min_event_ms=shortest, hysteresis_sigmas=hysteresis)
 
 
 def thresholds_of(scores: Sequence[float], config: PostprocessingConfig) -> Frames:
@@ -51,12 +51,24 @@ def runs(active: Sequence[bool]) -> list[tuple[bool, int, int]]:
     return stretches
 
 
-def plain_event_frames(scores: Sequence[float], theta: float, median: int, gap: int, shortest: int) -> list[bool]:
-    """The paper's steps in its order: threshold, median of the decisions, fill short gaps, drop short events."""
+def majority(scores: Sequence[float], theta: float, median: int) -> list[bool]:
+    """The median of the decisions."""
     decisions = [score >= theta for score in scores]
     last, half = len(scores) - 1, median // 2
     votes = [sum(decisions[min(max(0, i + k), last)] for k in range(-half, half + 1)) for i in range(len(scores))]
-    active = [vote > half for vote in votes]
+    return [vote > half for vote in votes]
+
+
+def plain_event_frames(
+    scores: Sequence[float], theta: float, median: int, gap: int, shortest: int, hysteresis: float = 0.0
+) -> list[bool]:
+    """The paper's steps in its order: threshold, median of the decisions, fill short gaps, drop short events. After the
+    median, events reach over the frames around them that are above the lower threshold."""
+    last = len(scores) - 1
+    active = majority(scores, theta, median)
+    for value, first, end in runs(majority([score + hysteresis for score in scores], theta, median)):
+        if value and any(active[first:end]):
+            active[first:end] = [True] * (end - first)
     for value, first, end in runs(active):
         if not value and first > 0 and end <= last and end - first < gap:
             active[first:end] = [True] * (end - first)
@@ -132,14 +144,14 @@ def test_each_step_by_itself(step: str, scores: list[float], span: int, expected
     assert thresholds_of(scores, steps(**{step: span})).tolist() == expected
 
 
-@given(score_lists, spans, spans, spans)
+@given(score_lists, spans, spans, spans, st.sampled_from([0.0, 0.5, 2.0]))
 def test_every_threshold_gives_the_events_of_the_plain_version(
-    scores: list[float], median: int, gap: int, shortest: int
+    scores: list[float], median: int, gap: int, shortest: int, hysteresis: float
 ) -> None:
-    config = steps(median, gap, shortest)
+    config = steps(median, gap, shortest, hysteresis)
     odd_median = 2 * (median // 2) + 1
     for theta in [*sorted(set(scores)), -5.0, 5.0, *np.linspace(-4, 4, 7)]:
-        plain = plain_event_frames(scores, theta, odd_median, gap, shortest)
+        plain = plain_event_frames(scores, theta, odd_median, gap, shortest, hysteresis)
         assert event_frames(scores, config, theta) == plain, theta
 
 
@@ -200,6 +212,7 @@ def test_sigmas_of_a_hand_made_table() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("hysteresis_sigmas", -0.5),
         ("window_ms", 0.0),
         ("window_ms", float("nan")),
         ("threshold_sigmas", float("inf")),

@@ -26,6 +26,7 @@ from hpo.results.audit import Auditor
 from hpo.search import lease
 from hpo.search.data_by_rate import Datasets
 from hpo.search.lease import TrialLease, give_back_the_dead
+from hpo.search.parameters import suggest
 from hpo.search.server_storage import LEASE, LeaseLost
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
@@ -89,7 +90,7 @@ def make_stale(search: OpenStudy) -> None:
 WRITES: dict[str, Callable[[OpenStudy, optuna.Trial], object]] = {
     "report": lambda _, trial: trial.report(0.5, 1),
     "attribute": lambda _, trial: trial.set_user_attr("facts", {"val_f1": 0.0}),
-    "parameter": lambda _, trial: trial.suggest_float("new", 0.0, 1.0),
+    "parameter": lambda search, trial: suggest(trial, "window_ms", search.space.distributions["window_ms"]),
     "tell": lambda search, trial: search.tell(trial, 0.5, TrialState.COMPLETE),
     "give back": lambda search, trial: search.give_back(trial),
 }

@@ -252,10 +252,11 @@ def test_a_spectrum_at_the_networks_rate_is_the_study_of_before_there_was_anothe
     assert "spectrum_rate_hz" not in plain.identity()["front_end"]
 
 
-def test_without_weight_decay_it_is_the_study_of_before_there_was_any() -> None:
+@pytest.mark.parametrize(("section", "key"), [("training", "weight_decay"), ("postprocessing", "hysteresis_sigmas")])
+def test_without_an_option_it_is_the_study_of_before_there_was_one(section: str, key: str) -> None:
     spec = load_study_file(ROOT / "studies/any_machine.toml")
-    decayed = replace(spec, training=replace(spec.training, weight_decay=0.2))
-    assert decayed.identity() != spec.identity()
-    assert "weight_decay" not in spec.identity()["training"]
-    assert spec.with_identity(decayed.identity()).training == decayed.training
-    assert decayed.with_identity(spec.identity()).training == spec.training
+    with_option = load_study_file(ROOT / "studies/any_machine.toml", [f"{section}.{key}=0.2"])
+    assert with_option.identity() != spec.identity()
+    assert key not in spec.identity()[section]
+    assert getattr(spec.with_identity(with_option.identity()), section) == getattr(with_option, section)
+    assert getattr(with_option.with_identity(spec.identity()), section) == getattr(spec, section)
