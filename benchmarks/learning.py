@@ -38,8 +38,9 @@ from core.model.frontend import FrontEndConfig
 from core.model.optimizer import make_optimizer
 from core.model.scored_training import encoded_clips
 from core.model.scoring import score_clips
-from core.model.training import TrainingConfig, train_epochs
+from core.model.training import train_epochs
 from core.model.training_codes import fit_to_training
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet
 from core.sources import open_source
 from core.thread_pool import ThreadPool

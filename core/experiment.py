@@ -30,7 +30,8 @@ from core.decision.score_file import save_scores
 from core.model.frontend import FrontEndConfig
 from core.model.scored_training import TrainingSetup, scored_epochs
 from core.model.scoring import INNOVATIONS, ScoringConfig
-from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, TrainingConfig
+from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed
+from core.model.training_config import TrainingConfig
 from core.model.training_record import ScoredEpoch
 from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool

@@ -12,9 +12,9 @@ from core.decision.checkpoint import DETECTOR_FILE
 from core.errors import UserError
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
 from core.model.training import ConfigurationFailed
-from hpo.search.objective import run_params
 from hpo.search.parameters import describe_range
 from hpo.search.search_space import SearchSpace
+from hpo.search.trial_facts import run_params
 from hpo.search.trial_record import trial_records
 from hpo.session.session import SECONDS_TO_SHIP, SECONDS_TO_SHIP_INTERRUPTED, Session
 from hpo.session.shipping import ship

@@ -14,7 +14,8 @@ from core.data.audio import AudioPart
 from core.data.channels import Channels
 from core.data.clips import ClipSet, clips_of_all, read_clips, spread_over_strata
 from core.data.data_config import DataConfig, stand_ins_of, with_faults_if_needed
-from core.data.decoding import JoinedProgress, Progress, read_all
+from core.data.decoding import read_all
+from core.data.decoding_progress import JoinedProgress, Progress
 from core.data.faults.injection import clips_with_faults
 from core.data.noise import with_noise
 from core.data.parts import PartedCorpus, with_parts

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 from cachetools import LRUCache
 
 from core.data.audio import Audio, HeldAudio, Waveform, quantise
+from core.data.decoding_progress import Progress, stored_bytes
 from core.data.parts import id_of_whole
 from core.data.recordings import (
     REPAIR,
@@ -28,7 +29,7 @@ from core.data.recordings import (
     long_enough,
     resample,
 )
-from core.data.store import BYTES_PER_SAMPLE, Store
+from core.data.store import Store
 from core.errors import UserError
 
 DECODING_THREADS = max(4, os.cpu_count() or 1)
@@ -46,48 +47,6 @@ class DecodedCorpus:
     """What could not be decoded or is too short. What the source skipped is in `Corpus.skipped`."""
     notes: tuple[str, ...] = ()
     """Printed once before the first training, such as that recordings were resampled."""
-
-
-class Progress(Protocol):
-    """Displays the progress of filling the store."""
-
-    def begin(self, num_takes: int, num_bytes: int, store: Store) -> None:
-        """Is called before the first of `num_takes` is decoded. Together they need `num_bytes` in the store."""
-
-    def advance(self) -> None:
-        """Is called after each take, usable or not, from several threads."""
-
-    def end(self) -> None: ...
-
-
-class JoinedProgress:
-    """Several calls of `read_all` shown as one: announces at the first of them all that the store lacks."""
-
-    def __init__(self, whole: Progress, readings: Iterable[tuple[Recording, int]]) -> None:
-        """`readings` are all recordings that will be read, each with its sample rate in Hz."""
-        self._whole, self._readings = whole, readings
-        self._has_begun = False
-
-    def begin(self, num_takes: int, num_bytes: int, store: Store) -> None:  # noqa: ARG002 (those of one call)
-        """UserError where the store has no room for all of it."""
-        if self._has_begun:
-            return
-        missing = [(recording, rate) for recording, rate in self._readings if store.find(recording, rate) is None]
-        all_bytes = sum(_stored_bytes(recording, rate) for recording, rate in missing)
-        store.check_room(all_bytes)
-        self._has_begun = True
-        self._whole.begin(len(missing), all_bytes, store)
-
-    def advance(self) -> None:
-        self._whole.advance()
-
-    def end(self) -> None:
-        """One call has ended; the others follow."""
-
-    def close(self) -> None:
-        """To be called when all of them have ended, well or by an error."""
-        if self._has_begun:
-            self._whole.end()
 
 
 class TakeCache:
@@ -190,7 +149,7 @@ def _shown(
     if store is None or store.is_read_only or not missing:
         yield lambda: None
         return
-    num_bytes = sum(_stored_bytes(recording, sample_rate_hz) for recording in missing)
+    num_bytes = sum(stored_bytes(recording, sample_rate_hz) for recording in missing)
     store.check_room(num_bytes)
     if progress is None:
         yield lambda: None
@@ -200,11 +159,6 @@ def _shown(
         yield progress.advance
     finally:
         progress.end()
-
-
-def _stored_bytes(recording: Recording, sample_rate_hz: int) -> int:
-    num_samples = math.ceil(recording.num_samples * sample_rate_hz / recording.sample_rate_hz)
-    return BYTES_PER_SAMPLE * recording.num_channels * num_samples
 
 
 def _decoded(recording: Recording, sample_rate_hz: int, store: Store | None, cache: TakeCache) -> Audio:

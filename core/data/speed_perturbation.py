@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from core.data.audio import AudioPart
-from core.data.decoding import Progress, read_all
+from core.data.decoding import read_all
+from core.data.decoding_progress import Progress
 from core.data.recordings import Corpus, Recording, Take
 from core.data.store import Store
 from core.errors import UserError

@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.model.training import Optimizer, TrainingConfig
+from core.model.training import Optimizer
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet
 
 MUON_RATE = 2.0

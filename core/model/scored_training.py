@@ -26,8 +26,9 @@ from core.model.frontend import Codes, FrontEnd, FrontEndConfig
 from core.model.optimizer import make_optimizer
 from core.model.partial_epoch import PartialEpoch
 from core.model.scoring import FrameScores, score_clips
-from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, EpochReport, TrainingConfig, train_epochs
+from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, EpochReport, train_epochs
 from core.model.training_codes import fit_to_training
+from core.model.training_config import TrainingConfig
 from core.model.training_record import ScoredEpoch, TrainingRecord
 from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
 from core.thread_pool import ThreadPool

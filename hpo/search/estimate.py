@@ -13,7 +13,8 @@ from core.model.clips_to_score import ClipsToScore
 from core.model.frontend import Codes
 from core.model.optimizer import make_optimizer
 from core.model.scoring import INNOVATIONS, score_clips
-from core.model.training import HeldWindows, TrainingConfig, train_epochs
+from core.model.training import HeldWindows, train_epochs
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
 from hpo.search.search_space import SearchSpace

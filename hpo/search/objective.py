@@ -10,19 +10,12 @@ import time
 import traceback
 from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import optuna
-from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from core.decision.checkpoint import DETECTOR_FILE
-from core.decision.post_search import best_f1_over_windows, validation_counts
-from core.decision.score_file import load_scores
-from core.decision.take_counts import TakeCounts
-from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig, run_experiment
+from core.experiment import SCORES_FILE, EpochResult, run_experiment
 from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
 from core.model.training_record import TrainingRecord
@@ -33,15 +26,11 @@ from hpo.search.server_storage import LeaseLost
 from hpo.search.stopping import StudyTimeout, TrialTimeout
 from hpo.search.study import STATE_TAG, OpenStudy
 from hpo.search.trial_context import TrialContext, TrialEnd
+from hpo.search.trial_facts import facts_of, run_params, take_counts
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, STOPPED, TAKE_COUNTS, run_key
 from hpo.search.unexpected import is_of_trial, reason_of
 from hpo.tracking.run_key import FIRST_RUN
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, last_run_key, metrics_by_step, read_events
-
-FIGURES = ("val_f1", "val_expected_f1", "val_balanced_f1", "val_auc", "test_f1", "test_auc")
-"""Of the best epoch, which are facts of a trial."""
-NUM_WINDOWS = 8
-"""Windows of the searched range that are tried on a trial's frame scores at its end."""
 
 
 def run_trial(trial: optuna.Trial, search: OpenStudy, context: TrialContext, lease: TrialLease) -> TrialEnd:
@@ -177,12 +166,9 @@ class TrialRun:
 
     def end(self, result: EpochResult, state: TrialState, *, stopped: str | None = None) -> TrialEnd:
         """Records facts and artifacts, then the state in Optuna: a trial has ended once Optuna has its state."""
-        facts = {
-            **describe(self.config.wavenet(self.context.datasets.num_channels)),
-            "best_epoch": result.best_epoch,
-            **{name: result.best[name] for name in FIGURES},
-            "val_f1_best_postprocessing": best_postprocessing(self.directory, self.config, self.search),
-        }
+        facts = facts_of(
+            result, self.directory, self.config, self.search, num_channels=self.context.datasets.num_channels
+        )
         objective = facts[f"val_{self.search.spec.objective}"]
         last = {"objective": objective} if state is TrialState.COMPLETE else {}
         self.log.metrics(result.epoch, {**last, "val_f1_best_postprocessing": facts["val_f1_best_postprocessing"]})
@@ -241,41 +227,6 @@ class TrialRun:
                 raise
         with suppress(LeaseLost):  # then it is another process's already
             self.search.give_back(self.trial)
-
-
-def run_params(
-    config: ExperimentConfig, parameters: Mapping[str, Any], num_channels: int
-) -> dict[str, str | int | float]:
-    """A run's parameters: those that are searched, and facts that follow from them."""
-    facts = describe(config.wavenet(num_channels))
-    milliseconds = 1000 * facts["receptive_field_samples"] / config.front_end.sample_rate_hz
-    return {**parameters, **facts, "receptive_field_ms_exact": milliseconds}
-
-
-def best_postprocessing(directory: Path, config: ExperimentConfig, search: OpenStudy) -> float:
-    """The best validation F1 of the trial's frame scores with any of several windows and any threshold."""
-    distribution = search.space.distributions.get("window_ms")
-    windows = {config.postprocessing.window_ms}
-    if isinstance(distribution, FloatDistribution):
-        windows |= {float(w) for w in np.geomspace(distribution.low, distribution.high, NUM_WINDOWS)}
-    return best_f1_over_windows(
-        config.postprocessing,
-        sorted(windows),
-        load_scores(directory / SCORES_FILE),
-        score=config.scoring.score,
-        frame_ms=config.scoring.frame_ms,
-    )
-
-
-def take_counts(directory: Path, config: ExperimentConfig, search: OpenStudy) -> TakeCounts:
-    """What each validation take adds to the trial's objective, for the standard error of the winner's choice."""
-    return validation_counts(
-        config.postprocessing,
-        load_scores(directory / SCORES_FILE),
-        score=config.scoring.score,
-        frame_ms=config.scoring.frame_ms,
-        objective=search.spec.objective,
-    )
 
 
 def _without_epoch(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig
 from core.model.frontend import FrontEndConfig
 from core.model.scoring import INNOVATIONS, ScoringConfig
-from core.model.training import TrainingConfig
+from core.model.training_config import TrainingConfig
 from hpo.search.parameters import UNJUDGED_BY_INJECTED_FAULTS
 from hpo.search.post_space import PostConfig
 from hpo.search.search_space import SearchSpace

@@ -21,7 +21,8 @@ from core.decision.levels import level_ranges
 from core.decision.metrics import auc
 from core.experiment import EpochResult, run_experiment
 from core.model.scoring import ScoringConfig
-from core.model.training import ConfigurationFailed, TrainingConfig
+from core.model.training import ConfigurationFailed
+from core.model.training_config import TrainingConfig
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 from hpo.search.study_file import load_study_file

@@ -25,7 +25,7 @@ from core.decision.exact_figures import exact_figures
 from core.decision.postprocess import PostprocessingConfig
 from core.errors import UserError
 from core.experiment import ExperimentConfig, NetworkConfig, run_experiment
-from core.model.training import TrainingConfig
+from core.model.training_config import TrainingConfig
 from core.thread_pool import ThreadPool
 
 RATE_HZ = 4000

@@ -15,7 +15,7 @@ from core.data.recordings import Corpus, Recording
 from core.data.splits import SplitConfig
 from core.experiment import EpochResult, ExperimentConfig, NetworkConfig, run_experiment
 from core.model.frontend import FrontEndConfig
-from core.model.training import TrainingConfig
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
 from core.thread_pool import ThreadPool
 

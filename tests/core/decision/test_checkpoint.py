@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from core.decision.checkpoint import FORMAT, load_detector, save_detector
 from core.errors import UserError
 from core.model.tensor_file import load_training_state, read_tensors, save_training_state, write_tensors
-from core.model.training import EpochReport, HeldWindows, TrainingConfig, train_epochs
+from core.model.training import EpochReport, HeldWindows, train_epochs
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
 from tests.small_detector import MACHINES, SHAPE, build, frame_scores, make_detector

@@ -22,7 +22,7 @@ from core.detection.files import open_audio
 from core.experiment import SCORES_FILE, ExperimentConfig, NetworkConfig, run_experiment
 from core.model.frontend import FrontEndConfig
 from core.model.scoring import ScoringConfig
-from core.model.training import TrainingConfig
+from core.model.training_config import TrainingConfig
 from core.sources import open_source
 from core.thread_pool import ThreadPool
 

@@ -27,7 +27,7 @@ from core.model.frontend import (
     mu_law_decode,
     mu_law_encode,
 )
-from core.model.training import TrainingConfig
+from core.model.training_config import TrainingConfig
 from core.thread_pool import ThreadPool
 
 level_counts = st.integers(2, 256)

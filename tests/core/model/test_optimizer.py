@@ -19,7 +19,7 @@ from core.model.optimizer import (
     orthogonalised,
     scaled_cosines,
 )
-from core.model.training import TrainingConfig
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
 
 ROOT = Path(__file__).resolve().parents[3]

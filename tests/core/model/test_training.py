@@ -8,7 +8,8 @@ import torch
 
 from core.errors import UserError
 from core.model.frontend import Codes, mu_law_encode
-from core.model.training import ConfigurationFailed, EpochReport, HeldWindows, TrainingConfig, train_epochs
+from core.model.training import ConfigurationFailed, EpochReport, HeldWindows, train_epochs
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet, WaveNetConfig
 from core.thread_pool import ThreadPool
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
-from hpo.stack.ui import HOST, Page, check_database, free_port, make_missing_databases, serve
+from hpo.stack.page_server import Page, free_port
+from hpo.stack.ui import HOST, check_database, make_missing_databases, serve
 
 ROOT = Path(__file__).resolve().parents[3]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -33,7 +34,7 @@ def test_a_port_that_is_taken_is_passed_over(taken: int) -> None:
 
 
 def test_no_free_port_at_all_is_one_line(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpo.stack.ui.PORTS_TRIED", 1)
+    monkeypatch.setattr("hpo.stack.page_server.PORTS_TRIED", 1)
     with pytest.raises(UserError, match=f"none of {taken} to {taken} is"):
         free_port(taken)
 

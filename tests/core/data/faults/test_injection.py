@@ -20,7 +20,7 @@ from core.decision.exact_figures import exact_figures
 from core.errors import UserError
 from core.model.frontend import FrontEndConfig
 from core.model.scored_training import TrainingSetup
-from core.model.training import TrainingConfig
+from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNetConfig
 
 RATE_HZ = 2000

@@ -28,7 +28,8 @@ from core.data.streaming.take_stream import takes_of
 from core.errors import UserError
 from core.experiment import EpochResult, ExperimentConfig, NetworkConfig, run_experiment
 from core.model.frontend import FrontEndConfig
-from core.model.training import NO_CONTEXT, BatchContext, TrainingConfig
+from core.model.training import NO_CONTEXT, BatchContext
+from core.model.training_config import TrainingConfig
 from core.thread_pool import ThreadPool
 from tests.leaving import Leave
 
