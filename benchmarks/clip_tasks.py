@@ -1,4 +1,4 @@
-"""Clips of the cars, long, short and in noise: WaveNet's innovations and three networks on log-mel frames.
+"""Clips of the cars, long, short and in noise: WaveNet's innovations and every alternative.
 
     python benchmarks/clip_tasks.py --data folder:../shared/recordings/cars [--tasks 10s 1s noise-0db] [--folds 0 1 2 3]
 
@@ -22,7 +22,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.listed_recordings import open_corpus
-from benchmarks.spliced_events import NETWORKS, ODD_TAKE, WAVENET, best_variant, kept, scored_wavenet
+from benchmarks.spliced_events import ODD_TAKE, STEPS_AND_RATES, WAVENET, best_variant, kept, scored_wavenet
+from core.baselines import families
 from core.baselines.choice import choose, of_innovations
 from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import Line, figure_text, lines_of
@@ -86,7 +87,7 @@ def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudyS
         return best_variant(name, [dataset_of(task, fold, options.rate, options, spec)], seed=fold + 1)
 
     yield kept(options.folder, f"{task}-{WAVENET}-{fold + 1}", own)
-    for name in NETWORKS:
+    for name in families(STEPS_AND_RATES):
         yield kept(options.folder, f"{task}-{name}-{fold + 1}", partial(of, name))
 
 
