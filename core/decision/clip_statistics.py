@@ -6,9 +6,6 @@ of the bands also how they change.
     ... by band                         the same in each band: a squeak, a knock that rings at one frequency
     modulation                          how strongly and how fast the spectrum swells and fades (modulation.py)
 
-Of the level, in place of the mean, the median over frames of how loud they are, so that a bang in the hall is not
-taken for a louder machine.
-
 N clips, C channels, F frames, K statistics of a frame, B bands.
 """
 
@@ -33,8 +30,6 @@ CHANGES_BY_BAND = {name: f"{name} changes by band" for name in IN_BANDS}
 MODULATION = "modulation"
 INTERPOLATED = (*CHANGES.values(), *CHANGES_BY_BAND.values())
 """Groups for which an interpolation is fitted."""
-LEVEL = "level"
-DECIBELS_PER_NAT = 10 / np.log(10)
 OF_CHANGES = (*INTERPOLATED, MODULATION)
 """Groups that depend on how long a clip is, too: only stretches of one length can be compared by them."""
 
@@ -46,21 +41,10 @@ def unfitted_statistics(frames: Frames, groups: Sequence[str]) -> dict[str, Arra
     def of_group(name: str) -> Array:
         if name == MODULATION:
             return modulation(changing_bands(frames, "spectrum"))
-        if name == LEVEL:
-            return _usual_level(frames)
         means: Array = frames[..., places[name]].mean(axis=2, dtype=np.float64)
         return means
 
     return {name: of_group(name) for name in groups if name not in INTERPOLATED}
-
-
-def _usual_level(frames: Frames) -> Array:
-    """(N, C, F, K) to (N, C, 1): the median over frames of how loud they are in dB, which is the level of the clip and
-    the mean power of the frame's bands, of the spectrum at one level."""
-    places = statistic_groups(frames.shape[1])
-    powers = np.exp(frames[..., places["spectrum"]]).mean(axis=-1, keepdims=True, dtype=np.float64)
-    median: Array = np.median(frames[..., places[LEVEL]] + DECIBELS_PER_NAT * np.log(powers), axis=2)
-    return median
 
 
 def interpolated_bands(groups: Sequence[str]) -> list[str]:

@@ -19,7 +19,6 @@ from core.decision.clip_statistics import CHANGES, CHANGES_BY_BAND, MODULATION, 
 from core.decision.innovations_statistic import CHANGING, GROUPS, InnovationsStatistic, group_sizes
 from core.decision.interpolation import Interpolator, num_surrounding, step_frames
 from core.decision.modulation import NUM_OCTAVES
-from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.decision.normal_sound import SCORE, NormalSound
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.standard import Standard
@@ -47,8 +46,6 @@ class InnovationsHeader:
     """By group, and SCORE."""
     frame_statistics: int = 0
     """Their FORMAT. It is missing in files that were written before it was kept."""
-    normal_sound: int = 0
-    """Its FORMAT. It is missing in files that were written before it was kept."""
     changes: Standard | None = None
     """None, like the two numbers, where clips are compared with their machine alone."""
     change_points: int = 0
@@ -61,10 +58,16 @@ class InnovationsHeader:
     def __post_init__(self) -> None:
         if not self.machines or len(set(self.machines)) != len(self.machines):
             raise UserError("innovations.machines must name each machine once, but does not.")
-        _check_format("frame_statistics", self.frame_statistics, FORMAT)
-        _check_format("normal_sound", self.normal_sound, NORMAL_SOUND_FORMAT)
-        if self.changes:
-            _check_format("change_points", self.change_points, CHANGE_POINTS_FORMAT)
+        if self.frame_statistics != FORMAT:
+            raise UserError(
+                f"innovations.frame_statistics must be {FORMAT}, but is {self.frame_statistics}. Another version has "
+                "written it: train it again."
+            )
+        if self.changes and self.change_points != CHANGE_POINTS_FORMAT:
+            raise UserError(
+                f"innovations.change_points must be {CHANGE_POINTS_FORMAT}, but is {self.change_points}. Another "
+                "version has written it: train it again."
+            )
         if len(self.num_takes) != len(self.machines) or not all(1 <= n <= MAX_TAKES for n in self.num_takes):
             raise UserError(f"innovations.num_takes must be 1 to {MAX_TAKES:,} for each machine, but is not.")
         if not 1 <= self.shortest <= 1_000_000:
@@ -89,20 +92,12 @@ class InnovationsHeader:
             )
 
 
-def _check_format(name: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise UserError(
-            f"innovations.{name} must be {expected}, but is {found}. Another version has written it: train it again."
-        )
-
-
 def header_of(statistic: InnovationsStatistic) -> InnovationsHeader:
     header = InnovationsHeader(
         machines=statistic.machines,
         num_takes=tuple(num_takes_of(statistic.normal, machine) for machine in statistic.machines),
         standards=dict(statistic.normal.standards),
         frame_statistics=FORMAT,
-        normal_sound=NORMAL_SOUND_FORMAT,
         num_stretches=statistic.num_stretches,
     )
     if (model := statistic.changes) is None:

@@ -37,7 +37,7 @@ from core.model.frame_statistics import FrameVectors
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = 5
+FORMAT = 4
 """Raise it when the same clips give other scores by the same network."""
 ONE_SIDED = (*CHANGES.values(), "impulses")
 HEALTHY_DEVIATIONS = {

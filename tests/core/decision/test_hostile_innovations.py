@@ -55,8 +55,6 @@ HOSTILE_HEADERS = {
     "takes that are not counted, as before they were kept": drop("innovations", "num_takes"),
     "frame statistics of an earlier version": put("innovations", "frame_statistics", value=2),
     "frame statistics of a version that said nothing": drop("innovations", "frame_statistics"),
-    "normal sound of an earlier version": put("innovations", "normal_sound", value=4),
-    "normal sound of a version that said nothing": drop("innovations", "normal_sound"),
     "statistics of another detector": put("postprocessing", "statistics", value="network"),
     "no innovations": drop("innovations"),
     "calibrations beside them": put("calibrations", value={"car1": [{"mu": 0.0, "sigma": 1.0}] * 3}),
