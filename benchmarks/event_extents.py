@@ -85,8 +85,8 @@ def main() -> None:
     for words, kind, post in rules():
         cells = []
         for hysteresis in HYSTERESES:
-            each = replace(post, hysteresis_sigmas=hysteresis)
-            found = np.mean([figures(kind, each, frames, dataset, config) for frames, dataset in folds], axis=0)
+            reaching = replace(post, hysteresis_sigmas=hysteresis)
+            found = np.mean([figures(kind, reaching, frames, dataset, config) for frames, dataset in folds], axis=0)
             cells.append(f"{found[0]:.3f}, {found[1]:.3f}")
         print(f"| {words} | {post.window_ms:g} ms | {' | '.join(cells)} |", flush=True)
 

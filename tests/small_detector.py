@@ -57,7 +57,13 @@ def make_detector() -> Detector:
         CLIPS,
     )
     postprocessing = PostprocessingConfig(
-        window_ms=60, threshold_sigmas=1.7, median_ms=60, gap_ms=40, min_event_ms=40, two_sided=True
+        window_ms=60,
+        threshold_sigmas=1.7,
+        hysteresis_sigmas=0.2,
+        median_ms=60,
+        gap_ms=40,
+        min_event_ms=40,
+        two_sided=True,
     )
     calibration = frame_scores(model, front_end, "entropy")
     levels = tuple(LevelRange(quietest_dbfs=-20.0 - channel, loudest_dbfs=-19.5) for channel in range(2))

@@ -144,7 +144,6 @@ def _check_lengths(header: DetectorHeader) -> None:
 
 def _check_postprocessing(config: PostprocessingConfig, clip_ms: float) -> None:
     _check_range("postprocessing.window_ms", config.window_ms, 0, MAX_WINDOW_MS)
-    _check_range("postprocessing.hysteresis_sigmas", config.hysteresis_sigmas, 0, MAX_BITS)
     for name in ("median_ms", "gap_ms", "min_event_ms"):
         _check_range(f"postprocessing.{name}", getattr(config, name), 0, MAX_LENGTH_IN_CLIPS * clip_ms)
 

@@ -41,8 +41,8 @@ class PostprocessingConfig:
     threshold_sigmas: float = 3.0
     """beta: frames from mu + beta * sigma upwards are anomalous."""
     hysteresis_sigmas: float = 0.0
-    """How far below the threshold the frames around an event may be that belong to it, too. It moves where an event
-    begins and ends, and leaves the score of a clip as it is but for events that are too short without it."""
+    """Frames next to an event belong to it down to this far below the threshold, within their clip. It moves where an
+    event begins and ends. The score of a clip stays as it is, unless its event is too short without it."""
     median_ms: float = 75.0
     """Span of the median filter over decisions. One frame or less turns it off."""
     gap_ms: float = 100.0
@@ -68,8 +68,9 @@ class PostprocessingConfig:
     def __post_init__(self) -> None:
         if not self.window_ms > 0:
             raise UserError(f"postprocessing.window_ms must be above 0, but got {self.window_ms}.")
-        if not np.isfinite(self.threshold_sigmas):
-            raise UserError(f"postprocessing.threshold_sigmas must be finite, but got {self.threshold_sigmas}.")
+        for name in ("threshold_sigmas", "hysteresis_sigmas"):
+            if not np.isfinite(getattr(self, name)):
+                raise UserError(f"postprocessing.{name} must be finite, but got {getattr(self, name)}.")
         for name in ("hysteresis_sigmas", "median_ms", "gap_ms", "min_event_ms"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"postprocessing.{name} must be 0 or more, but got {getattr(self, name)}.")

@@ -10,7 +10,7 @@ from core.decision.normal_sound import FORMAT as NORMAL_SOUND_FORMAT
 from core.errors import UserError
 from core.model.scored_training import format_of
 from hpo.search.parameters import PARAMETERS
-from hpo.search.study_spec import FIRST_OBJECTIVE, StudySpec
+from hpo.search.study_spec import FIRST_OBJECTIVE, LATER_OPTIONS, StudySpec
 
 IDENTITY = "identity"
 """User attribute of the study: its search and its data."""
@@ -48,7 +48,7 @@ def trial_format(spec: StudySpec) -> str:
 def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """UserError where another version made the study, or it was made with other settings or data."""
     check_trial_format(name, was, now)
-    before, after = flat({"objective": FIRST_OBJECTIVE} | dict(was)), flat(now)
+    before, after = _with_usual(was), _with_usual(now)
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:
         key = min(changed, key=_nearness_to_the_cause)
@@ -60,6 +60,12 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
             f"and is {after.get(key)!r}. {keep} the new search another --name, or archive the old one with --fresh."
             f"{OF_PROMISES if any(key.startswith(PROMISED) for key in changed) else ''}"
         )
+
+
+def _with_usual(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted key, with those that it lacks where they are the usual ones."""
+    usual = {f"{section}.{key}": 0.0 for section, key in LATER_OPTIONS}
+    return usual | {"objective": FIRST_OBJECTIVE} | flat(identity)
 
 
 def _nearness_to_the_cause(key: str) -> int:
@@ -80,7 +86,7 @@ def _arguments_that_keep(
             if parameter in was["space"]:
                 return []
             key = ".".join(PARAMETERS[parameter])
-        kept[key] = value_at(was, key) if "." in key else before.get(key)
+        kept[key] = before.get(key)
         if not isinstance(kept[key], (bool, int, float, str)) or section in (DATA_FINGERPRINT, "data_options"):
             return []
     return [

@@ -29,7 +29,6 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "sigma": ("postprocessing", "sigma"),
     "baseline": ("postprocessing", "baseline"),
     "statistics": ("postprocessing", "statistics"),
-    "hysteresis_sigmas": ("postprocessing", "hysteresis_sigmas"),
     "median_ms": ("postprocessing", "median_ms"),
     "gap_ms": ("postprocessing", "gap_ms"),
     "min_event_ms": ("postprocessing", "min_event_ms"),

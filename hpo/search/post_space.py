@@ -59,8 +59,8 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
     """The space over these trials; it holds each trial's own choice. A range is the study's where it searches the
     parameter.
 
-    Fusion is searched where there are several channels, sigma where there are several machines, the trial where there
-    are several trials, and baseline and hysteresis where the study searches them.
+    Fusion is searched where there are several channels, sigma where there are several machines, and the trial where
+    there are several trials.
     """
     any_own = next(iter(owns.values()))
     if any_own.score == INNOVATIONS:
@@ -76,7 +76,8 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
         usual["fusion"] = CategoricalDistribution(FUSIONS)
     if any_own.num_machines > 1:
         usual["sigma"] = CategoricalDistribution(SIGMAS)
-    usual |= {name: searched[name] for name in ("baseline", "hysteresis_sigmas") if name in searched}
+    if "baseline" in searched:  # only where the study says that faults come and go
+        usual["baseline"] = searched["baseline"]
     trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
     return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}
 
@@ -84,13 +85,12 @@ def post_space(searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnC
 def _innovations_space(
     searched: Mapping[str, BaseDistribution], owns: Mapping[int, OwnChoice]
 ) -> dict[str, BaseDistribution]:
-    """The threshold; where the study searches them, also the window, the hysteresis, which statistics, and what they
-    are compared with. Whether the levels of recordings are comparable is for the study to say."""
-    names = ("window_ms", "hysteresis_sigmas", "statistics", "baseline")
+    """The threshold; where the study searches them, also the window, which statistics, and what they are compared with.
+    Whether the levels of recordings are comparable is for the study to say."""
     usual: dict[str, BaseDistribution] = {
         SCORE: CategoricalDistribution([INNOVATIONS]),
         THRESHOLD: _usual_range(owns, THRESHOLD, low=0.0, high=6.0),
-        **{name: searched[name] for name in names if name in searched},
+        **{name: searched[name] for name in ("window_ms", "statistics", "baseline") if name in searched},
     }
     trials: dict[str, BaseDistribution] = {TRIAL: CategoricalDistribution(list(owns))} if len(owns) > 1 else {}
     return trials | {name: searched.get(name, distribution) for name, distribution in usual.items()}

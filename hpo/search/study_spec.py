@@ -32,6 +32,8 @@ OBJECTIVES = {"balanced_f1": "balanced F1", "expected_f1": "expected F1", "f1": 
 """What a study can maximise, with its name in texts. Each is a figure of validation, `val_...` in a trial's epochs."""
 FIRST_OBJECTIVE = "f1"
 """The objective of studies that were made before it could be chosen."""
+LATER_OPTIONS = (("training", "weight_decay"), ("postprocessing", "hysteresis_sigmas"))
+"""Sections and keys that an identity lacks where they are 0, as those of studies that were made before them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,10 +143,9 @@ class StudySpec:
             del rows["faults"]
         if self.front_end.decimation == 1:  # likewise
             del rows["front_end"]["spectrum_rate_hz"]
-        if not self.training.weight_decay:  # likewise
-            del rows["training"]["weight_decay"]
-        if not self.postprocessing.hysteresis_sigmas:  # likewise
-            del rows["postprocessing"]["hysteresis_sigmas"]
+        for section, key in LATER_OPTIONS:  # likewise
+            if not rows[section][key]:
+                del rows[section][key]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
         return rows

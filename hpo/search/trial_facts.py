@@ -1,4 +1,4 @@
-"""What is recorded of a trial: the parameters of its run, and at its end its facts and what its takes count."""
+"""What is recorded of a trial: the parameters of its run, its facts at its end, and the counts of its takes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ def run_params(
 def facts_of(
     result: EpochResult, directory: Path, config: ExperimentConfig, search: OpenStudy, *, num_channels: int
 ) -> dict[str, Any]:
-    """Of a trial that ends with this epoch."""
+    """The facts of a trial that ends with this epoch."""
     return {
         **describe(config.wavenet(num_channels)),
         "best_epoch": result.best_epoch,

@@ -1,4 +1,4 @@
-"""A server of pages for the command `ui`, as a process of its own."""
+"""The processes of the command `ui`: each serves pages on a port of this machine."""
 
 import os
 import signal

@@ -179,7 +179,7 @@ def test_higher_scores_never_lower_a_threshold(
 
 def test_clips_and_channels_do_not_touch_each_other() -> None:
     scores = np.random.default_rng(0).standard_normal((3, 2, 30))
-    config = steps(3, 4, 3)
+    config = steps(3, 4, 3, hysteresis=0.5)
     together = event_thresholds(scores, config, frame_ms=1.0)
     for clip in range(3):
         for channel in range(2):
@@ -213,6 +213,7 @@ def test_sigmas_of_a_hand_made_table() -> None:
     ("name", "value"),
     [
         ("hysteresis_sigmas", -0.5),
+        ("hysteresis_sigmas", float("inf")),
         ("window_ms", 0.0),
         ("window_ms", float("nan")),
         ("threshold_sigmas", float("inf")),

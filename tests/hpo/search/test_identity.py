@@ -20,12 +20,24 @@ def refusal(was: list[str], now: list[str], *, data: str = "f00") -> str:
 
 
 @pytest.mark.parametrize(
-    "was", [["training.epochs=5"], ["threshold_sigmas=3"], ["objective=f1", "training.epochs=1", "window_ms=300"]]
+    "was",
+    [
+        ["training.epochs=5"],
+        ["threshold_sigmas=3"],
+        ["objective=f1", "training.epochs=1", "window_ms=300"],
+        ["postprocessing.hysteresis_sigmas=0.5"],
+    ],
 )
 def test_the_assignments_that_are_named_keep_the_study(was: list[str]) -> None:
     named = re.findall(r"--set (\S+=[^\s,]+)", refusal(was, []))
     kept = identity_of(load_study_file(TINY, named), data_fingerprint="f00")
     check_identity("it", identity_of(load_study_file(TINY, was), data_fingerprint="f00"), kept)
+
+
+def test_an_option_that_the_study_was_made_without_is_kept_away() -> None:
+    assert "weight_decay was 0.0 and is 0.2. Keep it with --set training.weight_decay=0.0," in refusal(
+        [], ["training.weight_decay=0.2"]
+    )
 
 
 def test_a_fold_s_study_is_kept_by_the_number_of_folds() -> None:
