@@ -22,7 +22,8 @@ from hpo.results.tracked_trials import load_companion, tracked_trials
 from hpo.search.lease import HOST
 from hpo.search.logged_run import LOGGED, LoggedRun
 from hpo.search.storage import StudyStorage
-from hpo.search.study import EXPERIMENT, STATE_TAG, STUDY_FILE, UID
+from hpo.search.study import EXPERIMENT, STATE_TAG, UID
+from hpo.search.study_folder import STUDY_FILE
 from hpo.search.trial_record import EPOCHS, FACTS, FAILURE, RUN, run_key
 from hpo.tracking.mlflow import RUN_KEY_TAG, MlflowExperiment
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog, RunStatus, Started, read_events

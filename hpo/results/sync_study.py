@@ -11,7 +11,8 @@ from hpo.results.audit_study import Stores, finding_lines, open_stores, server_a
 from hpo.results.reconciliation import Reconciliation, Repairs, counts_line
 from hpo.results.tracked_trials import tracked_trials
 from hpo.results.unsent_records import ARCHIVE, archived_studies
-from hpo.search.study import STUDY_FILE, UID
+from hpo.search.study import UID
+from hpo.search.study_folder import STUDY_FILE
 from hpo.tracking.errors import ExperimentDeleted
 from hpo.tracking.mlflow import MlflowExperiment
 from hpo.tracking.mlflow_client import open_client

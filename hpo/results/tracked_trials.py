@@ -10,7 +10,8 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hpo.results.finalists import ENTRY
-from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, TRIALS_DIRECTORY, UID
+from hpo.search.study import FINALISTS_DIRECTORY, FINALISTS_SUFFIX, UID
+from hpo.search.study_folder import TRIALS_DIRECTORY
 from hpo.search.trial_record import RUN, run_key
 from hpo.tracking.mlflow import RUN_KEY_TAG, TRIAL_TAG
 

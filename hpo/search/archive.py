@@ -18,10 +18,9 @@ from hpo.search.study import (
     FINALISTS_SUFFIX,
     POST_OF,
     POST_SUFFIX,
-    STUDY_FILE,
-    TRIALS_DIRECTORY,
     UID,
 )
+from hpo.search.study_folder import STUDY_FILE, TRIALS_DIRECTORY
 
 ARCHIVED_FILE = "archived.json"
 """In an archived study's folder: its experiment in MLflow."""

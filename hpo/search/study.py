@@ -15,7 +15,6 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from core.damaged_file import put_aside, say_missing
 from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scoring import ScoringConfig
@@ -28,6 +27,7 @@ from hpo.search.samplers import derived_seed, make_pruner, make_sampler
 from hpo.search.search_space import SearchSpace
 from hpo.search.server_storage import ServerStorage
 from hpo.search.storage import StudyStorage
+from hpo.search.study_folder import STUDY_FILE, TRIALS_DIRECTORY, left_by_another, make_folder, remembered_of
 from hpo.search.study_spec import FIRST_OBJECTIVE, OBJECTIVES, StudySpec
 from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 
@@ -35,9 +35,6 @@ UID, EXPERIMENT = "uid", "experiment"
 """User attributes of the study: its unique key, its MLflow experiment."""
 POST_OF = "post_of"
 """User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
-STUDY_FILE = "study.json"
-"""In the study's folder: the storage that holds it, and its unique key there."""
-TRIALS_DIRECTORY = "trials"
 STATE_TAG = "optuna.state"
 MAX_FAILURES_IN_A_ROW = 5
 FINALISTS_SUFFIX, FINALISTS_DIRECTORY = "-finalists", "finalists"
@@ -174,7 +171,7 @@ def open_study(
 ) -> OpenStudy:
     """Creates or joins the study. UserError where its storage, its space, its data or how it trains have changed."""
     with storage.lock():
-        remembered = _remembered(directory)
+        remembered = remembered_of(directory)
         _check_storage(name, remembered, storage)
         study = _study_of(name, storage)
         identity = identity_of(spec, data_fingerprint=data_fingerprint)
@@ -182,7 +179,7 @@ def open_study(
             check_identity(name, study.user_attrs[IDENTITY], identity)
         else:
             if not remembered and (directory / TRIALS_DIRECTORY).is_dir():
-                raise _left_by_another(directory)
+                raise left_by_another(directory)
             uid = uuid.uuid4().hex[:12]
             study.set_user_attr(UID, uid)
             study.set_user_attr(EXPERIMENT, _experiment_name(name, uid, storage))
@@ -191,9 +188,9 @@ def open_study(
             study.set_user_attr(IDENTITY, identity)  # last: a study without it is created again
         uid = str(study.user_attrs[UID])
         if remembered.get("uid", uid) != uid:
-            raise _left_by_another(directory)
+            raise left_by_another(directory)
         if not remembered:
-            _make_folder(directory)
+            make_folder(directory)
             write_text(directory / STUDY_FILE, json.dumps({"storage": storage.name, "uid": uid}, indent=2) + "\n")
     study.pruner = make_pruner(spec.pruner, spec.training.epochs)
     return OpenStudy(spec=spec, space=spec.search_space, study=study, storage=storage, directory=directory)
@@ -207,23 +204,6 @@ def _study_of(name: str, storage: StudyStorage) -> optuna.Study:
         return optuna.create_study(study_name=name, storage=storage.backend, direction="maximize")
 
 
-def _left_by_another(directory: Path) -> UserError:
-    return UserError(
-        f"{directory} must belong to the study in the storage, but another study of its name has left it, "
-        "which the storage no longer holds. Archive the folder with --fresh, or take another --name."
-    )
-
-
-def _make_folder(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The study's folder must be one that can be written, but {directory} cannot be made ({error.strerror}). "
-            f"Give {directory.parent} to the user who runs this; in a container that is WORKER_USER of .env."
-        ) from error
-
-
 def names_of_searches(storage: StudyStorage) -> list[str]:
     """The searches of the storage, in order: neither their companions nor another program's studies."""
     summaries = optuna.get_all_study_summaries(storage.backend)
@@ -235,20 +215,6 @@ def _experiment_name(name: str, uid: str, storage: StudyStorage) -> str:
     summaries = optuna.get_all_study_summaries(storage.backend)
     taken = {summary.user_attrs.get(EXPERIMENT) for summary in summaries}
     return f"{name}-{uid[:6]}" if name in taken else name
-
-
-def _remembered(directory: Path) -> dict[str, str]:
-    """The content of STUDY_FILE; empty where the folder has none, or a damaged one."""
-    path = directory / STUDY_FILE
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
-        if (directory / TRIALS_DIRECTORY).is_dir():
-            say_missing(path)
-        return {}
-    except (ValueError, TypeError):
-        put_aside(path)
-        return {}
 
 
 def _check_storage(name: str, remembered: Mapping[str, str], storage: StudyStorage) -> None:

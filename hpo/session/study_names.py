@@ -5,7 +5,8 @@ from pathlib import Path
 
 from core.errors import UserError
 from hpo.search.identity import FOLD_INFIX
-from hpo.search.study import COMPANION_SUFFIXES, STUDY_FILE, TRIALS_DIRECTORY
+from hpo.search.study import COMPANION_SUFFIXES
+from hpo.search.study_folder import STUDY_FILE, TRIALS_DIRECTORY
 
 NAME_PATTERN = r"\w[\w.-]*"
 RESERVED_NAMES = ("archive", "mlartifacts", "mlruns", "store")

@@ -12,7 +12,8 @@ from hpo.results.audit import Finding
 from hpo.results.audit_study import audit_study
 from hpo.results.finalists import ENTRY
 from hpo.search.storage import StudyStorage
-from hpo.search.study import EXPERIMENT, FINALISTS_SUFFIX, TRIALS_DIRECTORY
+from hpo.search.study import EXPERIMENT, FINALISTS_SUFFIX
+from hpo.search.study_folder import TRIALS_DIRECTORY
 from hpo.search.trial_record import FAILURE
 from hpo.tracking.mlflow_client import open_client
 from hpo.tracking.run_log import EVENTS_FILE_NAME, metrics_by_step
