@@ -35,6 +35,7 @@ if __name__ == "__main__":
 
 import optuna  # noqa: E402
 
+from benchmarks.clip_sets import joined, some_of  # noqa: E402
 from core.baselines.choice import of_innovations  # noqa: E402
 from core.data.clips import ClipConfig, ClipSet  # noqa: E402
 from core.data.data_config import DataConfig  # noqa: E402
@@ -153,26 +154,12 @@ def with_every_fault(clips: ClipSet, healthy: Sequence[int], rate_hz: int) -> tu
     ]
     of = [index for _, _, index in found]
     everything = replace(
-        clips,
+        some_of(clips, of),
         waveforms=np.stack(waveforms),
-        recording_ids=tuple(clips.recording_ids[i] for i in of),
-        machines=tuple(clips.machines[i] for i in of),
         conditions=tuple(kind for kind, _, _ in found),
-        starts_s=tuple(clips.starts_s[i] for i in of),
         is_anomalous=np.ones(len(of), dtype=np.bool_),
     )
     return everything, [f"{kind}, {words}" for kind, words, _ in found]
-
-
-def joined(sets: Sequence[ClipSet]) -> ClipSet:
-    return ClipSet(
-        waveforms=np.concatenate([each.waveforms for each in sets]),
-        recording_ids=sum((each.recording_ids for each in sets), ()),
-        machines=sum((each.machines for each in sets), ()),
-        conditions=sum((each.conditions for each in sets), ()),
-        starts_s=sum((each.starts_s for each in sets), ()),
-        is_anomalous=np.concatenate([each.is_anomalous for each in sets]),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ import torch
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from benchmarks.clip_sets import some_of
 
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
@@ -121,15 +123,6 @@ def dataset_of(task: Task, fold: int, options: argparse.Namespace, spec: StudySp
     if task.is_injected:
         judged["validation"] = with_faults(judged["validation"], options.spectrum_rate)
     return replace(dataset, judged=lambda: judged)
-
-
-def some_of(clips: ClipSet, which: list[int]) -> ClipSet:
-    def of(values: Any) -> Any:
-        if values is None:
-            return None
-        return values[which] if isinstance(values, np.ndarray) else tuple(values[index] for index in which)
-
-    return ClipSet(**{each.name: of(getattr(clips, each.name)) for each in fields(ClipSet)})
 
 
 def with_faults(clips: ClipSet, rate_hz: int) -> ClipSet:

@@ -18,17 +18,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache, partial
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
+
+from benchmarks.clip_sets import joined
 
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
@@ -37,7 +36,6 @@ from core.baselines.choice import ScoredDataset, as_it_is, changes_choices, choo
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import figure_text, lines_of
-from core.data.clips import ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
@@ -86,17 +84,6 @@ def spliced_dataset(
         for name, num_seeds in SPLICES.items()
     }
     return replace(datasets[0], judged=lambda: judged)
-
-
-def joined(sets: Sequence[ClipSet]) -> ClipSet:
-    """One set after the other."""
-
-    def join(values: Sequence[Any]) -> Any:
-        if values[0] is None:
-            return None
-        return np.concatenate(values) if isinstance(values[0], np.ndarray) else tuple(chain(*values))
-
-    return ClipSet(**{each.name: join([getattr(clips, each.name) for clips in sets]) for each in fields(ClipSet)})
 
 
 def scored_wavenet(dataset: Dataset, spec: StudySpec, *, seed: int) -> ScoredDataset:
