@@ -18,6 +18,7 @@ from typing import Literal
 
 from core.data.dealing import Part, Parts, by_machine, deal_anomalous, empty_parts, share, shuffled, unit
 from core.data.recordings import Recording
+from core.data.split_checks import check_all_ask, check_labels, check_normal_if_train, check_part
 from core.errors import UserError
 
 MIN_NORMAL_TAKES = 4
@@ -90,7 +91,7 @@ def split_recordings(recordings: Iterable[Recording], config: SplitConfig, *, ne
     """
     everything = list(recordings)
     labelled = [recording for recording in everything if recording.label != "unknown"]
-    _check_labels(everything, needs_anomalous=needs_anomalous)
+    check_labels(everything, needs_anomalous=needs_anomalous)
     if any(recording.split for recording in labelled):
         parts = _split_as_asked(labelled, config)
     elif config.folds:
@@ -114,7 +115,7 @@ def split_of(recording: Recording, config: SplitConfig) -> Part | None:
         )
     if recording.label == "unknown":
         return None
-    _check_normal_if_train(recording)
+    check_normal_if_train(recording)
     if recording.split in ("validation", "test"):
         return recording.split
     evaluated = config.validation_fraction + config.test_fraction
@@ -186,13 +187,13 @@ def _split_as_asked(recordings: Sequence[Recording], config: SplitConfig) -> Par
             f"split.folds must be 0 where the recordings state their split, but got {config.folds}. "
             "Empty the column split, give other folders than train and test, or leave the folds out."
         )
-    _check_all_ask(recordings)
+    check_all_ask(recordings)
     parts = empty_parts()
     parts["validation"] = [take for take in recordings if take.split == "validation"]
     parts["test"] = [take for take in recordings if take.split == "test"]
     _deal_held_out([take for take in recordings if take.split == "held_out"], config, parts)
     for part in ("validation", "test"):
-        _check_part(parts[part], part, needs_anomalous=any(take.label == "anomalous" for take in recordings))
+        check_part(parts[part], part, needs_anomalous=any(take.label == "anomalous" for take in recordings))
     for machine, takes in sorted(by_machine(recordings).items()):
         in_train = [take for take in takes if take.split == "train"]
         if len(in_train) < 2:
@@ -220,43 +221,3 @@ def _deal_anomalous(takes: Iterable[Recording], config: SplitConfig, parts: Part
     anomalous = [take for take in takes if take.label == "anomalous"]
     if anomalous:
         deal_anomalous(anomalous, parts, seed=config.seed, turn=turn)
-
-
-def _check_labels(recordings: Sequence[Recording], *, needs_anomalous: bool) -> None:
-    for label in ("normal", "anomalous") if needs_anomalous else ("normal",):
-        if not any(recording.label == label for recording in recordings):
-            raise UserError(
-                f"The data must hold {label} recordings, but got none among {len(recordings)} recordings. "
-                "The network is trained on normal ones, and anomalous ones measure its success: label some of each."
-            )
-
-
-def _check_all_ask(recordings: Sequence[Recording]) -> None:
-    silent = [recording.recording_id for recording in recordings if recording.split is None]
-    if silent:
-        raise UserError(
-            f"The split must be stated for every recording or for none, but is not for {len(silent)} of "
-            f"{len(recordings)}, such as {silent[0]!r}. State it (the column split of a manifest, folders named train "
-            "and test), or for none to split by the seed."
-        )
-    for recording in recordings:
-        _check_normal_if_train(recording)
-
-
-def _check_normal_if_train(recording: Recording) -> None:
-    if recording.split == "train" and recording.label == "anomalous":
-        raise UserError(
-            f"The split train must hold only normal recordings, but got {recording.recording_id!r}, which is "
-            "anomalous. Move it to validation or test."
-        )
-
-
-def _check_part(takes: Sequence[Recording], part: str, *, needs_anomalous: bool) -> None:
-    counts = [sum(take.label == label for take in takes) for label in ("normal", "anomalous")]
-    if 0 in counts[: 2 if needs_anomalous else 1]:
-        kinds = "normal and anomalous" if needs_anomalous else "normal"
-        raise UserError(
-            f"The split {part} must hold {kinds} recordings, but got {counts[0]} normal and {counts[1]} "
-            "anomalous ones. Put some there; or split by the seed: empty the column split of a manifest, or give "
-            "folders and files other names than train, val and test."
-        )
