@@ -24,7 +24,6 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.clip_sets import some_of
-
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
 from core.baselines.choice import of_innovations
