@@ -144,7 +144,7 @@ def event_thresholds(sigmas: Frames, config: PostprocessingConfig, *, frame_ms: 
 
 
 def _reconstructed(levels: Frames, limits: Frames) -> Frames:
-    """(..., F) levels, each spread to both sides as far as nothing is above `limits`, (..., F)."""
+    """(..., F) levels, each spread to both sides, where no frame rises above its limit. `limits` are (..., F)."""
     reached = levels.copy()
     for along_time, limit in ((reached, limits), (reached[..., ::-1], limits[..., ::-1])):
         for frame in range(1, levels.shape[-1]):
