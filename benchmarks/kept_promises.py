@@ -33,7 +33,8 @@ from benchmarks.intervals_over_cars import interval
 from benchmarks.replayed_cars import STUDY, load_cars
 from benchmarks.replayed_studies import OBJECTIVES, Car, FloatArray, ReplayedTrial, replay
 from core.decision.exact_figures import f1_interval, share_interval
-from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
+from core.decision.false_alarms import ThresholdConfig, promised_threshold
+from core.decision.healthy_scores import HealthyScores
 from core.decision.metrics import auc, f1_score
 from hpo.search.study_file import load_study_file
 

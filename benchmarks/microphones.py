@@ -48,7 +48,8 @@ from core.baselines.choice import (
 from core.baselines.comparison_table import figure_text
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.data.audio import Waveform
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
+from core.data.judged_clips import JUDGED
 from core.data.recordings import Corpus, Recording
 from core.decision.fitting import fit_statistic
 from core.decision.metrics import FloatArray

@@ -26,7 +26,8 @@ from core.decision.statistic import fit_scalar
 from core.model.frame_statistics import num_statistics
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FrameScores, ScoringConfig
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 from hpo.results.judged_trial import JudgedTrial, judge_scores
 from hpo.results.post_study import PostSearch, search_post
 from hpo.search.storage import StudyStorage

@@ -24,7 +24,8 @@ if __name__ == "__main__":
 from benchmarks.machine import describe_machine
 from core.model.optimizer import make_optimizer
 from core.model.training_config import TrainingConfig
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 from core.study_files import find_study_file
 from hpo.search.study_file import load_study_file
 

@@ -31,8 +31,9 @@ from core.baselines.choice import ScoredDataset
 from core.baselines.comparison import Row, fit_and_score, row_of, setup_of
 from core.baselines.comparison_file import load_rows
 from core.data.clips import ClipSet
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
 from core.data.decoding import read_all
+from core.data.judged_clips import JUDGED
 from core.data.recordings import Corpus, Take
 from core.data.splicing import spliced_clips
 from core.data.splits import split_recordings

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.model.likelihood import LEAST_VARIANCE, SampleScores
-from core.model.wavenet import FRONT_KERNEL, KERNEL, ResidualBlock, WaveNet
+from core.model.wavenet import ResidualBlock, WaveNet
+from core.model.wavenet_config import FRONT_KERNEL, KERNEL
 
 
 class TextbookWaveNet(nn.Module):

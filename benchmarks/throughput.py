@@ -39,7 +39,8 @@ from core.model.frontend import Codes
 from core.model.likelihood import SampleScores
 from core.model.training import HeldWindows, train_epochs
 from core.model.training_config import TrainingConfig
-from core.model.wavenet import KERNEL, WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import KERNEL, WaveNetConfig
 from core.thread_pool import ThreadPool
 
 SAMPLE_RATE_HZ = 4000

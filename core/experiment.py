@@ -33,7 +33,8 @@ from core.model.scoring import INNOVATIONS, ScoringConfig
 from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed
 from core.model.training_config import TrainingConfig
 from core.model.training_record import ScoredEpoch
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 from core.thread_pool import ThreadPool
 
 DIVERGED_SHARE = 3

@@ -12,7 +12,7 @@ from core.baselines import families
 from core.command_line import counted, program_of
 from core.data.recordings import Skipped
 from core.model.frontend import FrontEndConfig
-from core.model.wavenet import describe
+from core.model.wavenet_config import describe
 from hpo.event_notes import event_notes
 from hpo.results.finalists import open_finalists
 from hpo.results.winner import highest

@@ -5,14 +5,15 @@ import torch
 
 from core.data.audio import Waveform
 from core.decision.checkpoint import Detector
-from core.decision.false_alarms import HealthyScores
+from core.decision.healthy_scores import HealthyScores
 from core.decision.levels import LevelRange
 from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import fit_scalar
 from core.model.clips_to_score import ClipsToScore
 from core.model.frontend import FrontEnd, FrontEndConfig, fit_front_end
 from core.model.scoring import Scores, ScoringConfig, score_clips
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 from core.thread_pool import ThreadPool
 
 SHAPE = WaveNetConfig(

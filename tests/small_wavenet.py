@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 
 SMALL = {
     "num_channels": 2,

@@ -16,7 +16,8 @@ from core.baselines.choice import Choice, ScoredDataset, choices_over, choose, d
 from core.baselines.log_mel import FrameGrid
 from core.baselines.paired_bootstrap import SplitDecisions
 from core.data.clips import ClipSet
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
+from core.data.judged_clips import JUDGED
 from core.decision.change_points import has_room
 from core.decision.evaluation import count_events
 from core.errors import UserError

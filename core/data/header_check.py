@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from core.data.audio import Waveform
 from core.data.clips import clips_of_all
 from core.data.data_config import DataConfig, with_faults_if_needed
-from core.data.dataset import (
+from core.data.decoding import check_headers, check_not_upsampled
+from core.data.judged_clips import (
     JUDGED,
     check_both_kinds,
     check_calibration,
@@ -14,7 +15,6 @@ from core.data.dataset import (
     choose_judged,
     takes_by_part,
 )
-from core.data.decoding import check_headers, check_not_upsampled
 from core.data.parts import with_parts
 from core.data.recordings import Corpus, Recording, Take, long_enough
 from core.data.splicing import spliced_kinds

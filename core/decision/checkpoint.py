@@ -14,8 +14,8 @@ from torch import Tensor
 from core.data.channels import Channels, microphones_of
 from core.data.stand_ins import StandIn
 from core.decision.detector_header import FORMAT, MAX_WEIGHTS, DetectorHeader, check_tensors, parse_header
-from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import AnyStatistic
+from core.decision.healthy_scores import HealthyScores
 from core.decision.innovations_file import header_of, statistic_from, tensors_of
 from core.decision.levels import LevelRange
 from core.decision.statistic import Statistic

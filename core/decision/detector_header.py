@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from core.data.channels import Channels, microphones_of, num_heard
 from core.data.stand_ins import StandIn
-from core.decision.false_alarms import LOWEST_SIGMAS, HealthyScores
+from core.decision.healthy_scores import LOWEST_SIGMAS, HealthyScores
 from core.decision.innovations_file import InnovationsHeader, tensor_infos
 from core.decision.levels import LevelRange
 from core.decision.postprocess import MIN_SIGMA_BITS, Calibration, PostprocessingConfig
@@ -22,7 +22,7 @@ from core.errors import UserError
 from core.model.frontend import FrontEndConfig
 from core.model.scoring import INNOVATIONS, ScoringConfig
 from core.model.tensor_file import MAX_HEADER_BYTES, TensorInfo
-from core.model.wavenet import WaveNetConfig, count_weights, num_layers_of, weight_shapes
+from core.model.wavenet_config import WaveNetConfig, count_weights, num_layers_of, weight_shapes
 
 FORMAT = "wavenet-detector-3"
 DTYPE = "F32"

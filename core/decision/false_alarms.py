@@ -13,13 +13,13 @@ A false alarm is a clip of healthy sound whose score reaches the threshold. K he
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from core.decision.healthy_scores import HealthyScores, design_effect
 from core.decision.metrics import FloatArray
 from core.errors import UserError
 
@@ -30,8 +30,6 @@ MIN_EXCESSES = 10
 """Scores in the tail from which its shape is fitted. With fewer it is that of an exponential distribution."""
 MIN_CLIPS = 4
 """Below it there is no tail to fit."""
-LOWEST_SIGMAS = -1e9
-"""In place of -inf, the score of a clip in which no event survives."""
 MARGIN = 1e-5
 """Between a score, which is kept to six digits, and the threshold above it, relative to the score."""
 
@@ -73,47 +71,6 @@ class ThresholdConfig:
         if self.false_alarms is not None:
             return f"{100 * self.false_alarms:.3g} % of healthy clips"
         return f"{self.false_alarms_per_hour:.3g} false alarms per hour"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HealthyScores:
-    """Scores of healthy clips that neither trained the detector nor chose it."""
-
-    takes: tuple[tuple[float, ...], ...]
-    """In sigmas, recording by recording."""
-    seconds_a_clip: float
-    """The scored part of a clip. Clips of a long recording follow each other at this distance."""
-
-    @classmethod
-    def of(cls, takes: Mapping[Any, Sequence[float]], *, seconds_a_clip: float) -> "HealthyScores":
-        """By recording; the highest scores first, to six digits."""
-        return cls(
-            takes=tuple(
-                tuple(sorted((float(f"{max(score, LOWEST_SIGMAS):.6g}") for score in scores), reverse=True))
-                for scores in takes.values()
-                if len(scores)
-            ),
-            seconds_a_clip=seconds_a_clip,
-        )
-
-    @property
-    def num_takes(self) -> int:
-        return len(self.takes)
-
-    @property
-    def num_clips(self) -> int:
-        return sum(map(len, self.takes))
-
-    @property
-    def hours(self) -> float:
-        return self.num_clips * self.seconds_a_clip / 3600
-
-    def highest_first(self) -> tuple[FloatArray, FloatArray]:
-        """(N,) scores of all clips, and each clip's share of its recording."""
-        scores = np.array([score for take in self.takes for score in take])
-        shares = np.array([1 / len(take) for take in self.takes for _ in take])
-        order = np.argsort(-scores, kind="stable")
-        return scores[order], shares[order]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,29 +168,6 @@ def _above(scores: FloatArray, num_alarms: int) -> float:
     """The lowest threshold with at most so many alarms among (N,) scores, the highest of which come first."""
     highest_silent = scores[min(num_alarms, len(scores) - 1)]
     return float(highest_silent + MARGIN * max(1.0, abs(highest_silent)))
-
-
-def design_effect(healthy: HealthyScores) -> float:
-    """How many clips count as much as one independent clip (Kish 1965), because clips of a recording are alike.
-
-    1 where every recording has one clip or recordings do not differ, and all clips of a recording where they are the
-    same. A single recording does not show how recordings differ, so it counts as one clip.
-    """
-    sizes, num_clips = np.array([len(take) for take in healthy.takes], float), healthy.num_clips
-    num_takes = len(sizes)
-    if num_takes < 2:
-        return float(max(1, num_clips))
-    if num_takes == num_clips:
-        return 1.0
-    means = np.array([np.mean(take) for take in healthy.takes])
-    grand_mean = float(np.sum(sizes * means) / num_clips)
-    between = float(np.sum(sizes * (means - grand_mean) ** 2)) / (num_takes - 1)
-    within = sum(float(np.sum((np.array(take) - mean) ** 2)) for take, mean in zip(healthy.takes, means, strict=True))
-    within /= num_clips - num_takes
-    usual_size = (num_clips - float(np.sum(sizes**2)) / num_clips) / (num_takes - 1)
-    total = between + (usual_size - 1) * within
-    correlation = min(max((between - within) / total, 0.0), 1.0) if total > 0 else 1.0
-    return 1 + (float(np.sum(sizes**2)) / num_clips - 1) * correlation
 
 
 def tail_threshold(healthy: HealthyScores, rate: float) -> float | None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
+from core.data.judged_clips import JUDGED
 from core.errors import UserError
 from core.model.scoring import FRAME_SCORES, FrameScores
 from core.whole_file import whole_file

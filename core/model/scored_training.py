@@ -18,8 +18,9 @@ import torch
 
 from core.data.clips import ClipSet
 from core.data.data_config import DataConfig
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
 from core.data.faults.library import LIBRARY_VERSION
+from core.data.judged_clips import JUDGED
 from core.model.clips_to_score import ClipsToScore
 from core.model.frame_statistics import FORMAT as STATISTICS_FORMAT
 from core.model.frontend import Codes, FrontEnd, FrontEndConfig
@@ -30,7 +31,8 @@ from core.model.training import NO_CONTEXT, BatchContext, ConfigurationFailed, E
 from core.model.training_codes import fit_to_training
 from core.model.training_config import TrainingConfig
 from core.model.training_record import ScoredEpoch, TrainingRecord
-from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
+from core.model.wavenet import WaveNet, marginals_of, memoryless_bits
+from core.model.wavenet_config import WaveNetConfig
 from core.thread_pool import ThreadPool
 
 FORMAT = "scored-training-4"

@@ -16,7 +16,7 @@ from filelock import BaseFileLock, FileLock
 from torch import Tensor
 
 from core.damaged_file import put_aside
-from core.data.dataset import JUDGED
+from core.data.judged_clips import JUDGED
 from core.errors import UserError
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FRAME_SCORES, FrameScores

@@ -19,7 +19,8 @@ from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.command_line import counted
 from core.damaged_file import put_aside
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
+from core.data.judged_clips import JUDGED
 from core.decision.checkpoint import Detector, load_detector
 from core.decision.score_file import load_scores
 from core.experiment import SCORES_FILE

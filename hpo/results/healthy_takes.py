@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.parts import id_of_whole
-from core.decision.false_alarms import HealthyScores
 from core.decision.fitting import fit_statistic
+from core.decision.healthy_scores import HealthyScores
 from core.decision.metrics import F1_BY_NAME, BoolArray, FloatArray, auc
 from core.decision.take_counts import TakeCounts
 from hpo.results.judged_trial import JudgedTrial, judge_trial

@@ -17,9 +17,10 @@ from core.decision.checkpoint import DETECTOR_FILE, save_detector
 from core.whole_file import write_text
 from hpo.results.importance import importance_obstacle, importance_words
 from hpo.results.judged_trial import JudgedTrial, judge_scores
-from hpo.results.post_study import PostSearch, detector_at, search_study, store_points
+from hpo.results.post_study import PostSearch, detector_at, search_study
 from hpo.results.result import without_nan
 from hpo.results.split_figures import split_figures
+from hpo.results.stored_points import store_points
 from hpo.search.parameters import describe_range
 from hpo.search.study import OpenStudy, companion_name
 from hpo.search.trial_record import TrialRecord

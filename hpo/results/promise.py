@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.decision.false_alarms import HealthyScores, PromisedThreshold, ThresholdConfig, promised_threshold
+from core.decision.false_alarms import PromisedThreshold, ThresholdConfig, promised_threshold
+from core.decision.healthy_scores import HealthyScores
 from hpo.results.healthy_takes import healthy_scores, takes_that_chose
 from hpo.results.judged_trial import JudgedTrial
 from hpo.results.winner import Finalist

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
-from core.decision.false_alarms import HealthyScores
+from core.decision.healthy_scores import HealthyScores
 from core.whole_file import write_text
 from hpo.results.choice_words import choice_of
 from hpo.results.evidence import evidence_of

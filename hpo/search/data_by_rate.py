@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 
 from core.data.data_config import DataConfig
-from core.data.dataset import JUDGED, Dataset, prepare_dataset
+from core.data.dataset import Dataset, prepare_dataset
 from core.data.decoding import check_not_upsampled
+from core.data.judged_clips import JUDGED
 from core.data.recordings import Corpus, StreamedCorpus, long_enough
 from core.data.store import Store
 from core.data.streaming.streamed_dataset import stream_dataset

@@ -19,7 +19,7 @@ from core.experiment import SCORES_FILE, EpochResult, run_experiment
 from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
 from core.model.training_record import TrainingRecord
-from core.model.wavenet import describe
+from core.model.wavenet_config import describe
 from hpo.search.lease import TrialLease
 from hpo.search.logged_run import LOGGED, LoggedRun
 from hpo.search.server_storage import LeaseLost

@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from core.errors import UserError
 from core.experiment import ExperimentConfig, receptive_field_samples
 from core.model.scoring import INNOVATIONS
-from core.model.wavenet import describe
+from core.model.wavenet_config import describe
 from hpo.search.parameters import PARAMETERS, SHAPING, TRAINED, describe_range, ends, range_of, suggest, values_of
 
 

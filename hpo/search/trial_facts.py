@@ -11,7 +11,7 @@ from core.decision.post_search import best_f1_over_windows, validation_counts
 from core.decision.score_file import load_scores
 from core.decision.take_counts import TakeCounts
 from core.experiment import SCORES_FILE, EpochResult, ExperimentConfig
-from core.model.wavenet import describe
+from core.model.wavenet_config import describe
 from hpo.search.study import OpenStudy
 
 FIGURES = ("val_f1", "val_expected_f1", "val_balanced_f1", "val_auc", "test_f1", "test_auc")

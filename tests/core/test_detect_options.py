@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from core.decision.checkpoint import DETECTOR_FILE, find_detector, save_detector
-from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
+from core.decision.false_alarms import ThresholdConfig, promised_threshold
+from core.decision.healthy_scores import HealthyScores
 from core.detect import main
 from core.detection.clips import judge_recording, requirements_of
 from core.detection.files import open_audio, open_waveform

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from core.data.clips import ClipSet, check_budget, spread_over_strata
 from core.data.data_config import DataConfig, with_faults_if_needed
-from core.data.dataset import JUDGED, check_calibration, judged_clips
+from core.data.judged_clips import JUDGED, check_calibration, judged_clips
 from core.data.recordings import Take
 from core.errors import UserError
 

@@ -14,7 +14,8 @@ from functools import cached_property
 
 from core.data.clips import Clip, ClipSet, clips_of
 from core.data.data_config import DataConfig, stand_ins_of
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
+from core.data.judged_clips import JUDGED
 from core.data.noise import with_noise
 from core.data.recordings import Recording, Skipped, StreamedCorpus, Take
 from core.data.splits import split_of

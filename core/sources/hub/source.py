@@ -16,7 +16,8 @@ from pathlib import Path, PureWindowsPath
 
 from core.data.recordings import Recording, Skipped, StreamedCorpus
 from core.errors import UserError
-from core.sources.hub.archives import ArchiveSet, Row, find_archives, sha256_of, stream_rows
+from core.sources.hub.archive_rows import Row, stream_rows
+from core.sources.hub.archives import ArchiveSet, find_archives, sha256_of
 from core.sources.hub.download import Retries
 from core.sources.hub.takes import Microphone, TakeAssembler
 from core.sources.options import read_options

@@ -16,7 +16,7 @@ from core.data.audio import Waveform
 from core.data.recordings import BadRecording, Recording, Skipped
 from core.errors import UserError
 from core.sources.audio_files import Header, header_of_bytes, samples_of_bytes
-from core.sources.hub.archives import Split
+from core.sources.hub.archive_rows import Split
 from core.sources.take_files import check_channel_files
 from core.sources.toyadmos.names import ToyAdmosName
 

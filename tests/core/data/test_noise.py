@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from core.data.audio import HeldAudio, Waveform, quantise
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
-from core.data.dataset import JUDGED, Dataset, prepare_dataset
+from core.data.dataset import Dataset, prepare_dataset
+from core.data.judged_clips import JUDGED
 from core.data.noise import BLOCK, NoiseConfig, NoisyAudio, with_noise
 from core.data.recordings import Take
 from core.data.splits import SplitConfig

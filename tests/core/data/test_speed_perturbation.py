@@ -12,7 +12,8 @@ from core.baselines.comparison import setup_of
 from core.data.audio import Waveform
 from core.data.clips import Clip, ClipConfig
 from core.data.data_config import DataConfig
-from core.data.dataset import JUDGED, Dataset, prepare_dataset
+from core.data.dataset import Dataset, prepare_dataset
+from core.data.judged_clips import JUDGED
 from core.data.noise import NoiseConfig
 from core.data.recordings import Corpus, Label, Recording, StreamedCorpus
 from core.data.speed_perturbation import SpeedConfig

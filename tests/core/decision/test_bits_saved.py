@@ -16,7 +16,8 @@ from core.data.splits import SplitConfig
 from core.experiment import EpochResult, ExperimentConfig, NetworkConfig, run_experiment
 from core.model.frontend import FrontEndConfig
 from core.model.training_config import TrainingConfig
-from core.model.wavenet import WaveNet, WaveNetConfig, marginals_of, memoryless_bits
+from core.model.wavenet import WaveNet, marginals_of, memoryless_bits
+from core.model.wavenet_config import WaveNetConfig
 from core.thread_pool import ThreadPool
 
 RATE_HZ = 2000

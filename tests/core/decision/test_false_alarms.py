@@ -7,16 +7,14 @@ import pytest
 from scipy import stats
 
 from core.decision.false_alarms import (
-    LOWEST_SIGMAS,
-    HealthyScores,
     PromisedThreshold,
     ThresholdConfig,
     conformal_threshold,
     counted_threshold,
-    design_effect,
     promised_threshold,
     tail_threshold,
 )
+from core.decision.healthy_scores import LOWEST_SIGMAS, HealthyScores, design_effect
 from core.decision.metrics import FloatArray
 from core.errors import UserError
 

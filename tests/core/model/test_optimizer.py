@@ -20,7 +20,8 @@ from core.model.optimizer import (
     scaled_cosines,
 )
 from core.model.training_config import TrainingConfig
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 RATE, LEVELS, CHANNELS = 1e-2, 32, 2

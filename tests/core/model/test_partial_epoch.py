@@ -16,7 +16,8 @@ import core.model.scored_training
 import core.model.training
 import core.model.training_codes
 from core.data.data_config import DataConfig
-from core.data.dataset import JUDGED, Dataset, prepare_dataset
+from core.data.dataset import Dataset, prepare_dataset
+from core.data.judged_clips import JUDGED
 from core.data.speed_perturbation import SpeedConfig
 from core.experiment import EpochResult, run_experiment
 from core.model.partial_epoch import PARTIAL_FILE

@@ -14,7 +14,8 @@ from core.model.frame_statistics import num_statistics
 from core.model.frontend import Codes
 from core.model.innovations import innovations, uniform_draws
 from core.model.scoring import SCORES, FrameScores, ScoringConfig, clip_innovations, score_clips
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 from core.thread_pool import ThreadPool
 
 CONTEXT_SAMPLES, FRAME_SAMPLES = 20, 10

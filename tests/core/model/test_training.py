@@ -10,7 +10,8 @@ from core.errors import UserError
 from core.model.frontend import Codes, mu_law_encode
 from core.model.training import ConfigurationFailed, EpochReport, HeldWindows, train_epochs
 from core.model.training_config import TrainingConfig
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 from core.thread_pool import ThreadPool
 
 SAMPLE_RATE_HZ = 4000

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.errors import UserError
-from core.model.wavenet import (
-    WaveNet,
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import (
     WaveNetConfig,
     count_weights,
     describe,

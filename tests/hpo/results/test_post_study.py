@@ -12,7 +12,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-import hpo.results.post_study
+import hpo.results.stored_points
 from core.decision.checkpoint import DETECTOR_FILE, Detector, load_detector, save_detector
 from core.decision.metrics import expected_f1, f1_score
 from core.decision.postprocess import PostprocessingConfig
@@ -22,21 +22,14 @@ from core.errors import UserError
 from core.experiment import SCORES_FILE
 from core.model.frontend import FrontEnd, FrontEndConfig
 from core.model.scoring import FRAME_SCORES, ScoringConfig
-from core.model.wavenet import WaveNet, WaveNetConfig
+from core.model.wavenet import WaveNet
+from core.model.wavenet_config import WaveNetConfig
 from hpo.pages.parameter_axis import ParameterAxis
 from hpo.pages.post_figures import NUM_BINS, grouped
 from hpo.results.judged_trial import JudgedTrial, judge_scores
 from hpo.results.post_result import post_result
-from hpo.results.post_study import (
-    PostPoint,
-    PostSearch,
-    detector_at,
-    own_choice,
-    search_post,
-    search_study,
-    store_points,
-    stored_points,
-)
+from hpo.results.post_study import PostPoint, PostSearch, detector_at, own_choice, search_post, search_study
+from hpo.results.stored_points import store_points, stored_points
 from hpo.search.archive import archive_study
 from hpo.search.post_space import OwnChoice, PostConfig, draw, post_space
 from hpo.search.storage import StudyStorage
@@ -370,7 +363,7 @@ def test_of_too_many_points_some_are_stored_and_the_highest_is_among_them(
     found = search()
     assert stored_points(found, 1) == [found.highest]
     assert stored_points(found, 10_000) == found.points
-    monkeypatch.setattr(hpo.results.post_study, "MAX_STORED", {"journal": 5, "database": 4})
+    monkeypatch.setattr(hpo.results.stored_points, "MAX_STORED", {"journal": 5, "database": 4})
     assert store_points(opened, found) == len(companion(opened).trials) in (4, 5)
     assert companion(opened).best_value == found.highest.value
 

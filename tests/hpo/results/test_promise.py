@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from core.decision.checkpoint import DETECTOR_FILE, load_detector
-from core.decision.false_alarms import HealthyScores, ThresholdConfig, promised_threshold
+from core.decision.false_alarms import ThresholdConfig, promised_threshold
+from core.decision.healthy_scores import HealthyScores
 from core.decision.metrics import auc, expected_f1, f1_score
 from core.decision.statistic import fit_scalar
 from core.decision.take_counts import TakeCounts

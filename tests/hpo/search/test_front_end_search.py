@@ -12,12 +12,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 import hpo.run_study
-from core.data.dataset import JUDGED
+from core.data.judged_clips import JUDGED
 from core.data.recordings import Corpus, Recording, Skipped, StreamedCorpus
 from core.decision.checkpoint import load_detector
 from core.decision.score_file import load_scores
 from core.errors import UserError
-from core.model.wavenet import describe
+from core.model.wavenet_config import describe
 from core.sources import open_source
 from hpo.search.data_by_rate import Datasets, check_same_clips, open_datasets
 from hpo.search.study_file import load_study_file

@@ -9,7 +9,7 @@ import pytest
 
 from core.data.recordings import Corpus, Label, Recording
 from core.errors import UserError
-from core.model.wavenet import describe, receptive_field_of
+from core.model.wavenet_config import describe, receptive_field_of
 from core.sources import open_source
 from hpo.search.search_space import SearchSpace
 from hpo.search.study_file import load_study_file

@@ -21,7 +21,7 @@ from core.errors import UserError
 from core.model.frontend import FrontEndConfig
 from core.model.scored_training import TrainingSetup
 from core.model.training_config import TrainingConfig
-from core.model.wavenet import WaveNetConfig
+from core.model.wavenet_config import WaveNetConfig
 
 RATE_HZ = 2000
 CONFIG = DataConfig(

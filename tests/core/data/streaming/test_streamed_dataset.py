@@ -16,8 +16,9 @@ import core.model.training_codes
 from core.data.audio import Waveform
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
-from core.data.dataset import JUDGED, Dataset
+from core.data.dataset import Dataset
 from core.data.faults.injection import FaultsConfig
+from core.data.judged_clips import JUDGED
 from core.data.noise import NoiseConfig
 from core.data.recordings import REPAIR, BadRecording, Label, Recording, Skipped, StreamedCorpus
 from core.data.splits import SplitConfig, split_of

@@ -19,7 +19,8 @@ from huggingface_hub import constants, snapshot_download
 
 from core.data.recordings import BadRecording, Recording, Skipped, StreamedCorpus
 from core.errors import UserError
-from core.sources.hub.archives import find_archives, sha256_of, stream_rows
+from core.sources.hub.archive_rows import stream_rows
+from core.sources.hub.archives import find_archives, sha256_of
 from core.sources.hub.download import Retries
 from core.sources.hub.source import open_hub
 from tests.hub_layout import (
