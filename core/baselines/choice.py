@@ -30,7 +30,7 @@ WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
 """The longest is first, because the first of equally good windows is chosen."""
 EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
 """The gap that is filled and the shortest event, where the places of the faults are known."""
-SMOOTHINGS_MS = (200.0, 100.0, 25.0)
+SMOOTHINGS_MS = (200.0, 500.0, 100.0, 25.0)
 """Before change points are sought; of innovations the first one."""
 NUM_EVENT_THRESHOLDS = 16
 NUM_DRAWS_TO_CHOOSE = 200
