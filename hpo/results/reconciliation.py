@@ -20,7 +20,7 @@ from hpo.results.expected_run import REBUILT_TAG, ExpectedRun, Point, expected_r
 from hpo.results.tracked_trials import RunsOfTrial, TrackedTrial, runs_by_owner, runs_of
 from hpo.search.lease import HOST
 from hpo.search.study import STATE_TAG
-from hpo.tracking.errors import RunDeleted, TryLater
+from hpo.tracking.errors import RunDeleted, RunReplaced, TryLater
 from hpo.tracking.mlflow import MlflowExperiment
 from hpo.tracking.run_log import EVENTS_FILE_NAME, Event, Tagged
 from hpo.tracking.stored_runs import StoredRuns
@@ -148,15 +148,15 @@ class _Repair:
         repairs.num_compared += 1
         try:
             self._repair()
-        except RunDeleted:
-            pass  # by a person, a moment ago
+        except (RunDeleted, RunReplaced):
+            pass  # a moment ago, by a person or by the trial's own machine, which has come back
         except TryLater as trouble:
             if not self._experiment.takes_writes():
                 raise
             self._left.append(str(trouble))
         repairs.left += [f"{self._tracked.name}: {line}" for line in self._left]
         repairs.counts += self._counts
-        if self._counts:
+        if self._counts.total():
             repairs.trials.append(self._tracked.name)
 
     def _repair(self) -> None:

@@ -1,5 +1,6 @@
 """Which names a study may have: its folder is runs/<name>, beside other things that must not be overwritten."""
 
+import os
 import re
 from pathlib import Path
 
@@ -52,8 +53,15 @@ def check_name(name: str, *, runs: Path) -> None:
 
 
 def _is_taken(path: Path) -> bool:
-    """Whether a file, or a folder with something in it that no study has made, is at a study's place."""
-    if not path.is_dir():
-        return path.exists() or path.is_symlink()
-    is_study = (path / STUDY_FILE).exists() or (path / TRIALS_DIRECTORY).is_dir()
-    return not is_study and any(path.iterdir())
+    """Whether a file, or a folder with something in it that no study has made, is at a study's place.
+
+    A folder is listed once, because another process may be making it. Hidden files do not count: STUDY_FILE is one
+    while it is written.
+    """
+    try:
+        names = {name for name in os.listdir(path) if not name.startswith(".")}
+    except FileNotFoundError:
+        return path.is_symlink()
+    except NotADirectoryError:
+        return True
+    return bool(names) and not names & {STUDY_FILE, TRIALS_DIRECTORY}

@@ -41,8 +41,9 @@ class MlflowExperiment:
     def find_or_create_run(self, started: Started) -> str:
         """Returns the run's id. Looks for its key first: the reply to a creation may be lost.
 
-        Deletes the runs of the same trial that this one replaces. Looks for them again after a creation: of two
-        machines that create runs at once, at least one sees both. Raises RunDeleted and RunReplaced.
+        Deletes the runs of the same trial that this one replaces, and all but the first of its own number. Looks for
+        them again after a creation: of two machines that create runs at once, at least one sees both. Raises RunDeleted
+        and RunReplaced.
         """
         number = split_run_key(started.run_key)[1]
         runs = self._runs_by_number(started.run_key)
@@ -50,8 +51,8 @@ class MlflowExperiment:
             self._create_run(started)
             runs = self._runs_by_number(started.run_key)
         alive = {each: [run for run in runs[each] if run.info.lifecycle_stage == "active"] for each in runs}
-        for each in alive.keys() - {max(runs)}:
-            self._delete_replaced(alive[each])
+        for each in alive:
+            self._delete_replaced(alive[each][1 if each == max(runs) else 0 :])
         if max(runs) > number:
             raise RunReplaced
         if not alive[number]:
@@ -89,7 +90,8 @@ class MlflowExperiment:
         return True
 
     def _runs_by_number(self, key: str) -> dict[int, list[Any]]:
-        """All runs of the key's trial, deleted ones too, by their number; those of a number by their start."""
+        """All runs of the key's trial, deleted ones too, by their number; those of a number in the order in which a
+        trial's first run is found (hpo/results/tracked_trials.py)."""
         from mlflow.entities import ViewType
 
         trial_key = split_run_key(key)[0]
@@ -100,9 +102,8 @@ class MlflowExperiment:
                     [self.experiment_id],
                     f"tags.`{RUN_KEY_TAG}` {condition}",
                     run_view_type=ViewType.ALL,
-                    order_by=["attributes.start_time ASC"],
                 )
-            for run in found:
+            for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id)):
                 runs.setdefault(split_run_key(run.data.tags[RUN_KEY_TAG])[1], []).append(run)
         return runs
 

@@ -15,7 +15,7 @@ from hpo.results.expected_run import REBUILT_TAG
 from hpo.results.reconciliation import counts_line
 from hpo.search.study import STATE_TAG
 from hpo.search.trial_record import RUN
-from hpo.tracking.mlflow import RUN_KEY_TAG
+from hpo.tracking.mlflow import REPLACED_TAG, RUN_KEY_TAG
 from tests.toy_study import NAME, THE_UID, Toy, cut, events_of, take_fresh_server, wrong_states
 
 # Damages: each takes a study whose files are all here, and whose records MLflow may have.
@@ -114,6 +114,17 @@ def test_a_run_that_a_person_has_deleted_stays_deleted(toy: Toy) -> None:
         file.unlink()
     assert not toy.sync().has_left
     assert toy.everything() == before
+
+
+def test_a_run_that_its_own_machine_replaces_meanwhile_is_left_to_it(toy: Toy) -> None:
+    """The others are repaired all the same."""
+    power_cut_before_the_end(toy)
+    client, reconciliation, run = MlflowClient(toy.uri), toy.reconciliation(), toy.run_of(0)
+    client.set_tag(run.info.run_id, REPLACED_TAG, "true")
+    client.delete_run(run.info.run_id)
+    repairs = reconciliation.repair(reconciliation.all_ended(), toy.folder)
+    assert len(repairs.trials) == 3
+    assert [trial.name for trial in toy.reconciliation().differing()] == []
 
 
 def test_a_trial_that_has_not_ended_is_left_alone(toy: Toy) -> None:

@@ -153,3 +153,28 @@ def test_of_two_machines_that_create_runs_at_once_the_higher_number_stays(
     else:
         experiment.find_or_create_run(starts[2])
     assert [run[0] for run in runs_of(target) if run[1] == "active"] == ["uid/7/2"]
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_of_two_machines_that_create_the_same_run_at_once_one_stays(
+    target: TrackingTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_done: bool
+) -> None:
+    """One repairs the run of the other, which is paused between its search and its creation, and comes back."""
+    machine = Machine(tmp_path / "one")
+    machine.works(1, epochs=2, ends=True)
+    start, *events = read_events(machine.log.path)
+    assert isinstance(start, Started)
+    repairs = MlflowExperiment(target)
+    create = MlflowExperiment._create_run
+
+    def create_after_the_other(self: MlflowExperiment, started: Started) -> None:
+        if self is not repairs:
+            run_id = repairs.find_or_create_run(started)
+            for event in (start, *events) if is_done else ():
+                repairs.send(run_id, [event], tmp_path)
+        create(self, started)
+
+    monkeypatch.setattr(MlflowExperiment, "_create_run", create_after_the_other)
+    assert machine.ships(target) == []
+    active = [run for run in runs_of(target) if run[1] == "active"]
+    assert active == [("uid/7", "active", "FINISHED", {1: 1.1, 2: 1.2})]
