@@ -25,7 +25,8 @@ if __name__ == "__main__":
 from benchmarks.listed_recordings import open_corpus
 from benchmarks.spliced_events import STEPS_AND_RATES, WAVENET, best_variant, kept, scored_wavenet
 from core.baselines import families
-from core.baselines.choice import choose, of_innovations
+from core.baselines.candidates import of_innovations
+from core.baselines.choice import choose
 from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.data_config import DataConfig

@@ -19,7 +19,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.innovations import FOLDS, TASKS, best_events, config_of, dataset_of, statistics_of
-from core.baselines.choice import of_innovations
+from core.baselines.candidates import of_innovations
 from core.data.dataset import Dataset
 from core.decision.fitting import fit_statistic
 from core.decision.postprocess import PostprocessingConfig

@@ -36,7 +36,7 @@ if __name__ == "__main__":
 import optuna  # noqa: E402
 
 from benchmarks.clip_sets import joined, some_of  # noqa: E402
-from core.baselines.choice import of_innovations  # noqa: E402
+from core.baselines.candidates import of_innovations  # noqa: E402
 from core.data.clips import ClipConfig, ClipSet  # noqa: E402
 from core.data.data_config import DataConfig  # noqa: E402
 from core.data.dataset import Dataset, prepare_dataset  # noqa: E402

@@ -26,7 +26,7 @@ if __name__ == "__main__":
 from benchmarks.clip_sets import some_of
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
-from core.baselines.choice import of_innovations
+from core.baselines.candidates import of_innovations
 from core.data.clips import ClipConfig, ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset

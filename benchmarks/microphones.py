@@ -38,13 +38,8 @@ from benchmarks.innovations import SIMULATED
 from benchmarks.judged_elsewhere import dataset_of
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
-from core.baselines.choice import (
-    NUM_DRAWS_TO_CHOOSE,
-    best_threshold,
-    decisions_of,
-    is_within_an_error,
-    of_innovations,
-)
+from core.baselines.candidates import of_innovations
+from core.baselines.choice import NUM_DRAWS_TO_CHOOSE, best_threshold, decisions_of, is_within_an_error
 from core.baselines.comparison_table import figure_text
 from core.baselines.paired_bootstrap import Figure, SplitDecisions, draw_takes, mean_area, pooled_f1
 from core.data.audio import Waveform

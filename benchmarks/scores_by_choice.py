@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from core.baselines import families
-from core.baselines.choice import ScoredDataset, judge_split, of_innovations
+from core.baselines.candidates import of_innovations
+from core.baselines.choice import ScoredDataset, judge_split
 from core.baselines.comparison import fit_and_score
 from core.data.dataset import Dataset
 from core.decision.innovations_statistic import SOUND

@@ -3,11 +3,11 @@
     python benchmarks/spliced_events.py --data folder:../shared/recordings/cars
 
 Each fold trains every detector once, as `studies/cars_spliced.toml` says and without its search, and tests it on clips
-that were spliced with ten seeds. Smoothing, post-processing, variant and threshold are those that find most events of
-the validation clips, which were spliced with three seeds; the alternatives have change points in their own scores as
-one more post-processing. One more row has WaveNet as the study file has it. A take's clips of all seeds are drawn
-together, so a take counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same
-draws.
+that were spliced with ten seeds. Smoothing or post-processing and threshold are the first within one standard error of
+the highest event F1 of the validation clips, which were spliced with three seeds, two sigmas before other thresholds;
+the variant is the one with the highest. The alternatives have change points in their own scores as one more
+post-processing. One more row has WaveNet as the study file has it. A take's clips of all seeds are drawn together, so a
+take counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same draws.
 
 The decisions of a detector in a fold are kept in --folder, and the same command resumes from them.
 """
@@ -31,7 +31,8 @@ from benchmarks.clip_sets import joined
 from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
 from core.baselines import families
-from core.baselines.choice import ScoredDataset, as_it_is, changes_choices, choose
+from core.baselines.candidates import changes_choices
+from core.baselines.choice import ScoredDataset, as_it_is, choose
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import figure_text, lines_of

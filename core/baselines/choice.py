@@ -4,34 +4,29 @@
 chosen on the same validation takes by a one-standard-error rule, in which the simple choice wins unless another one is
 better by more than one standard error over takes. They differ in what is compared: the winner's rule compares trials
 with the default configuration by the study's objective, and `choose` compares post-processings with the first one that
-is as good as the best by AUC. A detector is given as its frame scores (N, C, F) of the judged clips. The test's clips
-reach nothing in this file but `judge_split`.
+is as good as the best by AUC, or by event-based F1 where the places of the faults are known. A detector is given as its
+frame scores (N, C, F) of the judged clips. The test's clips reach nothing in this file but `judge_split`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 
+from core.baselines.candidates import choices_of_kind
 from core.baselines.changes import CHANGES, fit_changes_of_scores
-from core.baselines.paired_bootstrap import SplitDecisions, draw_takes, mean_area
+from core.baselines.paired_bootstrap import METRICS, SplitDecisions, draw_takes, mean_area
 from core.data.clips import ClipSet
-from core.data.dataset import Dataset
 from core.decision.evaluation import count_events
-from core.decision.event_metrics import event_metrics
+from core.decision.event_metrics import EventCounts, event_metrics
 from core.decision.fitting import fit_statistic
 from core.decision.metrics import BoolArray, FloatArray, f1_score
-from core.decision.postprocess import BASELINES, STATISTICS, PostprocessingConfig
+from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import Judgement
-from core.model.scoring import INNOVATIONS, Scores
+from core.model.scoring import Scores
 
-WINDOWS_MS = (10_000.0, 5000.0, 2000.0, 1000.0, 500.0, 200.0, 100.0)
-"""The longest is first, because the first of equally good windows is chosen."""
-EVENT_LENGTHS_MS = ((100.0, 50.0), (500.0, 250.0))
-"""The gap that is filled and the shortest event, where the places of the faults are known."""
-SMOOTHINGS_MS = (200.0, 500.0, 100.0, 25.0)
-"""Before change points are sought; of innovations the first one."""
+USUAL_SIGMAS = 2.0
+"""The threshold where events are sought, unless another one is better by more than one standard error."""
 NUM_EVENT_THRESHOLDS = 16
 NUM_DRAWS_TO_CHOOSE = 200
 """Draws of validation takes: enough for a standard error."""
@@ -77,78 +72,27 @@ class Choice:
         return (self.auc, self.f1) if self.event_f1 is None else (self.event_f1, self.auc)
 
 
-def choices_over(
-    dataset: Dataset, *, windows_ms: Sequence[float] = WINDOWS_MS, sides: Sequence[bool] = (False, True)
-) -> tuple[PostprocessingConfig, ...]:
-    """Every post-processing to choose from, the simplest first. Options without effect on these clips are left out."""
-    clips = dataset.validation
-    fusions = ("mean", "weighted", "maximum") if dataset.num_channels > 1 else ("mean",)
-    sigmas = ("pooled", "machine") if len(set(clips.machines)) > 1 else ("machine",)
-    # A clip's own median would hide a fault that lasts for the whole clip.
-    baselines = BASELINES[:2] if clips.events is not None else BASELINES[:1]
-    lengths = EVENT_LENGTHS_MS if clips.events is not None else EVENT_LENGTHS_MS[:1]
-    clip_ms = 1000 * dataset.config.clips.clip_seconds
-    windows = [window_ms for window_ms in windows_ms if window_ms <= clip_ms]
-    return tuple(
-        PostprocessingConfig(
-            window_ms=window_ms,
-            two_sided=two_sided,
-            fusion=fusion,
-            sigma=sigma,
-            baseline=baseline,
-            gap_ms=gap_ms,
-            min_event_ms=event_ms,
-        )
-        for two_sided, window_ms, fusion, sigma, baseline, (gap_ms, event_ms) in product(
-            sides, windows, fusions, sigmas, baselines, lengths
-        )
-    )
-
-
-def innovations_choices(choices: Sequence[PostprocessingConfig]) -> tuple[PostprocessingConfig, ...]:
-    """What there is to choose of the score `innovations`, where the score has these other choices."""
-    baselines = BASELINES if any(config.baseline == "clip" for config in choices) else BASELINES[:1]
-    return tuple(of_innovations(statistics, baseline) for statistics, baseline in product(STATISTICS, baselines))
-
-
-def of_innovations(statistics: str = "all", baseline: str = "machine") -> PostprocessingConfig:
-    """Whole clips are compared with their machine, or change points set where an event begins and ends."""
-    return PostprocessingConfig(
-        window_ms=WINDOWS_MS[0] if baseline == "machine" else SMOOTHINGS_MS[0],
-        gap_ms=25.0,
-        min_event_ms=25.0,
-        median_ms=0.0,
-        statistics=statistics,  # type: ignore[arg-type]
-        baseline=baseline,  # type: ignore[arg-type]
-    )
-
-
-def changes_choices(statistics: str = "all") -> tuple[PostprocessingConfig, ...]:
-    """What there is to choose where change points are sought. Statistics are of innovations alone."""
-    return tuple(replace(of_innovations(statistics, "clip"), window_ms=window_ms) for window_ms in SMOOTHINGS_MS)
+Found = tuple[Choice, SplitDecisions]
+"""A choice and its decisions about the validation clips."""
 
 
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
-    """The first choice whose AUC on validation is within one standard error of the best.
+    """The first choice that is within one standard error of the best on validation, by AUC; by event-based F1 where
+    events are sought, and then USUAL_SIGMAS come before the best threshold.
 
-    This is the one-standard-error rule (Breiman and others, 1984) on the paired difference of AUC over draws of takes:
-    the best of a few hundred choices on a few takes is best by luck. Where events are sought, the best choice by
-    event-based F1 is returned, because a take or two of each machine cannot be resampled.
+    This is the one-standard-error rule (Breiman and others, 1984) on the paired difference over draws of takes: the
+    best of a few hundred choices on a few takes is best by luck.
     """
-    found = [_choice(scored, judged, kind, config) for kind in scored.scores for config in _choices_of(kind, choices)]
+    of_choices = [
+        _found(scored, judged, kind, config) for kind in scored.scores for config in choices_of_kind(kind, choices)
+    ]
+    found: list[Found] = [pair for of_threshold in zip(*of_choices, strict=True) for pair in of_threshold]
     best, decisions_of_best = max(found, key=lambda pair: pair[0].rank)
-    if best.event_f1 is not None:
-        return best
+    figure = METRICS["auc" if best.event_f1 is None else "event_f1"]
     draws = draw_takes([decisions_of_best], num_draws=NUM_DRAWS_TO_CHOOSE)
-    best_areas = mean_area([decisions_of_best], draws)
-    as_good = (choice for choice, decisions in found if is_within_an_error(best_areas, mean_area([decisions], draws)))
+    of_best = figure([decisions_of_best], draws)
+    as_good = (choice for choice, own in found if is_within_an_error(of_best, figure([own], draws)))
     return next(as_good, best)  # there is no AUC, and so none as good, where no machine has clips of both kinds
-
-
-def _choices_of(kind: str, choices: Sequence[PostprocessingConfig]) -> Sequence[PostprocessingConfig]:
-    if kind == INNOVATIONS:
-        return innovations_choices(choices)
-    return changes_choices() if kind == CHANGES else choices
 
 
 def as_it_is(scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig) -> Choice:
@@ -167,45 +111,48 @@ def is_within_an_error(best: FloatArray, other: FloatArray) -> bool:
     return bool(differences[0] <= (spread.std() if spread.size else 0.0))
 
 
-def _choice(
+def _found(
     scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig
-) -> tuple[Choice, SplitDecisions]:
-    """The choice with its best threshold, and its decisions about the validation clips."""
+) -> list[Found]:
+    """The choice with its best threshold, and its decisions about the validation clips. Where events are sought, with
+    the usual threshold before it."""
     judgement, clips = judge_split(scored, judged, kind, config, "validation"), judged["validation"]
     if clips.events is None:
-        threshold = best_threshold(judgement.clip_scores, clips.is_anomalous)
+        thresholds = [best_threshold(judgement.clip_scores, clips.is_anomalous)]
     else:
-        threshold = _best_event_threshold(scored, judgement, clips)
-    return _with_figures(scored, judgement, clips, kind, replace(config, threshold_sigmas=threshold))
+        thresholds = [USUAL_SIGMAS, _best_event_threshold(scored, judgement, clips)]
+    at_each = [replace(config, threshold_sigmas=threshold) for threshold in thresholds]
+    return [_with_figures(scored, judgement, clips, kind, each) for each in at_each]
 
 
 def _with_figures(
     scored: ScoredDataset, judgement: Judgement, clips: ClipSet, kind: str, config: PostprocessingConfig
-) -> tuple[Choice, SplitDecisions]:
+) -> Found:
     """The choice with its figures at its threshold, and its decisions about the clips."""
     threshold = config.threshold_sigmas
-    decisions = decisions_of(judgement.clip_scores, clips, threshold)
+    decisions = decide(scored, judgement, clips, threshold)
     choice = Choice(
         score=kind,
         postprocessing=config,
         auc=float(mean_area([decisions], draw_takes([decisions], num_draws=0))[0]),
         f1=f1_score(judgement.clip_scores >= threshold, clips.is_anomalous),
-        event_f1=None if clips.events is None else _event_f1(scored, judgement, clips, threshold),
+        event_f1=None if decisions.events is None else event_metrics(decisions.events).event_f1,
     )
     return choice, decisions
-
-
-def _event_f1(scored: ScoredDataset, judgement: Judgement, clips: ClipSet, threshold: float) -> float:
-    assert clips.events is not None
-    counts = count_events(judgement, clips.events, threshold, first_s=scored.first_s, frame_s=scored.frame_ms / 1000)
-    return event_metrics(counts).event_f1
 
 
 def _best_event_threshold(scored: ScoredDataset, judgement: Judgement, clips: ClipSet) -> float:
     """The best by event-based F1 of some thresholds that are spread over the frames' scores."""
     finite = judgement.thresholds[np.isfinite(judgement.thresholds)]
     levels = np.unique(np.quantile(finite, np.linspace(0.3, 1, NUM_EVENT_THRESHOLDS))) if finite.size else np.zeros(1)
-    return max((_event_f1(scored, judgement, clips, level), level) for level in map(float, levels))[1]
+    return max(
+        (event_metrics(_counts(scored, judgement, clips, level)).event_f1, level) for level in map(float, levels)
+    )[1]
+
+
+def _counts(scored: ScoredDataset, judgement: Judgement, clips: ClipSet, threshold: float) -> EventCounts:
+    assert clips.events is not None
+    return count_events(judgement, clips.events, threshold, first_s=scored.first_s, frame_s=scored.frame_ms / 1000)
 
 
 def best_threshold(scores: FloatArray, is_anomalous: BoolArray) -> float:
@@ -232,6 +179,12 @@ def judge_split(
         config, scores["calibration"], calibration.machines, calibration.recording_ids, frame_ms=scored.frame_ms
     )
     return statistic.judge(scores[split], judged[split].machines)
+
+
+def decide(scored: ScoredDataset, judgement: Judgement, clips: ClipSet, threshold: float) -> SplitDecisions:
+    """What is decided about the clips of a split, and about their events where their places are known."""
+    events = None if clips.events is None else _counts(scored, judgement, clips, threshold)
+    return replace(decisions_of(judgement.clip_scores, clips, threshold), events=events)
 
 
 def decisions_of(clip_scores: FloatArray, clips: ClipSet, threshold: float) -> SplitDecisions:

@@ -7,19 +7,19 @@ the test's clips, which reach nothing that chooses.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 from core.baselines.alternative import Alternative
+from core.baselines.candidates import choices_over
 from core.baselines.changes import CHANGES
-from core.baselines.choice import Choice, ScoredDataset, choices_over, choose, decisions_of, judge_split
+from core.baselines.choice import Choice, ScoredDataset, choose, decide, judge_split
 from core.baselines.log_mel import FrameGrid
 from core.baselines.paired_bootstrap import SplitDecisions
 from core.data.clips import ClipSet
 from core.data.dataset import Dataset
 from core.data.judged_clips import JUDGED
 from core.decision.change_points import has_room
-from core.decision.evaluation import count_events
 from core.errors import UserError
 from core.thread_pool import ThreadPool
 
@@ -119,17 +119,11 @@ def row_of(
 ) -> Row:
     """One detector's decisions about the test's clips; WaveNet's come from the frame scores that its trial left."""
     judgement, clips = judge_split(scored, judged, choice.score, choice.postprocessing, "test"), judged["test"]
-    decisions = decisions_of(judgement.clip_scores, clips, choice.postprocessing.threshold_sigmas)
-    if clips.events is not None:
-        counts = count_events(
-            judgement, clips.events, decisions.threshold, first_s=scored.first_s, frame_s=scored.frame_ms / 1000
-        )
-        decisions = replace(decisions, events=counts)
     return Row(
         name=scored.name,
         setup=scored.setup,
         choice=choice,
-        decisions=decisions,
+        decisions=decide(scored, judgement, clips, choice.postprocessing.threshold_sigmas),
         num_weights=scored.num_weights,
         seconds_to_train=scored.seconds_to_train,
         seconds_to_score=scored.seconds_to_score,

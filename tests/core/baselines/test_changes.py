@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from core.baselines import loudness
+from core.baselines.candidates import SMOOTHINGS_MS, choices_over, of_innovations
 from core.baselines.changes import CHANGES, fit_changes_of_scores
-from core.baselines.choice import SMOOTHINGS_MS, choices_over, choose, of_innovations
+from core.baselines.choice import choose
 from core.baselines.comparison import fit_and_score
 from core.data.dataset import Dataset
 from tests.core.baselines.test_comparison import made_up, simulated
