@@ -203,9 +203,7 @@ def _stretch(key: int, sources: Sequence[Take], config: SpliceConfig, clip_secon
     random = np.random.default_rng(key)
     source = sources[int(random.integers(len(sources)))]
     seconds = random.uniform(config.min_seconds, config.max_seconds)
-    room = max(
-        0.0, clip_seconds - 2 * config.margin_seconds - seconds
-    )  # rounding could make it negative by half a sample
+    room = max(0.0, clip_seconds - 2 * config.margin_seconds - seconds)  # rounding may make it slightly negative
     return Stretch(
         source=source,
         source_start_s=random.uniform(0, source.recording.seconds - seconds),
