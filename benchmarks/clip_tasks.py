@@ -1,10 +1,11 @@
-"""Clips of the cars, long, short and in noise: WaveNet's innovations and every alternative.
+"""Clips of the cars, long, short and in noise: WaveNet's innovations, its rule on bands alone, and every alternative.
 
     python benchmarks/clip_tasks.py --data folder:../shared/recordings/cars [--tasks 10s 1s noise-0db] [--folds 0 1 2 3]
 
-WaveNet is the default configuration of studies/any_machine.toml, without its search. For every detector the statistics
-or post-processing, the variant and the threshold are chosen on validation clips, by the one-standard-error rule, and it
-is judged on test clips. Intervals are by takes, and the lead is paired, on the same draws.
+WaveNet is the default configuration of studies/any_machine.toml, without its search; its rule on the bands of the sound
+needs no network. For every detector the statistics or post-processing, the variant and the threshold are chosen on
+validation clips, by the one-standard-error rule, and it is judged on test clips. Intervals are by takes, and the lead
+is paired, on the same draws.
 
 A second table has the AUC of each machine. The decisions of a detector in a fold are kept in --folder, and the same
 command resumes from them.
@@ -15,24 +16,36 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.listed_recordings import open_corpus
+from benchmarks.scores_by_choice import BAND_CHOICES, BANDS, band_scores
 from benchmarks.spliced_events import ODD_TAKE, STEPS_AND_RATES, WAVENET, best_variant, kept, scored_wavenet
 from core.baselines import families
 from core.baselines.candidates import of_innovations
-from core.baselines.choice import choose
+from core.baselines.choice import (
+    NUM_DRAWS_TO_CHOOSE,
+    Choice,
+    ScoredDataset,
+    best_threshold,
+    choose,
+    decisions_of,
+    is_within_an_error,
+)
 from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import Line, figure_text, lines_of
+from core.baselines.paired_bootstrap import draw_takes, mean_area
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.noise import NoiseConfig
 from core.data.store import Store
+from core.decision.metrics import f1_score
+from core.model.scoring import INNOVATIONS
 from core.study_files import find_study_file
 from hpo.search.study_file import load_study_file
 from hpo.search.study_spec import StudySpec
@@ -76,10 +89,14 @@ def dataset_of(
 def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudySpec) -> Iterator[Row]:
     """WaveNet first."""
 
-    def own() -> Row:
-        rate_hz, started = spec.front_end.sample_rate_hz, time.perf_counter()
+    @cache
+    def heard() -> tuple[Dataset, ScoredDataset]:
+        rate_hz = spec.front_end.sample_rate_hz
         dataset = dataset_of(task, fold, spec.front_end.read_rate_hz, options, spec, network_rate_hz=rate_hz)
-        scored = scored_wavenet(dataset, spec, seed=fold + 1)
+        return dataset, scored_wavenet(dataset, spec, seed=fold + 1)
+
+    def own() -> Row:
+        started, (dataset, scored) = time.perf_counter(), heard()
         choice = choose(scored, dataset.judged(), [of_innovations()])
         seconds = time.perf_counter() - started
         return row_of(scored, choice, dataset.judged(), num_tried=1, seconds_of_tuning=seconds)
@@ -88,8 +105,39 @@ def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudyS
         return best_variant(name, [dataset_of(task, fold, options.rate, options, spec)], seed=fold + 1)
 
     yield kept(options.folder, f"{task}-{WAVENET}-{fold + 1}", own)
-    for name in families(STEPS_AND_RATES):
+    yield kept(options.folder, f"{task}-{BANDS}-{fold + 1}", lambda: bands_row(*heard()))
+    for name in options.against:
         yield kept(options.folder, f"{task}-{name}-{fold + 1}", partial(of, name))
+
+
+def bands_row(dataset: Dataset, scored: ScoredDataset) -> Row:
+    """The first of BAND_CHOICES within one standard error of the highest AUC on validation, at its best threshold."""
+    clips, test = dataset.validation, dataset.test
+    scores = {name: band_scores(scored.scores[INNOVATIONS], dataset, name, scored.frame_ms) for name in BAND_CHOICES}
+    splits = {name: [decisions_of(each["validation"], clips, 0.0)] for name, each in scores.items()}
+    draws = draw_takes(next(iter(splits.values())), num_draws=NUM_DRAWS_TO_CHOOSE)
+    areas = {name: mean_area(each, draws) for name, each in splits.items()}
+    best = max(areas.values(), key=lambda area: area[0])
+    name = next(each for each, area in areas.items() if is_within_an_error(best, area))
+    threshold = best_threshold(scores[name]["validation"], clips.is_anomalous)
+    flagged = scores[name]["validation"] >= threshold
+    return Row(
+        name=BANDS,
+        setup=name,
+        choice=Choice(
+            score=name,
+            postprocessing=replace(of_innovations(), threshold_sigmas=threshold),
+            auc=float(areas[name][0]),
+            f1=f1_score(flagged, clips.is_anomalous),
+            event_f1=None,
+        ),
+        decisions=decisions_of(scores[name]["test"], test, threshold),
+        num_weights=0,
+        seconds_to_train=0.0,
+        seconds_to_score=0.0,
+        num_tried=1,
+        seconds_of_tuning=0.0,
+    )
 
 
 def print_table(task: str, folds: Sequence[Sequence[Row]]) -> None:
@@ -125,6 +173,8 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="such as folder:../shared/recordings/cars")
     parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=tuple(TASKS))
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    alternatives = tuple(families(STEPS_AND_RATES))
+    parser.add_argument("--against", nargs="*", choices=alternatives, default=alternatives, metavar="NAME")
     parser.add_argument("--rate", type=int, default=16_000, help="of the alternatives, in Hz")
     parser.add_argument("--folder", type=Path, default=Path("runs/clip_tasks"), help="where decisions are kept")
     options = parser.parse_args()

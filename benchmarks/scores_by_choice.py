@@ -58,7 +58,7 @@ def wavenet_scores(dataset: Dataset, spec: StudySpec, *, seed: int, pool: Thread
     return {
         WAVENET: {each: _clip_scores(scored, dataset, of_innovations(each), kind=kinds[0]) for each in STATISTICS},
         SURPRISE: {_in_words(post): _clip_scores(scored, dataset, post, kind=kinds[1]) for post in POST_CHOICES},
-        BANDS: {name: _band_scores(by_kind[kinds[0]], dataset, name, scored.frame_ms) for name in BAND_CHOICES},
+        BANDS: {name: band_scores(by_kind[kinds[0]], dataset, name, scored.frame_ms) for name in BAND_CHOICES},
     }
 
 
@@ -84,7 +84,8 @@ def _clip_scores(scored: ScoredDataset, dataset: Dataset, post: PostprocessingCo
     return {split: judge_split(scored, judged, kind, post, split).clip_scores for split in ("validation", "test")}
 
 
-def _band_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, choice: str, frame_ms: float) -> SplitScores:
+def band_scores(frames: Mapping[str, np.ndarray], dataset: Dataset, choice: str, frame_ms: float) -> SplitScores:
+    """Of innovations (N, C, F, K) by split, by one of BAND_CHOICES."""
     healthy = dataset.calibration
     normal = fit_normal_sound(
         frames["calibration"],
