@@ -4,8 +4,8 @@
 chosen on the same validation takes by a one-standard-error rule, in which the simple choice wins unless another one is
 better by more than one standard error over takes. They differ in what is compared: the winner's rule compares trials
 with the default configuration by the study's objective, and `choose` compares post-processings with the first one that
-is as good as the best by AUC, or by event-based F1 where the places of the faults are known. A detector is given as its
-frame scores (N, C, F) of the judged clips. The test's clips reach nothing in this file but `judge_split`.
+is as good as the best by AUC. A detector is given as its frame scores (N, C, F) of the judged clips. The test's clips
+reach nothing in this file but `judge_split`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 
 from core.baselines.candidates import choices_of_kind
 from core.baselines.changes import CHANGES, fit_changes_of_scores
-from core.baselines.paired_bootstrap import METRICS, SplitDecisions, draw_takes, mean_area
+from core.baselines.paired_bootstrap import SplitDecisions, draw_takes, mean_area
 from core.data.clips import ClipSet
 from core.decision.evaluation import count_events
 from core.decision.event_metrics import EventCounts, event_metrics
@@ -25,8 +25,6 @@ from core.decision.postprocess import PostprocessingConfig
 from core.decision.statistic import Judgement
 from core.model.scoring import Scores
 
-USUAL_SIGMAS = 2.0
-"""The threshold where events are sought, unless another one is better by more than one standard error."""
 NUM_EVENT_THRESHOLDS = 16
 NUM_DRAWS_TO_CHOOSE = 200
 """Draws of validation takes: enough for a standard error."""
@@ -72,26 +70,23 @@ class Choice:
         return (self.auc, self.f1) if self.event_f1 is None else (self.event_f1, self.auc)
 
 
-Found = tuple[Choice, SplitDecisions]
-"""A choice and its decisions about the validation clips."""
-
-
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
-    """The first choice that is within one standard error of the best on validation, by AUC; by event-based F1 where
-    events are sought, and then USUAL_SIGMAS come before the best threshold.
+    """The first choice whose AUC on validation is within one standard error of the best.
 
-    This is the one-standard-error rule (Breiman and others, 1984) on the paired difference over draws of takes: the
-    best of a few hundred choices on a few takes is best by luck.
+    This is the one-standard-error rule (Breiman and others, 1984) on the paired difference of AUC over draws of takes:
+    the best of a few hundred choices on a few takes is best by luck. Where events are sought, the best choice by
+    event-based F1 is returned: on a few takes most choices are within an error of it, and the first of those is worse
+    for an alternative, which has no usual smoothing and threshold (docs/quality.md, "Spliced events").
     """
-    of_choices = [
-        _found(scored, judged, kind, config) for kind in scored.scores for config in choices_of_kind(kind, choices)
+    found = [
+        _choice(scored, judged, kind, config) for kind in scored.scores for config in choices_of_kind(kind, choices)
     ]
-    found: list[Found] = [pair for of_threshold in zip(*of_choices, strict=True) for pair in of_threshold]
     best, decisions_of_best = max(found, key=lambda pair: pair[0].rank)
-    figure = METRICS["auc" if best.event_f1 is None else "event_f1"]
+    if best.event_f1 is not None:
+        return best
     draws = draw_takes([decisions_of_best], num_draws=NUM_DRAWS_TO_CHOOSE)
-    of_best = figure([decisions_of_best], draws)
-    as_good = (choice for choice, own in found if is_within_an_error(of_best, figure([own], draws)))
+    best_areas = mean_area([decisions_of_best], draws)
+    as_good = (choice for choice, decisions in found if is_within_an_error(best_areas, mean_area([decisions], draws)))
     return next(as_good, best)  # there is no AUC, and so none as good, where no machine has clips of both kinds
 
 
@@ -111,23 +106,21 @@ def is_within_an_error(best: FloatArray, other: FloatArray) -> bool:
     return bool(differences[0] <= (spread.std() if spread.size else 0.0))
 
 
-def _found(
+def _choice(
     scored: ScoredDataset, judged: Mapping[str, ClipSet], kind: str, config: PostprocessingConfig
-) -> list[Found]:
-    """The choice with its best threshold, and its decisions about the validation clips. Where events are sought, with
-    the usual threshold before it."""
+) -> tuple[Choice, SplitDecisions]:
+    """The choice with its best threshold, and its decisions about the validation clips."""
     judgement, clips = judge_split(scored, judged, kind, config, "validation"), judged["validation"]
     if clips.events is None:
-        thresholds = [best_threshold(judgement.clip_scores, clips.is_anomalous)]
+        threshold = best_threshold(judgement.clip_scores, clips.is_anomalous)
     else:
-        thresholds = [USUAL_SIGMAS, _best_event_threshold(scored, judgement, clips)]
-    at_each = [replace(config, threshold_sigmas=threshold) for threshold in thresholds]
-    return [_with_figures(scored, judgement, clips, kind, each) for each in at_each]
+        threshold = _best_event_threshold(scored, judgement, clips)
+    return _with_figures(scored, judgement, clips, kind, replace(config, threshold_sigmas=threshold))
 
 
 def _with_figures(
     scored: ScoredDataset, judgement: Judgement, clips: ClipSet, kind: str, config: PostprocessingConfig
-) -> Found:
+) -> tuple[Choice, SplitDecisions]:
     """The choice with its figures at its threshold, and its decisions about the clips."""
     threshold = config.threshold_sigmas
     decisions = decide(scored, judgement, clips, threshold)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.baselines import Gaussian, autoencoder, families, flatness, loudness
-from core.baselines.choice import USUAL_SIGMAS, ScoredDataset, as_it_is, best_threshold, choose
+from core.baselines.choice import ScoredDataset, as_it_is, best_threshold, choose
 from core.baselines.comparison import Row, compare, fit_and_score, row_of
 from core.baselines.comparison_table import as_markdown, lines_of
 from core.data.clips import ClipConfig, ClipSet
@@ -16,7 +16,6 @@ from core.data.splits import SplitConfig
 from core.decision.metrics import best_f1, f1_score
 from core.decision.postprocess import PostprocessingConfig
 from core.errors import UserError
-from core.model.scoring import Scores
 from core.sources import open_source
 
 LEARNER = replace(autoencoder(num_steps=60), batch_stretches=128)
@@ -246,40 +245,3 @@ def test_events_are_chosen_and_judged_by_their_onsets(car: Dataset) -> None:
     assert choice.event_f1 == 1.0
     assert figures["event_f1"].value > 0.9
     assert figures["segment_f1"].value > 0.8
-
-
-def spliced(car: Dataset, height: float) -> tuple[dict[str, ClipSet], dict[str, Scores]]:
-    """Clips whose faults raise uniform noise from -1 to 1 to a height, from 0.32 s on; frames of 32 ms."""
-    judged, scores = {}, {}
-    for name, clips in car.judged().items():
-        judged[name] = replace(clips, events=tuple(((0.32, 0.8),) if label else () for label in clips.is_anomalous))
-        scores[name] = np.random.default_rng(len(name)).uniform(-1, 1, (len(clips), 2, 31)).astype(np.float32)
-        scores[name][clips.is_anomalous, :, 10:25] = height
-    return judged, scores
-
-
-EVENTS = replace(CHOICES[0], window_ms=32.0, gap_ms=100.0, min_event_ms=96.0)
-
-
-@pytest.mark.parametrize(("height", "is_usual"), [(5.0, True), (0.7, False)])
-def test_events_are_sought_at_the_usual_threshold_unless_another_is_clearly_better(
-    car: Dataset, height: float, is_usual: bool
-) -> None:
-    """The mean of two microphones has a deviation of 0.41."""
-    judged, scores = spliced(car, height)
-    choice = choose(made_up(scores), judged, [EVENTS])
-    assert (choice.postprocessing.threshold_sigmas == USUAL_SIGMAS) == is_usual
-    assert choice.event_f1 is not None
-    assert choice.event_f1 > 0.9
-
-
-def test_of_choices_that_find_events_a_later_one_must_be_better_by_more_than_an_error_of_the_takes(
-    car: Dataset,
-) -> None:
-    judged, scores = spliced(car, 9.0)
-    faulty = np.flatnonzero(judged["validation"].is_anomalous)
-    for num_missed, expected in ((0, "first"), (1, "first"), (len(faulty) // 2, "second")):
-        first = {name: values.copy() for name, values in scores.items()}
-        first["validation"][faulty[:num_missed]] = 0
-        both = replace(made_up(first), scores={"first": first, "second": scores})
-        assert choose(both, judged, [EVENTS]).score == expected
