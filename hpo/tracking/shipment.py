@@ -47,7 +47,7 @@ class Bookmark:
     offset_bytes: int = 0
     """Everything before this offset is on the server, or was refused by it."""
     is_given_up: bool = False
-    """The run was deleted in MLflow, or replaced by another machine's: nothing more is sent for it."""
+    """The run was deleted in MLflow, or the trial was taken over by another machine: nothing more is sent for it."""
     postponed: Sequence[int] = ()
     """Offsets of artifacts that could not be stored, because the server's disk is full or cannot be written. They do
     not delay other events, and are retried until they are stored."""
@@ -127,8 +127,10 @@ class Shipment:
             self._num_failures = 0
             _write_bookmark(self._path, self._server, bookmark)
             num_refused += self._note_refused(refused)
+            if bookmark.offset_bytes < group[-1].end_bytes:
+                break  # all is sent again, in the next pass
         while bookmark.postponed and not bookmark.is_given_up and keep_going():
-            bookmark, refused = self._send_postponed(experiment, bookmark)
+            bookmark, refused = self._send_postponed(experiment, bookmark, start)
             _write_bookmark(self._path, self._server, bookmark)
             num_refused += self._note_refused(refused)
         if bookmark.is_given_up or (bookmark.offset_bytes >= size_bytes and not bookmark.postponed):
@@ -150,7 +152,7 @@ class Shipment:
                 bookmark = replace(bookmark, run_id=experiment.find_or_create_run(start))
             refused = experiment.send(bookmark.run_id, [stored.event for stored in group], self._path.parent)
         except RunReplaced:
-            return replace(bookmark, is_given_up=True), []
+            return self._after_replacement(experiment, bookmark, start), []
         except RunDeleted:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []
@@ -166,13 +168,15 @@ class Shipment:
             refused = [f"{_describe(first)}: {trouble} (tried {self._num_failures} times)"]
         return replace(bookmark, offset_bytes=group[-1].end_bytes), refused
 
-    def _send_postponed(self, experiment: MlflowExperiment, bookmark: Bookmark) -> tuple[Bookmark, list[str]]:
+    def _send_postponed(
+        self, experiment: MlflowExperiment, bookmark: Bookmark, start: Started
+    ) -> tuple[Bookmark, list[str]]:
         """Sends the first postponed artifact. Raises Stuck where it still cannot be stored."""
         event = next(read_events_after(self._path, bookmark.postponed[0])).event
         try:
             refused = experiment.send(bookmark.run_id, [event], self._path.parent)
         except RunReplaced:
-            return replace(bookmark, is_given_up=True), []
+            return self._after_replacement(experiment, bookmark, start), []
         except RunDeleted:
             self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
             return replace(bookmark, is_given_up=True), []
@@ -182,6 +186,15 @@ class Shipment:
             where = "make sure that the store of its artifacts can be written and has room"
             raise Stuck(f"{self._name()}, {_describe(event)}: {trouble}; {where}") from trouble
         return replace(bookmark, postponed=bookmark.postponed[1:]), refused
+
+    def _after_replacement(self, experiment: MlflowExperiment, bookmark: Bookmark, start: Started) -> Bookmark:
+        """All is sent again to the run that is left, where two machines had made one each; given up where another
+        machine has taken the trial over."""
+        try:
+            run_id = experiment.find_or_create_run(start)
+        except (RunReplaced, RunDeleted):
+            return replace(bookmark, is_given_up=True)
+        return Bookmark(experiment=bookmark.experiment, run_key=bookmark.run_key, run_id=run_id)
 
     def _name(self) -> str:
         """The run's name, for messages."""

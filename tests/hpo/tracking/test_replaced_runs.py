@@ -178,3 +178,27 @@ def test_of_two_machines_that_create_the_same_run_at_once_one_stays(
     assert machine.ships(target) == []
     active = [run for run in runs_of(target) if run[1] == "active"]
     assert active == [("uid/7", "active", "FINISHED", {1: 1.1, 2: 1.2})]
+
+
+def test_a_run_whose_double_was_kept_in_its_place_is_sent_to_that_from_the_start(
+    target: TrackingTarget, tmp_path: Path
+) -> None:
+    """Another machine made a second run of the number, saw both, and deleted this machine's."""
+    machine = Machine(tmp_path / "one")
+    machine.works(1, epochs=1)
+    machine.ships(target)
+    client, experiment = open_client(target.uri), MlflowExperiment(target)
+    (own,) = client.search_runs([experiment.experiment_id])
+    start = next(event for event in read_events(machine.log.path) if isinstance(event, Started))
+    experiment._create_run(start)
+    experiment._delete_replaced([own])
+    machine.log.metrics(2, {"val_auc": 1.2})
+    artifact = machine.log.path.parent / "checkpoint"
+    artifact.touch()
+    machine.log.artifact(artifact)
+    machine.log.end("FINISHED", name="trial 07")
+    assert machine.ships(target) == []
+    active = [run for run in runs_of(target) if run[1] == "active"]
+    assert active == [("uid/7", "active", "FINISHED", {1: 1.1, 2: 1.2})]
+    (kept,) = client.search_runs([experiment.experiment_id])
+    assert [each.path for each in client.list_artifacts(kept.info.run_id)] == ["checkpoint"]
