@@ -106,6 +106,7 @@ def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudyS
 
     yield kept(options.folder, f"{task}-{WAVENET}-{fold + 1}", own)
     yield kept(options.folder, f"{task}-{BANDS}-{fold + 1}", lambda: bands_row(*heard()))
+    heard.cache_clear()
     for name in options.against:
         yield kept(options.folder, f"{task}-{name}-{fold + 1}", partial(of, name))
 

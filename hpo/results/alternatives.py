@@ -36,7 +36,7 @@ from hpo.search.trial_record import TrialRecord, trial_records
 COMPARISON_FILE = "comparison.json"
 UNFINISHED_FILE = "comparison.unfinished.json"
 WAVENET = "WaveNet"
-FORMAT = 5
+FORMAT = 6
 """Format of both files. Raise it when a change compares the same winner in another way."""
 
 

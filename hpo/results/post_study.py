@@ -2,8 +2,8 @@
 
     stored frame scores of the best trials -> points (validation only) -> best point -> its detector -> test figures
 
-Its points are trials of an Optuna study in the same storage, so that the dashboard draws them and their importance. The
-points follow from the trials' files: the same trials give the same points, and other trials replace the study.
+The points follow from the trials' files: the same trials give the same points. stored_points.py makes them trials of an
+Optuna study, so that the dashboard draws them and their importance.
 """
 
 import math

@@ -160,9 +160,9 @@ class _Repair:
             repairs.trials.append(self._tracked.name)
 
     def _repair(self) -> None:
-        for run in (*self._runs.older, *self._runs.current[1:]):
-            self._stored.delete(run.info.run_id)
-            self._counts["superseded run"] += 1
+        superseded = (*self._runs.older, *self._runs.current[1:])
+        self._experiment.delete_replaced(superseded)
+        self._counts["superseded run"] += len(superseded)
         if self._runs.is_deleted:
             return
         if self._runs.current:

@@ -34,7 +34,7 @@ from hpo.tracking.run_log import EVENTS_FILE_NAME, RunLog
 UID, EXPERIMENT = "uid", "experiment"
 """User attributes of the study: its unique key, its MLflow experiment."""
 POST_OF = "post_of"
-"""User attribute of a companion study (`hpo/results/post_study.py`): the unique key of its main study."""
+"""User attribute of a companion study (`hpo/results/stored_points.py`): the unique key of its main study."""
 STATE_TAG = "optuna.state"
 MAX_FAILURES_IN_A_ROW = 5
 FINALISTS_SUFFIX, FINALISTS_DIRECTORY = "-finalists", "finalists"

@@ -1,5 +1,6 @@
 """Which names a study may have: its folder is runs/<name>, beside other things that must not be overwritten."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -55,13 +56,16 @@ def check_name(name: str, *, runs: Path) -> None:
 def _is_taken(path: Path) -> bool:
     """Whether a file, or a folder with something in it that no study has made, is at a study's place.
 
-    A folder is listed once, because another process may be making it. Hidden files do not count: STUDY_FILE is one
-    while it is written.
+    A folder is listed once, because another process may be making it: STUDY_FILE has another name, which ends with its
+    own, while it is written.
     """
     try:
-        names = {name for name in os.listdir(path) if not name.startswith(".")}
+        names = os.listdir(path)
     except FileNotFoundError:
         return path.is_symlink()
-    except NotADirectoryError:
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
         return True
-    return bool(names) and not names & {STUDY_FILE, TRIALS_DIRECTORY}
+    is_study = any(name.endswith(STUDY_FILE) for name in names) or (path / TRIALS_DIRECTORY).is_dir()
+    return bool(names) and not is_study

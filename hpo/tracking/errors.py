@@ -43,7 +43,7 @@ class RunDeleted(Exception):
 
 
 class RunReplaced(Exception):
-    """Another machine has taken the trial over, and its run has replaced this one."""
+    """Another run has replaced this one: another machine has taken the trial over, or both made a run at once."""
 
 
 class ExperimentDeleted(Exception):

@@ -18,7 +18,8 @@ from hpo.tracking.target import NUMBER, TrackingTarget
 
 RUN_KEY_TAG = "hpo.run_key"
 REPLACED_TAG = "hpo.replaced"
-"""Set on a run before it is deleted because another machine's run of the trial has replaced it."""
+"""Set on a run before it is deleted because another run of the trial has replaced it: another machine's, or the first
+of two that machines made at once."""
 TRIAL_TAG = "optuna.trial"
 PROBE_TAG = "hpo.last_probe"
 
@@ -52,7 +53,7 @@ class MlflowExperiment:
             runs = self._runs_by_number(started.run_key)
         alive = {each: [run for run in runs[each] if run.info.lifecycle_stage == "active"] for each in runs}
         for each in alive:
-            self._delete_replaced(alive[each][1 if each == max(runs) else 0 :])
+            self.delete_replaced(alive[each][1 if each == max(runs) else 0 :])
         if max(runs) > number:
             raise RunReplaced
         if not alive[number]:
@@ -107,7 +108,7 @@ class MlflowExperiment:
                 runs.setdefault(split_run_key(run.data.tags[RUN_KEY_TAG])[1], []).append(run)
         return runs
 
-    def _delete_replaced(self, runs: Sequence[Any]) -> None:
+    def delete_replaced(self, runs: Sequence[Any]) -> None:
         """MLflow takes nothing for a deleted run, so the machine that lost its trial adds nothing any more."""
         for run in runs:
             with translated():

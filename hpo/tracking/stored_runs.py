@@ -41,8 +41,3 @@ class StoredRuns:
         """Paths of what lies in a folder of the run's artifacts."""
         with translated():
             return {file.path for file in self._client.list_artifacts(run_id, folder or None)}
-
-    def delete(self, run_id: str) -> None:
-        """MLflow keeps a deleted run, and can restore it."""
-        with translated():
-            self._client.delete_run(run_id)

@@ -13,8 +13,6 @@ from core.data.recordings import Label
 from core.errors import UserError
 
 Split = Literal["train", "held_out"]
-
-
 MAX_ROW_BYTES = 256 * 1024 * 1024
 """A longer member is read up to this length and then counts as truncated, so that memory is bounded."""
 

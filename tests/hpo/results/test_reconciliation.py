@@ -116,6 +116,25 @@ def test_a_run_that_a_person_has_deleted_stays_deleted(toy: Toy) -> None:
     assert toy.everything() == before
 
 
+def test_a_machine_whose_run_was_superseded_sends_everything_to_the_one_that_is_left(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs of one number, the machine's own the second, from which it has sent half."""
+    path = events_of(toy, 0)
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:2]))
+    toy.ship()
+    client, run = MlflowClient(toy.uri), toy.run_of(0)
+    tags = {RUN_KEY_TAG: f"{THE_UID}/0", "optuna.trial": "0"}
+    client.create_run(run.info.experiment_id, start_time=run.info.start_time - 1, tags=tags, run_name="trial 00")
+    reconciliation = toy.reconciliation()
+    reconciliation.repair(reconciliation.all_ended(), toy.folder)
+    path.write_bytes(whole)
+    toy.ship()
+    assert "nothing more is sent" not in capsys.readouterr().out
+    assert toy.audit() == []
+
+
 def test_a_run_that_its_own_machine_replaces_meanwhile_is_left_to_it(toy: Toy) -> None:
     """The others are repaired all the same."""
     power_cut_before_the_end(toy)

@@ -191,7 +191,7 @@ def test_a_run_whose_double_was_kept_in_its_place_is_sent_to_that_from_the_start
     (own,) = client.search_runs([experiment.experiment_id])
     start = next(event for event in read_events(machine.log.path) if isinstance(event, Started))
     experiment._create_run(start)
-    experiment._delete_replaced([own])
+    experiment.delete_replaced([own])
     machine.log.metrics(2, {"val_auc": 1.2})
     artifact = machine.log.path.parent / "checkpoint"
     artifact.touch()
