@@ -23,22 +23,14 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # so that `core` is found without being installed
 
 from benchmarks.listed_recordings import open_corpus
+from benchmarks.microphones import choose_scores
 from benchmarks.scores_by_choice import BAND_CHOICES, BANDS, band_scores
 from benchmarks.spliced_events import ODD_TAKE, STEPS_AND_RATES, WAVENET, best_variant, kept, scored_wavenet
 from core.baselines import families
 from core.baselines.candidates import of_innovations
-from core.baselines.choice import (
-    NUM_DRAWS_TO_CHOOSE,
-    Choice,
-    ScoredDataset,
-    best_threshold,
-    choose,
-    decisions_of,
-    is_within_an_error,
-)
+from core.baselines.choice import Choice, ScoredDataset, choose
 from core.baselines.comparison import Row, row_of
 from core.baselines.comparison_table import Line, figure_text, lines_of
-from core.baselines.paired_bootstrap import draw_takes, mean_area
 from core.data.clips import ClipConfig
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
@@ -112,27 +104,22 @@ def rows_of_fold(task: str, fold: int, options: argparse.Namespace, spec: StudyS
 
 
 def bands_row(dataset: Dataset, scored: ScoredDataset) -> Row:
-    """The first of BAND_CHOICES within one standard error of the highest AUC on validation, at its best threshold."""
-    clips, test = dataset.validation, dataset.test
+    """By the first of BAND_CHOICES within one standard error of the highest AUC on validation."""
     scores = {name: band_scores(scored.scores[INNOVATIONS], dataset, name, scored.frame_ms) for name in BAND_CHOICES}
-    splits = {name: [decisions_of(each["validation"], clips, 0.0)] for name, each in scores.items()}
-    draws = draw_takes(next(iter(splits.values())), num_draws=NUM_DRAWS_TO_CHOOSE)
-    areas = {name: mean_area(each, draws) for name, each in splits.items()}
-    best = max(areas.values(), key=lambda area: area[0])
-    name = next(each for each, area in areas.items() if is_within_an_error(best, area))
-    threshold = best_threshold(scores[name]["validation"], clips.is_anomalous)
-    flagged = scores[name]["validation"] >= threshold
+    judged, clips = choose_scores(scores, dataset), dataset.validation
+    threshold = judged.test.threshold
+    choice = Choice(
+        score=judged.choice,
+        postprocessing=replace(of_innovations(), threshold_sigmas=threshold),
+        auc=judged.validation_auc,
+        f1=f1_score(scores[judged.choice]["validation"] >= threshold, clips.is_anomalous),
+        event_f1=None,
+    )
     return Row(
         name=BANDS,
-        setup=name,
-        choice=Choice(
-            score=name,
-            postprocessing=replace(of_innovations(), threshold_sigmas=threshold),
-            auc=float(areas[name][0]),
-            f1=f1_score(flagged, clips.is_anomalous),
-            event_f1=None,
-        ),
-        decisions=decisions_of(scores[name]["test"], test, threshold),
+        setup=judged.choice,
+        choice=choice,
+        decisions=judged.test,
         num_weights=0,
         seconds_to_train=0.0,
         seconds_to_score=0.0,

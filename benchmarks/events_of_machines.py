@@ -4,8 +4,8 @@
 
 Faulty stretches of .5 to 3 s are spliced into healthy takes, as `studies/cars_spliced.toml` says, of simulated machines
 of five kinds (benchmarks/simulated_machines.py), and with `--cars` of each fold of the cars. Every detector is trained
-on the judged machine, and has the same rows and choices as in benchmarks/spliced_events.py, on validation clips of the
-judged machine. Decisions are kept in --folder.
+on the judged machine, as in benchmarks/spliced_events.py. A row has what was chosen on validation clips of the judged
+machine, and one has WaveNet as the study file has it, with nothing chosen. Decisions are kept in --folder.
 """
 
 import argparse

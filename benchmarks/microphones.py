@@ -96,7 +96,7 @@ class Fold:
 
     def joint(self, microphones: Set, statistics: Sequence[str]) -> Judged:
         """One network that hears all of the set."""
-        return choose({name: self.scores[microphones][name] for name in statistics}, self.clips)
+        return choose_scores({name: self.scores[microphones][name] for name in statistics}, self.clips)
 
     def fused(self, microphones: Set, statistics: Sequence[str]) -> Judged:
         """One network for each of the set."""
@@ -106,7 +106,7 @@ class Fold:
             return {split: FUSIONS[fusion]([each[split] for each in singles], axis=0) for split in singles[0]}
 
         pairs = product(statistics, FUSIONS)
-        return choose({f"{name}, {fusion}": of(name, fusion) for name, fusion in pairs}, self.clips)
+        return choose_scores({f"{name}, {fusion}": of(name, fusion) for name, fusion in pairs}, self.clips)
 
     def best_single(self, statistics: Sequence[str]) -> Judged:
         singles = [self.joint(each, statistics) for each in self.scores if len(each) == 1]
@@ -115,12 +115,12 @@ class Fold:
     def first_single(self, statistics: Sequence[str]) -> Judged:
         """The best microphone by the rule that chooses everything else."""
         singles = {each[0]: found for each, found in self.scores.items() if len(each) == 1}
-        return choose(_by_microphone(singles, statistics), self.clips)
+        return choose_scores(_by_microphone(singles, statistics), self.clips)
 
     def all_or_one(self, statistics: Sequence[str]) -> Judged:
         """The network of all, and all microphones or one of them."""
         joint = {name: self.scores[self.everything][name] for name in statistics}
-        return choose(joint | _by_microphone(self.of_each, statistics), self.clips)
+        return choose_scores(joint | _by_microphone(self.of_each, statistics), self.clips)
 
 
 def _by_microphone(
@@ -135,7 +135,7 @@ def sets_of(num_microphones: int) -> list[Set]:
     return [(each,) for each in range(num_microphones)] + [tuple(range(0, num_microphones, step)) for step in steps]
 
 
-def choose(candidates: Mapping[str, SplitScores], dataset: Dataset) -> Judged:
+def choose_scores(candidates: Mapping[str, SplitScores], dataset: Dataset) -> Judged:
     """The first candidate whose AUC on validation is within one standard error of the highest."""
     validation, test = dataset.validation, dataset.test
     splits = {name: [decisions_of(each["validation"], validation, 0.0)] for name, each in candidates.items()}

@@ -3,12 +3,11 @@
     python benchmarks/spliced_events.py --data folder:../shared/recordings/cars
 
 Each fold trains every detector once, as `studies/cars_spliced.toml` says and without its search, and tests it on clips
-that were spliced with ten seeds. An alternative's post-processing, variant and threshold are those that find most
-events of the validation clips, which were spliced with three seeds; change points in its own score are one more
-post-processing. WaveNet, and its rule on bands alone, keep the smoothing and threshold of the study file unless those
-that find most are ahead by more than one standard error, which is the rule of a study. Two more rows have WaveNet with
-those that find most, and as the study file has it. A take's clips of all seeds are drawn together, so a take counts by
-its mean over seeds, and intervals show how takes differ. The lead is paired, on the same draws.
+that were spliced with ten seeds. Smoothing, post-processing, variant and threshold are those that find most events of
+the validation clips, which were spliced with three seeds; the alternatives have change points in their own scores as
+one more post-processing. One more row has WaveNet as the study file has it. A take's clips of all seeds are drawn
+together, so a take counts by its mean over seeds, and intervals show how takes differ. The lead is paired, on the same
+draws.
 
 The decisions of a detector in a fold are kept in --folder, and the same command resumes from them.
 """
@@ -18,7 +17,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -33,32 +32,21 @@ from benchmarks.kept_results import version_of_results
 from benchmarks.listed_recordings import open_corpus
 from core.baselines import families
 from core.baselines.candidates import changes_choices
-from core.baselines.choice import (
-    NUM_DRAWS_TO_CHOOSE,
-    Choice,
-    ScoredDataset,
-    as_it_is,
-    choose,
-    decide,
-    is_within_an_error,
-    judge_split,
-)
+from core.baselines.choice import ScoredDataset, as_it_is, choose
 from core.baselines.comparison import Row, compare, row_of
 from core.baselines.comparison_file import rows_from_json, rows_to_json
 from core.baselines.comparison_table import figure_text, lines_of
-from core.baselines.paired_bootstrap import draw_takes, pooled_event_f1
-from core.data.clips import ClipSet
 from core.data.data_config import DataConfig
 from core.data.dataset import Dataset, prepare_dataset
 from core.data.store import Store
 from core.decision.change_points import FORMAT as CHANGE_POINTS_FORMAT
-from core.decision.postprocess import PostprocessingConfig
 from core.model.scored_training import scored_epochs
 from core.model.scoring import INNOVATIONS
 from core.model.wavenet import WaveNet
 from core.study_files import find_study_file
 from core.thread_pool import ThreadPool
 from core.whole_file import write_text
+from hpo.results.alternatives import FORMAT as COMPARISON_FORMAT
 from hpo.search.study_file import load_study_file
 from hpo.search.study_spec import StudySpec
 
@@ -66,9 +54,7 @@ FOLDS = 4
 SPLICES = {"calibration": 1, "validation": 3, "test": 10}
 """Seeds of each split. Nothing is spliced into calibration clips."""
 STEPS_AND_RATES = ((1000, 1e-3),)
-WAVENET, BANDS = "WaveNet", "bands, the same rule"
-HIGHEST, DEFAULT = "WaveNet, the highest on validation", "WaveNet, nothing chosen"
-KIND = "its innovations'"
+WAVENET, DEFAULT, BANDS = "WaveNet", "WaveNet, nothing chosen", "bands, the same rule"
 NETWORKS = ("log-mel autoencoder", "log-mel IDNN", "log-mel LSTM")
 ODD_TAKE = "normal/CAR01_NORMAL.flac"
 """A healthy take that idles faster than its car's others."""
@@ -125,34 +111,18 @@ def scored_wavenet(dataset: Dataset, spec: StudySpec, *, seed: int) -> ScoredDat
     )
 
 
-def chosen_row(name: str, scored: ScoredDataset, dataset: Dataset, usual: PostprocessingConfig | None = None) -> Row:
-    """Each clip compared with itself; validation chooses smoothing and threshold. A usual choice is kept unless another
-    is ahead by more than one standard error."""
-    own_kind = replace(scored, scores={KIND: scored.scores[INNOVATIONS]})  # so that smoothings are tried
-    started, judged = time.perf_counter(), dataset.judged()
-    choice = choose(own_kind, judged, changes_choices(usual.statistics if usual else "all"))
-    if usual:
-        own = as_it_is(own_kind, judged, KIND, usual)
-        choice = own if is_as_good(own_kind, judged, own, choice) else choice
+def chosen_row(name: str, scored: ScoredDataset, dataset: Dataset, statistics: str) -> Row:
+    """Each clip compared with itself; validation chooses smoothing and threshold."""
+    own_kind = replace(scored, scores={"its innovations'": scored.scores[INNOVATIONS]})  # so that smoothings are tried
+    started = time.perf_counter()
+    choice = choose(own_kind, dataset.judged(), changes_choices(statistics))
     return row_of(
-        replace(own_kind, name=name), choice, judged, num_tried=1, seconds_of_tuning=time.perf_counter() - started
+        replace(own_kind, name=name),
+        choice,
+        dataset.judged(),
+        num_tried=1,
+        seconds_of_tuning=time.perf_counter() - started,
     )
-
-
-def is_as_good(scored: ScoredDataset, judged: Mapping[str, ClipSet], usual: Choice, best: Choice) -> bool:
-    """Whether the best is ahead by at most one standard error of event F1, over draws of validation takes."""
-    decisions = [
-        decide(
-            scored,
-            judge_split(scored, judged, KIND, each.postprocessing, "validation"),
-            judged["validation"],
-            each.postprocessing.threshold_sigmas,
-        )
-        for each in (best, usual)
-    ]
-    draws = draw_takes(decisions[:1], num_draws=NUM_DRAWS_TO_CHOOSE)
-    of_best, of_usual = (pooled_event_f1([each], draws) for each in decisions)
-    return is_within_an_error(of_best, of_usual)
 
 
 def default_row(scored: ScoredDataset, dataset: Dataset, spec: StudySpec) -> Row:
@@ -163,7 +133,7 @@ def default_row(scored: ScoredDataset, dataset: Dataset, spec: StudySpec) -> Row
 
 def kept(folder: Path, name: str, compute: Callable[[], Row]) -> Row:
     """From its file of this version, or computed and kept there."""
-    version = f"{version_of_results()}-change-points-{CHANGE_POINTS_FORMAT}"
+    version = f"{version_of_results()}-change-points-{CHANGE_POINTS_FORMAT}-comparison-{COMPARISON_FORMAT}"
     file = folder / f"{name.replace(' ', '-')}-{version}.json"
     if not file.exists():
         write_text(file, json.dumps(rows_to_json([compute()])))
@@ -188,13 +158,9 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
         dataset = spliced_dataset(options, spec, fold, rate_hz, network_rate_hz=network_rate_hz)
         return dataset, scored_wavenet(dataset, spec, seed=fold + 1)
 
-    def own(name: str, usual: PostprocessingConfig) -> Row:
+    def own(name: str, statistics: str) -> Row:
         dataset, scored = heard()
-        return chosen_row(name, scored, dataset, usual)
-
-    def highest() -> Row:
-        dataset, scored = heard()
-        return chosen_row(HIGHEST, scored, dataset)
+        return chosen_row(name, scored, dataset, statistics)
 
     def default() -> Row:
         dataset, scored = heard()
@@ -207,11 +173,9 @@ def rows_of_fold(options: argparse.Namespace, spec: StudySpec, fold: int) -> Ite
     def of(name: str) -> Row:
         return best_variant(name, [dataset_at(rate_hz) for rate_hz in options.rates], seed=fold + 1)
 
-    bands = replace(spec.postprocessing, statistics="spectrum")
-    yield kept(options.folder, f"{WAVENET}-{fold + 1}", partial(own, WAVENET, spec.postprocessing))
-    yield kept(options.folder, f"{WAVENET}-highest-{fold + 1}", highest)
+    yield kept(options.folder, f"{WAVENET}-{fold + 1}", partial(own, WAVENET, "all"))
     yield kept(options.folder, f"{WAVENET}-default-{fold + 1}", default)
-    yield kept(options.folder, f"{BANDS}-{fold + 1}", partial(own, BANDS, bands))
+    yield kept(options.folder, f"{BANDS}-{fold + 1}", partial(own, BANDS, "spectrum"))
     heard.cache_clear()
     for name in options.against:
         yield kept(options.folder, f"{name}-{fold + 1}", partial(of, name))

@@ -8,6 +8,7 @@ is as good as the best by AUC. A detector is given as its frame scores (N, C, F)
 reach nothing in this file but `judge_split`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,8 @@ class Choice:
     @property
     def rank(self) -> tuple[float, ...]:
         """Higher is better; the metric of the task comes first."""
-        return (self.auc, self.f1) if self.event_f1 is None else (self.event_f1, self.auc)
+        area = -math.inf if math.isnan(self.auc) else self.auc
+        return (area, self.f1) if self.event_f1 is None else (self.event_f1, area)
 
 
 def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequence[PostprocessingConfig]) -> Choice:
@@ -75,8 +77,7 @@ def choose(scored: ScoredDataset, judged: Mapping[str, ClipSet], choices: Sequen
 
     This is the one-standard-error rule (Breiman and others, 1984) on the paired difference of AUC over draws of takes:
     the best of a few hundred choices on a few takes is best by luck. Where events are sought, the best choice by
-    event-based F1 is returned: on a few takes most choices are within an error of it, and the first of those is worse
-    for an alternative, which has no usual smoothing and threshold (docs/quality.md, "Spliced events").
+    event-based F1 is returned: on a take or two of each machine most choices are within an error of it.
     """
     found = [
         _choice(scored, judged, kind, config) for kind in scored.scores for config in choices_of_kind(kind, choices)

@@ -37,7 +37,8 @@ COMPARISON_FILE = "comparison.json"
 UNFINISHED_FILE = "comparison.unfinished.json"
 WAVENET = "WaveNet"
 FORMAT = 6
-"""Format of both files. Raise it when a change compares the same winner in another way."""
+"""Format of both files, and of what benchmarks keep. Raise it when a change compares the same detectors in another
+way, as by other choices."""
 
 
 def kept_comparison(search: OpenStudy, winner: Mapping[str, Any]) -> list[Row]:

@@ -154,8 +154,7 @@ class Shipment:
         except RunReplaced:
             return self._after_replacement(experiment, bookmark, start), []
         except RunDeleted:
-            self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
-            return replace(bookmark, is_given_up=True), []
+            return self._after_deletion(bookmark), []
         except TryLater as trouble:
             if trouble.wait_seconds is not None or not experiment.takes_writes():
                 raise
@@ -178,8 +177,7 @@ class Shipment:
         except RunReplaced:
             return self._after_replacement(experiment, bookmark, start), []
         except RunDeleted:
-            self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
-            return replace(bookmark, is_given_up=True), []
+            return self._after_deletion(bookmark), []
         except TryLater as trouble:
             if trouble.wait_seconds is not None:
                 raise
@@ -192,9 +190,16 @@ class Shipment:
         machine has taken the trial over."""
         try:
             run_id = experiment.find_or_create_run(start)
-        except (RunReplaced, RunDeleted):
+        except RunReplaced:
             return replace(bookmark, is_given_up=True)
+        except RunDeleted:
+            return self._after_deletion(bookmark)
         return Bookmark(experiment=bookmark.experiment, run_key=bookmark.run_key, run_id=run_id)
+
+    def _after_deletion(self, bookmark: Bookmark) -> Bookmark:
+        """Given up, and said."""
+        self._warn(f"{self._name()} was deleted in MLflow: nothing more is sent for it.")
+        return replace(bookmark, is_given_up=True)
 
     def _name(self) -> str:
         """The run's name, for messages."""

@@ -198,18 +198,22 @@ def test_a_later_choice_must_be_better_by_more_than_an_error_of_the_takes(car: D
         assert choose(both, judged, CHOICES[:1]).score == expected
 
 
-def test_without_an_auc_the_best_by_f1_is_chosen(car: Dataset) -> None:
+@pytest.mark.parametrize("order", [("hears", "deaf"), ("deaf", "hears")])
+def test_without_an_auc_the_best_by_f1_is_chosen(car: Dataset, order: tuple[str, str]) -> None:
     """One of two machines has only normal clips, the other only faulty ones."""
-    judged, scores = {}, {}
+    judged, noise, heard = {}, {}, {}
     for name, clips in car.judged().items():
         machines = tuple(np.where(clips.is_anomalous, "a", "b"))
         if name == "calibration":
             machines = tuple(np.where(np.arange(len(clips)) % 2, "a", "b"))
         judged[name] = replace(clips, machines=machines)
-        scores[name] = np.random.default_rng(len(name)).normal(size=(len(clips), 2, 31)).astype(np.float32)
-    choice = choose(made_up(scores), judged, CHOICES)
+        noise[name] = np.random.default_rng(len(name)).normal(size=(len(clips), 2, 31)).astype(np.float32)
+        heard[name] = noise[name] + 9 * clips.is_anomalous[:, None, None]
+    kinds = {"hears": heard, "deaf": noise}
+    both = replace(made_up(heard), scores={kind: kinds[kind] for kind in order})
+    choice = choose(both, judged, CHOICES)
     assert np.isnan(choice.auc)
-    assert 0 < choice.f1 <= 1
+    assert (choice.score, choice.f1) == ("hears", 1.0)
 
 
 @pytest.mark.parametrize("with_events", [False, True])

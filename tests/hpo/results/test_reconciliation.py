@@ -141,9 +141,13 @@ def test_a_run_that_its_own_machine_replaces_meanwhile_is_left_to_it(toy: Toy) -
     client, reconciliation, run = MlflowClient(toy.uri), toy.reconciliation(), toy.run_of(0)
     client.set_tag(run.info.run_id, REPLACED_TAG, "true")
     client.delete_run(run.info.run_id)
+    tags = {RUN_KEY_TAG: f"{THE_UID}/0", "optuna.trial": "0"}
+    run_id = client.create_run(run.info.experiment_id, tags=tags, run_name="trial 00").info.run_id
+    its_own = client.get_run(run_id).to_dictionary()
     repairs = reconciliation.repair(reconciliation.all_ended(), toy.folder)
     assert len(repairs.trials) == 3
-    assert [trial.name for trial in toy.reconciliation().differing()] == []
+    assert client.get_run(run_id).to_dictionary() == its_own
+    assert [trial.name for trial in toy.reconciliation().differing()] == ["trial 00"]
 
 
 def test_a_trial_that_has_not_ended_is_left_alone(toy: Toy) -> None:
