@@ -23,7 +23,9 @@ from core.decision.innovations_statistic import stretches_in
 from core.decision.metrics import auc, expected_f1, expected_flags, f1_score, partial_auc
 from core.decision.postprocess import PostprocessingConfig
 from core.model.scoring import INNOVATIONS
-from hpo.search.history import History, with_history
+from hpo.search.history import History, with_histories
+from hpo.search.known_trials import known_trials, should_prune
+from hpo.search.proposal_in_copy import ProposalInCopy
 from hpo.search.samplers import derived_seed, make_sampler
 from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import SamplerConfig
@@ -285,7 +287,9 @@ def replay(
             break
         started = time.process_time()
         sampler = make_sampler(SamplerConfig(kind=kind), seed=derived_seed(seed, number))  # type: ignore[arg-type]
-        study.sampler = with_history(sampler, histories, space.distributions) if histories else sampler
+        known = known_trials(study.get_trials(deepcopy=False), number, lag=car.spec.sampler.lag)
+        known = with_histories(known, histories, space.distributions)
+        study.sampler = ProposalInCopy(sampler, space.distributions, known)
         asked = study.ask(dict(space.distributions))
         spent_s += time.process_time() - started
         point = car.nearest_point(asked.params) if number else 0
@@ -317,7 +321,7 @@ def _epochs_until_pruned(asked: optuna.Trial, car: Car, point: int) -> tuple[int
     aucs = car.aucs(point, asked.params["window_ms"])
     for epoch, value in enumerate(aucs, start=1):
         asked.report(value, epoch)
-        if epoch < len(aucs) and asked.should_prune():
+        if epoch < len(aucs) and should_prune(asked, lag=car.spec.sampler.lag):
             return epoch, True
     return len(aucs), False
 

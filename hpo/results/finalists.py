@@ -108,8 +108,8 @@ def open_finalists(search: OpenStudy) -> FinalistsStudy | None:
                 study.enqueue_trial(parameters, user_attrs={ENTRY: entry})
     study.pruner = optuna.pruners.NopPruner()  # the mean needs whole trainings
     return FinalistsStudy(
-        # The queue holds all parameters, and no training is pruned.
-        spec=replace(search.spec, sampler=SamplerConfig(kind="random"), pruner=PrunerConfig(kind="none")),
+        # The queue holds all parameters, and no training is pruned: none has to wait for another.
+        spec=replace(search.spec, sampler=SamplerConfig(kind="random", lag=0), pruner=PrunerConfig(kind="none")),
         space=search.space,
         study=study,
         storage=search.storage,

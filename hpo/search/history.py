@@ -13,8 +13,6 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.search.proposal_in_copy import ProposalInCopy
-
 HISTORY = "history"
 """User attribute of a study: the histories that it began with. Absent where there are none."""
 
@@ -34,10 +32,12 @@ def histories_of(study: optuna.Study) -> list[History]:
     return [History(**each) for each in study.user_attrs.get(HISTORY, [])]
 
 
-def with_history(
-    sampler: optuna.samplers.BaseSampler, histories: Sequence[History], distributions: Mapping[str, BaseDistribution]
-) -> ProposalInCopy:
-    """The sampler for one trial of a study that holds the histories, too."""
+def with_histories(
+    own: Sequence[FrozenTrial], histories: Sequence[History], distributions: Mapping[str, BaseDistribution]
+) -> list[FrozenTrial]:
+    """What a sampler sees: a study's own trials and those of the histories, or its own alone where there are none."""
+    if not histories:
+        return list(own)
     others = [
         optuna.create_trial(
             params=dict(parameters), distributions={name: distributions[name] for name in parameters}, value=value
@@ -45,7 +45,7 @@ def with_history(
         for history in histories
         for parameters, value in zip(history.parameters, in_deviations(history.values), strict=True)
     ]
-    return ProposalInCopy(sampler, distributions, lambda own: [*others, *_standardised(own)])
+    return [*others, *_standardised(own)]
 
 
 def in_deviations(values: Sequence[float]) -> list[float]:
@@ -57,11 +57,11 @@ def in_deviations(values: Sequence[float]) -> list[float]:
 
 
 def _standardised(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Complete trials with their values in deviations; pruned ones as they are."""
+    """Complete trials with their values in deviations; the others, which have none, as they are."""
     complete = [trial for trial in trials if trial.value is not None and trial.state is TrialState.COMPLETE]
-    pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
+    without_value = [trial for trial in trials if trial.state is not TrialState.COMPLETE]
     values = in_deviations([trial.value for trial in complete if trial.value is not None])
     return [
         optuna.create_trial(params=trial.params, distributions=trial.distributions, value=value)
         for trial, value in zip(complete, values, strict=True)
-    ] + pruned
+    ] + without_value

@@ -20,6 +20,7 @@ from core.full_disk import is_disk_full
 from core.model.training import ConfigurationFailed
 from core.model.training_record import TrainingRecord
 from core.model.wavenet_config import describe
+from hpo.search.known_trials import should_prune
 from hpo.search.lease import TrialLease
 from hpo.search.logged_run import LOGGED, LoggedRun
 from hpo.search.server_storage import LeaseLost
@@ -126,7 +127,8 @@ class TrialRun:
                     self.log.metrics(result.epoch, _without_epoch(result.metrics))
                 self._report(result)
                 self.context.progress.epoch(self.trial.number, result)
-                if num_passed <= result.epoch < self.config.training.epochs and self.trial.should_prune():
+                is_asked = num_passed <= result.epoch < self.config.training.epochs
+                if is_asked and should_prune(self.trial, lag=self.search.lag):
                     return self.end(result, TrialState.PRUNED)
         assert result is not None, "an experiment has at least one epoch"
         return self.end(result, TrialState.COMPLETE)

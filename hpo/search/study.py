@@ -3,7 +3,8 @@
 `--trials N` is the study's total. Trials are handed out one at a time under the storage's lock, so there are never more
 than N and none is handed out twice. A trial whose process died is handed out again, under its own number.
 A proposal's randomness comes from the study's seed and the trial's number, a training's from the study's seed and the
-training's setup. So with one worker an interrupted and resumed study equals an uninterrupted one.
+training's setup, and what a trial learns from others depends on their numbers (hpo/search/known_trials.py). So an
+interrupted and resumed study equals an uninterrupted one, with any number of workers up to the lag.
 """
 
 import json
@@ -19,8 +20,9 @@ from core.errors import UserError
 from core.experiment import TRAININGS_DIRECTORY, ExperimentConfig
 from core.model.scoring import ScoringConfig
 from core.whole_file import write_text
-from hpo.search.history import histories_of, with_history
+from hpo.search.history import histories_of, with_histories
 from hpo.search.identity import IDENTITY, check_identity, identity_of
+from hpo.search.known_trials import known_trials, may_begin
 from hpo.search.lease import TrialLease, give_back, give_back_the_dead
 from hpo.search.proposal_in_copy import ProposalInCopy
 from hpo.search.samplers import derived_seed, make_pruner, make_sampler
@@ -106,6 +108,15 @@ class OpenStudy:
     def run_tags_of(self, trial: optuna.Trial | FrozenTrial) -> dict[str, str]:
         return {"optuna.study": self.study.study_name, "optuna.trial": str(trial.number)}
 
+    @property
+    def lag(self) -> int:
+        """How far before a trial those are whose results it knows; 0 where it knows whatever has ended."""
+        return self.spec.sampler.lag
+
+    def num_begun(self) -> int:
+        """Trials that have ended or that a process has."""
+        return sum(trial.state is not TrialState.WAITING for trial in self.study.get_trials(deepcopy=False))
+
     def num_ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
 
@@ -116,7 +127,8 @@ class OpenStudy:
         return failed.index(False) if False in failed else len(failed)
 
     def claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
-        """The next trial, with its lock held; None while there is none."""
+        """The next trial, with all parameters and its lock held; None while there is none, or one runs that it learns
+        from."""
         return self.storage.patience.call(lambda: self._claim_trial(total))
 
     def _claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:
@@ -128,18 +140,18 @@ class OpenStudy:
                 return None
             waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
             number = min(waiting, default=len(trials))
+            if not may_begin(trials, number, lag=self.lag):
+                return None
             self.study.sampler = self._sampler_of(number, trials)
             trial = self.study.ask()
             assert trial.number == number, f"asked for trial {number}, but got {trial.number}"
+            self.space.suggest(trial)  # now, so that the trials after it know its parameters
             return trial, TrialLease(self.storage, trial, self.trial_directory(number))
 
     def _sampler_of(self, number: int, trials: Sequence[FrozenTrial]) -> optuna.samplers.BaseSampler:
         sampler = make_sampler(self.spec.sampler, derived_seed(self.spec.seed, number))
-        distributions = self.space.distributions
-        if histories := histories_of(self.study):
-            return with_history(sampler, histories, distributions)
-        is_resumed = number < len(trials) and len(trials[number].params) < len(distributions)
-        return ProposalInCopy(sampler, distributions) if is_resumed else sampler
+        distributions, own = self.space.distributions, known_trials(trials, number, lag=self.lag)
+        return ProposalInCopy(sampler, distributions, with_histories(own, histories_of(self.study), distributions))
 
     def _give_back_the_dead(self) -> None:
         """Gives back trials of dead processes. Logs the end of a trial that is not tried again."""

@@ -32,7 +32,7 @@ OBJECTIVES = {"balanced_f1": "balanced F1", "expected_f1": "expected F1", "f1": 
 """What a study can maximise, with its name in texts. Each is a figure of validation, `val_...` in a trial's epochs."""
 FIRST_OBJECTIVE = "f1"
 """The objective of studies that were made before it could be chosen."""
-LATER_OPTIONS = (("training", "weight_decay"), ("postprocessing", "hysteresis_sigmas"))
+LATER_OPTIONS = (("training", "weight_decay"), ("postprocessing", "hysteresis_sigmas"), ("sampler", "lag"))
 """Sections and keys that an identity lacks where they are 0, as those of studies that were made before them."""
 
 
@@ -87,6 +87,7 @@ class StudySpec:
             raise UserError(f"trials must be at least 1, but got {self.trials}.")
         if self.workers < 1:
             raise UserError(f"workers must be at least 1, but got {self.workers}.")
+        check_workers(self.workers, self.sampler.lag, name="workers")
         if self.seed < 0:
             raise UserError(f"seed must be 0 or more, but got {self.seed}.")
 
@@ -155,6 +156,8 @@ class StudySpec:
         rows, was = asdict(self), {"objective": FIRST_OBJECTIVE, "faults": None, **identity}
         data = {"source": self.data["source"], **identity.get("data_options", {})}
         table = rows | {key: was[key] for key in rows if key in was} | {"data": data}
+        for section, key in LATER_OPTIONS:
+            table[section] = {key: 0} | table[section]
         try:
             return TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
         except ValidationError as error:
@@ -162,6 +165,15 @@ class StudySpec:
                 f"The study's settings must be known to this version, but {first_problem(error.errors()[0])} Take "
                 "the version that made the study."
             ) from error
+
+
+def check_workers(workers: int, lag: int, *, name: str) -> None:
+    """UserError for more processes than can have a trial at once. `name` is that of the setting."""
+    if 0 < lag < workers:
+        raise UserError(
+            f"{name} must be at most {lag} (sampler.lag), because a trial learns from those {lag} before it, but got "
+            f"{workers}. Take fewer, or begin another study with --set sampler.lag={workers}."
+        )
 
 
 def first_problem(problem: ErrorDetails) -> str:

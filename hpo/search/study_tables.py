@@ -21,10 +21,15 @@ class SamplerConfig:
     kind: Literal["tpe", "gp", "random"] = "tpe"
     startup_trials: int = 10
     """Random trials before the sampler uses its model of the space."""
+    lag: int = 8
+    """Trial n learns from the results of trials up to n - lag, and at most so many run at once; 0: from whatever has
+    ended (hpo/search/known_trials.py)."""
 
     def __post_init__(self) -> None:
         if self.startup_trials < 1:
             raise UserError(f"sampler.startup_trials must be at least 1, but got {self.startup_trials}.")
+        if self.lag < 0:
+            raise UserError(f"sampler.lag must be 0 or more, but got {self.lag}.")
 
 
 @dataclass(frozen=True, kw_only=True)

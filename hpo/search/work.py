@@ -21,13 +21,17 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
     the trials of other processes have ended, too, and takes over the trial of a process that dies. Raises StudyTimeout
     at the study's deadline, where trials are missing then.
     """
+    has_waited = False
     while not is_parent_gone():
         if context.stops.is_over and search.num_ended() < total:
             raise StudyTimeout
         claim = search.claim_trial(total)
         if claim is None:
-            if not wait_for_others or search.num_ended() >= total:
+            if (search.num_ended() if wait_for_others else search.num_begun()) >= total:
                 return
+            if not has_waited and search.num_begun() < total:
+                context.say(f"Waiting for a trial that the next one learns from (sampler.lag is {search.lag}).")
+                has_waited = True
             time.sleep(SECONDS_BETWEEN_CLAIMS)
             continue
         trial, lease = claim

@@ -25,7 +25,7 @@ from hpo.results.trial_files import TrialFiles
 from hpo.search.data_by_rate import Datasets, open_datasets
 from hpo.search.search_space import SearchSpace
 from hpo.search.study_file import load_study_file
-from hpo.search.study_spec import StudySpec
+from hpo.search.study_spec import StudySpec, check_workers
 from hpo.session.study_names import check_name, fold_name
 from hpo.terminal.console import Console
 
@@ -121,6 +121,7 @@ def decode_inputs(listed: ListedInputs, options: Namespace, console: Console) ->
     space = spec.search_space
     space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=datasets.num_channels)
     num_workers = options.workers or min(spec.workers, num_cores())
+    check_workers(num_workers, spec.sampler.lag, name="--workers")
     return StudyInputs(
         spec=spec,
         space=space,

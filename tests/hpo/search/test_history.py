@@ -7,7 +7,9 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from hpo.search.history import HISTORY, History, in_deviations, with_history
+from hpo.search.history import HISTORY, History, in_deviations, with_histories
+from hpo.search.known_trials import LEARNED_FROM
+from hpo.search.proposal_in_copy import ProposalInCopy
 from hpo.search.samplers import make_sampler
 from hpo.search.storage import StudyStorage
 from hpo.search.study import open_study
@@ -34,7 +36,8 @@ def proposals(
     found = []
     for seed in range(count):
         inner = make_sampler(SamplerConfig(kind=kind), seed)  # type: ignore[arg-type]
-        study.sampler = with_history(inner, histories, SPACE)
+        known = with_histories(study.get_trials(states=LEARNED_FROM), histories, SPACE)
+        study.sampler = ProposalInCopy(inner, SPACE, known)
         found.append(float(study.ask(SPACE).params["x"]))
     return found
 
