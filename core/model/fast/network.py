@@ -136,7 +136,7 @@ class FastNetwork:
         """(B, C, T) codes to ((T - 1) * B, C) codes of all channels in one numbering, and to (C, (T - context) * B)."""
         columns = codes.permute(2, 0, 1).flatten(0, 1).long()
         offsets = torch.arange(self._num_channels, device=codes.device) * self._levels
-        return columns[: -len(codes)] + offsets, columns[self._context * len(codes) :].t()
+        return columns[: -len(codes)] + offsets, columns[self._context * len(codes) :].t().contiguous()
 
     def _kept(self, kind: type[AnyStack], num_windows: int, num_columns: int, *, is_stream: bool = False) -> AnyStack:
         """The thread's object of this shape, with the weights loaded."""
