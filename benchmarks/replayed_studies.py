@@ -270,12 +270,15 @@ def replay(
     max_seconds: float = math.inf,
     first: Sequence[Mapping[str, float]] = (),
     histories: Sequence[History] = (),
+    lag: int | None = None,
 ) -> list[ReplayedTrial]:
     """The complete trials of one study, trial 0 first.
 
     Without a pruner none is pruned. `epoch_seconds` are those of an epoch by point; the study ends with the trial that
-    reaches `max_seconds`. The configurations of `first` come after trial 0, and the sampler sees the histories.
+    reaches `max_seconds`. The configurations of `first` come after trial 0, and the sampler sees the histories. Without
+    a lag it is the study's.
     """
+    lag = car.spec.sampler.lag if lag is None else lag
     space, trials, spent_s = car.spec.search_space, [], 0.0
     study = optuna.create_study(
         study_name=f"replay-{seed}", direction="maximize", pruner=pruner or optuna.pruners.NopPruner()
@@ -287,7 +290,7 @@ def replay(
             break
         started = time.process_time()
         sampler = make_sampler(SamplerConfig(kind=kind), seed=derived_seed(seed, number))  # type: ignore[arg-type]
-        known = known_trials(study.get_trials(deepcopy=False), number, lag=car.spec.sampler.lag)
+        known = known_trials(study.get_trials(deepcopy=False), number, lag=lag)
         known = with_histories(known, histories, space.distributions)
         study.sampler = ProposalInCopy(sampler, space.distributions, known)
         asked = study.ask(dict(space.distributions))
@@ -295,7 +298,7 @@ def replay(
         point = car.nearest_point(asked.params) if number else 0
         judged = car.judged(point, asked.params["window_ms"])
         num_epochs, is_pruned = (
-            _epochs_until_pruned(asked, car, point) if judged and pruner else (car.num_epochs, False)
+            _epochs_until_pruned(asked, car, point, lag) if judged and pruner else (car.num_epochs, False)
         )
         spent_s += num_epochs * (epoch_seconds or {}).get(point, 0.0)
         if judged is None or is_pruned:
@@ -316,12 +319,12 @@ def replay(
     return trials
 
 
-def _epochs_until_pruned(asked: optuna.Trial, car: Car, point: int) -> tuple[int, bool]:
+def _epochs_until_pruned(asked: optuna.Trial, car: Car, point: int, lag: int) -> tuple[int, bool]:
     """How many epochs the trial has, and whether it is pruned after them."""
     aucs = car.aucs(point, asked.params["window_ms"])
     for epoch, value in enumerate(aucs, start=1):
         asked.report(value, epoch)
-        if epoch < len(aucs) and should_prune(asked, lag=car.spec.sampler.lag):
+        if epoch < len(aucs) and should_prune(asked, lag=lag):
             return epoch, True
     return len(aucs), False
 

@@ -2,6 +2,7 @@
 
     python benchmarks/search_budget.py budget --table FOLDER [--cars 10] [--points 8] [--replays 4]
     python benchmarks/search_budget.py history --table FOLDER [--cars 10] [--points 8] [--replays 4]
+    python benchmarks/search_budget.py lag --table FOLDER [--cars 10] [--points 8] [--replays 4]
 
 The table is that of benchmarks/does_it_pay.py. Regret is the F1 on fresh takes of the best by hindsight minus that of
 the winner, which the product's rule chooses from the trials that are complete by then. Intervals of 95 % are of a
@@ -11,6 +12,7 @@ bootstrap over cars.
                epoch takes what throw-away networks of its size take here, and a sampler its processor time.
     history    regret after a few trials of a study that begins with another car's study, as --warm-start does it: with
                its best configurations as first trials, with its trials as history of the sampler, or with both.
+    lag        regret after a few trials of samplers that know all trials before, or only those that are so far before.
 """
 
 import argparse
@@ -51,6 +53,7 @@ MOST_TRIALS = 400
 NUM_TRIALS = (5, 10, 20)
 """After which the effect of a history is measured."""
 DONOR_SEED = 100
+LAGS, NUM_LAGGED_TRIALS = (1, 4, 8, 16), (12, 25, 50)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,19 @@ def history_rows(car: Car, donor: Car, options: argparse.Namespace) -> dict[str,
     return {start: np.mean(rows, axis=0) for start, rows in found.items()}
 
 
+def lag_rows(car: Car, options: argparse.Namespace) -> dict[str, FloatArray]:
+    """(NUM_LAGGED_TRIALS,) regrets by sampler and lag, each the mean of the replays."""
+    rows = {}
+    for kind, lag in ((kind, lag) for kind in ("tpe", "gp") for lag in LAGS):
+        studies = [
+            replay(car, OBJECTIVE, kind=kind, num_trials=max(NUM_LAGGED_TRIALS), seed=seed, lag=lag)
+            for seed in range(options.replays)
+        ]
+        regrets = [[regret(car, trials[:count]) for count in NUM_LAGGED_TRIALS] for trials in studies]
+        rows[f"{kind}, lag {lag}"] = np.mean(regrets, axis=0)
+    return rows
+
+
 def print_rows(rows: Mapping[str, FloatArray], columns: Sequence[str], *, reference: str, num_regrets: int) -> None:
     """(cars, columns) by name, of which the first are regrets."""
     print(f"| | {' | '.join(columns)} | mean regret minus that of: {reference} |\n|{' --- |' * (2 + len(columns))}")
@@ -159,30 +175,38 @@ def print_rows(rows: Mapping[str, FloatArray], columns: Sequence[str], *, refere
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("question", choices=("budget", "history"))
+    parser.add_argument("question", choices=("budget", "history", "lag"))
     parser.add_argument("--table", type=Path, required=True, help="of does_it_pay.py")
-    parser.add_argument("--cars", type=int, default=10)
+    parser.add_argument("--cars", type=int, default=10, help="how many")
+    parser.add_argument("--first-car", type=int, default=1)
     parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--replays", type=int, default=4, help="studies of each car and search")
     parser.add_argument("--trials", type=int, default=50, help="of a study that is not pruned")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     spec = load_study_file(STUDY)
-    cars = list(load_cars(options.table, range(1, options.cars + 1), options.points, spec).values())
+    numbers = range(options.first_car, options.first_car + options.cars)
+    by_number = load_cars(options.table, numbers, options.points, spec)
+    cars = list(by_number.values())
     found = []
     if options.question == "budget":
         seconds = epoch_seconds_of(cars[0], options)
         print("seconds of an epoch by point:", {point: round(each, 2) for point, each in seconds.items()})
-    for number, car in enumerate(cars):
+    for place, (number, car) in enumerate(by_number.items()):
         if options.question == "budget":
             found.append(budget_rows(car, options, seconds))
+        elif options.question == "lag":
+            found.append(lag_rows(car, options))
         else:
-            found.append(history_rows(car, cars[number - 1], options))
-        print(f"car {number + 1}: replayed", file=sys.stderr, flush=True)
+            found.append(history_rows(car, cars[place - 1], options))
+        print(f"car {number}: replayed", file=sys.stderr, flush=True)
     rows = {name: np.array([each[name] for each in found]) for name in found[0]}
     if options.question == "budget":
         columns = [f"regret at {share:.0%} of the time" for share in SHARES] + ["trials complete"]
         print_rows(rows, columns, reference="TPE, median", num_regrets=len(SHARES))
+    elif options.question == "lag":
+        columns = [f"regret after {count} trials" for count in NUM_LAGGED_TRIALS]
+        print_rows(rows, columns, reference="tpe, lag 1", num_regrets=len(NUM_LAGGED_TRIALS))
     else:
         columns = [f"regret after {count} trials" for count in NUM_TRIALS]
         print_rows(rows, columns, reference="alone", num_regrets=len(NUM_TRIALS))
