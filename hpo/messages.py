@@ -79,7 +79,7 @@ def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate, *, c
     """How long `num_trials` trials, the finalists and, where the study `compares`, the alternatives take; `estimate` is
     of one trial that trains."""
     num_trainings = inputs.space.num_trainings(num_trials)
-    rounds = num_trials / inputs.num_workers
+    rounds = max(1.0, num_trials / inputs.num_workers)
     if num_trainings < num_trials:  # those who wait for a training are done with it
         rounds = math.ceil(num_trainings / inputs.num_workers)
     seconds = [rounds * each for each in (estimate.default, estimate.smallest, estimate.largest)]

@@ -113,6 +113,8 @@ def open_corpus(spec: StudySpec, options: Namespace, console: Console) -> Corpus
 def decode_inputs(listed: ListedInputs, options: Namespace, console: Console) -> StudyInputs:
     """Decodes what the default configuration needs."""
     spec, corpus, store = listed.spec, listed.corpus, _store(options)
+    num_workers = options.workers or min(spec.workers, num_cores())
+    check_workers(num_workers, spec.sampler.lag, name="--workers")
     # Filling the store has its own bar (hpo/search/preparation.py).
     is_stored = store is not None and not store.is_read_only
     step = nullcontext() if is_stored else console.step("Decoding the recordings, which are not stored")
@@ -120,8 +122,6 @@ def decode_inputs(listed: ListedInputs, options: Namespace, console: Console) ->
         datasets = open_datasets(corpus, spec, skip_bad_files=options.skip_bad_files, store=store)
     space = spec.search_space
     space.check_box(spec.limits.max_layers, spec.limits.max_weights, num_channels=datasets.num_channels)
-    num_workers = options.workers or min(spec.workers, num_cores())
-    check_workers(num_workers, spec.sampler.lag, name="--workers")
     return StudyInputs(
         spec=spec,
         space=space,
