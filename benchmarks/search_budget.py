@@ -12,7 +12,7 @@ bootstrap over cars.
                epoch takes what throw-away networks of its size take here, and a sampler its processor time.
     history    regret after a few trials of a study that begins with another car's study, as --warm-start does it: with
                its best configurations as first trials, with its trials as history of the sampler, or with both.
-    lag        regret after a few trials of samplers that know all trials before, or only those that are so far before.
+    lag        regret after a few trials where the sampler knows all trials before (1), or those that are so far before.
 """
 
 import argparse
@@ -151,15 +151,15 @@ def history_rows(car: Car, donor: Car, options: argparse.Namespace) -> dict[str,
 
 
 def lag_rows(car: Car, options: argparse.Namespace) -> dict[str, FloatArray]:
-    """(NUM_LAGGED_TRIALS,) regrets by sampler and lag, each the mean of the replays."""
-    rows = {}
-    for kind, lag in ((kind, lag) for kind in ("tpe", "gp") for lag in LAGS):
+    """(NUM_LAGGED_TRIALS,) regrets of the study's sampler by lag, each the mean of the replays."""
+    rows, kind = {}, car.spec.sampler.kind
+    for lag in LAGS:
         studies = [
             replay(car, OBJECTIVE, kind=kind, num_trials=max(NUM_LAGGED_TRIALS), seed=seed, lag=lag)
             for seed in range(options.replays)
         ]
         regrets = [[regret(car, trials[:count]) for count in NUM_LAGGED_TRIALS] for trials in studies]
-        rows[f"{kind}, lag {lag}"] = np.mean(regrets, axis=0)
+        rows[f"a lag of {lag}"] = np.mean(regrets, axis=0)
     return rows
 
 
@@ -206,7 +206,7 @@ def main() -> None:
         print_rows(rows, columns, reference="TPE, median", num_regrets=len(SHARES))
     elif options.question == "lag":
         columns = [f"regret after {count} trials" for count in NUM_LAGGED_TRIALS]
-        print_rows(rows, columns, reference="tpe, lag 1", num_regrets=len(NUM_LAGGED_TRIALS))
+        print_rows(rows, columns, reference="a lag of 1", num_regrets=len(NUM_LAGGED_TRIALS))
     else:
         columns = [f"regret after {count} trials" for count in NUM_TRIALS]
         print_rows(rows, columns, reference="alone", num_regrets=len(NUM_TRIALS))
