@@ -21,7 +21,7 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
     the trials of other processes have ended, too, and takes over the trial of a process that dies. Raises StudyTimeout
     at the study's deadline, where trials are missing then.
     """
-    has_waited = False
+    has_said = False
     while not is_parent_gone():
         if context.stops.is_over and search.num_ended() < total:
             raise StudyTimeout
@@ -29,9 +29,9 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
         if claim is None:
             if (search.num_ended() if wait_for_others else search.num_begun()) >= total:
                 return
-            if not has_waited and search.num_begun() < total:
-                context.say(f"Waiting for a trial that the next one learns from (sampler.lag is {search.lag}).")
-                has_waited = True
+            if not has_said and search.num_begun() < total:
+                _say_waiting(search, context)
+                has_said = True
             time.sleep(SECONDS_BETWEEN_CLAIMS)
             continue
         trial, lease = claim
@@ -44,3 +44,10 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
         finally:
             lease.release()
         yield end
+
+
+def _say_waiting(search: OpenStudy, context: TrialContext) -> None:
+    """Names the trial that the next one waits for, which is the first that has not ended."""
+    running = [trial.number for trial in search.study.get_trials(deepcopy=False) if not trial.state.is_finished()]
+    if running:
+        context.say(f"Waiting for trial {running[0]:02d}, which the next one learns from (sampler.lag {search.lag}).")

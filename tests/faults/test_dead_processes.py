@@ -37,8 +37,9 @@ def test_a_trial_that_kills_its_process(storage: str, make_study: MakeStudy, fou
 
 @pytest.mark.skipif(bool(why_no_machines()), reason=why_no_machines())
 def test_a_paused_container_that_shares_runs(make_study: MakeStudy, found: Found) -> None:
-    """It keeps its trial, because it holds the lock; the other does the rest, waits, and stops nothing."""
-    study = make_study("PostgreSQL", trials=5)
+    """It keeps its trial, because it holds the lock; the other does the rest, of which no trial learns from that one,
+    waits, and stops nothing."""
+    study = make_study("PostgreSQL", trials=4)
     ports = [int(url.partition("127.0.0.1:")[2].partition("/")[0]) for url in (study.storage, study.tracking)]
     with machines(Machine("first", ports=ports), Machine("second", ports=ports)) as (first, second):
         paused = study.start("--worker", plan=PLAN, machine=first)

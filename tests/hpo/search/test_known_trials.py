@@ -2,8 +2,10 @@
 
 import math
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import optuna
@@ -15,11 +17,13 @@ from optuna.trial import TrialState
 from core.errors import UserError
 from hpo.search.known_trials import known_trials, may_begin, should_prune
 from hpo.search.lease import TrialLease
+from hpo.search.stopping import Stops, StudyTimeout
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
 from hpo.search.study_file import load_study_file
 from hpo.search.study_spec import StudySpec
 from hpo.search.study_tables import PrunerConfig, SamplerConfig
+from hpo.search.work import work_on
 
 ROOT = Path(__file__).resolve().parents[3]
 NUM_TRIALS, NUM_EPOCHS, LAG = 14, 3, 3
@@ -104,6 +108,16 @@ def test_a_trial_waits_for_those_that_it_learns_from_and_for_no_others(tmp_path:
     end(search, first)
     claims = [search.claim_trial(NUM_TRIALS) for _ in range(LAG + 1)]
     assert [claim and claim[0].number for claim in claims] == [3, 4, 5, None]
+
+
+def test_a_process_that_waits_says_once_for_which_trial(tmp_path: Path) -> None:
+    search, said = opened(spec_with("random"), tmp_path), list[str]()
+    claims = [search.claim_trial(NUM_TRIALS) for _ in range(LAG)]
+    context: Any = SimpleNamespace(stops=Stops(deadline=time.time() + 2.5), say=said.append)
+    with pytest.raises(StudyTimeout):
+        list(work_on(search, NUM_TRIALS, context, wait_for_others=False))
+    assert all(claims)
+    assert said == ["Waiting for trial 00, which the next one learns from (sampler.lag 3)."]
 
 
 def test_trials_between_are_known_by_their_parameters_alone() -> None:
