@@ -47,7 +47,7 @@ class StudySpec:
     trials: int = 50
     """The total number of trials, unless --trials replaces it."""
     workers: int = 1
-    """Processes at once, limited by the machine's cores. A search repeats exactly with one."""
+    """Processes at once, limited by the machine's cores and by `sampler.lag`."""
     objective: Literal["balanced_f1", "expected_f1", "f1"] = "expected_f1"
     """What is maximised, on validation clips at the trial's own window and threshold. `expected_f1`: F1 where a clip
     near the threshold counts in part, because its score could as well be a little higher or lower. `balanced_f1`: the
@@ -87,7 +87,6 @@ class StudySpec:
             raise UserError(f"trials must be at least 1, but got {self.trials}.")
         if self.workers < 1:
             raise UserError(f"workers must be at least 1, but got {self.workers}.")
-        check_workers(self.workers, self.sampler.lag, name="workers")
         if self.seed < 0:
             raise UserError(f"seed must be 0 or more, but got {self.seed}.")
 
@@ -165,15 +164,6 @@ class StudySpec:
                 f"The study's settings must be known to this version, but {first_problem(error.errors()[0])} Take "
                 "the version that made the study."
             ) from error
-
-
-def check_workers(workers: int, lag: int, *, name: str) -> None:
-    """UserError for more processes than can have a trial at once. `name` is that of the setting."""
-    if 0 < lag < workers:
-        raise UserError(
-            f"{name} must be at most {lag} (sampler.lag), because a trial learns from those {lag} before it, but got "
-            f"{workers}. Take fewer, or begin another study with --set sampler.lag={workers}."
-        )
 
 
 def first_problem(problem: ErrorDetails) -> str:

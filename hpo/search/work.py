@@ -49,5 +49,5 @@ def work_on(search: OpenStudy, total: int, context: TrialContext, *, wait_for_ot
 def _say_waiting(search: OpenStudy, context: TrialContext) -> None:
     """Names the trial that the next one waits for, which is the first that has not ended."""
     running = [trial.number for trial in search.study.get_trials(deepcopy=False) if not trial.state.is_finished()]
-    if running:
+    if running and search.lag:
         context.say(f"Waiting for trial {running[0]:02d}, which the next one learns from (sampler.lag {search.lag}).")

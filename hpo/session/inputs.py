@@ -4,6 +4,7 @@ audio in the store.
 options -> study file with --set -> source -> recordings -> ListedInputs -> datasets -> StudyInputs
 """
 
+import math
 import os
 from argparse import Namespace
 from collections.abc import Collection, Sequence
@@ -25,7 +26,7 @@ from hpo.results.trial_files import TrialFiles
 from hpo.search.data_by_rate import Datasets, open_datasets
 from hpo.search.search_space import SearchSpace
 from hpo.search.study_file import load_study_file
-from hpo.search.study_spec import StudySpec, check_workers
+from hpo.search.study_spec import StudySpec
 from hpo.session.study_names import check_name, fold_name
 from hpo.terminal.console import Console
 
@@ -113,8 +114,7 @@ def open_corpus(spec: StudySpec, options: Namespace, console: Console) -> Corpus
 def decode_inputs(listed: ListedInputs, options: Namespace, console: Console) -> StudyInputs:
     """Decodes what the default configuration needs."""
     spec, corpus, store = listed.spec, listed.corpus, _store(options)
-    num_workers = options.workers or min(spec.workers, num_cores())
-    check_workers(num_workers, spec.sampler.lag, name="--workers")
+    num_workers = _num_workers(spec, options)
     # Filling the store has its own bar (hpo/search/preparation.py).
     is_stored = store is not None and not store.is_read_only
     step = nullcontext() if is_stored else console.step("Decoding the recordings, which are not stored")
@@ -133,6 +133,17 @@ def decode_inputs(listed: ListedInputs, options: Namespace, console: Console) ->
         name=listed.name,
         total=spec.trials if options.trials is None else options.trials,
     )
+
+
+def _num_workers(spec: StudySpec, options: Namespace) -> int:
+    """UserError where more are asked for than can have a trial at once."""
+    most = spec.sampler.lag or math.inf
+    if options.workers and options.workers > most:
+        raise UserError(
+            f"--workers must be at most {most} (sampler.lag), because no more trials of the study run at once, but got "
+            f"{options.workers}. Take fewer, or begin another study with --set sampler.lag={2 * options.workers}."
+        )
+    return options.workers or int(min(spec.workers, num_cores(), most))
 
 
 def _spec(options: Namespace) -> StudySpec:

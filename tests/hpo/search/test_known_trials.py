@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from core.errors import UserError
 from hpo.search.known_trials import known_trials, may_begin, should_prune
 from hpo.search.lease import TrialLease
 from hpo.search.stopping import Stops, StudyTimeout
@@ -73,7 +72,7 @@ def outcome(spec: StudySpec, folder: Path, *, num_workers: int, seed: int = 0) -
     return [(trial.state, trial.params) for trial in search.study.get_trials()]
 
 
-@pytest.mark.parametrize("kind", ["tpe", "gp"])
+@pytest.mark.parametrize("kind", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_the_number_of_processes_and_their_speed_change_nothing(
     kind: Literal["tpe", "gp"], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -136,7 +135,26 @@ def test_trials_between_are_known_by_their_parameters_alone() -> None:
     assert may_begin(trials, 6, lag=LAG)
 
 
-def test_more_processes_than_can_have_a_trial_are_refused() -> None:
-    with pytest.raises(UserError, match=r"workers must be at most 3 \(sampler\.lag\).*got 4\..*sampler\.lag=4"):
-        replace(spec_with("tpe"), workers=LAG + 1)
-    assert replace(spec_with("tpe", lag=0), workers=LAG + 1).workers == LAG + 1
+@pytest.mark.parametrize(("lag", "is_changed"), [(LAG, False), (0, True)])
+def test_the_pruner_does_not_look_at_trials_between(lag: int, is_changed: bool, tmp_path: Path) -> None:
+    """The fifth trial is better than the first two, and worse than those that end while it runs."""
+    search = opened(spec_with("random", lag=lag), tmp_path)
+
+    def ended(claim: Claim, value: float) -> None:
+        claim[0].report(value, 1)
+        claim[0].report(value, 2)
+        search.tell(claim[0], value, TrialState.COMPLETE)
+        claim[1].release()
+
+    claims = [claim for claim in (search.claim_trial(NUM_TRIALS) for _ in range(LAG)) if claim]
+    for claim in claims[:2]:
+        ended(claim, 0.1)
+    claims += [claim for claim in (search.claim_trial(NUM_TRIALS) for _ in range(2)) if claim]
+    trial, _ = claims[4]
+    trial.report(0.4, 1)
+    trial.report(0.4, 2)
+    before = should_prune(trial, lag=search.lag)
+    for claim in claims[2:4]:
+        ended(claim, 0.9)
+    assert not before
+    assert should_prune(trial, lag=search.lag) == is_changed

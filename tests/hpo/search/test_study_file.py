@@ -252,6 +252,13 @@ def test_a_spectrum_at_the_networks_rate_is_the_study_of_before_there_was_anothe
     assert "spectrum_rate_hz" not in plain.identity()["front_end"]
 
 
+def test_a_study_of_before_there_was_a_lag_has_none() -> None:
+    spec, before = (load_study_file(ROOT / "studies/any_machine.toml", now) for now in ([], ["sampler.lag=0"]))
+    assert "lag" not in before.identity()["sampler"]
+    assert spec.with_identity(before.identity()).sampler.lag == 0
+    assert before.with_identity(spec.identity()).sampler == spec.sampler
+
+
 @pytest.mark.parametrize(("section", "key"), [("training", "weight_decay"), ("postprocessing", "hysteresis_sigmas")])
 def test_without_an_option_it_is_the_study_of_before_there_was_one(section: str, key: str) -> None:
     spec = load_study_file(ROOT / "studies/any_machine.toml")
