@@ -23,13 +23,17 @@ def may_begin(trials: Sequence[FrozenTrial], number: int, *, lag: int) -> bool:
 
 
 def known_trials(trials: Sequence[FrozenTrial], number: int, *, lag: int) -> list[FrozenTrial]:
-    """What the sampler sees for trial `number`: trials with results, and running ones. `trials` as in `may_begin`."""
-    others = [trial for trial in trials if trial.number != number]
+    """What the sampler sees for trial `number`: trials with results, and running ones. `trials` as in `may_begin`.
+
+    Leaves out trials with a parameter outside of its range, which somebody has enqueued by other means.
+    """
+    others = [trial for trial in trials if trial.number != number and _is_in_range(trial)]
     if lag == 0:
         return [_copy(trial, trial.state) for trial in others if trial.state in (*LEARNED_FROM, TrialState.RUNNING)]
-    split = _num_with_results(number, lag)
-    with_results = [_copy(trial, trial.state) for trial in others[:split] if trial.state in LEARNED_FROM]
-    return with_results + [_copy(trial, TrialState.RUNNING) for trial in others[split:number]]
+    end = _num_with_results(number, lag)
+    with_results = [trial for trial in others if trial.number < end and trial.state in LEARNED_FROM]
+    between = [trial for trial in others if end <= trial.number < number]
+    return [_copy(trial, trial.state) for trial in with_results] + [_copy(each, TrialState.RUNNING) for each in between]
 
 
 def should_prune(trial: optuna.Trial, *, lag: int) -> bool:
@@ -55,6 +59,11 @@ class _KnownStudy(optuna.Study):
 
 def _num_with_results(number: int, lag: int) -> int:
     return max(0, number - lag + 1)
+
+
+def _is_in_range(trial: FrozenTrial) -> bool:
+    ranges = trial.distributions
+    return all(ranges[name]._contains(ranges[name].to_internal_repr(value)) for name, value in trial.params.items())
 
 
 def _copy(trial: FrozenTrial, state: TrialState) -> FrozenTrial:

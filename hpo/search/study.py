@@ -11,7 +11,6 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import optuna
@@ -122,9 +121,9 @@ class OpenStudy:
         return sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
 
     def failures_in_a_row(self) -> int:
-        """How many trials failed in a row, of those before the first that has not ended."""
-        ended = takewhile(lambda trial: trial.state.is_finished(), self.study.get_trials(deepcopy=False))
-        failed = [trial.state is TrialState.FAIL for trial in reversed(list(ended))]
+        """How many of the latest ended trials failed in a row."""
+        ended = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        failed = [trial.state is TrialState.FAIL for trial in reversed(ended)]
         return failed.index(False) if False in failed else len(failed)
 
     def claim_trial(self, total: int) -> tuple[optuna.Trial, TrialLease] | None:

@@ -158,3 +158,16 @@ def test_the_pruner_does_not_look_at_trials_between(lag: int, is_changed: bool, 
         ended(claim, 0.9)
     assert not before
     assert should_prune(trial, lag=search.lag) == is_changed
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_trial_that_somebody_enqueued_outside_of_the_ranges_does_not_stop_the_study(lag: int, tmp_path: Path) -> None:
+    search = opened(spec_with("tpe", lag=lag), tmp_path)
+    search.study.enqueue_trial(search.space.default_parameters | {"learning_rate": 0.5})
+    for number in range(3):
+        claim = search.claim_trial(NUM_TRIALS)
+        assert claim
+        assert (claim[0].params["learning_rate"] == 0.5) == (number == 1)
+        search.tell(claim[0], 0.5, TrialState.COMPLETE)
+        claim[1].release()
+    assert len(known_trials(search.study.get_trials(), 3, lag=lag)) == 2
