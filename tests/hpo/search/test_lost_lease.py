@@ -26,7 +26,6 @@ from hpo.results.audit import Auditor
 from hpo.search import lease
 from hpo.search.data_by_rate import Datasets
 from hpo.search.lease import TrialLease, give_back_the_dead
-from hpo.search.parameters import suggest
 from hpo.search.server_storage import LEASE, LeaseLost
 from hpo.search.storage import StudyStorage
 from hpo.search.study import OpenStudy, open_study
@@ -90,7 +89,9 @@ def make_stale(search: OpenStudy) -> None:
 WRITES: dict[str, Callable[[OpenStudy, optuna.Trial], object]] = {
     "report": lambda _, trial: trial.report(0.5, 1),
     "attribute": lambda _, trial: trial.set_user_attr("facts", {"val_f1": 0.0}),
-    "parameter": lambda search, trial: suggest(trial, "window_ms", search.space.distributions["window_ms"]),
+    "parameter": lambda search, trial: search.storage.backend.set_trial_param(
+        trial._trial_id, "another", 300.0, search.space.distributions["window_ms"]
+    ),
     "tell": lambda search, trial: search.tell(trial, 0.5, TrialState.COMPLETE),
     "give back": lambda search, trial: search.give_back(trial),
 }
