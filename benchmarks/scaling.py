@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ BASE = Case(
 )
 
 
-def with_network(**changes: int) -> Case:
+def with_network(**changes: Any) -> Case:
     return replace(BASE, network=replace(BASE.network, **changes))
 
 

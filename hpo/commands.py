@@ -12,7 +12,7 @@ import optuna
 from core.errors import UserError
 from core.full_disk import full_disk_error, is_disk_full
 from hpo.folds import renew_summary, run_folds
-from hpo.messages import estimate_line, overview
+from hpo.messages import estimate_lines, overview
 from hpo.once import changes_of_configuration, run_once
 from hpo.pages.publish import publish_trial_page
 from hpo.results.whiteness import WhitenessOfTrials
@@ -81,7 +81,7 @@ def _run_study(options: Namespace, root: Path, console: Console, notice: Interru
 
 def _dry_run(inputs: StudyInputs, options: Namespace, console: Console) -> int:
     console.say(*overview(inputs))
-    console.say(estimate_line(inputs, inputs.total, measured(inputs, console), compares=options.compare))
+    console.say(*estimate_lines(inputs, inputs.total, measured(inputs, console), compares=options.compare))
     return 0
 
 

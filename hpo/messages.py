@@ -16,7 +16,7 @@ from core.model.wavenet_config import describe
 from hpo.event_notes import event_notes
 from hpo.results.finalists import open_finalists
 from hpo.results.winner import highest
-from hpo.search.estimate import Estimate
+from hpo.search.estimate import OTHER_PRECISION, Estimate
 from hpo.search.parameters import UNJUDGED_BY_INJECTED_FAULTS, describe_range
 from hpo.search.study import OpenStudy
 from hpo.search.study_spec import OBJECTIVES
@@ -28,6 +28,8 @@ from hpo.terminal.time_left import duration
 from hpo.tracking.links import charts_link, study_link
 
 MAX_LEFT_OUT_LINES = 10
+LARGEST_SHARE_TO_SAY = 0.9
+"""Of the time of a trial, that another precision of products takes."""
 
 
 def overview(inputs: StudyInputs) -> list[str]:
@@ -75,9 +77,9 @@ def _left_out(skipped: Sequence[Skipped]) -> list[str]:
     return [*lines, f"and {others} more, which {program_of('survey')} lists"] if others else lines
 
 
-def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate, *, compares: bool) -> str:
+def estimate_lines(inputs: StudyInputs, num_trials: int, estimate: Estimate, *, compares: bool) -> list[str]:
     """How long `num_trials` trials, the finalists and, where the study `compares`, the alternatives take; `estimate` is
-    of one trial that trains."""
+    of one trial that trains. Before the first trial also whether another precision is faster."""
     num_trainings = inputs.space.num_trainings(num_trials)
     rounds = max(1.0, num_trials / inputs.num_workers)
     if num_trainings < num_trials:  # those who wait for a training are done with it
@@ -85,13 +87,26 @@ def estimate_line(inputs: StudyInputs, num_trials: int, estimate: Estimate, *, c
     seconds = [rounds * each for each in (estimate.default, estimate.smallest, estimate.largest)]
     words = [duration(each) for each in seconds]
     finalists = seconds_of_finalists(inputs, estimate.default)
-    return (
+    line = (
         f"  estimate  {words[0]} for {counted(num_trials, 'trial')} of the default network, none pruned "
         f"({words[1]} of the smallest, {words[2]} of the largest)"
         f"{f', then {duration(finalists)} for the finalists' if finalists else ''}"
         f"{_of_alternatives(inputs, estimate.default) if compares else ''}; "
         f"{inputs.device}, {_processes(inputs)}"
     )
+    return [line, *(_of_precision(inputs, estimate) if num_trials == inputs.total else ())]
+
+
+def _of_precision(inputs: StudyInputs, estimate: Estimate) -> list[str]:
+    """Which precision of the network's products is faster here, where the study has the other one."""
+    seconds = estimate.largest_in_other_precision
+    if seconds is None or seconds > LARGEST_SHARE_TO_SAY * estimate.largest:
+        return []
+    other = OTHER_PRECISION[inputs.spec.network.precision]
+    return [
+        f"            the largest takes {seconds / estimate.largest:.2f} of this with products in {other}: "
+        f"--fresh --set network.precision={other} begins the study so"
+    ]
 
 
 def _of_alternatives(inputs: StudyInputs, trial_s: float) -> str:

@@ -9,7 +9,7 @@ from core.baselines.comparison import Row
 from core.full_disk import is_disk_full
 from hpo.disk_room import with_room
 from hpo.finalist_runs import run_finalists
-from hpo.messages import curves_line, estimate_line, overview, resumed_line, timeout_line, where_to_look
+from hpo.messages import curves_line, estimate_lines, overview, resumed_line, timeout_line, where_to_look
 from hpo.pages.publish import publish_study
 from hpo.results.alternatives import compare_winner, kept_comparison
 from hpo.results.finalists import FinalistsStudy, num_trainings_to_come
@@ -114,7 +114,7 @@ def _say_begin(session: Session, options: Namespace, console: Console) -> float 
     if missing <= 0:
         return None
     estimate = measured(inputs, console)
-    console.say(estimate_line(inputs, missing, estimate, compares=options.compare))
+    console.say(*estimate_lines(inputs, missing, estimate, compares=options.compare))
     with console.stopping_after("the recordings that are being decoded"):
         inputs.datasets.open_all()
     return estimate.default

@@ -65,6 +65,8 @@ class TrainingSetup:
             del setup["keeps_statistics"]
         if self.front_end.decimation == 1:  # likewise
             del setup["front_end"]["spectrum_rate_hz"]
+        if self.network.precision == "float32":  # likewise
+            del setup["network"]["precision"]
         if not self.training.weight_decay:  # likewise
             del setup["training"]["weight_decay"]
         parts = {

@@ -107,6 +107,7 @@ class WaveNet(nn.Module):
             list(self.parameters()),
             num_channels=self.config.num_channels,
             dilations=self.config.dilations,
+            precision=self.config.precision,
         )
 
     def loss_bits(self, codes: Tensor) -> Tensor:

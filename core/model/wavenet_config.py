@@ -1,12 +1,15 @@
-"""The shape of a WaveNet (core/model/wavenet.py), and what follows from it without building the network."""
+"""The shape of a WaveNet (core/model/wavenet.py) and its precision, and what follows without building the network."""
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from core.errors import UserError
 
 KERNEL = 2
 FRONT_KERNEL = 2
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +28,12 @@ class WaveNetConfig:
     """Width of the residual path, R."""
     skip_channels: int = 32
     """Width of the skip path, and of the hidden layer before the heads, S."""
+    precision: Precision = "float32"
+    """Of the matrix products."""
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UserError(f"network.precision must be one of {', '.join(PRECISIONS)}, but got {self.precision!r}.")
         for name in ("num_channels", "dilation_depth", "residual_channels", "skip_channels"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, but got {getattr(self, name)}.")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,27 +16,36 @@ from core.model.scoring import INNOVATIONS, score_clips
 from core.model.training import HeldWindows, train_epochs
 from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet
+from core.model.wavenet_config import Precision
 from core.thread_pool import ThreadPool
 from hpo.search.search_space import SearchSpace
 
 NUM_CLIPS, NUM_FRAMES = 8, 40
 """The size of the scoring pass that is timed."""
+LEAST_CHANNELS_OF_BFLOAT16 = 64
+"""Residual channels below which products in bfloat16 were faster on no machine (docs/performance.md)."""
+OTHER_PRECISION: dict[Precision, Precision] = {"float32": "bfloat16", "bfloat16": "float32"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Estimate:
     """Seconds of one trial that is not pruned, by the size of its network."""
 
     smallest: float
     default: float
     largest: float
+    largest_in_other_precision: float | None = None
+    """Measured where bfloat16 can be faster: on a CPU, from LEAST_CHANNELS_OF_BFLOAT16 on."""
 
 
 def estimate_trial_seconds(space: SearchSpace, dataset: Dataset, device: torch.device, pool: ThreadPool) -> Estimate:
     """Times the smallest, the default and the largest network of the space on this machine, as it is now."""
     smallest, largest = space.extremes(dataset.num_channels)
-    seconds = [trial_seconds(config, dataset, device, pool) for config in (smallest, space.default, largest)]
-    return Estimate(smallest=seconds[0], default=seconds[1], largest=seconds[2])
+    configs = [smallest, space.default, largest]
+    if device.type == "cpu" and largest.network.residual_channels >= LEAST_CHANNELS_OF_BFLOAT16:
+        other = OTHER_PRECISION[largest.network.precision]
+        configs.append(replace(largest, network=replace(largest.network, precision=other)))
+    return Estimate(*(trial_seconds(config, dataset, device, pool) for config in configs))
 
 
 def trial_seconds(

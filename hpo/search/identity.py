@@ -64,7 +64,7 @@ def check_identity(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) ->
 
 def _with_usual(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Values by dotted key. What an identity leaves out has its usual value."""
-    usual: dict[str, Any] = {f"{section}.{key}": 0 for section, key in LATER_OPTIONS}
+    usual: dict[str, Any] = {".".join(option): before for option, before in LATER_OPTIONS.items()}
     return usual | {"objective": FIRST_OBJECTIVE} | flat(identity)
 
 

@@ -32,8 +32,13 @@ OBJECTIVES = {"balanced_f1": "balanced F1", "expected_f1": "expected F1", "f1": 
 """What a study can maximise, with its name in texts. Each is a figure of validation, `val_...` in a trial's epochs."""
 FIRST_OBJECTIVE = "f1"
 """The objective of studies that were made before it could be chosen."""
-LATER_OPTIONS = (("training", "weight_decay"), ("postprocessing", "hysteresis_sigmas"), ("sampler", "lag"))
-"""Sections and keys that an identity lacks where they are 0, as those of studies that were made before them."""
+LATER_OPTIONS = {
+    ("network", "precision"): "float32",
+    ("training", "weight_decay"): 0,
+    ("postprocessing", "hysteresis_sigmas"): 0,
+    ("sampler", "lag"): 0,
+}
+"""What an identity lacks where it has this value, as those of studies that were made before there was a choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +148,8 @@ class StudySpec:
             del rows["faults"]
         if self.front_end.decimation == 1:  # likewise
             del rows["front_end"]["spectrum_rate_hz"]
-        for section, key in LATER_OPTIONS:  # likewise
-            if not rows[section][key]:
+        for (section, key), before in LATER_OPTIONS.items():  # likewise
+            if rows[section][key] == before:
                 del rows[section][key]
         rows["data_options"] = {key: value for key, value in self.data.items() if key != "source"}
         rows["speed_perturbation"] = self.speed_perturbation and self.speed_perturbation.identity()
@@ -155,8 +160,8 @@ class StudySpec:
         rows, was = asdict(self), {"objective": FIRST_OBJECTIVE, "faults": None, **identity}
         data = {"source": self.data["source"], **identity.get("data_options", {})}
         table = rows | {key: was[key] for key in rows if key in was} | {"data": data}
-        for section, key in LATER_OPTIONS:
-            table[section] = {key: 0} | table[section]
+        for (section, key), before in LATER_OPTIONS.items():
+            table[section] = {key: before} | table[section]
         try:
             return TypeAdapter(StudySpec).validate_json(json.dumps(table, default=str))
         except ValidationError as error:

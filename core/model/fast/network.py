@@ -17,9 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.model.fast.gradient import StackGradient, finish_gradients
+from core.model.fast.precision import products_in
 from core.model.fast.stack import BlockWeights, Stack, StackShape
 from core.model.fast.workspace import workspace
 from core.model.likelihood import SampleScores, bits_with_gradient, sample_scores
+from core.model.wavenet_config import Precision
 
 AnyStack = TypeVar("AnyStack", Stack, StackGradient)
 
@@ -57,7 +59,10 @@ class NetworkWeights:
 class FastNetwork:
     """The function with the weights of this moment."""
 
-    def __init__(self, weights: Sequence[Tensor], *, num_channels: int, dilations: tuple[int, ...]) -> None:
+    def __init__(
+        self, weights: Sequence[Tensor], *, num_channels: int, dilations: tuple[int, ...], precision: Precision
+    ) -> None:
+        self._precision = precision
         self._tensors = [weight.detach() for weight in weights]
         self._weights = NetworkWeights.of(self._tensors)
         self._num_channels, self._levels = num_channels, len(self._weights.heads_bias) // num_channels
@@ -73,6 +78,10 @@ class FastNetwork:
     @torch.no_grad()
     def loss_and_gradient(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Mean bits a sample of (B, C, T) codes, and its gradient by all weights in one row."""
+        with products_in(self._precision):
+            return self._loss_and_gradient(codes)
+
+    def _loss_and_gradient(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         gradient = self._weights.table.new_zeros(sum(weight.numel() for weight in self._tensors))
         grads = NetworkWeights.of(self.split(gradient))
         num_windows, _, num_samples = codes.shape
@@ -111,6 +120,10 @@ class FastNetwork:
     @torch.no_grad()
     def sample_scores(self, codes: Tensor, *, with_below: bool = True) -> SampleScores:
         """(B, C, T) codes to (B, C, T - context) tensors, a block of samples at a time."""
+        with products_in(self._precision):
+            return self._sample_scores(codes, with_below=with_below)
+
+    def _sample_scores(self, codes: Tensor, *, with_below: bool) -> SampleScores:
         num_windows, (inputs, targets) = len(codes), self._inputs_and_targets(codes)
         num_steps, first = len(inputs) // num_windows, self._context - 1
         columns = max(LEAST_BLOCK_COLUMNS, self._limit(BLOCK_VALUES) // self._shape.residual_channels)

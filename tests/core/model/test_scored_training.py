@@ -47,6 +47,7 @@ OTHER_TRAININGS = {
     "weight decay": replace(CONFIG, training=replace(CONFIG.training, weight_decay=0.2)),
     "epochs": replace(CONFIG, training=replace(CONFIG.training, epochs=2)),
     "width": replace(CONFIG, network=replace(CONFIG.network, residual_channels=8)),
+    "precision": replace(CONFIG, network=replace(CONFIG.network, precision="bfloat16")),
     "pre-emphasis": replace(CONFIG, front_end=FrontEndConfig(pre_emphasis=0.5)),
     "level": replace(CONFIG, front_end=FrontEndConfig(level="train_gain")),
     "frame": replace(CONFIG, scoring=replace(CONFIG.scoring, frame_ms=50.0)),

@@ -27,6 +27,7 @@ def refusal(was: list[str], now: list[str], *, data: str = "f00") -> str:
         ["objective=f1", "training.epochs=1", "window_ms=300"],
         ["postprocessing.hysteresis_sigmas=0.5"],
         ["sampler.lag=0"],  # as those of before there was one
+        ["network.precision=bfloat16"],
     ],
 )
 def test_the_assignments_that_are_named_keep_the_study(was: list[str]) -> None:

@@ -259,10 +259,17 @@ def test_a_study_of_before_there_was_a_lag_has_none() -> None:
     assert before.with_identity(spec.identity()).sampler == spec.sampler
 
 
-@pytest.mark.parametrize(("section", "key"), [("training", "weight_decay"), ("postprocessing", "hysteresis_sigmas")])
-def test_without_an_option_it_is_the_study_of_before_there_was_one(section: str, key: str) -> None:
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("training", "weight_decay", "0.2"),
+        ("postprocessing", "hysteresis_sigmas", "0.2"),
+        ("network", "precision", "bfloat16"),
+    ],
+)
+def test_without_an_option_it_is_the_study_of_before_there_was_one(section: str, key: str, value: str) -> None:
     spec = load_study_file(ROOT / "studies/any_machine.toml")
-    with_option = load_study_file(ROOT / "studies/any_machine.toml", [f"{section}.{key}=0.2"])
+    with_option = load_study_file(ROOT / "studies/any_machine.toml", [f"{section}.{key}={value}"])
     assert with_option.identity() != spec.identity()
     assert key not in spec.identity()[section]
     assert getattr(spec.with_identity(with_option.identity()), section) == getattr(with_option, section)
