@@ -40,6 +40,7 @@ def judged(options: argparse.Namespace, job: tuple[str, int, str]) -> list[Judge
         f"network.residual_channels={options.channels}",
         f"network.skip_channels={2 * options.channels}",
         f"network.precision={precision}",
+        "limits.max_weights=10_000_000",
         "training.epochs=1",
         f"training.seconds_per_epoch={options.seconds}",
     )
