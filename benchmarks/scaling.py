@@ -2,9 +2,10 @@
 
     python benchmarks/scaling.py [--turns 3]
 
-Layers, residual channels, microphones, levels and length are measured by the processor time of one thread, which other
-work on the machine affects least; threads and processes by the wall clock, on as much work for each. A row is the
-median over turns, in milliseconds for an audio second, with a bar and with the ratio to the first row of its property.
+Layers, residual channels (with products in float32 and in bfloat16), microphones, levels and length are measured by the
+processor time of one thread, which other work on the machine affects least; threads and processes by the wall clock,
+on as much work for each. A row is the median over turns, in milliseconds for an audio second, with a bar and with the
+ratio to the first row of its property.
 """
 
 import argparse
@@ -25,7 +26,7 @@ if __name__ == "__main__":
 
 from benchmarks.machine import describe_machine
 from core.model.wavenet import WaveNet
-from core.model.wavenet_config import WaveNetConfig
+from core.model.wavenet_config import Precision, WaveNetConfig
 from core.thread_pool import ThreadPool
 
 SAMPLE_RATE_HZ = 4000
@@ -53,10 +54,15 @@ def with_network(**changes: Any) -> Case:
     return replace(BASE, network=replace(BASE.network, **changes))
 
 
+def with_width(channels: int, precision: Precision) -> Case:
+    return with_network(residual_channels=channels, skip_channels=2 * channels, precision=precision)
+
+
 PROPERTIES: dict[str, dict[int, Case]] = {
     # Stacks of six layers, 63 samples each. The receptive field grows too, which adds context to a window.
     "layers": {6 * n: with_network(receptive_field_samples=2 + 63 * n) for n in (1, 2, 4, 8)},
-    "residual channels": {n: with_network(residual_channels=n, skip_channels=2 * n) for n in (8, 16, 32, 64, 128)},
+    "residual channels": {n: with_width(n, "float32") for n in (8, 16, 32, 64, 128, 256, 512)},
+    "in bfloat16": {n: with_width(n, "bfloat16") for n in (8, 16, 32, 64, 128, 256, 512)},
     "microphones": {n: with_network(num_channels=n) for n in (1, 2, 4, 8)},
     "levels": {n: with_network(mu_law_levels=n) for n in (16, 64, 256)},
     "length in samples": {n: replace(BASE, targets=n) for n in (500, 2000, 8000, 32_000)},
