@@ -150,8 +150,10 @@ def start_study_run(session: Session) -> None:
         params={
             "seed": spec.seed,
             "sampler": spec.sampler.kind,
+            "lag": spec.sampler.lag,
             "pruner": spec.pruner.kind,
             "epochs": spec.training.epochs,
+            "precision": spec.network.precision,
             **{f"space.{name}": describe_range(d) for name, d in session.search.space.distributions.items()},
         },
     )

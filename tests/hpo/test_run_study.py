@@ -29,6 +29,7 @@ def test_two_trials_end_to_end_and_a_second_call_adds_nothing(project: Path, run
     runs = tracked_runs(project)
     client = MlflowClient(f"sqlite:///{project}/runs/mlflow.db")
     assert_lands_whole(project, runs, client, 2)
+    assert runs["study"].data.params.items() >= {"lag": "3", "precision": "float32"}.items()
     first = runs["trial 00"]
     assert {file.path for file in client.list_artifacts(first.info.run_id)} >= {
         "checkpoint.safetensors",
