@@ -5,8 +5,8 @@
 # make test-stack          the stack of docker-compose.yml, run for real; needs Docker (KEEP_VOLUMES=1 keeps its volumes)
 # make ui                  MLflow's pages and the Optuna dashboard for the local studies, until Ctrl-C
 # make bench               the tables of docs/performance.md: training and scoring beside a textbook WaveNet, how the cost grows, opening a
-#                          corpus, several trainings in one pass, learning faster, the default study beside an older one (CARS=... FAN=...);
-#                          QUICK=1: without the last two, which take most of the time
+#                          corpus, several trainings in one pass, learning faster, detectors in bfloat16, the default study beside an older one (CARS=... FAN=...);
+#                          QUICK=1: without the last three, which take most of the time
 # make reproduce-quality   the tables of quality, from nothing, in hours; an interrupted one goes on (CARS=folder:PATH FAN=folder:PATH);
 #                          QUICK=1: one fold of each, without the tables by surprise
 # make lock                resolves requirements.lock again, from the bounds in pyproject.toml
@@ -53,10 +53,12 @@ test-stack: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/throughput.py --widths 64 128 --precision bfloat16
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/openings.py
 	$(BIN)/python benchmarks/several_trainings.py
 	$(if $(QUICK),,$(BIN)/python benchmarks/learning.py --cars $(CARS) --fan $(FAN))
+	$(if $(QUICK),,$(BIN)/python benchmarks/precisions.py --cars $(CARS) --fan $(FAN))
 	$(if $(QUICK),,$(BIN)/python benchmarks/default_study.py)
 
 # Two tables at once, each on one core, the longest first.
