@@ -57,8 +57,8 @@ class NetworkConfig:
     skip_channels: int = 32
     """Width of the skip path and of the hidden layer before the heads."""
     precision: Precision = "float32"
-    """Of its matrix products, in training and in scoring. `bfloat16` is faster from 64 residual channels on, where the
-    processor has AMX."""
+    """Of its matrix products, in training and in scoring. `bfloat16` is faster from about 128 residual channels on,
+    where the processor has AMX."""
 
 
 def receptive_field_samples(receptive_field_ms: float, sample_rate_hz: int) -> int:
