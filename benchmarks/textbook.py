@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.model.likelihood import LEAST_VARIANCE, SampleScores
+from core.model.fast.likelihood import LEAST_VARIANCE, SampleScores
 from core.model.wavenet import ResidualBlock, WaveNet
 from core.model.wavenet_config import FRONT_KERNEL, KERNEL
 

@@ -36,8 +36,8 @@ if __name__ == "__main__":
 
 from benchmarks.machine import describe_machine, memory_mb, reset_peak_memory
 from benchmarks.textbook import TextbookWaveNet
+from core.model.fast.likelihood import SampleScores
 from core.model.frontend import Codes
-from core.model.likelihood import SampleScores
 from core.model.training import HeldWindows, train_epochs
 from core.model.training_config import TrainingConfig
 from core.model.wavenet import WaveNet

@@ -18,10 +18,10 @@ import torch
 
 from core.errors import UserError
 from core.model.clips_to_score import ClipsToScore
+from core.model.fast.likelihood import SampleScores
 from core.model.frame_statistics import NUM_OF_SOUND, FrameVectors, num_statistics, prediction_statistics
 from core.model.frontend import Codes
 from core.model.innovations import Samples, innovations, uniform_draws
-from core.model.likelihood import SampleScores
 from core.model.wavenet import WaveNet
 from core.thread_pool import ThreadPool
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.model.fast.likelihood import SampleScores
 from core.model.fast.network import FastNetwork, LossBits
-from core.model.likelihood import SampleScores
 from core.model.wavenet_config import FRONT_KERNEL, KERNEL, WaveNetConfig
 
 NUM_EMBEDDING_COSINES = 8

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.model.fast.gradient import StackGradient, finish_gradients
+from core.model.fast.likelihood import SampleScores, bits_with_gradient, sample_scores
 from core.model.fast.precision import products_in
 from core.model.fast.stack import BlockWeights, Stack, StackShape
 from core.model.fast.workspace import workspace
-from core.model.likelihood import SampleScores, bits_with_gradient, sample_scores
 from core.model.wavenet_config import Precision
 
 AnyStack = TypeVar("AnyStack", Stack, StackGradient)

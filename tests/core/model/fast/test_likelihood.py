@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.model import likelihood
-from core.model.likelihood import LEAST_VARIANCE, SampleScores, bits_with_gradient, sample_scores
+from core.model.fast import likelihood
+from core.model.fast.likelihood import LEAST_VARIANCE, SampleScores, bits_with_gradient, sample_scores
 
 NUM_SAMPLES, NUM_CHANNELS, LEVELS, FEATURES = 23, 3, 11, 7
 ROWS_A_SLICE = [1, 4, 22, 23, 24, 1000]
