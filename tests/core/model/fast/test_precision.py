@@ -45,6 +45,12 @@ def test_the_figures_are_nearly_those_of_float32(codes: Tensor) -> None:
         torch.testing.assert_close(ours, reference, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16")
+def test_products_are_rounded_in_training_and_in_scoring(codes: Tensor) -> None:
+    exact, rounded = (figures(network_in(precision), codes) for precision in PRECISIONS)
+    assert not any(torch.equal(*pair) for pair in zip(rounded, exact, strict=True))
+
+
 def test_float32_is_exact_whatever_the_process_has_set(codes: Tensor) -> None:
     model = network_in("float32")
     expected = figures(model, codes)
